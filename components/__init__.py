@@ -1,0 +1,1 @@
+"""What the pipeline is made of; no part knows a run directory or a configuration object."""

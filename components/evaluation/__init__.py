@@ -1,0 +1,1 @@
+"""Measures of an encoder, all read from embeddings computed once."""

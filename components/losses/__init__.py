@@ -1,0 +1,1 @@
+"""Self-supervised losses, each one function of projections."""

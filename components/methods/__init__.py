@@ -1,0 +1,1 @@
+"""Training methods: what a batch of images becomes a loss by."""

@@ -1,0 +1,1 @@
+"""Images to views: decoding, augmentation, and keyed randomness."""

@@ -1,0 +1,1 @@
+"""Configuration, recipes, steps and the command line."""

@@ -1,0 +1,1 @@
+"""A local server with the surface of TensorFlow Serving."""

@@ -1,0 +1,50 @@
+"""Packaging of Twofold; the exact versions CI installs are in constraints.txt."""
+
+from setuptools import find_packages, setup
+
+REQUIRES = [
+    "tensorflow>=2.21,<2.22",
+    "keras>=3.15,<3.16",
+    "tensorflow-datasets>=4.9.10,<4.10",
+    # tensorflow-datasets imports it on Python 3.11 and newer without declaring it.
+    "importlib_resources>=6",
+    "apache-beam>=2.77,<2.78",
+    # Beam writes TFRecord checksums through it without declaring it.
+    "google-crc32c>=1.6",
+    "tensorboard>=2.20,<2.22",
+    "numpy>=2,<3",
+    "pydantic>=2.10,<3",
+    "PyYAML>=6",
+    "typer>=0.16",
+    "rich>=13",
+    "matplotlib>=3.9",
+    "scikit-learn>=1.6",
+    "pillow>=11",
+    "aiohttp>=3.11",
+]
+
+EXTRAS = {
+    "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+    "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
+    "dev": [
+        "pytest>=8",
+        "pytest-xdist>=3.6",
+        "hypothesis>=6.100",
+        "mypy>=1.13",
+        "ruff>=0.8",
+        "types-PyYAML",
+    ],
+}
+
+setup(
+    name="twofold",
+    version="0.1.0",
+    description="A TensorFlow production pipeline for self-supervised image encoders",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["components*", "pipeline*", "serving*"]),
+    package_data={"components": ["py.typed"], "pipeline": ["py.typed"], "serving": ["py.typed"]},
+    install_requires=REQUIRES,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["twofold = pipeline.cli:main"]},
+)
