@@ -13,7 +13,7 @@ def normalise_rows(embeddings: NDArray[Any]) -> NDArray[np.float64]:
         embeddings: float [N, D].
 
     Returns:
-        float64 [N, D]: in double precision, so that products of equal rows round to the same
+        float64 [N, D]: in double precision, so that products of equal rows agree far beyond
         float32 whatever block of a matrix product they were computed in.
 
     """

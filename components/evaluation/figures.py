@@ -24,8 +24,9 @@ from components.evaluation.errors import EvaluationError
 SIMILARITY_COLOURS = colormaps["RdBu_r"].resampled(40)
 CURVE_COLOUR = "#0072B2"
 
-# A group wider than this share of the matrix has room for its border and a label of its own.
+# What a heat map has room for: groups with a border and a label each, and letters below it in all.
 LABELLED_GROUPS = 10
+LETTERS_IN_A_LINE = 36
 DOTS_PER_INCH = 100
 
 
@@ -49,7 +50,7 @@ def draw_rsm(
             is written otherwise.
 
     Raises:
-        EvaluationError: if there is no matrix, or shapes do not fit.
+        EvaluationError: if there is no matrix, shapes do not fit, or a value has no name.
 
     """
     named = matrices if isinstance(matrices, Mapping) else {"": matrices}
@@ -59,9 +60,15 @@ def draw_rsm(
         raise EvaluationError(
             f"A similarity figure of {size} images needs matrices [{size}, {size}], not {shapes}."
         )
+    if tick_names is not None and not set(sorted_latent_values) <= set(range(len(tick_names))):
+        raise EvaluationError(
+            f"Values of {latent_name} must be in [0, {len(tick_names)}) to have one of its "
+            f"{len(tick_names)} names, but they are {np.unique(sorted_latent_values).tolist()}."
+        )
     figure = _figure(width=0.9 + 3.6 * len(named), height=4.1)
     figure.suptitle(title, fontsize=12)
     borders, centres, names = _group_ticks(sorted_latent_values, tick_names)
+    rotation = 90 if sum(map(len, names)) > LETTERS_IN_A_LINE else 0
     panels = _panels(figure, rows=1, columns=len(named))
     for panel, (name, matrix) in zip(panels, named.items(), strict=True):
         heat_map = panel.imshow(
@@ -69,7 +76,7 @@ def draw_rsm(
         )
         panel.set_title(name, fontsize=11)
         panel.set_xlabel(latent_name)
-        panel.set_xticks(centres, names)
+        panel.set_xticks(centres, names, rotation=rotation)
         panel.set_yticks(centres, names if panel is panels[0] else [""] * len(names))
         panel.tick_params(length=0 if borders else 3, labelsize=9)
         for border in borders:
@@ -218,7 +225,7 @@ def _as_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _in_few_colours(image: Image.Image) -> Image.Image:
-    """Give the image in a palette of 256 colours of its own, which takes about 40 % of the bytes."""
+    """Give the image in a palette of 256 colours of its own, in about 40 % of the bytes."""
     palette = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3)
     indexed = image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
     # The background's entry is a mean of near-whites, and shows as a grey box on a white page.

@@ -118,9 +118,9 @@ def _vote(
     k: int,
     temperature: float,
 ) -> NDArray[np.float32]:
-    # In float32 the last bits, in which matrix products of other shapes differ, are gone, so that
-    # ties stay ties.
-    similarities = products.astype(np.float32)
+    # Matrix products of other shapes differ in the last bits. Rounded to about the precision of
+    # the float32 embeddings, these are gone, so that ties stay ties whatever the chunk.
+    similarities = np.round(products, 6).astype(np.float32)
     nearest = _nearest(similarities, min(k, similarities.shape[1]))
     exponents = np.take_along_axis(similarities, nearest, axis=1).astype(np.float64) / temperature
     weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
