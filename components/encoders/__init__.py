@@ -1,1 +1,30 @@
 """Networks that turn images into features, and the heads on top of them."""
+
+from collections.abc import Callable
+
+import keras
+
+from components.encoders.conv4 import build_conv4
+from components.encoders.core import build_core
+
+ENCODERS: dict[str, Callable[..., keras.Model]] = {"conv4": build_conv4, "core": build_core}
+
+
+def build_encoder(
+    name: str, image_shape: tuple[int, int, int], *, seed: int, **settings: object
+) -> keras.Model:
+    """Builds an encoder by its name.
+
+    Args:
+        name: a key of ``ENCODERS``.
+        image_shape: (H, W, C) of the input.
+        seed: seed of the initial weights.
+        **settings: passed to the encoder's own function.
+
+    Raises:
+        ValueError: if the name is unknown, or the settings do not fit the encoder or the image.
+
+    """
+    if name not in ENCODERS:
+        raise ValueError(f"unknown encoder {name!r}: expected one of {', '.join(sorted(ENCODERS))}")
+    return ENCODERS[name](image_shape, seed=seed, **settings)

@@ -1,0 +1,70 @@
+"""Where training runs: one device, several GPUs, or logical CPUs for tests and emulation."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
+    """Chooses the distribution strategy.
+
+    Args:
+        replicas: None for all GPUs (the CPU when there is none); a number for that many GPUs, or,
+            on a machine without GPUs, that many logical CPU devices.
+
+    Returns:
+        A MirroredStrategy for several devices, the default strategy for one.
+
+    Raises:
+        ValueError: if there are fewer GPUs than replicas asked for, or TensorFlow already runs with
+            another number of logical CPUs.
+
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    count = replicas if replicas is not None else max(1, len(gpus))
+    if count < 1:
+        raise ValueError(f"training.replicas must be at least 1, received {count}")
+    if gpus:
+        if count > len(gpus):
+            raise ValueError(f"training.replicas={count} needs {count} GPUs, found {len(gpus)}")
+        devices = [f"GPU:{index}" for index in range(count)]
+    else:
+        _split_cpu(count)
+        devices = [f"CPU:{index}" for index in range(count)]
+    if count == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def _split_cpu(count: int) -> None:
+    if count == 1:
+        return
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * count
+        )
+    except RuntimeError as error:
+        # TensorFlow is already running: fine, if it was given enough devices before.
+        present = len(tf.config.list_logical_devices("CPU"))
+        if present < count:
+            raise ValueError(
+                f"training.replicas={count} needs {count} logical CPU devices, but TensorFlow "
+                f"already runs with {present}: set the number before its first use"
+            ) from error
+
+
+def gather(tensor: tf.Tensor, axis: int) -> tf.Tensor:
+    """Joins a tensor of every replica along an axis, in order of the replicas; differentiable."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return tensor
+    return context.all_gather(tensor, axis=axis)
+
+
+def first_row(local_rows: tf.Tensor) -> tf.Tensor:
+    """Returns where this replica's rows begin in the global batch, int32; replicas have as many."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return tf.constant(0)
+    return tf.cast(context.replica_id_in_sync_group, tf.int32) * local_rows

@@ -1,0 +1,77 @@
+"""The small convolutional network of recipe E (Neuromatch's self-supervised learning tutorial)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from components.encoders.initializers import Initializer
+
+
+def build_core(
+    image_shape: tuple[int, int, int],
+    *,
+    seed: int,
+    filters: Sequence[int] = (6, 16),
+    units: Sequence[int] = (120, 84, 84),
+    pooling: str = "flatten",
+    initializer: str = "pytorch",
+) -> keras.Model:
+    """Builds convolutions of 5x5 with average pooling, then dense layers, all batch-normalised.
+
+    Each block is Conv 5x5 (valid), ReLU, AvgPool 2, BN; each dense layer is Dense, ReLU, BN. No BN
+    has scale or offset, and its statistics run over the global batch on any number of replicas
+    (momentum 0.9, epsilon 1e-5).
+
+    Args:
+        image_shape: (H, W, C) of the input, float32 in [0, 1].
+        seed: seed of the initial weights.
+        filters: channels of each convolution.
+        units: widths of the dense layers; the last is the feature width D.
+        pooling: what joins the two parts: "flatten" as published, or "average" over all positions.
+        initializer: see ``components.encoders.initializers``.
+
+    Returns:
+        A model from [B, H, W, C] to features [B, D].
+
+    Raises:
+        ValueError: if the image is too small for the convolutions, or ``pooling`` is unknown.
+
+    """
+    if pooling not in ("flatten", "average"):
+        raise ValueError(f'pooling must be "flatten" or "average", received {pooling!r}')
+    _check_size(image_shape, len(filters))
+    initial = Initializer(initializer, seed)
+    images = x = keras.Input(image_shape, name="images")
+    for index, count in enumerate(filters):
+        fan_in = 25 * x.shape[-1]
+        x = keras.layers.Conv2D(count, 5, name=f"conv{index}", **initial.arguments(fan_in))(x)
+        x = keras.layers.AveragePooling2D(2)(keras.layers.ReLU()(x))
+        x = _batch_normalization(f"conv{index}_norm")(x)
+    x = (
+        keras.layers.Flatten()(x)
+        if pooling == "flatten"
+        else keras.layers.GlobalAveragePooling2D()(x)
+    )
+    for index, count in enumerate(units):
+        x = keras.layers.Dense(count, name=f"dense{index}", **initial.arguments(x.shape[-1]))(x)
+        x = _batch_normalization(f"dense{index}_norm")(keras.layers.ReLU()(x))
+    return keras.Model(images, x, name="core")
+
+
+def _batch_normalization(name: str) -> keras.Layer:
+    return keras.layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-5, center=False, scale=False, synchronized=True, name=name
+    )
+
+
+def _check_size(image_shape: tuple[int, int, int], blocks: int) -> None:
+    side = min(image_shape[:2])
+    for _ in range(blocks):
+        side = (side - 4) // 2
+        if side < 1:
+            raise ValueError(
+                f"the encoder core with {blocks} convolutions needs larger images, "
+                f"received {image_shape[0]}x{image_shape[1]}"
+            )

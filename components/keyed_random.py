@@ -1,0 +1,74 @@
+"""Random numbers that belong to an image, not to its place in a batch.
+
+TensorFlow's stateless generators take one seed for a whole tensor, so the numbers an image gets
+depend on the row and the replica it happens to be on. Here every image carries a 32-bit key of its
+own, mixed from the run's seed, the step, the image's identity and the view, and its numbers are a
+hash of that key and a counter. The same image at the same step therefore gets the same view on one
+device, on eight replicas, or after a resume; eagerly, in a graph, or compiled by XLA, since only
+integer operations with defined overflow are involved.
+
+The hash is MurmurHash3's 32-bit finaliser (Appleby, 2011, public domain), chained: enough for
+augmentation, not for cryptography.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+_GOLDEN_RATIO = 0x9E3779B9
+
+
+def _mix(value: tf.Tensor) -> tf.Tensor:
+    value = tf.bitwise.bitwise_xor(value, tf.bitwise.right_shift(value, tf.constant(16, tf.uint32)))
+    value = value * tf.constant(0x85EBCA6B, tf.uint32)
+    value = tf.bitwise.bitwise_xor(value, tf.bitwise.right_shift(value, tf.constant(13, tf.uint32)))
+    value = value * tf.constant(0xC2B2AE35, tf.uint32)
+    return tf.bitwise.bitwise_xor(value, tf.bitwise.right_shift(value, tf.constant(16, tf.uint32)))
+
+
+def fold_in(keys: tf.Tensor, data: tf.Tensor | int) -> tf.Tensor:
+    """Derives new keys from ``keys`` and a number.
+
+    Args:
+        keys: uint32, any shape.
+        data: a Python integer below 2**32, or a uint32 tensor that broadcasts against ``keys``.
+
+    Returns:
+        uint32 keys of the broadcast shape, independent for different ``data``.
+
+    """
+    number = tf.constant(data, tf.uint32) if isinstance(data, int) else tf.cast(data, tf.uint32)
+    return _mix(_mix(keys + tf.constant(_GOLDEN_RATIO, tf.uint32)) ^ (number * 3 + 1))
+
+
+def image_keys(seed: int, step: tf.Tensor, identity: tf.Tensor) -> tf.Tensor:
+    """Returns one key for each image of a batch.
+
+    Args:
+        seed: the run's seed, 0 <= seed < 2**32.
+        step: int64 scalar, the global step.
+        identity: int64 [B], non-negative, stable for an image (a hash of its key).
+
+    Returns:
+        uint32 [B].
+
+    """
+    low = tf.cast(identity & 0xFFFFFFFF, tf.uint32)
+    high = tf.cast(tf.bitwise.right_shift(identity, tf.constant(32, tf.int64)), tf.uint32)
+    keys = fold_in(
+        tf.fill(tf.shape(identity), tf.constant(seed, tf.uint32)), tf.cast(step, tf.uint32)
+    )
+    return fold_in(fold_in(keys, low), high)
+
+
+def uniform(keys: tf.Tensor, count: int, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
+    """Draws ``count`` numbers for each key, uniform in [low, high).
+
+    Returns:
+        float32 [B, count], a multiple of (high - low) / 2**24 above ``low``.
+
+    """
+    counters = tf.range(count, dtype=tf.int32)[None, :]
+    bits = fold_in(keys[:, None], tf.cast(counters, tf.uint32))
+    unit = tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * (2.0**-24)
+    return unit * (high - low) + low

@@ -1,0 +1,123 @@
+"""Checkpoints for an exact resume, and the description to rebuild an encoder from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from components.training.step import TrainState
+
+_DESCRIPTION = "model.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint directory that does not hold what was expected."""
+
+
+def _trackables(state: TrainState) -> dict[str, Any]:
+    objects: dict[str, Any] = {**state.models, "optimizer": state.optimizer}
+    if state.probe is not None:
+        objects |= {"probe": state.probe.head, "probe_optimizer": state.probe.optimizer}
+    return objects
+
+
+class Checkpoints:
+    """The checkpoints of one training run.
+
+    The state file that names the newest checkpoint is written after the checkpoint itself, so that
+    a kill at any moment leaves the one before in force.
+
+    Args:
+        directory: created when missing.
+        state: built (``TrainState.build``), in its strategy's scope.
+        keep: how many of the newest to keep.
+
+    """
+
+    def __init__(self, directory: Path, state: TrainState, keep: int = 2) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._state = state
+        self._checkpoint = tf.train.Checkpoint(**_trackables(state))
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(directory), max_to_keep=keep
+        )
+
+    def restore(self) -> int:
+        """Restores the newest checkpoint, if there is one.
+
+        Returns:
+            The step that training goes on from; 0 when there was no checkpoint.
+
+        Raises:
+            CheckpointError: if the checkpoint is damaged or is of another model.
+
+        """
+        path = self._manager.latest_checkpoint
+        if path is None:
+            return 0
+        try:
+            self._checkpoint.restore(path).assert_existing_objects_matched()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise CheckpointError(
+                f"cannot restore {path}: expected a whole checkpoint of this model, received: {error}"
+            ) from error
+        return self._state.step
+
+    def save(self) -> None:
+        """Writes a checkpoint named by its step."""
+        self._manager.save(checkpoint_number=self._state.step)
+
+
+def write_description(directory: Path, description: Mapping[str, Any]) -> None:
+    """Writes ``model.json``: what to rebuild the networks from (plain JSON values)."""
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = directory / f".{_DESCRIPTION}.tmp"
+    temporary.write_text(json.dumps(description, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    temporary.replace(directory / _DESCRIPTION)
+
+
+def load_encoder(
+    directory: Path, build: Callable[[Mapping[str, Any]], keras.Model]
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Rebuilds the encoder of a checkpoint directory with its newest weights.
+
+    Args:
+        directory: holds ``model.json`` and checkpoints.
+        build: from the description to an encoder with fresh weights.
+
+    Returns:
+        The encoder and the description.
+
+    Raises:
+        CheckpointError: if the directory holds no description or no checkpoint, or the weights do
+            not fit.
+
+    """
+    description_path = directory / _DESCRIPTION
+    try:
+        description = json.loads(description_path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{directory} holds no {_DESCRIPTION}: expected a checkpoint directory"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise CheckpointError(
+            f"{description_path} is damaged: expected JSON, received {error}"
+        ) from error
+    encoder = build(description)
+    path = tf.train.latest_checkpoint(str(directory))
+    if path is None:
+        raise CheckpointError(f"{directory} holds no checkpoint")
+    try:
+        status = tf.train.Checkpoint(encoder=encoder).restore(path)
+        status.assert_existing_objects_matched().expect_partial()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise CheckpointError(
+            f"the weights in {path} do not fit {description_path}: {error}"
+        ) from error
+    return encoder, description

@@ -1,0 +1,111 @@
+"""The training loop: steps, checkpoints, measurements; resumable at any checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+import tensorflow as tf
+
+from components.training.checkpoint import Checkpoints
+from components.training.step import Batch, TrainState, TrainStep
+
+
+class TrainingDivergedError(ArithmeticError):
+    """The loss is no longer a finite number."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopSettings:
+    """How long to train and how often to do what.
+
+    Attributes:
+        steps: updates in all.
+        steps_per_epoch: updates an epoch.
+        log_every: steps over which metrics are averaged.
+        checkpoint_every: steps between checkpoints; the last step always has one.
+
+    """
+
+    steps: int
+    steps_per_epoch: int
+    log_every: int
+    checkpoint_every: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Callbacks:
+    """What the loop tells others.
+
+    Attributes:
+        metrics: called with the step and the means since the last call.
+        progress: called with the step after each one.
+
+    """
+
+    metrics: Callable[[int, Mapping[str, float]], None]
+    progress: Callable[[int], None]
+
+
+def run_loop(
+    state: TrainState,
+    train_step: TrainStep,
+    batches_from: Callable[[int], Iterable[Batch]],
+    checkpoints: Checkpoints,
+    settings: LoopSettings,
+    callbacks: Callbacks,
+) -> dict[str, float]:
+    """Trains from the newest checkpoint to the last step.
+
+    The order of images, the views and the learning rate are functions of the step alone, and a
+    checkpoint holds every variable, so that a run that was killed and resumed equals one that was
+    not.
+
+    Args:
+        state: what is trained.
+        train_step: one update.
+        batches_from: the batches from a step on.
+        checkpoints: of this state.
+        settings: lengths.
+        callbacks: listeners.
+
+    Returns:
+        The metrics of the last interval; empty when there was nothing left to do.
+
+    Raises:
+        TrainingDivergedError: if the loss becomes infinite or no number. The checkpoint before it
+            is kept.
+
+    """
+    first = checkpoints.restore()
+    callbacks.progress(first)
+    if first >= settings.steps:
+        return {}
+    interval: list[dict[str, tf.Tensor]] = []
+    means: dict[str, float] = {}
+    batches = iter(batches_from(first))
+    for step in range(first + 1, settings.steps + 1):
+        interval.append(train_step(next(batches)))
+        checkpoint_due = step % settings.checkpoint_every == 0 or step == settings.steps
+        # Averages end at every checkpoint, so that none spans a resume.
+        if step % settings.log_every == 0 or step % settings.steps_per_epoch == 0 or checkpoint_due:
+            means = _means(interval)
+            interval.clear()
+            if not math.isfinite(means["loss"]):
+                raise TrainingDivergedError(
+                    f"the loss is {means['loss']} at step {step}: expected a finite number; a lower "
+                    f"training.learning_rate may help"
+                )
+            callbacks.metrics(step, means)
+        if checkpoint_due:
+            checkpoints.save()
+        callbacks.progress(step)
+    return means
+
+
+def _means(interval: list[dict[str, tf.Tensor]]) -> dict[str, float]:
+    return {
+        name: math.fsum(float(metrics[name]) for metrics in interval) / len(interval)
+        for name in interval[0]
+    }

@@ -1,0 +1,66 @@
+"""What a person watches in TensorBoard, and the same curves read back for pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+
+class TensorBoardWriter:
+    """Writes scalars and pictures of one run.
+
+    Args:
+        directory: of the event files; a resumed run adds a file and overrides the steps it repeats.
+
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._writer = tf.summary.create_file_writer(str(directory))
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes one value for each name, and flushes so that a watcher sees it."""
+        with self._writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+
+    def image(self, step: int, name: str, path: Path) -> None:
+        """Writes a PNG file as a picture."""
+        picture = tf.io.decode_png(path.read_bytes(), channels=3)
+        with self._writer.as_default(step=step):
+            tf.summary.image(name, picture[None])
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Flushes and closes the event file."""
+        self._writer.close()
+
+
+def read_scalars(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Reads every scalar curve of a run.
+
+    Args:
+        directory: of the event files.
+
+    Returns:
+        Name -> (steps int64 [n] ascending, values float64 [n]); where a resumed run repeated a
+        step, the later value.
+
+    """
+    accumulator = EventAccumulator(str(directory), size_guidance={"tensors": 0, "images": 1})
+    accumulator.Reload()
+    curves = {}
+    for tag in accumulator.Tags()["tensors"]:
+        if accumulator.SummaryMetadata(tag).plugin_data.plugin_name != "scalars":
+            continue
+        by_step = {
+            event.step: float(tf.make_ndarray(event.tensor_proto))
+            for event in accumulator.Tensors(tag)
+        }
+        steps = sorted(by_step)
+        curves[tag] = (np.array(steps, np.int64), np.array([by_step[step] for step in steps]))
+    return curves

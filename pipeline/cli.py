@@ -1,0 +1,270 @@
+"""The command line of Twofold."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline import config as configuration
+from pipeline import recipes
+from pipeline.artifacts import RunDirectory
+from pipeline.config import RunConfig
+from pipeline.progress import progress_bar
+from pipeline.steps import STEPS, run_one_step, run_steps
+from pipeline.steps.context import Context
+
+app = typer.Typer(
+    help="Self-supervised image encoders: prepare, pretrain, evaluate, export, serve.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+_out = Console(highlight=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_HEADLINE = {
+    "linear_probe/test_accuracy": "linear probe, held-out accuracy",
+    "recipe_probe/test_accuracy": "recipe's probe, held-out accuracy",
+    "knn/test_accuracy": "kNN, held-out accuracy",
+    "pretrain/loss": "pretraining loss",
+    "embedding/effective_rank": "effective rank of the embedding",
+}
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE|FILE.yaml", help="a recipe's name, or a configuration file")
+]
+WorkdirOption = Annotated[Path, typer.Option(help="where data sets and runs are kept")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="override a setting; repeatable"),
+]
+NameOption = Annotated[str | None, typer.Option(help="name of the run's directory")]
+UpdateOption = Annotated[
+    bool, typer.Option("--update", help="let the run directory take another configuration")
+]
+BeamArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[-- BEAM OPTIONS]", help="e.g. -- --runner=FlinkRunner"),
+]
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="show tracebacks")] = False,
+) -> None:
+    """Self-supervised image encoders: prepare, pretrain, evaluate, export, serve."""
+
+
+@app.command("recipes")
+def list_recipes() -> None:
+    """List the recipes with their cost and expected figure.
+
+    Example: twofold recipes
+    """
+    for name in recipes.recipe_names():
+        _out.print(f"[bold]{name}[/bold]")
+        for line in recipes.describe_recipe(name).splitlines():
+            _out.print(f"    {escape(line)}" if line else "")
+        _out.print()
+
+
+@app.command()
+def show(recipe: RecipeArgument, settings: SetOption = None) -> None:
+    """Print the resolved configuration as YAML, which `twofold run` takes back.
+
+    Example: twofold show quickstart > my.yaml
+    """
+    sys.stdout.write(configuration.to_yaml(_load(recipe, settings)))
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    beam: BeamArgument = None,
+    until: Annotated[str, typer.Option(help=f"last step: {', '.join(STEPS)}")] = STEPS[-1],
+    settings: SetOption = None,
+    workdir: WorkdirOption = Path("twofold-runs"),
+    name: NameOption = None,
+    update: UpdateOption = False,
+) -> None:
+    """Prepare, pretrain, evaluate and export; finished steps are reused.
+
+    Example: twofold run quickstart --set training.epochs=3 --name short
+    """
+    if until not in STEPS:
+        raise typer.BadParameter(f"expected one of {', '.join(STEPS)}", param_hint="--until")
+    context = _context(recipe, settings, workdir, name, update, beam)
+    run_steps(context, until)
+    _report(context.run)
+
+
+def _one_step(step: str) -> None:
+    """Adds the command of one step."""
+
+    def command(
+        recipe: RecipeArgument,
+        beam: BeamArgument = None,
+        settings: SetOption = None,
+        workdir: WorkdirOption = Path("twofold-runs"),
+        name: NameOption = None,
+        update: UpdateOption = False,
+    ) -> None:
+        context = _context(recipe, settings, workdir, name, update, beam)
+        run_one_step(context, step)
+        _report(context.run)
+
+    purpose = {
+        "prepare": "Write the images as TFRecord shards with a manifest",
+        "pretrain": "Train the encoder, from the last checkpoint if there is one",
+        "evaluate": "Embed the images once and measure the encoder",
+        "export": "Write a SavedModel and prove it in a fresh process",
+    }[step]
+    command.__doc__ = f"{purpose}.\n\nExample: twofold {step} quickstart"
+    app.command(step)(command)
+
+
+for _step in STEPS:
+    _one_step(_step)
+
+
+@app.command()
+def serve(
+    model_dir: Annotated[Path, typer.Argument(help="holds integer versions of a SavedModel")],
+    name: Annotated[str, typer.Option(help="name of the model in the address")] = "encoder",
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    rest_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8501,
+) -> None:
+    """Answer TensorFlow Serving's REST requests with a model.
+
+    Example: twofold serve twofold-runs/quickstart/saved_model
+    """
+    from serving.rest import serve as serve_model
+
+    serve_model(
+        model_dir,
+        name=name,
+        host=host,
+        rest_port=rest_port,
+        on_ready=lambda url: _out.print(
+            f"serving {escape(str(model_dir))} at {url}/v1/models/{name}"
+        ),
+    )
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, devices and memory, and what is missing for which feature.
+
+    Example: twofold doctor
+    """
+    from pipeline.doctor import examine
+
+    table = Table(show_header=False, box=None)
+    for topic, finding in examine():
+        table.add_row(topic, escape(finding))
+    _out.print(table)
+
+
+def _load(recipe: str, settings: list[str] | None) -> RunConfig:
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml"):
+        loaded = configuration.load_yaml(path)
+    else:
+        loaded = recipes.load_recipe(recipe)
+    return configuration.override(loaded, settings or [])
+
+
+def _context(
+    recipe: str,
+    settings: list[str] | None,
+    workdir: Path,
+    name: str | None,
+    update: bool,
+    beam: list[str] | None,
+) -> Context:
+    config = _load(recipe, settings)
+    if name is not None:
+        config = configuration.override(config, [f"name={name}"])
+    directory = RunDirectory(workdir / config.name, config, update=update)
+    directory.begin(
+        {
+            "twofold": importlib.metadata.version("twofold"),
+            "versions": {
+                package: importlib.metadata.version(package)
+                for package in ("tensorflow", "keras", "apache-beam", "numpy", "scikit-learn")
+            },
+            "python": platform.python_version(),
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            "git_revision": _git_revision(),
+        }
+    )
+    return Context(
+        config=config,
+        run=directory,
+        datasets=workdir / "datasets",
+        beam_options=tuple(beam or ()),
+        progress=functools.partial(progress_bar, _errors),
+        say=lambda line: _out.print(escape(line)),
+    )
+
+
+def _git_revision() -> str | None:
+    """Returns the revision of Twofold's own checkout, if it runs from one."""
+    finished = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return finished.stdout.strip() or None
+
+
+def _report(directory: RunDirectory) -> None:
+    metrics = directory.metrics()
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, title in _HEADLINE.items():
+        if name not in metrics:
+            continue
+        value = metrics[name]
+        text = f"{value:.2%}" if name.endswith("accuracy") else f"{value:.3f}"
+        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+        interval = f"95 % interval {low:.2%} to {high:.2%}" if low is not None else ""
+        table.add_row(title, text, interval)
+    _out.print(escape(str(directory.path)))
+    if table.row_count:
+        _out.print(table)
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """Returns what a user can cause and mend; all else is a defect of Twofold."""
+    return (ValueError, OSError, RuntimeError, ArithmeticError)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line: exit status 0 done, 1 failed with a one-line cause, 2 wrong usage."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given[: given.index("--")] if "--" in given else "--debug" in given
+    try:
+        app([argument for argument in given if argument != "--debug"])
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        else:
+            cause = " ".join(str(error).split()) or type(error).__name__
+            kind = "" if isinstance(error, _expected_errors()) else f"{type(error).__name__}: "
+            _errors.print(f"error: {escape(kind + cause)}")
+        sys.exit(1)

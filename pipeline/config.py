@@ -1,0 +1,303 @@
+"""The configuration of a run: frozen, strict, and complete."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Range = tuple[float, float]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key."""
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Section):
+    """Where images come from and how they are prepared."""
+
+    source: Literal["dsprites", "npz", "folder"] = "dsprites"
+    path: tuple[str, ...] = Field(
+        (), description="files or folders of the source; none for dsprites"
+    )
+    images: int = Field(20_000, ge=1, description="dsprites: how many images to generate")
+    image_field: str | None = Field(
+        None, description="npz: array of images; found by name if not given"
+    )
+    label_field: str | None = Field(None, description="npz: array of labels")
+    latents_field: str | None = Field(None, description="npz: array of latents")
+    latent_names: tuple[str, ...] = Field((), description="npz: names of the latents' columns")
+    label_latent: str | None = Field(None, description="npz: the latent that is the label")
+    image_size: int | None = Field(
+        None, ge=8, description="side in pixels of what the encoder sees; none: the images' own"
+    )
+    test_share: Share = Field(
+        0.2, description="held out by key, if the source has no split of its own"
+    )
+    split_seed: int = Field(0, ge=0, description="another number gives another split")
+    max_reject_share: Share = Field(0.01, description="stop if more of the images cannot be read")
+    images_per_shard: int = Field(2048, ge=1)
+
+    @pydantic.field_validator("path", mode="before")
+    @classmethod
+    def _one_path_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @pydantic.model_validator(mode="after")
+    def _path_where_needed(self) -> DataConfig:
+        if self.source == "npz" and len(self.path) != 1:
+            raise ValueError(f"data.path must name one .npz file, received {list(self.path)}")
+        if self.source == "dsprites" and self.path:
+            raise ValueError("data.path must be empty for data.source=dsprites, which is generated")
+        return self
+
+
+class AffineViewsConfig(_Section):
+    """Rotation, translation, scaling."""
+
+    policy: Literal["affine"] = "affine"
+    rotation_degrees: float = Field(90.0, ge=0.0, le=180.0)
+    translation: float = Field(0.2, ge=0.0, le=1.0, description="share of the side")
+    scale: Range = (0.8, 1.2)
+    border: Literal["zero", "wrap"] = "zero"
+
+
+class CropViewsConfig(_Section):
+    """Random resized crop, flip, colour affine map."""
+
+    policy: Literal["crop"] = "crop"
+    area: Range = (0.2, 1.0)
+    aspect: Range = (3 / 4, 4 / 3)
+    flip: bool = True
+    brightness: float = Field(0.6, ge=0.0, le=1.0)
+    jitter: float = Field(0.2, ge=0.0, le=1.0)
+
+
+class CoreConfig(_Section):
+    """The small convolutional network of recipe E."""
+
+    name: Literal["core"] = "core"
+    filters: tuple[int, ...] = (6, 16)
+    units: tuple[int, ...] = (120, 84, 84)
+    pooling: Literal["flatten", "average"] = "flatten"
+    initializer: Literal["keras", "pytorch"] = "pytorch"
+
+
+class Conv4Config(_Section):
+    """The four strided convolutions of recipe A."""
+
+    name: Literal["conv4"] = "conv4"
+    width: int = Field(128, ge=1)
+    initializer: Literal["keras", "pytorch"] = "keras"
+
+
+class SimCLRConfig(_Section):
+    """NT-Xent over 2N views."""
+
+    name: Literal["simclr"] = "simclr"
+    temperature: float = Field(0.5, gt=0.0)
+    projector: tuple[int, ...] = Field((), description="widths of the layers; empty: identity")
+
+
+class TrainingConfig(_Section):
+    """Batches, optimizer and how long."""
+
+    batch_size: int = Field(1000, ge=2, description="images a step over all replicas")
+    epochs: int = Field(60, ge=1)
+    optimizer: Literal["adam"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0.0)
+    warmup_epochs: float = Field(0.0, ge=0.0)
+    schedule_epochs: float | None = Field(
+        None, gt=0.0, description="epochs to the end of the cosine; none: training.epochs"
+    )
+    replicas: int | None = Field(
+        None, ge=1, description="none: all GPUs; on a CPU this many logical devices"
+    )
+    log_every: int = Field(16, ge=1, description="steps")
+    checkpoint_every_epochs: int = Field(5, ge=1)
+
+
+class EvaluationConfig(_Section):
+    """Measures of the encoder."""
+
+    probe_epochs: int = Field(10, ge=1, description="of the recipe's linear probe")
+    probe_schedule_epochs: int | None = Field(100, ge=1)
+    probe_learning_rate: float = Field(1e-3, gt=0.0)
+    probe_batch_size: int = Field(1000, ge=1)
+    regularisation: float = Field(
+        1.0, gt=0.0, description="scikit-learn's C of the logistic regression"
+    )
+    neighbours: int = Field(20, ge=1, description="k of kNN")
+    neighbour_temperature: float = Field(0.07, gt=0.0)
+    rsm_images: int = Field(600, ge=2)
+    rsm_latent: str | None = Field(None, description="latent to sort by; none: the label")
+
+
+class RunConfig(_Section):
+    """A whole run, from images to a served encoder."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(0, ge=0, lt=2**31)
+    data: DataConfig = DataConfig()
+    views: Annotated[AffineViewsConfig | CropViewsConfig, Field(discriminator="policy")] = (
+        AffineViewsConfig()
+    )
+    encoder: Annotated[CoreConfig | Conv4Config, Field(discriminator="name")] = CoreConfig()
+    method: SimCLRConfig = SimCLRConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+def parse_config(values: Mapping[str, Any], origin: str) -> RunConfig:
+    """Checks a configuration.
+
+    Args:
+        values: nested plain values.
+        origin: the file or recipe they come from, for messages.
+
+    Raises:
+        ConfigError: naming each key at fault, what was expected, what was received, and the nearest
+            known key.
+
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except pydantic.ValidationError as error:
+        problems = "; ".join(_describe(problem) for problem in error.errors())
+        raise ConfigError(f"{origin}: {problems}") from None
+
+
+def load_yaml(path: Path) -> RunConfig:
+    """Reads a configuration that ``to_yaml`` (``twofold show``) wrote or a person edited.
+
+    Raises:
+        ConfigError: if the file is missing, is no YAML mapping, or a value is not accepted.
+
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        cause = " ".join(str(error).split())
+        raise ConfigError(f"{path}: expected a YAML file, received: {cause}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys, received {type(values).__name__}")
+    return parse_config(values, str(path))
+
+
+def to_yaml(config: RunConfig) -> str:
+    """Writes every key of a configuration, in the order of its definition."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def override(config: RunConfig, settings: Sequence[str]) -> RunConfig:
+    """Applies ``key.path=value`` settings; values are read as YAML.
+
+    Raises:
+        ConfigError: if a setting has no "=", a key is unknown, or a value is not accepted.
+
+    """
+    values = config.model_dump(mode="json")
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        if not separator or not path:
+            raise ConfigError(f"--set {setting}: expected KEY.PATH=VALUE")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {setting}: the value is no YAML: {text}") from None
+        # YAML 1.1 reads 1e-3 as a string.
+        if isinstance(value, str):
+            value = _number(value)
+        _assign(values, path.split("."), value, setting)
+    return parse_config(values, "--set " + " ".join(settings)) if settings else config
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _assign(values: dict[str, Any], path: list[str], value: Any, setting: str) -> None:
+    section = values
+    for depth, key in enumerate(path):
+        if not isinstance(section, dict):
+            raise ConfigError(f"--set {setting}: {'.'.join(path[:depth])} has no keys below it")
+        # Deeper keys depend on the encoder or policy chosen, which the check that follows knows.
+        if depth == 0 and key not in section:
+            raise ConfigError(f"--set {setting}: unknown key {key!r}{_nearest(key, section)}")
+        if depth < len(path) - 1:
+            section = section.get(key, {})
+    if path[-1] in ("name", "policy") and len(path) == 2 and section.get(path[-1]) != value:
+        # Another encoder or policy starts from its own defaults.
+        section.clear()
+    section[path[-1]] = value
+
+
+def _describe(problem: Mapping[str, Any]) -> str:
+    location = [str(part) for part in problem["loc"]]
+    model, path = _section_of(location)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {'.'.join(path)}{_nearest(path[-1], model.model_fields)}"
+    if problem["type"] == "union_tag_invalid":
+        expected = problem["ctx"]["expected_tags"].replace("'", "")
+        key = problem["ctx"]["discriminator"].strip("'")
+        return f"unknown {path[0]}.{key} {problem['ctx']['tag']!r}: expected one of {expected}"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    where = ".".join(path) or "the configuration"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{where}: {message}, received {problem['input']!r}"
+
+
+def _section_of(location: list[str]) -> tuple[type[pydantic.BaseModel], list[str]]:
+    """Returns the section a problem is in, and its key path without pydantic's tags."""
+    model: type[pydantic.BaseModel] = RunConfig
+    tagged: dict[str, type[_Section]] = {}
+    path = []
+    for part in location:
+        if part in tagged:
+            model, tagged = tagged[part], {}
+            continue
+        path.append(part)
+        choices = _choices(model.model_fields.get(part))
+        tagged = {_tag(choice): choice for choice in choices} if len(choices) > 1 else {}
+        model = choices[0] if len(choices) == 1 else model
+    return model, path
+
+
+def _choices(field: FieldInfo | None) -> list[type[_Section]]:
+    """Returns the sections a key can hold; empty for a plain value."""
+    if field is None:
+        return []
+    candidates = typing.get_args(field.annotation) or (field.annotation,)
+    return [one for one in candidates if isinstance(one, type) and issubclass(one, _Section)]
+
+
+def _tag(model: type[_Section]) -> str:
+    """Returns what names a section among its alternatives."""
+    key = "policy" if "policy" in model.model_fields else "name"
+    return str(model.model_fields[key].default)
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    if near:
+        return f": did you mean {near[0]!r}?"
+    return f": expected one of {', '.join(names)}"

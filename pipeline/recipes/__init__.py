@@ -1,0 +1,43 @@
+"""Experiments as small Python files, whose docstrings give command, cost and expected figure."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+
+from pipeline.config import ConfigError, RunConfig
+
+
+def recipe_names() -> list[str]:
+    """Returns the names of all recipes, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load_recipe(name: str) -> RunConfig:
+    """Returns a recipe's configuration.
+
+    Raises:
+        ConfigError: if there is no recipe of that name; the message lists the known ones.
+
+    """
+    config = _module(name).CONFIG
+    if not isinstance(config, RunConfig):
+        raise TypeError(
+            f"recipe {name}: CONFIG must be a RunConfig, received {type(config).__name__}"
+        )
+    return config
+
+
+def describe_recipe(name: str) -> str:
+    """Returns a recipe's docstring: what it is, the command, the cost, the expected figure."""
+    return inspect.getdoc(_module(name)) or ""
+
+
+def _module(name: str) -> ModuleType:
+    if name not in recipe_names():
+        raise ConfigError(
+            f"unknown recipe {name!r}: expected one of {', '.join(recipe_names())}, or a .yaml file"
+        )
+    return importlib.import_module(f"{__name__}.{name}")

@@ -1,0 +1,63 @@
+"""The steps of a run, in their order."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Protocol, cast
+
+from pipeline.steps.context import Context, StepError
+from pipeline.steps.inputs import step_inputs
+
+STEPS = ("prepare", "pretrain", "evaluate", "export")
+
+
+class Step(Protocol):
+    """What the module of a step offers."""
+
+    def run(self, context: Context, details: dict[str, Any]) -> dict[str, float]:
+        """Does the work, fills in details for the record, and returns metrics."""
+
+
+def run_steps(context: Context, until: str = STEPS[-1]) -> list[str]:
+    """Runs the steps up to one, and leaves out those that were finished from the same inputs.
+
+    Returns:
+        The steps that ran.
+
+    """
+    wanted = STEPS[: STEPS.index(until) + 1]
+    return [name for name in wanted if _run_if_needed(context, name)]
+
+
+def run_one_step(context: Context, name: str) -> list[str]:
+    """Runs one step on the finished work of those before it.
+
+    Returns:
+        The step, if it ran; empty if it was finished from the same inputs.
+
+    Raises:
+        StepError: if an earlier step is not finished, or was finished from other inputs.
+
+    """
+    for earlier in STEPS[: STEPS.index(name)]:
+        if not context.run.is_done(earlier, step_inputs(earlier, context)):
+            raise StepError(
+                f"step {name} needs step {earlier}, which is not finished for this configuration "
+                f"in {context.run.path}: run `twofold {earlier}` with the same arguments first"
+            )
+    return [name] if _run_if_needed(context, name) else []
+
+
+def _run_if_needed(context: Context, name: str) -> bool:
+    step_fingerprint = step_inputs(name, context)
+    if context.run.is_done(name, step_fingerprint):
+        context.say(f"{name}: finished before, reused")
+        return False
+    for later in STEPS[STEPS.index(name) + 1 :]:
+        context.run.forget(later)
+    # Imported when used: a run that has nothing to do need not wait for TensorFlow.
+    step = cast(Step, importlib.import_module(f"{__name__}.{name}"))
+    with context.run.record(name, step_fingerprint) as entry:
+        entry["metrics"] = step.run(context, entry["details"])
+    context.say(f"{name}: done in {context.run.seconds(name):.1f} s")
+    return True

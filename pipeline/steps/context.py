@@ -1,0 +1,58 @@
+"""What every step is handed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from components.data.manifest import Manifest, load_manifest
+from pipeline.artifacts import RunDirectory
+from pipeline.config import RunConfig
+
+# A description and a total in; a call that says how many are done out.
+ProgressFactory = Callable[
+    [str, int, str], contextlib.AbstractContextManager[Callable[[int], None]]
+]
+
+
+class StepError(RuntimeError):
+    """A step that cannot run as asked."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """A run in the making.
+
+    Attributes:
+        config: of the run.
+        run: its directory.
+        datasets: where prepared data sets live, shared by the runs of a working directory.
+        beam_options: what followed ``--`` on the command line.
+        progress: shows how far a long part is.
+        say: prints one line for a person.
+
+    """
+
+    config: RunConfig
+    run: RunDirectory
+    datasets: Path
+    beam_options: tuple[str, ...]
+    progress: ProgressFactory
+    say: Callable[[str], None]
+
+    @property
+    def dataset_directory(self) -> Path:
+        """Where this run's prepared data set is; known once ``prepare`` is done."""
+        return self.datasets / str(self.run.details("prepare")["dataset"])
+
+    def manifest(self) -> Manifest:
+        """Opens the prepared data set."""
+        return load_manifest(self.dataset_directory)
+
+
+@contextlib.contextmanager
+def no_progress(description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Shows nothing."""
+    yield lambda done: None

@@ -1,0 +1,35 @@
+"""Raw images to TFRecord shards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.data.prepare import prepare
+from pipeline.steps.context import Context
+from pipeline.steps.inputs import build_data_source, preparation_settings, step_inputs
+
+
+def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
+    """Prepares the data set in the shared folder, unless another run already did."""
+    data = context.config.data
+    name = f"{data.source}-{step_inputs('prepare', context)}"
+    manifest = prepare(
+        build_data_source(data),
+        context.datasets / name,
+        name=name,
+        beam_options=context.beam_options,
+        **preparation_settings(data),
+    )
+    details["dataset"] = name
+    details["dataset_fingerprint"] = manifest.fingerprint
+    if manifest.rejected:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in manifest.rejects.items())
+        context.say(
+            f"{manifest.rejected} of {manifest.read} images were rejected ({reasons}): "
+            f"see {context.datasets / name / 'rejects.jsonl'}"
+        )
+    return {
+        "prepare/read": manifest.read,
+        "prepare/written": manifest.written,
+        "prepare/rejected": manifest.rejected,
+    }

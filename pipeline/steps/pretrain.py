@@ -1,0 +1,258 @@
+"""Images to an encoder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from components.data.reader import Split, batches
+
+from components import distribute, keyed_random
+from components.data.errors import DataError
+from components.encoders import build_encoder
+from components.encoders.heads import build_linear_head, build_projector
+from components.evaluation.figures import draw_curves, draw_views
+from components.methods import METHODS, Method
+from components.training.checkpoint import Checkpoints, load_encoder, write_description
+from components.training.loop import Callbacks, LoopSettings, run_loop
+from components.training.optimizers import OPTIMIZERS
+from components.training.step import OnlineProbe, TrainState, build_train_step
+from components.training.tensorboard import TensorBoardWriter, read_scalars
+from components.transforms.affine import AffineRanges
+from components.transforms.colour import ColourRanges
+from components.transforms.crop import CropRanges
+from components.transforms.views import ViewFunction, affine_view, crop_view, make_views
+from pipeline.config import AffineViewsConfig, RunConfig
+from pipeline.steps import images as step_images
+from pipeline.steps.context import Context
+from pipeline.steps.inputs import step_inputs
+
+_PICTURED = 10
+
+
+def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
+    """Trains from the newest checkpoint of the same inputs, or from the start."""
+    config, path = context.config, context.run.path
+    # Before anything else touches TensorFlow: it may have to split the CPU into logical devices.
+    strategy = distribute.make_strategy(config.training.replicas)
+    tf.config.experimental.enable_op_determinism()
+    manifest = context.manifest()
+    split = step_images.load_training_images(context, manifest)
+    settings = _loop_settings(config, split, strategy.num_replicas_in_sync)
+    _forget_other_inputs(path, step_inputs("pretrain", context))
+    with strategy.scope():
+        method = _build_method(config, split.images.shape[1:])
+        state = _build_state(config, method, settings, len(split.class_names))
+    checkpoints = Checkpoints(path / "checkpoints", state)
+    write_description(
+        path / "checkpoints",
+        _description(config, split.images.shape[1:], step_inputs("pretrain", context)),
+    )
+    train_step = build_train_step(strategy, method, state, seed=config.seed)
+    writer = TensorBoardWriter(path / "tensorboard")
+    _picture_views(config, split, path / "figures" / "views.png")
+    writer.image(0, "views", path / "figures" / "views.png")
+    start = time.monotonic()
+    last = {"step": 0, "time": start}
+
+    def on_metrics(step: int, means: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        rate = (step - last["step"]) * config.training.batch_size / max(now - last["time"], 1e-9)
+        last.update(step=step, time=now)
+        learning_rate = float(state.optimizer.learning_rate.numpy())
+        writer.scalars(step, {**means, "learning_rate": learning_rate, "images_per_second": rate})
+
+    def batches_from(first_step: int) -> tf.data.Dataset:
+        last["step"] = first_step
+        return _distribute(
+            strategy, split, config.training.batch_size, config.seed, first_step, settings.steps
+        )
+
+    total = settings.steps * config.training.batch_size
+    with context.progress("pretrain", total, "images") as show:
+        run_loop(
+            state,
+            train_step,
+            batches_from,
+            checkpoints,
+            settings,
+            Callbacks(
+                metrics=on_metrics,
+                progress=lambda step: show(step * config.training.batch_size),
+            ),
+        )
+    writer.close()
+    curves = read_scalars(path / "tensorboard")
+    _picture_curves(curves, path / "figures" / "curves.png")
+    details |= {"steps": settings.steps, "replicas": strategy.num_replicas_in_sync}
+    details["parameters"] = method.models["encoder"].count_params()
+    return {
+        f"pretrain/{name}": float(values[-1])
+        for name, (_, values) in curves.items()
+        if name not in ("learning_rate", "images_per_second")
+    } | {"pretrain/images_per_second": float(np.median(curves["images_per_second"][1]))}
+
+
+def rebuild_encoder(path: Path) -> keras.Model:
+    """Rebuilds the trained encoder of a run directory from its checkpoints."""
+
+    def build(description: Mapping[str, Any]) -> keras.Model:
+        return build_encoder(**description["encoder"])
+
+    encoder, _ = load_encoder(path / "checkpoints", build)
+    return encoder
+
+
+def _description(
+    config: RunConfig, image_shape: tuple[int, ...], step_fingerprint: str
+) -> dict[str, Any]:
+    return {
+        "fingerprint": step_fingerprint,
+        "encoder": {
+            "image_shape": list(image_shape),
+            "seed": config.seed,
+            **config.encoder.model_dump(mode="json"),
+        },
+        "method": config.method.model_dump(mode="json"),
+    }
+
+
+def _forget_other_inputs(path: Path, step_fingerprint: str) -> None:
+    """Removes the checkpoints and curves of other inputs, which training must not go on from."""
+    try:
+        present = json.loads((path / "checkpoints" / "model.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        present = {}
+    if present.get("fingerprint") != step_fingerprint:
+        shutil.rmtree(path / "checkpoints", ignore_errors=True)
+        shutil.rmtree(path / "tensorboard", ignore_errors=True)
+
+
+def _loop_settings(config: RunConfig, split: Split, replicas: int) -> LoopSettings:
+    training = config.training
+    if training.batch_size > len(split.images):
+        raise DataError(
+            f"training.batch_size={training.batch_size} is larger than the {len(split.images)} "
+            f"training images"
+        )
+    if training.batch_size % replicas or training.batch_size // replicas < 2:
+        raise DataError(
+            f"training.batch_size={training.batch_size} must divide into at least 2 images for "
+            f"each of {replicas} replicas"
+        )
+    steps_per_epoch = len(split.images) // training.batch_size
+    return LoopSettings(
+        steps=training.epochs * steps_per_epoch,
+        steps_per_epoch=steps_per_epoch,
+        log_every=training.log_every,
+        checkpoint_every=training.checkpoint_every_epochs * steps_per_epoch,
+    )
+
+
+def _build_view(config: RunConfig) -> ViewFunction:
+    views = config.views
+    if isinstance(views, AffineViewsConfig):
+        return affine_view(
+            AffineRanges(views.rotation_degrees, views.translation, views.scale, views.border)
+        )
+    return crop_view(
+        CropRanges(views.area, views.aspect, views.flip),
+        ColourRanges(views.brightness, views.jitter),
+    )
+
+
+def _build_method(config: RunConfig, image_shape: tuple[int, ...]) -> Method:
+    settings = config.encoder.model_dump()
+    encoder = build_encoder(settings.pop("name"), image_shape, seed=config.seed, **settings)
+    projector = build_projector(
+        encoder.output_shape[-1],
+        seed=config.seed,
+        units=config.method.projector,
+        initializer=config.encoder.initializer,
+    )
+    return METHODS[config.method.name](
+        encoder=encoder,
+        projector=projector,
+        view=_build_view(config),
+        temperature=config.method.temperature,
+    )
+
+
+def _build_state(
+    config: RunConfig, method: Method, settings: LoopSettings, classes: int
+) -> TrainState:
+    training = config.training
+    optimizer = OPTIMIZERS[training.optimizer](
+        learning_rate=training.learning_rate,
+        warmup_steps=round(training.warmup_epochs * settings.steps_per_epoch),
+        decay_steps=round((training.schedule_epochs or training.epochs) * settings.steps_per_epoch),
+    )
+    probe = None
+    if classes > 1:
+        features = method.models["encoder"].output_shape[-1]
+        probe = OnlineProbe(
+            head=build_linear_head(features, classes, seed=config.seed),
+            optimizer=keras.optimizers.Adam(1e-3),
+        )
+    state = TrainState(method.models, optimizer, probe)
+    state.build()
+    return state
+
+
+def _distribute(
+    strategy: tf.distribute.Strategy,
+    split: Split,
+    batch_size: int,
+    seed: int,
+    first_step: int,
+    steps: int,
+) -> tf.data.Dataset:
+    replicas = strategy.num_replicas_in_sync
+
+    def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = replicas // context.num_input_pipelines
+        first = context.input_pipeline_id * local
+        return batches(
+            split,
+            batch_size=batch_size,
+            seed=seed,
+            first_step=first_step,
+            steps=steps - first_step,
+            replicas=replicas,
+            replica_ids=range(first, first + local),
+        )
+
+    return strategy.distribute_datasets_from_function(for_worker)
+
+
+def _picture_views(config: RunConfig, split: Split, path: Path) -> None:
+    originals = np.asarray(split.images[:_PICTURED])
+    keys = keyed_random.image_keys(
+        config.seed, tf.constant(0, tf.int64), tf.range(len(originals), dtype=tf.int64)
+    )
+    views = make_views(_build_view(config), tf.constant(originals), keys)
+    draw_views(originals, views.numpy(), path)
+
+
+def _picture_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
+    names = {
+        "loss": "loss",
+        "contrastive_accuracy": "contrastive accuracy",
+        "online_probe/accuracy": "online probe accuracy",
+        "online_probe/loss": "online probe loss",
+        "feature_std": "feature standard deviation",
+        "learning_rate": "learning rate",
+    }
+    chosen = {
+        title: (curves[tag][0].tolist(), curves[tag][1].tolist())
+        for tag, title in names.items()
+        if tag in curves
+    }
+    draw_curves(chosen, path)
