@@ -1,0 +1,30 @@
+"""Where images come from: one class a kind of source, looked up by name in `SOURCES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from components.data.errors import DataError
+from components.data.sources.base import Source
+from components.data.sources.dsprites import DspritesSource
+from components.data.sources.folder import FolderSource
+from components.data.sources.npz import NpzSource
+
+SOURCES: dict[str, Callable[..., Source]] = {
+    "dsprites": DspritesSource,
+    "npz": NpzSource,
+    "folder": FolderSource,
+}
+
+
+def build_source(kind: str, **settings: Any) -> Source:
+    """The source of this kind with these settings.
+
+    Raises:
+        DataError: the kind is unknown, or the source refuses its settings or its input.
+
+    """
+    if kind not in SOURCES:
+        raise DataError(f"unknown data source {kind!r}; known sources: {', '.join(SOURCES)}")
+    return SOURCES[kind](**settings)

@@ -1,0 +1,244 @@
+"""Arrays of images in one .npz file."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from components.data.errors import DataError
+from components.data.sources.base import Chunk, Item, SourceInfo, chunk_range
+from components.data.sources.process import Shared
+
+IMAGE_FIELDS = ("images", "imgs", "x", "image")
+LABEL_FIELDS = ("labels", "label", "y")
+LATENT_FIELDS = ("latents", "latents_values")
+
+# Labels above this are identifiers rather than classes, unless the caller names them.
+_MOST_UNNAMED_CLASSES = 100_000
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError)
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """What the file holds, checked: images in [0, 255] or binary, labels int64, latents float64."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    latents: np.ndarray
+    class_names: tuple[str, ...]
+    latent_names: tuple[str, ...]
+
+
+_ARRAYS: Shared[_Arrays] = Shared()
+
+
+class NpzSource:
+    """Images, and where there are any labels and latents, from the arrays of an .npz file.
+
+    Images are [N, H, W] or [N, H, W, C] with C 1 or 3. Integers are taken as 0 to 255, floats as 0
+    to 1; an integer or boolean array whose largest value is at most 1 holds binary images and is
+    scaled to 0 and 255. Keys are `<file stem>/<position, eight digits>`. The arrays are held in
+    memory while they are read. Pickled fields are never loaded.
+
+    Args:
+        path: the file.
+        image_field: the images' field; None takes the first of images, imgs, x, image.
+        label_field: integer labels [N], -1 for none; None takes the first of labels, label, y.
+        latents_field: [N, L]; None takes the first of latents, latents_values.
+        latent_names: the L names; without them latent_0, latent_1 ...
+        label_latent: where there are no labels, the latent whose value, ranked among its distinct
+            values, is the label.
+        class_names: the names of labels 0, 1 ...; without them the label's number, or the
+            `label_latent`'s value.
+
+    Raises:
+        DataError: the file or one of its fields is not as described.
+
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        image_field: str | None = None,
+        label_field: str | None = None,
+        latents_field: str | None = None,
+        latent_names: Sequence[str] = (),
+        label_latent: str | None = None,
+        class_names: Sequence[str] = (),
+    ):
+        self._path = Path(path).expanduser().absolute()
+        self._fields = (image_field, label_field, latents_field)
+        self._latent_names = tuple(latent_names)
+        self._label_latent = label_latent
+        self._class_names = tuple(class_names)
+        self._fingerprint = self._identify()
+        self._held: _Arrays | None = None
+        self._arrays()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None}
+
+    def info(self) -> SourceInfo:
+        """Names, and a fingerprint of the file's members and of how they are read."""
+        arrays = self._arrays()
+        return SourceInfo("npz", arrays.class_names, arrays.latent_names, self._fingerprint)
+
+    def chunks(self) -> list[Chunk]:
+        """Consecutive chunks of the arrays."""
+        return chunk_range(0, len(self._arrays().images))
+
+    def read(self, chunk: Chunk) -> Iterator[Item]:
+        """The rows of a chunk."""
+        return self.pick(range(chunk.start, chunk.stop))
+
+    def pick(self, positions: Sequence[int]) -> Iterator[Item]:
+        """The rows at these positions."""
+        arrays = self._arrays()
+        for position in positions:
+            yield Item(
+                key=f"{self._path.stem}/{position:08d}",
+                image=_to_uint8(arrays.images[position]),
+                label=int(arrays.labels[position]),
+                latents=tuple(arrays.latents[position].tolist()),
+            )
+
+    def _identify(self) -> str:
+        if not self._path.is_file():
+            raise DataError(f"npz source: no such file: {self._path}")
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                members = [(m.filename, m.CRC, m.file_size) for m in archive.infolist()]
+        except _DAMAGED as error:
+            raise DataError(f"{self._path}: not a readable .npz file ({error})") from error
+        settings = (self._fields, self._latent_names, self._label_latent, self._class_names)
+        identity = repr(("npz", self._path.stem, sorted(members), settings))
+        return hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()
+
+    def _arrays(self) -> _Arrays:
+        if self._held is None:
+            self._held = _ARRAYS.get((str(self._path), self._fingerprint), self._load)
+        return self._held
+
+    def _load(self) -> _Arrays:
+        if self._identify() != self._fingerprint:
+            raise DataError(f"{self._path}: changed while it was being prepared")
+        fields = _Fields(self._path)
+        image_field, label_field, latents_field = self._fields
+        image_field = fields.choose(image_field, IMAGE_FIELDS) or fields.missing(IMAGE_FIELDS)
+        images = self._check_images(image_field, fields.load(image_field))
+        latents_field = fields.choose(latents_field, LATENT_FIELDS)
+        if latents_field is None and self._latent_names:
+            fields.missing(LATENT_FIELDS)
+        latents, latent_names = self._load_latents(fields, latents_field, len(images))
+        label_field = fields.choose(label_field, LABEL_FIELDS)
+        labels, class_names = self._load_labels(fields, label_field, latents, latent_names)
+        return _Arrays(images, labels, latents, class_names, latent_names)
+
+    def _refuse(self, field: str, expected: str, received: object) -> DataError:
+        return DataError(f"{self._path}: field {field!r}: expected {expected}, received {received}")
+
+    def _check_images(self, field: str, images: np.ndarray) -> np.ndarray:
+        if images.ndim == 3:
+            images = images[..., None]
+        if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
+            expected = "images [N, H, W] or [N, H, W, C] with C 1 or 3, none of them 0"
+            raise self._refuse(field, expected, f"shape {images.shape}")
+        if images.dtype.kind not in "buif":
+            raise self._refuse(field, "numbers or booleans", f"type {images.dtype}")
+        top = 1 if images.dtype.kind == "f" else 255
+        low, high = images.min(), images.max()
+        if not (low >= 0 and high <= top):
+            expected = f"values from 0 to {top} ({images.dtype})"
+            raise self._refuse(field, expected, f"{low} to {high}")
+        if images.dtype.kind in "bui":
+            images = images.astype(np.uint8, copy=False)
+            return images.astype(bool) if high <= 1 else images
+        return images
+
+    def _load_latents(
+        self, fields: _Fields, field: str | None, count: int
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        if field is None:
+            return np.zeros((count, 0)), ()
+        latents = fields.load(field)
+        if latents.ndim != 2 or len(latents) != count or latents.dtype.kind not in "buif":
+            received = f"shape {latents.shape} of {latents.dtype}"
+            raise self._refuse(field, f"numbers [{count}, L]", received)
+        names = self._latent_names or tuple(f"latent_{i}" for i in range(latents.shape[1]))
+        if len(names) != latents.shape[1]:
+            received = f"{latents.shape[1]} columns"
+            raise self._refuse(field, f"a column for each of latent_names {names}", received)
+        return latents.astype(np.float64), names
+
+    def _load_labels(
+        self,
+        fields: _Fields,
+        field: str | None,
+        latents: np.ndarray,
+        latent_names: tuple[str, ...],
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        if field is not None:
+            labels = fields.load(field)
+            labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+            if labels.shape != latents.shape[:1] or labels.dtype.kind not in "bui":
+                received = f"shape {labels.shape} of {labels.dtype}"
+                raise self._refuse(field, f"integers [{len(latents)}]", received)
+            labels = labels.astype(np.int64)
+            counted = min(int(labels.max()) + 1, _MOST_UNNAMED_CLASSES)
+            names = self._class_names or tuple(map(str, range(counted)))
+        elif self._label_latent is not None:
+            field = self._label_latent
+            if field not in latent_names:
+                known = ", ".join(latent_names) or "none (the file has no latents)"
+                raise DataError(f"{self._path}: no latent {field!r}; known latents: {known}")
+            values, labels = np.unique(latents[:, latent_names.index(field)], return_inverse=True)
+            names = self._class_names or tuple(f"{value:g}" for value in values)
+        else:
+            return np.full(len(latents), -1, np.int64), ()
+        if labels.min() < -1 or labels.max() >= len(names):
+            expected = f"labels from 0 to {len(names) - 1} ({len(names)} classes), -1 for none"
+            raise self._refuse(field, expected, f"{labels.min()} to {labels.max()}")
+        return labels, names
+
+
+class _Fields:
+    """The named arrays of one .npz file."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        with np.load(path, allow_pickle=False) as archive:
+            self._present = tuple(archive.files)
+
+    def choose(self, named: str | None, usual: Sequence[str]) -> str | None:
+        """The field asked for, else the first usual one, else None."""
+        if named is None:
+            return next((field for field in usual if field in self._present), None)
+        return named if named in self._present else self.missing((named,))
+
+    def missing(self, fields: Sequence[str]) -> NoReturn:
+        """Say that the file has none of these fields."""
+        wanted = " or ".join(map(repr, fields))
+        raise DataError(f"{self._path}: no field {wanted}; present: {', '.join(self._present)}")
+
+    def load(self, field: str) -> np.ndarray:
+        """The array, without ever unpickling."""
+        try:
+            with np.load(self._path, allow_pickle=False) as archive:
+                array: np.ndarray = archive[field]
+        except _DAMAGED as error:
+            raise DataError(f"{self._path}: field {field!r} is unreadable ({error})") from error
+        return array
+
+
+def _to_uint8(image: np.ndarray) -> np.ndarray:
+    if image.dtype == np.uint8:
+        return image
+    return np.rint(image.astype(np.float64) * 255).astype(np.uint8)
