@@ -21,6 +21,7 @@ import re
 import signal
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -144,13 +145,14 @@ class _Service:
         return web.Response(body=answer, content_type="application/json")
 
     def _answer(self, name: str, number: int | None, body: bytes) -> bytes:
+        # Called first by the decoder, once the JSON is parsed, and one version for both.
+        version = cache(lambda: self._repository.version(name, number))
         request = decode_predict(
             body,
-            lambda signature: self._repository.version(name, number).signature(signature),
+            lambda signature: version().signature(signature),
             max_instances=self._max_instances,
         )
-        version = self._repository.version(name, number)
-        outputs = version.predict(request.signature_name, request.inputs)
+        outputs = version().predict(request.signature_name, request.inputs)
         return encode_predict(outputs, is_row=request.is_row)
 
 

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import http.client
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +18,13 @@ from aiohttp import web
 
 from serving.repository import Repository
 from serving.rest import create_app
+
+SERVE_PROGRAM = """
+import sys
+from pathlib import Path
+from serving.rest import serve
+serve(Path(sys.argv[1]), name="enc", rest_port=0, on_ready=lambda url: print(url, flush=True))
+"""
 
 
 class Toy(tf.Module):
@@ -149,7 +158,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(make_app: Callable[[], web.Application]) -> Iterator[Server]:
+def run_in_thread(make_app: Callable[[], web.Application]) -> Iterator[Server]:
     """The application in a thread of its own, at a free port."""
     ports: list[int] = []
     started = threading.Event()
@@ -178,5 +187,25 @@ def running(make_app: Callable[[], web.Application]) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def server(repository: Repository) -> Iterator[Server]:
-    with running(lambda: create_app(repository)) as server:
+    with run_in_thread(lambda: create_app(repository)) as server:
         yield server
+
+
+@pytest.fixture
+def running() -> Callable[[Callable[[], web.Application]], Any]:
+    """What runs an application of the test's own for as long as its `with` lasts."""
+    return run_in_thread
+
+
+@pytest.fixture
+def serving_process(model_dir: Path) -> Iterator[tuple[subprocess.Popen[str], Server]]:
+    """`serve` in a process of its own, ready for requests."""
+    command = [sys.executable, "-c", SERVE_PROGRAM, str(model_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url.startswith("http://127.0.0.1:")
+            yield process, Server(int(url.rpartition(":")[2]))
+        finally:
+            process.kill()
