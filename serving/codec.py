@@ -118,7 +118,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     if body.isspace():
         raise _parse_error("The document is empty.", len(body))
     try:
-        text = body.decode()
+        text = body.decode("utf-8-sig")
         document = json.loads(text, parse_constant=CONSTANTS.__getitem__)
     except UnicodeDecodeError as error:
         raise _parse_error("Invalid encoding in string.", error.start) from error

@@ -55,6 +55,10 @@ def test_columns_of_one_input_may_be_bare_or_named():
         np.testing.assert_array_equal(request.inputs["x"], np.array([[1, 2], [3, 4]], np.float32))
 
 
+def test_a_byte_order_mark_is_skipped():
+    assert decode(b'\xef\xbb\xbf{"inputs": [1]}', x="int32").inputs["x"].tolist() == [1]
+
+
 def test_strings_are_text_or_base64():
     request = decode({"instances": ["hé", {"b64": "//8="}]}, x="string")
     assert request.inputs["x"].tolist() == ["hé".encode(), b"\xff\xff"]
