@@ -22,6 +22,7 @@ from pipeline import recipes
 from pipeline.artifacts import RunDirectory
 from pipeline.config import RunConfig
 from pipeline.progress import progress_bar
+from pipeline.quiet import import_tensorflow
 from pipeline.steps import STEPS, run_one_step, run_steps
 from pipeline.steps.context import Context
 
@@ -151,6 +152,7 @@ def serve(
 
     Example: twofold serve twofold-runs/quickstart/saved_model
     """
+    import_tensorflow()
     from serving.rest import serve as serve_model
 
     serve_model(
@@ -248,14 +250,8 @@ def _report(directory: RunDirectory) -> None:
         _out.print(table)
 
 
-def _expected_errors() -> tuple[type[Exception], ...]:
-    """Returns what a user can cause and mend; all else is a defect of Twofold."""
-    return (ValueError, OSError, RuntimeError, ArithmeticError)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line: exit status 0 done, 1 failed with a one-line cause, 2 wrong usage."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given[: given.index("--")] if "--" in given else "--debug" in given
     try:
@@ -264,7 +260,15 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             traceback.print_exc()
         else:
-            cause = " ".join(str(error).split()) or type(error).__name__
-            kind = "" if isinstance(error, _expected_errors()) else f"{type(error).__name__}: "
-            _errors.print(f"error: {escape(kind + cause)}")
+            _errors.print(f"error: {escape(_one_line(error))}")
         sys.exit(1)
+    except KeyboardInterrupt:
+        _errors.print("interrupted; the same command goes on from the last checkpoint")
+        sys.exit(130)
+
+
+def _one_line(error: Exception) -> str:
+    message = " ".join(str(error).split())
+    # What Twofold checks says what is wrong in full sentences; anything else needs its kind.
+    ours = type(error).__module__.partition(".")[0] in ("components", "pipeline", "serving")
+    return message if ours and message else f"{type(error).__name__}: {message}"

@@ -43,8 +43,8 @@ class DataConfig(_Section):
     image_size: int | None = Field(
         None, ge=8, description="side in pixels of what the encoder sees; none: the images' own"
     )
-    test_share: Share = Field(
-        0.2, description="held out by key, if the source has no split of its own"
+    test_share: float = Field(
+        0.2, ge=0.0, lt=1.0, description="held out by key, if the source has no split of its own"
     )
     split_seed: int = Field(0, ge=0, description="another number gives another split")
     max_reject_share: Share = Field(0.01, description="stop if more of the images cannot be read")

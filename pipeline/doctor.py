@@ -8,6 +8,8 @@ import platform
 import shutil
 from collections.abc import Iterator
 
+from pipeline.quiet import import_tensorflow
+
 _PACKAGES = (
     "twofold",
     "tensorflow",
@@ -30,6 +32,7 @@ def examine() -> Iterator[tuple[str, str]]:
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     for package in _PACKAGES:
         yield package, _version(package) or "missing: install twofold again with pip"
+    import_tensorflow()
     import tensorflow as tf
 
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]

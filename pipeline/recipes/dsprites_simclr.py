@@ -15,7 +15,12 @@ from pipeline.config import (
 
 CONFIG = RunConfig(
     name="dsprites_simclr",
-    data=DataConfig(source="dsprites", images=20_000),
+    data=DataConfig(
+        source="dsprites",
+        images=20_000,
+        latent_names=("shape", "scale", "orientation", "posX", "posY"),
+        label_latent="shape",
+    ),
     views=AffineViewsConfig(rotation_degrees=90, translation=0.2, scale=(0.8, 1.2)),
     encoder=CoreConfig(),
     method=SimCLRConfig(temperature=0.5),

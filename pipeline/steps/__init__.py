@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Protocol, cast
 
+from pipeline.quiet import import_tensorflow
 from pipeline.steps.context import Context, StepError
 from pipeline.steps.inputs import step_inputs
 
@@ -56,6 +57,7 @@ def _run_if_needed(context: Context, name: str) -> bool:
     for later in STEPS[STEPS.index(name) + 1 :]:
         context.run.forget(later)
     # Imported when used: a run that has nothing to do need not wait for TensorFlow.
+    import_tensorflow()
     step = cast(Step, importlib.import_module(f"{__name__}.{name}"))
     with context.run.record(name, step_fingerprint) as entry:
         entry["metrics"] = step.run(context, entry["details"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from components.data.reader import Split
 
 from components.data.errors import DataError
+from components.data.reader import Split
 from components.evaluation.collapse import effective_rank, feature_std
 from components.evaluation.confidence import binomial_interval
 from components.evaluation.embed import embed
@@ -41,7 +41,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
                 )
                 done += len(split.images)
                 np.save(folder / f"{name}.npy", embeddings[name])
-        probe_metrics = {}
+        probe_metrics: dict[str, float] = {}
         train, held_out = splits["train"], splits[held_out_name]
         if len(train.class_names) > 1:
             probe, probe_metrics = _measure_classes(
@@ -87,7 +87,7 @@ def _measure_classes(
         schedule_epochs=config.probe_schedule_epochs,
         seed=context.config.seed,
     )
-    metrics = {}
+    metrics: dict[str, float] = {}
     for name, one in (("linear_probe", probe), ("recipe_probe", recipe_probe)):
         accuracy = one.accuracy(test_embeddings, test_labels)
         low, high = binomial_interval(round(accuracy * len(test_labels)), len(test_labels))

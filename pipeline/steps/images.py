@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from components.data.reader import Split, load_split
 
 from components.data.errors import DataError
 from components.data.manifest import Manifest
+from components.data.reader import Split, load_split
 from components.transforms.decode import DecodeRule, decode_image
 from pipeline.steps.context import Context
 
@@ -80,7 +80,7 @@ def load_training_images(context: Context, manifest: Manifest) -> Split:
     return Split(
         images=np.concatenate([part.images for part in parts]),
         labels=np.concatenate([part.labels for part in parts]),
-        keys=[key for part in parts for key in part.keys],
+        keys=np.concatenate([part.keys for part in parts]),
         latents=np.concatenate([part.latents for part in parts]),
         class_names=parts[0].class_names,
         latent_names=parts[0].latent_names,

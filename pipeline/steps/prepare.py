@@ -22,14 +22,15 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     )
     details["dataset"] = name
     details["dataset_fingerprint"] = manifest.fingerprint
-    if manifest.rejected:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in manifest.rejects.items())
+    counts = manifest.counts
+    if counts.rejected:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.reasons.items())
         context.say(
-            f"{manifest.rejected} of {manifest.read} images were rejected ({reasons}): "
+            f"{counts.rejected} of {counts.read} images were rejected ({reasons}): "
             f"see {context.datasets / name / 'rejects.jsonl'}"
         )
     return {
-        "prepare/read": manifest.read,
-        "prepare/written": manifest.written,
-        "prepare/rejected": manifest.rejected,
+        "prepare/read": counts.read,
+        "prepare/written": counts.written,
+        "prepare/rejected": counts.rejected,
     }

@@ -12,10 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from components.data.reader import Split, batches
 
 from components import distribute, keyed_random
 from components.data.errors import DataError
+from components.data.reader import Split, batches
 from components.encoders import build_encoder
 from components.encoders.heads import build_linear_head, build_projector
 from components.evaluation.figures import draw_curves, draw_views
@@ -35,6 +35,7 @@ from pipeline.steps.context import Context
 from pipeline.steps.inputs import step_inputs
 
 _PICTURED = 10
+_FED = ("image", "label", "identity")
 
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
@@ -48,7 +49,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     settings = _loop_settings(config, split, strategy.num_replicas_in_sync)
     _forget_other_inputs(path, step_inputs("pretrain", context))
     with strategy.scope():
-        method = _build_method(config, split.images.shape[1:])
+        method = _build_method(config, _image_shape(split))
         state = _build_state(config, method, settings, len(split.class_names))
     checkpoints = Checkpoints(path / "checkpoints", state)
     write_description(
@@ -168,7 +169,12 @@ def _build_view(config: RunConfig) -> ViewFunction:
     )
 
 
-def _build_method(config: RunConfig, image_shape: tuple[int, ...]) -> Method:
+def _image_shape(split: Split) -> tuple[int, int, int]:
+    height, width, channels = split.images.shape[1:]
+    return height, width, channels
+
+
+def _build_method(config: RunConfig, image_shape: tuple[int, int, int]) -> Method:
     settings = config.encoder.model_dump()
     encoder = build_encoder(settings.pop("name"), image_shape, seed=config.seed, **settings)
     projector = build_projector(
@@ -219,7 +225,7 @@ def _distribute(
     def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         local = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * local
-        return batches(
+        shares = batches(
             split,
             batch_size=batch_size,
             seed=seed,
@@ -228,6 +234,8 @@ def _distribute(
             replicas=replicas,
             replica_ids=range(first, first + local),
         )
+        # Keys are strings, which GPUs cannot hold.
+        return shares.map(lambda batch: {name: batch[name] for name in _FED})
 
     return strategy.distribute_datasets_from_function(for_worker)
 

@@ -1,0 +1,24 @@
+"""A template for your own images: SimCLR on photographs in a folder, a .zip or a .tar.
+
+    twofold run folder_simclr --set data.path=my_images.zip --name my_images
+
+Class folders give labels for the measures; a folder ``unlabelled`` beside ``train`` adds images without.
+"""
+
+from pipeline.config import (
+    Conv4Config,
+    CropViewsConfig,
+    DataConfig,
+    RunConfig,
+    SimCLRConfig,
+    TrainingConfig,
+)
+
+CONFIG = RunConfig(
+    name="folder_simclr",
+    data=DataConfig(source="folder", path=("images",), image_size=96),
+    views=CropViewsConfig(area=(0.2, 1.0), brightness=0.6, jitter=0.2),
+    encoder=Conv4Config(),
+    method=SimCLRConfig(temperature=0.1, projector=(128, 128)),
+    training=TrainingConfig(batch_size=256, epochs=20, learning_rate=1e-3, warmup_epochs=1),
+)
