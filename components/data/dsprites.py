@@ -72,7 +72,7 @@ def subset(images: int, seed: int) -> np.ndarray:
 
 def _mix(index: np.ndarray, seed: int) -> np.ndarray:
     """splitmix64's finalizer (Steele et al., 2014): a bijection of uint64 for each seed."""
-    state = index + np.uint64(seed % 2**64) * np.uint64(0x9E3779B97F4A7C15)
+    state = index + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
     return state ^ (state >> np.uint64(31))

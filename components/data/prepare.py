@@ -205,12 +205,22 @@ def _run(
         _ = rows | "Write" >> beam.FlatMap(write).with_output_types(None)
         try:
             pipeline.run().wait_until_finish()
-        except RuntimeError as error:
-            # Runners hand back what a worker raised as text.
-            found = re.search(rf"{DataError.__name__}: (.+?)(?: \[while running|\n|$)", str(error))
-            if found is None:
+        except Exception as error:
+            fault = _input_at_fault(error)
+            if fault is None:
                 raise
-            raise DataError(found.group(1)) from error
+            raise fault from error
+
+
+def _input_at_fault(error: Exception) -> DataError | None:
+    """The DataError that a worker raised, None where it raised something else.
+
+    Runners add to an exception's message where it was raised, or hand back its traceback as text.
+    """
+    name = DataError.__name__
+    text = f"{name}: {error}" if isinstance(error, DataError) else str(error)
+    found = re.search(rf"\b{name}: (.+?)(?: \[while running|\n|$)", text)
+    return DataError(found.group(1)) if found else None
 
 
 @contextmanager

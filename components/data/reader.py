@@ -113,13 +113,38 @@ def load_split(
     )
 
 
+def read_encoded(dataset_dir: Path | str, split: str, count: int) -> list[bytes]:
+    """The image files of a split's first rows, as `load_split` orders them, at most `count`.
+
+    Raises:
+        DataError: no such dataset or split, or a damaged one.
+    """
+    directory = Path(dataset_dir)
+    manifest = load_manifest(directory)
+    if split not in manifest.splits:
+        raise DataError(f"{directory} has no split {split!r}; it has {', '.join(manifest.splits)}")
+    files = [str(directory / shard.file) for shard in manifest.splits[split].shards]
+    records = tf.data.TFRecordDataset(files).batch(count).take(1)
+    try:
+        batch = schema.parse(next(iter(records)), len(manifest.latent_names))
+    except tf.errors.OpError as error:
+        reason = error.message.splitlines()[0]
+        raise DataError(f"{directory}: split {split!r} could not be read: {reason}") from error
+    encoded: list[bytes] = batch[schema.IMAGE].numpy().tolist()
+    return encoded
+
+
 def _open_cache(
     cached: Path, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
     """The cached images and rows; None where there are none or they are not what they should be."""
     try:
         images = np.load(cached / _CACHE_IMAGES, mmap_mode="r", allow_pickle=False)
-        with np.load(cached / _CACHE_ROWS, allow_pickle=False) as archive:
+        # Given a path, np.load leaves the file open where it is no archive.
+        with (
+            (cached / _CACHE_ROWS).open("rb") as file,
+            np.load(file, allow_pickle=False) as archive,
+        ):
             rows = {name: archive[name] for name in (schema.LABEL, schema.KEY, schema.LATENTS)}
     # Whatever is wrong with a cache, the answer is to make it again.
     except Exception:

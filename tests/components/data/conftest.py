@@ -1,0 +1,121 @@
+"""Small real datasets: image files, archives and one prepared folder."""
+
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.data.prepare import prepare
+from components.data.sources import build_source
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def encoded(seed, size=(8, 8), mode="RGB", file_format="JPEG", **options):
+    """The bytes of an image file of random pixels."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(file, file_format, **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def image_bytes():
+    return encoded
+
+
+@pytest.fixture(scope="session")
+def shared_file():
+    """A function from a relative path to a file of the shared test data; skips where it is not."""
+
+    def find(name):
+        root = Path(os.environ.get("TWOFOLD_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
+        if not (root / name).exists():
+            pytest.skip(f"{root / name} is missing; set TWOFOLD_SHARED_DATA to the shared data")
+        return root / name
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def class_files():
+    """Key -> bytes of 60 JPEGs and PNGs in three class folders."""
+    files = {}
+    for i, name in enumerate(("cat", "dog", "frog")):
+        for j in range(20):
+            kind = ("JPEG", "jpg") if j % 2 else ("PNG", "png")
+            files[f"{name}/{j:03d}.{kind[1]}"] = encoded(100 * i + j, file_format=kind[0])
+    return files
+
+
+def write_tree(root, files):
+    for key, content in files.items():
+        path = root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return root
+
+
+@pytest.fixture(scope="session")
+def write_files():
+    return write_tree
+
+
+@pytest.fixture(scope="session")
+def containers(tmp_path_factory, class_files):
+    """The same files as a directory and as each kind of archive."""
+    root = tmp_path_factory.mktemp("containers")
+    paths = {"directory": write_tree(root / "images", class_files)}
+    paths["zip"] = root / "images.zip"
+    with zipfile.ZipFile(paths["zip"], "w") as archive:
+        for key, content in class_files.items():
+            archive.writestr(key, content)
+    for kind, mode in (("tar", "w"), ("tar.gz", "w:gz")):
+        paths[kind] = root / f"images.{kind}"
+        with tarfile.open(paths[kind], mode) as archive:
+            for key, content in class_files.items():
+                member = tarfile.TarInfo(f"./{key}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return paths
+
+
+@pytest.fixture(scope="session")
+def npz_path(tmp_path_factory):
+    """300 grey images with labels and two latents."""
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("npz") / "points.npz"
+    np.savez(
+        path,
+        imgs=rng.integers(0, 256, (300, 6, 5), dtype=np.uint8),
+        labels=rng.integers(0, 4, 300),
+        latents=rng.normal(size=(300, 2)),
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def sources(containers, npz_path):
+    """Name -> a function that builds the same source anew."""
+    made = {
+        f"folder-{kind}": lambda path=path: build_source("folder", path=path)
+        for kind, path in containers.items()
+    }
+    made["npz"] = lambda: build_source("npz", path=npz_path)
+    made["dsprites"] = lambda: build_source("dsprites", images=300, seed=3)
+    return made
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A folder with 500 prepared dSprites, some of them held out, in several shards."""
+    directory = tmp_path_factory.mktemp("prepared") / "dsprites"
+    source = build_source("dsprites", images=500)
+    prepare(source, directory, name="small", images_per_shard=150)
+    return directory

@@ -1,0 +1,217 @@
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.data.errors import DataError
+from components.data.manifest import load_manifest
+from components.data.prepare import prepare
+from components.data.reader import Split, batches, key_identity, load_split
+from components.data.sources import build_source
+
+
+def decode(content):
+    return tf.io.decode_jpeg(content, channels=1, dct_method="INTEGER_ACCURATE")
+
+
+def never_decode(content):
+    raise AssertionError("decoded again")
+
+
+def load(directory, split="train", **changes):
+    arguments = {"decode": decode, "size": (64, 64), "channels": 1, **changes}
+    return load_split(directory, split, **arguments)
+
+
+def rows(count, name="train"):
+    """A split of `count` tiny images whose every pixel is the row's number."""
+    numbers = np.arange(count)
+    return Split(
+        images=np.broadcast_to(numbers[:, None, None, None], (count, 2, 3, 1)).astype(np.uint8),
+        labels=numbers.astype(np.int32),
+        keys=np.array([f"key/{number}" for number in numbers]),
+        latents=np.zeros((count, 0), np.float32),
+        class_names=(),
+        latent_names=(),
+        name=name,
+    )
+
+
+def indices(split, **arguments):
+    return [batch["index"].tolist() for batch in batches(split, **arguments).as_numpy_iterator()]
+
+
+def test_a_split_is_what_was_prepared(prepared):
+    source = build_source("dsprites", images=500)
+    items = {item.key: item for chunk in source.chunks() for item in source.read(chunk)}
+    for name, record in load_manifest(prepared).splits.items():
+        split = load(prepared, name)
+        assert split.name == name
+        assert split.class_names == ("square", "ellipse", "heart")
+        assert split.latent_names[0] == "shape"
+        assert len(split.images) == len(split.labels) == len(split.keys) == record.images
+        assert split.images.dtype == np.uint8
+        assert split.labels.dtype == np.int32
+        assert split.latents.dtype == np.float32
+        for i, key in enumerate(split.keys):
+            np.testing.assert_array_equal(split.images[i], items[key].image)
+            assert split.labels[i] == items[key].label
+            np.testing.assert_allclose(split.latents[i], items[key].latents, rtol=1e-6)
+
+
+def test_the_cache_is_the_same_and_decoded_once(tmp_path, prepared):
+    plain = load(prepared)
+    first = load(prepared, cache_dir=tmp_path / "cache", cache_key="rule")
+    assert isinstance(first.images, np.memmap)
+    again = load(prepared, decode=never_decode, cache_dir=tmp_path / "cache", cache_key="rule")
+    for split in (first, again):
+        for field in ("images", "labels", "keys", "latents"):
+            np.testing.assert_array_equal(getattr(split, field), getattr(plain, field))
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_another_rule_is_another_cache(tmp_path, prepared):
+    load(prepared, cache_dir=tmp_path, cache_key="plain")
+    inverted = load(prepared, decode=lambda x: 255 - decode(x), cache_dir=tmp_path, cache_key="inv")
+    np.testing.assert_array_equal(inverted.images, 255 - load(prepared).images)
+
+
+@pytest.mark.parametrize("file", ["images.npy", "rows.npz"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_cache_is_made_again(tmp_path, prepared, file, damage):
+    load(prepared, cache_dir=tmp_path)
+    path = next(tmp_path.iterdir()) / file
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        path.unlink()
+    split = load(prepared, cache_dir=tmp_path)
+    np.testing.assert_array_equal(split.images, load(prepared).images)
+
+
+def test_an_unknown_split_lists_the_known_ones(prepared):
+    with pytest.raises(DataError, match=r"has no split 'validation'; it has test, train"):
+        load(prepared, "validation")
+
+
+def test_an_image_of_another_size_is_named(tmp_path, write_files, image_bytes):
+    files = {f"{i}.jpg": image_bytes(i, size=(8, 8)) for i in range(5)}
+    files["odd.jpg"] = image_bytes(9, size=(8, 12))
+    source = build_source("folder", path=write_files(tmp_path / "images", files))
+    prepare(source, tmp_path / "set", name="x", test_share=0)
+    with pytest.raises(DataError, match=r"'odd\.jpg' is decoded to 8x12 .*expected 8x8 with 1"):
+        load(tmp_path / "set", size=(8, 8), cache_dir=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_wrong_channels_are_named(prepared):
+    with pytest.raises(DataError, match=r"64x64 with 1 channels; expected 64x64 with 3"):
+        load(prepared, channels=3)
+
+
+def test_a_damaged_shard_is_named(tmp_path, prepared):
+    directory = shutil.copytree(prepared, tmp_path / "set")
+    shard = next(directory.glob("train-00001-*"))
+    content = bytearray(shard.read_bytes())
+    content[5000] ^= 255
+    shard.write_bytes(content)
+    with pytest.raises(DataError, match="split 'train' could not be read"):
+        load(directory)
+
+
+def test_batches_hold_the_rows_they_name():
+    split = rows(40)
+    for batch in batches(split, batch_size=8, seed=1, first_step=0, steps=4).as_numpy_iterator():
+        index = batch["index"]
+        assert batch["image"].shape == (8, 2, 3, 1)
+        np.testing.assert_array_equal(batch["image"][:, 0, 0, 0], index)
+        np.testing.assert_array_equal(batch["label"], index)
+        assert batch["key"].tolist() == [f"key/{i}".encode() for i in index]
+        assert batch["identity"].tolist() == [key_identity(f"key/{i}") for i in index]
+
+
+def test_batches_have_static_shapes_and_types():
+    spec = batches(rows(9), batch_size=4, seed=0, first_step=0, steps=1, replicas=2).element_spec
+    assert spec["image"] == tf.TensorSpec([2, 2, 3, 1], tf.uint8)
+    assert spec["label"] == tf.TensorSpec([2], tf.int32)
+    assert spec["key"] == tf.TensorSpec([2], tf.string)
+    assert spec["identity"] == tf.TensorSpec([2], tf.int64)
+    assert spec["index"] == tf.TensorSpec([2], tf.int64)
+
+
+@given(
+    count=st.integers(1, 30),
+    data=st.data(),
+    seed=st.integers(0, 2**63 - 1),
+    first_step=st.integers(0, 12),
+)
+@settings(max_examples=15, deadline=None)
+def test_resuming_gives_the_rest_of_the_uninterrupted_run(count, data, seed, first_step):
+    batch_size = data.draw(st.integers(1, count))
+    split = rows(count)
+    whole = indices(split, batch_size=batch_size, seed=seed, first_step=0, steps=14)
+    steps = 14 - first_step
+    rest = indices(split, batch_size=batch_size, seed=seed, first_step=first_step, steps=steps)
+    assert rest == whole[first_step:]
+
+
+@given(count=st.integers(1, 30), data=st.data(), seed=st.integers(0, 2**31))
+@settings(max_examples=15, deadline=None)
+def test_an_epoch_never_repeats_a_row(count, data, seed):
+    batch_size = data.draw(st.integers(1, count))
+    per_epoch = count // batch_size
+    found = indices(
+        rows(count), batch_size=batch_size, seed=seed, first_step=0, steps=2 * per_epoch
+    )
+    for epoch in (found[:per_epoch], found[per_epoch:]):
+        seen = [index for batch in epoch for index in batch]
+        assert len(set(seen)) == len(seen) == per_epoch * batch_size
+        assert set(seen) <= set(range(count))
+
+
+def test_epochs_and_seeds_are_in_different_orders():
+    split = rows(200)
+    whole = {"batch_size": 200, "steps": 3}
+    epochs = indices(split, seed=0, first_step=0, **whole)
+    orders = {tuple(order) for order in epochs + indices(split, seed=1, first_step=0, **whole)}
+    assert len(orders) == 6
+    assert all(sorted(order) == list(range(200)) for order in orders)
+
+
+@pytest.mark.parametrize("replicas", [2, 3])
+def test_replicas_partition_the_same_global_batches(replicas):
+    split = rows(50)
+    common = {"batch_size": 12, "seed": 5, "first_step": 2, "steps": 7}
+    alone = indices(split, **common)
+    together = indices(split, replicas=replicas, **common)
+    assert len(together) == 7 * replicas
+    for step, batch in enumerate(alone):
+        shares = together[step * replicas : (step + 1) * replicas]
+        assert [index for share in shares for index in share] == batch
+    for replica in range(replicas):
+        fed = indices(split, replicas=replicas, replica_ids=[replica], **common)
+        assert fed == together[replica::replicas]
+
+
+def test_unshuffled_batches_are_in_order():
+    found = indices(rows(10), batch_size=4, seed=0, first_step=1, steps=2, shuffle=False)
+    assert found == [[4, 5, 6, 7], [0, 1, 2, 3]]
+
+
+def test_a_batch_larger_than_the_split_is_refused():
+    with pytest.raises(DataError, match="batch of 512 images, but split 'train' has 300"):
+        batches(rows(300), batch_size=512, seed=0, first_step=0, steps=1)
+
+
+def test_a_batch_that_replicas_cannot_share_is_refused():
+    with pytest.raises(DataError, match="batch of 9 images cannot be divided among 2 replicas"):
+        batches(rows(10), batch_size=9, seed=0, first_step=0, steps=1, replicas=2)
+
+
+@given(st.text())
+def test_identities_are_non_negative_and_of_the_key_alone(key):
+    assert 0 <= key_identity(key) < 2**63
+    assert key_identity(key) == key_identity(str(key))
