@@ -14,9 +14,7 @@ stored as PNG.
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +44,6 @@ class Checked:
 def check(image: bytes | np.ndarray) -> Checked:
     """Decode an image to the end.
 
-    Call it within `quiet_decoding`, which makes oversized images an error.
-
     Raises:
         RejectedError: it is not an image as the module's docstring describes.
 
@@ -76,19 +72,13 @@ def encode(image: bytes | np.ndarray, keep_bytes: bool) -> bytes:
     return encoded.getvalue()
 
 
-@contextmanager
-def quiet_decoding() -> Iterator[None]:
-    """Pillow's warnings silenced, but for the one on images too large, which is raised."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
 def _decode(content: bytes) -> tuple[Image.Image, bool]:
     """The upright picture in mode L or RGB, and whether it had to be turned."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            # Pillow itself refuses only twice its limit, and warns below that.
+            if picture.width * picture.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+                raise RejectedError("too large", f"{picture.width} x {picture.height} pixels")
             if picture.mode not in _MODES:
                 raise RejectedError("unsupported mode", f"{picture.format} of mode {picture.mode}")
             picture.load()
@@ -97,7 +87,7 @@ def _decode(content: bytes) -> tuple[Image.Image, bool]:
             return upright.convert(_MODES[upright.mode]), turned
     except UnidentifiedImageError:
         raise RejectedError("neither JPEG nor PNG", f"starts with {content[:8]!r}") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
         raise RejectedError("too large", str(error)) from None
     # Pillow's decoders report damage by many types; any of them means that it cannot be decoded.
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError) as error:

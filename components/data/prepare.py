@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import io
 import json
 import logging
 import math
 import re
 import shutil
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -182,16 +184,11 @@ def _shard_counts(
 def _run(
     source: Source, chunks: Sequence[Any], plan: Plan, staging: Path, beam_options: Sequence[str]
 ) -> None:
-    with _quiet_beam():
+    with _quiet():
         # Beam takes seconds to import, which only this step should cost.
         import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-        options = PipelineOptions(flags=list(beam_options))
-        # DirectRunner, Beam's own default, may download and become another runner.
-        named = options.view_as(StandardOptions).runner
-        pipeline = beam.Pipeline(runner=None if named else FnApiRunner(), options=options)
+        pipeline = _new_pipeline(beam_options)
         rows = (
             pipeline
             | "Chunks" >> beam.Create(chunks)
@@ -212,6 +209,38 @@ def _run(
             raise fault from error
 
 
+def _new_pipeline(beam_options: Sequence[str]) -> Any:
+    """A Beam pipeline on the runner that the options name, or else on FnApiRunner.
+
+    Raises:
+        DataError: Beam does not know the runner or an option, or refuses an option's value.
+    """
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    usage = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(usage):
+            options = PipelineOptions(flags=list(beam_options))
+            runner = options.view_as(StandardOptions).runner
+            known = options.get_all_options(drop_default=True)
+            given = options.get_all_options(drop_default=True, retain_unknown_options=True)
+        # Other runners take options that Beam learns of only when it talks to them.
+        unknown = sorted(set(given) - set(known)) if runner in (None, "FnApiRunner") else []
+        if unknown:
+            raise DataError(f"unknown Beam options: {', '.join(f'--{name}' for name in unknown)}")
+        # DirectRunner, Beam's own default, may download and become another runner.
+        return beam.Pipeline(runner=runner or FnApiRunner(), options=options)
+    except SystemExit as error:
+        reason = usage.getvalue().strip().rpartition("error: ")[2]
+        raise DataError(f"Beam refuses the options {' '.join(beam_options)}: {reason}") from error
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"Beam refuses the options {' '.join(beam_options)}: {error}") from error
+
+
 def _input_at_fault(error: Exception) -> DataError | None:
     """The DataError that a worker raised, None where it raised something else.
 
@@ -223,13 +252,18 @@ def _input_at_fault(error: Exception) -> DataError | None:
     return DataError(found.group(1)) if found else None
 
 
-@contextmanager
-def _quiet_beam() -> Iterator[None]:
-    """Beam logs warnings on import and every worker's traceback; failures are raised anyway."""
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence while Beam and Pillow work: what fails is raised or counted, whatever they print.
+
+    Beam logs warnings on import and every worker's traceback; Pillow warns of images' oddities.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(before)
 

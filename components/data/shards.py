@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from components.data import schema
 from components.data.errors import DataError
-from components.data.images import RejectedError, check, encode, quiet_decoding
+from components.data.images import RejectedError, check, encode
 from components.data.manifest import REJECTS_FILE
 from components.data.sources.base import Chunk, Item, Source
 from components.data.statistics import Statistics
@@ -67,21 +67,20 @@ def scan(chunk: Chunk, source: Source, plan: Plan) -> Iterator[tuple[Group, Rows
     """
     groups: dict[Group, list[tuple[Any, ...]]] = defaultdict(list)
     statistics: dict[str, Statistics] = defaultdict(Statistics)
-    with quiet_decoding():
-        for position, item in enumerate(source.read(chunk), start=chunk.start):
-            try:
-                if item.problem is not None:
-                    raise RejectedError("unreadable", item.problem)
-                checked = check(item.image)
-            except RejectedError as rejected:
-                groups["rejects"].append((item.key, rejected.reason, rejected.detail))
-                continue
-            split = plan.split_of(item)
-            order = _digest(f"order:{item.key}")
-            shard = int.from_bytes(order[:8]) % plan.shards[split]
-            row = (order, position, checked.keep_bytes)
-            groups[f"images {split} {shard:05d}"].append(row)
-            statistics[split].add(checked.pixels)
+    for position, item in enumerate(source.read(chunk), start=chunk.start):
+        try:
+            if item.problem is not None:
+                raise RejectedError("unreadable", item.problem)
+            checked = check(item.image)
+        except RejectedError as rejected:
+            groups["rejects"].append((item.key, rejected.reason, rejected.detail))
+            continue
+        split = plan.split_of(item)
+        order = _digest(f"order:{item.key}")
+        shard = int.from_bytes(order[:8]) % plan.shards[split]
+        row = (order, position, checked.keep_bytes)
+        groups[f"images {split} {shard:05d}"].append(row)
+        statistics[split].add(checked.pixels)
     for group, rows in groups.items():
         yield group, tuple(rows)
     for split, counted in statistics.items():

@@ -282,9 +282,11 @@ def test_what_a_worker_finds_wrong_with_the_input_stays_a_data_error(tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_terminal_and_the_logging_are_left_alone(tmp_path, capfd):
+def test_the_terminal_and_the_logging_are_left_alone(tmp_path, capfd, write_files, image_bytes):
     handlers, disabled = list(logging.root.handlers), logging.root.manager.disable
-    prepare(build_source("dsprites", images=20), tmp_path / "set", name="quiet")
+    palette = image_bytes(0, mode="P", file_format="PNG", transparency=bytes(range(200)))
+    source = build_source("folder", path=write_files(tmp_path / "images", {"1.png": palette}))
+    prepare(source, tmp_path / "set", name="quiet", test_share=0)
     assert capfd.readouterr() == ("", "")
     assert logging.root.handlers == handlers
     assert logging.root.manager.disable == disabled
@@ -301,6 +303,29 @@ def test_the_terminal_and_the_logging_are_left_alone(tmp_path, capfd):
 def test_settings_out_of_range_are_refused(tmp_path, settings, message):
     with pytest.raises(DataError, match=message):
         prepare(build_source("dsprites", images=5), tmp_path / "set", name="x", **settings)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--runnner=FlinkRunner", "unknown Beam options: --runnner"),
+        ("--runner=NoRunner", "Unexpected pipeline runner: NoRunner"),
+        ("--direct_num_workers=many", "argument --direct_num_workers: invalid int value: 'many'"),
+    ],
+)
+def test_beam_options_that_mean_nothing_are_refused(tmp_path, capfd, option, message):
+    source = build_source("dsprites", images=5)
+    with pytest.raises(DataError, match=message):
+        prepare(source, tmp_path / "set", name="x", beam_options=[option])
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_runner_can_be_named(tmp_path, prepared):
+    source = build_source("dsprites", images=500)
+    options = ["--runner=FnApiRunner"]
+    prepare(source, tmp_path / "x", name="small", images_per_shard=150, beam_options=options)
+    assert digests(tmp_path / "x") == digests(prepared)
 
 
 def test_no_test_share_means_no_test_split(tmp_path):
