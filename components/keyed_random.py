@@ -5,7 +5,7 @@ depend on the row and the replica it happens to be on. Here every image carries 
 own, mixed from the run's seed, the step, the image's identity and the view, and its numbers are a
 hash of that key and a counter. The same image at the same step therefore gets the same view on one
 device, on eight replicas, or after a resume; eagerly, in a graph, or compiled by XLA, since only
-integer operations with defined overflow are involved.
+integer operations with defined overflow, and exact products of floats, are involved.
 
 The hash is MurmurHash3's 32-bit finaliser (Appleby, 2011, public domain), chained: enough for
 augmentation, not for cryptography.
@@ -13,6 +13,7 @@ augmentation, not for cryptography.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 _GOLDEN_RATIO = 0x9E3779B9
@@ -64,11 +65,22 @@ def image_keys(seed: int, step: tf.Tensor, identity: tf.Tensor) -> tf.Tensor:
 def uniform(keys: tf.Tensor, count: int, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
     """Draws ``count`` numbers for each key, uniform in [low, high).
 
+    Args:
+        keys: uint32 [B].
+        count: how many numbers an image needs.
+        low: the smallest number.
+        high: the bound above, never reached; ``low < high``.
+
     Returns:
-        float32 [B, count], a multiple of (high - low) / 2**24 above ``low``.
+        float32 [B, count], ``low`` plus multiples of (high - low) / 2**24, rounded.
 
     """
     counters = tf.range(count, dtype=tf.int32)[None, :]
     bits = fold_in(keys[:, None], tf.cast(counters, tf.uint32))
-    unit = tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * (2.0**-24)
-    return unit * (high - low) + low
+    steps = tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float64)
+    # 24 bits times the 24 of a float32 are exact in float64, so that a fused multiply-add, which
+    # XLA forms, gives the same bits.
+    step = float(np.float32(high - low)) * 2.0**-24
+    numbers = tf.cast(steps * step + low, tf.float32)
+    # Rounding to float32 can reach the bound.
+    return tf.minimum(numbers, np.nextafter(np.float32(high), np.float32(low)))

@@ -64,7 +64,8 @@ class Checkpoints:
             self._checkpoint.restore(path).assert_existing_objects_matched()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise CheckpointError(
-                f"cannot restore {path}: expected a whole checkpoint of this model, received: {error}"
+                f"cannot restore {path}: expected a whole checkpoint of this model, "
+                f"received: {error}"
             ) from error
         return self._state.step
 

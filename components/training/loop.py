@@ -94,8 +94,8 @@ def run_loop(
             interval.clear()
             if not math.isfinite(means["loss"]):
                 raise TrainingDivergedError(
-                    f"the loss is {means['loss']} at step {step}: expected a finite number; a lower "
-                    f"training.learning_rate may help"
+                    f"the loss is {means['loss']} at step {step}: expected a finite number; "
+                    f"a lower training.learning_rate may help"
                 )
             callbacks.metrics(step, means)
         if checkpoint_due:

@@ -56,10 +56,11 @@ def sample_affine(
     draws = keyed_random.uniform(keys, 4)
     radians = math.radians(ranges.rotation_degrees)
     low, high = ranges.scale
-    sides = tf.constant([width, height], tf.float32)
+    # One product, so that no compiler can order two of them otherwise and round another way.
+    reach = tf.constant([ranges.translation * width, ranges.translation * height], tf.float32)
     return AffineParameters(
         angle=(2.0 * draws[:, 0] - 1.0) * radians,
-        shift=tf.round((2.0 * draws[:, 1:3] - 1.0) * ranges.translation * sides),
+        shift=tf.round((2.0 * draws[:, 1:3] - 1.0) * reach),
         scale=low + (high - low) * draws[:, 3],
     )
 
@@ -98,17 +99,18 @@ def apply_affine(
     x = cosine * x_centred + sine * y_centred + centre_x
     y = cosine * y_centred - sine * x_centred + centre_y
 
-    # One extra row and column on each side holds what lies outside, so that every gather stays in bounds.
+    # One extra row and column on each side holds what lies outside, so that every gather stays in
+    # bounds.
     if border == "wrap":
         x, y = tf.math.floormod(x, float(width)), tf.math.floormod(y, float(height))
         images = tf.concat([images[:, -1:], images, images[:, :1]], axis=1)
         images = tf.concat([images[:, :, -1:], images, images[:, :, :1]], axis=2)
     else:
         images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    # The largest float32 below the last row and column keeps the four neighbours inside.
-    x = tf.clip_by_value(x + 1.0, 0.0, (width + 1) * (1 - 2.0**-20))
-    y = tf.clip_by_value(y + 1.0, 0.0, (height + 1) * (1 - 2.0**-20))
-    x_floor, y_floor = tf.floor(x), tf.floor(y)
+    x = tf.clip_by_value(x + 1.0, 0.0, width + 1.0)
+    y = tf.clip_by_value(y + 1.0, 0.0, height + 1.0)
+    # On the outermost line the neighbour beyond it is missing, and its own share is 1.
+    x_floor, y_floor = tf.minimum(tf.floor(x), width), tf.minimum(tf.floor(y), height)
     x_share, y_share = (x - x_floor)[..., None], (y - y_floor)[..., None]
     stride = width + 2
     flat = tf.reshape(images, [batch, (height + 2) * stride, channels])

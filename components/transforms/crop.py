@@ -21,8 +21,9 @@ class CropRanges:
 
     Attributes:
         area: share of the image's area, uniform in [area[0], area[1]].
-        aspect: width over height, log-uniform in [aspect[0], aspect[1]]; a crop never leaves the
-            image, so that extreme shapes of large crops are cut to the image's side.
+        aspect: width over height, both as shares of the image's sides, log-uniform in [aspect[0],
+            aspect[1]]; a crop never leaves the image, so that extreme shapes of large crops are cut
+            to the image's side.
         flip: whether half of the crops are mirrored left to right.
 
     """
@@ -82,8 +83,9 @@ def apply_crop(images: tf.Tensor, parameters: CropParameters) -> tf.Tensor:
 
 def _interpolation_matrix(start: tf.Tensor, length: tf.Tensor, side: int) -> tf.Tensor:
     """Returns float32 [B, side, side]: row i weighs the source pixels of output pixel i."""
-    output = (tf.range(side, dtype=tf.float32) + 0.5) / side
-    source = (start[:, None] + length[:, None] * output[None, :]) * side - 0.5
+    output = tf.range(side, dtype=tf.float32) + 0.5
+    # Without a division by the side, which would round, the whole image maps to itself exactly.
+    source = start[:, None] * side + length[:, None] * output[None, :] - 0.5
     source = tf.clip_by_value(source, 0.0, side - 1.0)
     pixel = tf.range(side, dtype=tf.float32)[None, None, :]
     return tf.maximum(0.0, 1.0 - tf.abs(source[:, :, None] - pixel))

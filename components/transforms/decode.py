@@ -68,8 +68,9 @@ def decode_image(contents: tf.Tensor, rule: DecodeRule) -> tf.Tensor:
     with tf.control_dependencies(
         [
             tf.debugging.Assert(
-                (pixels > 0) & (pixels <= rule.max_pixels),
-                ["expected an image of at most", rule.max_pixels, "pixels, received", size],
+                # Sides above 2**31 read as negative, and two of them make a positive product.
+                tf.reduce_all(size > 0) & (pixels <= rule.max_pixels),
+                [f"expected an image of 1 to {rule.max_pixels} pixels, received", size],
             )
         ]
     ):
@@ -91,15 +92,15 @@ def decode_images(contents: tf.Tensor, rule: DecodeRule) -> tf.Tensor:
 
 def _png_size(contents: tf.Tensor) -> tf.Tensor:
     """Reads int32 [height, width] from the IHDR chunk, which the format puts first."""
-    header = tf.strings.substr(contents, 16, 8)
+    length = tf.strings.length(contents)
     with tf.control_dependencies(
         [
             tf.debugging.Assert(
-                tf.equal(tf.strings.length(header), 8),
-                ["expected a whole PNG header, the file is cut short"],
+                length >= 24, ["expected a whole PNG header of 24 bytes, received", length]
             )
         ]
     ):
+        header = tf.strings.substr(contents, 16, 8)
         width_height = tf.io.decode_raw(header, tf.int32, little_endian=False)
     return tf.reshape(width_height, [2])[::-1]
 

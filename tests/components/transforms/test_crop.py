@@ -1,0 +1,135 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from components.transforms.crop import CropParameters, CropRanges, apply_crop, sample_crop
+
+WHOLE = {"top": 0.0, "left": 0.0, "height": 1.0, "width": 1.0, "flip": False}
+
+
+def parameters(**named):
+    """One box, for a batch of one image."""
+    return CropParameters(
+        **{
+            name: tf.constant([value], tf.bool if name == "flip" else tf.float32)
+            for name, value in (WHOLE | named).items()
+        }
+    )
+
+
+def cropped(image, **named):
+    return apply_crop(tf.constant(image[None]), parameters(**named)).numpy()[0]
+
+
+def cropped_in_plain_loops(image, top, left, box_height, box_width, flip):
+    """Bilinear sampling at the centres of the box's pixels, one output pixel at a time."""
+    height, width, _ = image.shape
+    result = np.zeros(image.shape, np.float64)
+    for row in range(height):
+        for column in range(width):
+            y = (top + box_height * (row + 0.5) / height) * height - 0.5
+            x = (left + box_width * (column + 0.5) / width) * width - 0.5
+            y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
+            y_floor, x_floor = math.floor(y), math.floor(x)
+            y_next, x_next = min(y_floor + 1, height - 1), min(x_floor + 1, width - 1)
+            y_share, x_share = y - y_floor, x - x_floor
+            above = (1 - x_share) * image[y_floor, x_floor] + x_share * image[y_floor, x_next]
+            below = (1 - x_share) * image[y_next, x_floor] + x_share * image[y_next, x_next]
+            target = width - 1 - column if flip else column
+            result[row, target] = (1 - y_share) * above + y_share * below
+    return result
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (49, 31, 3), (96, 7, 3)])
+def test_the_whole_image_gives_itself_back_exactly(images, shape):
+    image = images(*shape)
+
+    np.testing.assert_array_equal(cropped(image), image)
+
+
+def test_a_flip_mirrors_left_to_right(images):
+    image = images(7, 12, 3)
+
+    np.testing.assert_array_equal(cropped(image, flip=True), image[:, ::-1])
+
+
+def test_a_quarter_of_a_two_by_two_image_is_one_pixel():
+    image = np.arange(4, dtype=np.float32).reshape(2, 2, 1) / 4
+
+    corner = cropped(image, top=0.5, left=0.0, height=0.5, width=0.5)
+
+    # The source positions .75 and 1.25 of the rows (1 is the last), -.25 and .25 of the columns.
+    np.testing.assert_allclose(corner[..., 0], np.array([[1.5, 1.75], [2.0, 2.25]]) / 4)
+
+
+def test_equals_bilinear_sampling_in_plain_loops(execute, images, keys):
+    batch = images(6, 9, 12, 3)
+    drawn = sample_crop(keys(6), CropRanges(area=(0.1, 1.0), aspect=(0.5, 2.0)))
+    boxes = (drawn.top, drawn.left, drawn.height, drawn.width, drawn.flip)
+    assert 0 < np.count_nonzero(drawn.flip) < 6
+
+    @execute
+    def run(batch, *boxes):
+        return apply_crop(batch, CropParameters(*boxes))
+
+    result = run(tf.constant(batch), *boxes).numpy()
+
+    for row, (image, view) in enumerate(zip(batch, result, strict=True)):
+        box = [part.numpy()[row] for part in boxes]
+        np.testing.assert_allclose(view, cropped_in_plain_loops(image, *box), atol=1e-5)
+
+
+def test_areas_and_aspects_fill_their_ranges_evenly(keys):
+    drawn = sample_crop(keys(20_000), CropRanges(area=(0.1, 0.5), aspect=(3 / 4, 4 / 3)))
+
+    height, width = drawn.height.numpy(), drawn.width.numpy()
+    areas = (height * width - 0.1) / 0.4
+    aspects = (np.log(width / height) - math.log(3 / 4)) / math.log(16 / 9)
+    for shares in (areas, aspects):
+        assert -1e-5 < shares.min() < 0.001
+        assert 0.999 < shares.max() < 1 + 1e-5
+        assert stats.kstest(shares, "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(areas, aspects)[0, 1]) < 0.03
+
+
+def test_boxes_lie_evenly_within_the_image(keys):
+    drawn = sample_crop(keys(20_000), CropRanges(area=(0.1, 1.0), aspect=(0.3, 3.0)))
+
+    for start, length in ((drawn.top, drawn.height), (drawn.left, drawn.width)):
+        start, length = start.numpy(), length.numpy()
+        assert start.min() >= 0.0
+        assert (start + length).max() <= 1.0 + 1e-6
+        assert length.min() > 0.0
+        room = length < 0.9
+        places = start[room] / (1 - length[room])
+        assert stats.kstest(places, "uniform").pvalue > 1e-3
+
+
+def test_a_box_wider_than_the_image_is_cut_to_its_width(keys):
+    drawn = sample_crop(keys(100), CropRanges(area=(1.0, 1.0), aspect=(2.0, 2.0)))
+
+    np.testing.assert_allclose(drawn.width, 1.0)
+    np.testing.assert_allclose(drawn.height, math.sqrt(0.5), rtol=1e-6)
+    np.testing.assert_array_equal(drawn.left, 0.0)
+
+
+def test_half_of_the_crops_are_flipped_or_none(keys):
+    some = keys(20_000)
+
+    flipped = np.count_nonzero(sample_crop(some, CropRanges(flip=True)).flip)
+    assert stats.binomtest(flipped, 20_000).pvalue > 1e-3
+    assert np.count_nonzero(sample_crop(some, CropRanges(flip=False)).flip) == 0
+
+
+def test_the_draws_are_the_same_in_every_execution(execute, keys):
+    some = keys(3_000)
+
+    def draw(some):
+        drawn = sample_crop(some, CropRanges())
+        return drawn.top, drawn.left, drawn.height, drawn.width, tf.cast(drawn.flip, tf.float32)
+
+    for result, eager in zip(execute(draw)(some), draw(some), strict=True):
+        np.testing.assert_allclose(result.numpy(), eager.numpy(), rtol=0, atol=1e-6)
