@@ -83,10 +83,8 @@ def load_split(
             another size or number of channels.
     """
     directory = Path(dataset_dir)
-    manifest = load_manifest(directory)
-    if split not in manifest.splits:
-        raise DataError(f"{directory} has no split {split!r}; it has {', '.join(manifest.splits)}")
-    shape = (manifest.splits[split].images, *size, channels)
+    manifest, record = _find_split(directory, split)
+    shape = (record.images, *size, channels)
     if cache_dir is None:
         images = np.empty(shape, np.uint8)
         rows = _decode_into(images, directory, manifest, split, decode)
@@ -120,18 +118,30 @@ def read_encoded(dataset_dir: Path | str, split: str, count: int) -> list[bytes]
         DataError: no such dataset or split, or a damaged one.
     """
     directory = Path(dataset_dir)
-    manifest = load_manifest(directory)
-    if split not in manifest.splits:
-        raise DataError(f"{directory} has no split {split!r}; it has {', '.join(manifest.splits)}")
-    files = [str(directory / shard.file) for shard in manifest.splits[split].shards]
-    records = tf.data.TFRecordDataset(files).batch(count).take(1)
+    manifest, record = _find_split(directory, split)
+    records = _records(directory, record).batch(count).take(1)
     try:
         batch = schema.parse(next(iter(records)), len(manifest.latent_names))
     except tf.errors.OpError as error:
-        reason = error.message.splitlines()[0]
-        raise DataError(f"{directory}: split {split!r} could not be read: {reason}") from error
+        raise _unreadable(directory, split, error) from error
     encoded: list[bytes] = batch[schema.IMAGE].numpy().tolist()
     return encoded
+
+
+def _find_split(directory: Path, split: str) -> tuple[Manifest, SplitRecord]:
+    manifest = load_manifest(directory)
+    if split not in manifest.splits:
+        raise DataError(f"{directory} has no split {split!r}; it has {', '.join(manifest.splits)}")
+    return manifest, manifest.splits[split]
+
+
+def _records(directory: Path, record: SplitRecord) -> tf.data.Dataset:
+    return tf.data.TFRecordDataset([str(directory / shard.file) for shard in record.shards])
+
+
+def _unreadable(directory: Path, split: str, error: tf.errors.OpError) -> DataError:
+    reason = error.message.splitlines()[0]
+    return DataError(f"{directory}: split {split!r} could not be read: {reason}")
 
 
 def _open_cache(
@@ -198,8 +208,7 @@ def _decode_into(
             for name, values in parts.items():
                 values.append(batch[name])
     except tf.errors.OpError as error:
-        reason = error.message.splitlines()[0]
-        raise DataError(f"{directory}: split {split!r} could not be read: {reason}") from error
+        raise _unreadable(directory, split, error) from error
     if filled != record.images:
         raise DataError(
             f"{directory}: split {split!r}: expected {record.images} images as in the manifest, "
@@ -239,9 +248,8 @@ def _decoded(
         images, found = tf.map_fn(decode_one, batch[schema.IMAGE], fn_output_signature=signature)
         return {**batch, schema.IMAGE: images, "shape": found}
 
-    files = [str(directory / shard.file) for shard in record.shards]
     return (
-        tf.data.TFRecordDataset(files)
+        _records(directory, record)
         .batch(_DECODE_BATCH)
         .map(decode_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(2)

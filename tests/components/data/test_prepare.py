@@ -3,6 +3,8 @@ import hashlib
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -267,6 +269,34 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path, error):
     with pytest.raises(Exception, match=str(error)):
         prepare(FailingSource(error), tmp_path / "set", name="failing")
     assert list(tmp_path.iterdir()) == []
+
+
+KILLED_PROGRAM = """
+import os, sys
+from components.data.prepare import prepare
+from components.data.sources import DspritesSource
+
+class KillingSource(DspritesSource):
+    def pick(self, positions):
+        for number, item in enumerate(super().pick(positions)):
+            if positions[0] > 0 and number > 50:
+                os.kill(os.getpid(), 9)
+            yield item
+
+prepare(KillingSource(images=500), sys.argv[1], name="small", images_per_shard=150)
+"""
+
+
+@pytest.mark.long
+def test_a_kill_while_shards_are_written_leaves_no_dataset(tmp_path, prepared):
+    command = [sys.executable, "-c", KILLED_PROGRAM, str(tmp_path / "set")]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == -9
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".tmp-set-")
+    source = build_source("dsprites", images=500)
+    prepare(source, tmp_path / "set", name="small", images_per_shard=150)
+    assert digests(tmp_path / "set") == digests(prepared)
+    assert list(tmp_path.iterdir()) == [tmp_path / "set"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from components.data.errors import DataError
 from components.data.manifest import load_manifest
 from components.data.prepare import prepare
-from components.data.reader import Split, batches, key_identity, load_split
+from components.data.reader import Split, batches, key_identity, load_split, read_encoded
 from components.data.sources import build_source
 
 
@@ -112,14 +112,26 @@ def test_wrong_channels_are_named(prepared):
         load(prepared, channels=3)
 
 
+def test_encoded_images_are_the_first_rows(prepared):
+    split = load(prepared, "test")
+    for count, expected in ((7, 7), (10_000, len(split.images))):
+        encoded = read_encoded(prepared, "test", count)
+        assert len(encoded) == expected
+        decoded = np.stack([decode(image) for image in encoded])
+        np.testing.assert_array_equal(decoded, split.images[:count])
+    with pytest.raises(DataError, match="it has test, train"):
+        read_encoded(prepared, "validation", 1)
+
+
 def test_a_damaged_shard_is_named(tmp_path, prepared):
     directory = shutil.copytree(prepared, tmp_path / "set")
     shard = next(directory.glob("train-00001-*"))
     content = bytearray(shard.read_bytes())
     content[5000] ^= 255
     shard.write_bytes(content)
-    with pytest.raises(DataError, match="split 'train' could not be read"):
-        load(directory)
+    for read in (load, lambda path: read_encoded(path, "train", 10_000)):
+        with pytest.raises(DataError, match="split 'train' could not be read"):
+            read(directory)
 
 
 def test_batches_hold_the_rows_they_name():
