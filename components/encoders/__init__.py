@@ -1,5 +1,6 @@
 """Networks that turn images into features, and the heads on top of them."""
 
+import inspect
 from collections.abc import Callable
 
 import keras
@@ -27,4 +28,13 @@ def build_encoder(
     """
     if name not in ENCODERS:
         raise ValueError(f"unknown encoder {name!r}: expected one of {', '.join(sorted(ENCODERS))}")
-    return ENCODERS[name](image_shape, seed=seed, **settings)
+    build = ENCODERS[name]
+    known = [
+        key for key in inspect.signature(build).parameters if key not in ("image_shape", "seed")
+    ]
+    for key in settings:
+        if key not in known:
+            raise ValueError(
+                f"the encoder {name} has no setting {key!r}: expected some of {', '.join(known)}"
+            )
+    return build(image_shape, seed=seed, **settings)

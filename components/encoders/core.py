@@ -67,11 +67,11 @@ def _batch_normalization(name: str) -> keras.Layer:
 
 
 def _check_size(image_shape: tuple[int, int, int], blocks: int) -> None:
-    side = min(image_shape[:2])
+    smallest = 1
     for _ in range(blocks):
-        side = (side - 4) // 2
-        if side < 1:
-            raise ValueError(
-                f"the encoder core with {blocks} convolutions needs larger images, "
-                f"received {image_shape[0]}x{image_shape[1]}"
-            )
+        smallest = 2 * smallest + 4
+    if min(image_shape[:2]) < smallest:
+        raise ValueError(
+            f"the encoder core with {blocks} convolutions needs images of at least "
+            f"{smallest}x{smallest}, received {image_shape[0]}x{image_shape[1]}"
+        )
