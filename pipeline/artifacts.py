@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -10,13 +11,14 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pipeline.config import RunConfig, to_yaml
 
 RECORD = "run.json"
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
+LOCK = ".lock"
 
 
 class RunDirectoryError(ValueError):
@@ -60,9 +62,12 @@ def publish_directory(target: Path) -> Iterator[Path]:
 class RunDirectory:
     """One run: its configuration, the record of its steps, and what they made.
 
+    Nothing is written before a step begins, and then by one process at a time.
+
     Args:
-        path: created when missing.
+        path: created when the first step begins.
         config: of the run.
+        facts: what else is recorded, such as versions.
         update: take over a directory that holds another configuration; steps whose inputs did not
             change are kept.
 
@@ -72,9 +77,12 @@ class RunDirectory:
 
     """
 
-    def __init__(self, path: Path, config: RunConfig, *, update: bool = False) -> None:
+    def __init__(
+        self, path: Path, config: RunConfig, facts: Mapping[str, Any], *, update: bool = False
+    ) -> None:
         self.path = path
         self.config = config
+        self._lock: IO[str] | None = None
         if path.exists() and not path.is_dir():
             raise RunDirectoryError(f"{path} is a file: expected a directory or a new path")
         self._record = self._read_record()
@@ -90,7 +98,7 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"{path} is not empty and holds no {RECORD}: expected a run directory or a new path"
             )
-        self._record["configuration"] = wanted
+        self._record |= {**facts, "configuration": wanted}
 
     def _read_record(self) -> dict[str, Any]:
         path = self.path / RECORD
@@ -105,13 +113,6 @@ class RunDirectory:
         if not isinstance(record, dict) or not isinstance(record.get("steps"), dict):
             raise RunDirectoryError(f"{path} is damaged: expected an object with the key 'steps'")
         return record
-
-    def begin(self, facts: Mapping[str, Any]) -> None:
-        """Creates the directory and writes its configuration and facts such as versions."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._record |= facts
-        write_atomically(self.path / CONFIG, to_yaml(self.config))
-        self._write()
 
     def is_done(self, step: str, step_fingerprint: str) -> bool:
         """Tells whether a step was finished from these very inputs."""
@@ -150,6 +151,7 @@ class RunDirectory:
             "details": {},
             "metrics": {},
         }
+        self._begin()
         self._record["steps"][step] = entry
         self._write()
         start = time.monotonic()
@@ -172,6 +174,20 @@ class RunDirectory:
             if entry["status"] == "done"
             for name, value in entry["metrics"].items()
         }
+
+    def _begin(self) -> None:
+        """Creates the directory, keeps other processes out of it, and writes the configuration."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self._lock is None:
+            self._lock = (self.path / LOCK).open("w", encoding="utf-8")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunDirectoryError(
+                    f"another process works in {self.path}: wait for it, or give this run a name "
+                    f"of its own with --name"
+                ) from None
+        write_atomically(self.path / CONFIG, to_yaml(self.config))
 
     def _write(self) -> None:
         text = json.dumps(self._record, indent=2, sort_keys=True, default=str) + "\n"

@@ -200,8 +200,9 @@ def _context(
     config = _load(recipe, settings)
     if name is not None:
         config = configuration.override(config, [f"name={name}"])
-    directory = RunDirectory(workdir / config.name, config, update=update)
-    directory.begin(
+    directory = RunDirectory(
+        workdir / config.name,
+        config,
         {
             "twofold": importlib.metadata.version("twofold"),
             "versions": {
@@ -211,7 +212,8 @@ def _context(
             "python": platform.python_version(),
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "git_revision": _git_revision(),
-        }
+        },
+        update=update,
     )
     return Context(
         config=config,

@@ -11,8 +11,8 @@ import tempfile
 def import_tensorflow() -> None:
     """Imports TensorFlow and keeps its start-up messages from the user's terminal.
 
-    TensorFlow's C++ part writes to the standard error stream before it reads any setting of its log
-    level, so the stream itself is put aside meanwhile. If the import fails, what was written is shown.
+    TensorFlow's C++ part writes to the standard error stream before it reads its log level, so the
+    stream itself is put aside meanwhile. If the import fails, what was written is shown.
     """
     if "tensorflow" in sys.modules:
         return

@@ -85,7 +85,7 @@ def build_train_step(
             output = method(batch["image"], keys)
         gradients = tape.gradient(output.loss, [variable.value for variable in variables])
         state.optimizer.apply(gradients, variables)
-        features = tf.stop_gradient(tf.cast(output.features, tf.float32))
+        features = tf.stop_gradient(output.features)
         metrics = {"loss": output.loss, **output.metrics, "feature_std": _feature_std(features)}
         if state.probe is not None:
             metrics |= _probe_step(state.probe, features, batch["label"])
@@ -111,9 +111,10 @@ def _feature_std(features: tf.Tensor) -> tf.Tensor:
 
 def _probe_step(probe: OnlineProbe, features: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
     """Updates the probe on the labelled images; returns its share of the loss and accuracy."""
-    labelled = tf.cast(labels >= 0, tf.float32)
+    dtype = probe.head.compute_dtype
+    labelled = tf.cast(labels >= 0, dtype)
     context = tf.distribute.get_replica_context()
-    count = tf.maximum(1.0, context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(labelled)))
+    count = tf.maximum(tf.constant(1.0, dtype), context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(labelled)))
     targets = tf.maximum(labels, 0)
     variables = probe.head.trainable_variables
     with tf.GradientTape() as tape:
@@ -123,5 +124,5 @@ def _probe_step(probe: OnlineProbe, features: tf.Tensor, labels: tf.Tensor) -> d
     gradients = tape.gradient(loss, [variable.value for variable in variables])
     probe.optimizer.apply(gradients, variables)
     predictions = tf.argmax(logits, axis=1, output_type=tf.int32)
-    hits = tf.reduce_sum(tf.cast(tf.equal(predictions, targets), tf.float32) * labelled)
+    hits = tf.reduce_sum(tf.cast(tf.equal(predictions, targets), dtype) * labelled)
     return {"online_probe/loss": loss, "online_probe/accuracy": hits / count}

@@ -2,7 +2,7 @@
 
     twofold run folder_simclr --set data.path=my_images.zip --name my_images
 
-Class folders give labels for the measures; a folder ``unlabelled`` beside ``train`` adds images without.
+Class folders give labels for the measures; ``unlabelled`` beside ``train`` adds images without.
 """
 
 from pipeline.config import (

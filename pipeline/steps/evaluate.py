@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
             done = 0
             for name, split in splits.items():
                 embeddings[name] = embed(
-                    encoder, split.images, progress=lambda count, done=done: show(done + count)
+                    encoder, split.images, progress=functools.partial(_add, show, done)
                 )
                 done += len(split.images)
                 np.save(folder / f"{name}.npy", embeddings[name])
@@ -56,6 +58,10 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         "embedding/feature_std": feature_std(embeddings[held_out_name]),
         "embedding/effective_rank": effective_rank(embeddings[held_out_name]),
     }
+
+
+def _add(show: Callable[[int], None], before: int, done: int) -> None:
+    show(before + done)
 
 
 def _measure_classes(

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import numpy as np
-from components.data.reader import read_encoded
 
+from components.data.reader import read_encoded
 from components.export.module import LinearHead, save_encoder
 from components.export.verify import Sample, prove
 from pipeline.artifacts import publish_directory

@@ -30,8 +30,8 @@ def decode_rule(context: Context, manifest: Manifest) -> DecodeRule:
         common = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:4]
         listed = ", ".join(f"{size} ({count})" for size, count in common)
         raise DataError(
-            f"the images of {manifest.name} have {len(sizes)} sizes ({listed}): set data.image_size to "
-            f"the side in pixels that the encoder should see"
+            f"the images of {manifest.name} have {len(sizes)} sizes ({listed}): set "
+            f"data.image_size to the side in pixels that the encoder should see"
         )
     height, width = (int(side) for side in next(iter(sizes)).split("x"))
     return DecodeRule(height, width, manifest.channels)

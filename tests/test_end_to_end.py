@@ -1,0 +1,181 @@
+"""The installed command, from raw images to an HTTP answer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from components.data.reader import read_encoded
+from serving.client import EncoderClient
+
+COMMAND = str(Path(sys.executable).with_name("twofold"))
+SMALL = (
+    "data.images=400",
+    "training.epochs=4",
+    "training.batch_size=80",
+    "training.checkpoint_every_epochs=1",
+    "evaluation.rsm_images=60",
+)
+
+
+def _arguments(*arguments: str, settings: tuple[str, ...] = SMALL) -> list[str]:
+    return [COMMAND, *arguments, *(part for one in settings for part in ("--set", one))]
+
+
+def _twofold(
+    *arguments: str, settings: tuple[str, ...] = SMALL
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        _arguments(*arguments, settings=settings), capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def run(workdir: Path) -> Path:
+    finished = _twofold("run", "quickstart", "--workdir", str(workdir))
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr == "", "a run that is well says nothing on standard error"
+    assert str(workdir / "quickstart") in finished.stdout
+    assert "linear probe" in finished.stdout
+    return workdir / "quickstart"
+
+
+@pytest.fixture(scope="module")
+def dataset(run: Path, workdir: Path) -> Path:
+    record = json.loads((run / "run.json").read_text())
+    return workdir / "datasets" / record["steps"]["prepare"]["details"]["dataset"]
+
+
+def test_a_run_leaves_its_record_figures_and_model(run: Path) -> None:
+    record = json.loads((run / "run.json").read_text())
+    assert {name: step["status"] for name, step in record["steps"].items()} == {
+        "prepare": "done",
+        "pretrain": "done",
+        "evaluate": "done",
+        "export": "done",
+    }
+    assert record["versions"].keys() >= {"tensorflow", "keras", "apache-beam"}
+    assert record["configuration"]["training"]["epochs"] == 4
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["prepare/written"] == 400
+    assert 0.2 <= metrics["linear_probe/test_accuracy"] <= 1.0
+    assert 0.2 <= metrics["knn/test_accuracy"] <= 1.0
+    assert np.isfinite(metrics["pretrain/loss"])
+    assert metrics["export/max_difference/serving_default"] <= 1e-4
+    assert yaml.safe_load((run / "config.yaml").read_text()) == record["configuration"]
+    for picture in ("views", "curves", "rsm"):
+        assert (run / "figures" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+    assert list((run / "tensorboard").iterdir())
+    assert (run / "saved_model" / "1" / "saved_model.pb").is_file()
+    leftovers = [path for path in run.rglob("*") if "tmp" in path.name]
+    assert not leftovers
+
+
+@pytest.fixture(scope="module")
+def server(run: Path) -> Iterator[str]:
+    with subprocess.Popen(
+        [COMMAND, "serve", str(run / "saved_model"), "--rest-port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        greeting = process.stdout.readline()
+        yield greeting.split()[-1].partition("/v1/")[0]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+def test_the_answer_over_http_is_the_offline_embedding(
+    run: Path, dataset: Path, server: str
+) -> None:
+    files = read_encoded(dataset, "test", 8)
+    offline = np.load(run / "embeddings" / "test.npy")[:8]
+    client = EncoderClient(server)
+    np.testing.assert_allclose(client.embed(files), offline, rtol=1e-5, atol=1e-5)
+    answers = client.predict_bytes(files)
+    np.testing.assert_allclose([sum(one["probabilities"]) for one in answers], 1.0, atol=1e-5)
+
+
+def test_a_text_file_is_a_clear_refusal_and_the_server_lives(server: str) -> None:
+    body = json.dumps({"instances": [{"b64": "aGVsbG8="}]}).encode()
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(f"{server}/v1/models/encoder:predict", body)
+    assert refusal.value.code == 400
+    assert "expected a JPEG or PNG file" in json.loads(refusal.value.read())["error"]
+    assert EncoderClient(server).status()[0]["state"] == "AVAILABLE"
+
+
+def test_a_rerun_does_nothing(run: Path, workdir: Path) -> None:
+    def state() -> dict[Path, int]:
+        kept = [path for path in workdir.rglob("*") if path.is_file()]
+        rewritten = {"run.json", "metrics.json", "config.yaml"}
+        return {path: path.stat().st_mtime_ns for path in kept if path.name not in rewritten}
+
+    before, metrics = state(), (run / "metrics.json").read_bytes()
+    finished = _twofold("run", "quickstart", "--workdir", str(workdir))
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("reused") == 4
+    assert state() == before
+    assert (run / "metrics.json").read_bytes() == metrics
+
+
+def test_show_is_taken_back_unchanged(run: Path, workdir: Path, tmp_path: Path) -> None:
+    shown = _twofold("show", "quickstart").stdout
+    path = tmp_path / "my.yaml"
+    path.write_text(shown)
+    assert _twofold("show", str(path), settings=()).stdout == shown
+    finished = _twofold("run", str(path), "--workdir", str(workdir), settings=())
+    assert finished.stdout.count("reused") == 4
+
+
+def test_another_configuration_needs_another_name_or_leave(run: Path, workdir: Path) -> None:
+    other = (*SMALL, "evaluation.neighbours=5")
+    refused = _twofold("run", "quickstart", "--workdir", str(workdir), settings=other)
+    assert refused.returncode == 1
+    assert "evaluation.neighbours: 20 there, 5 here" in refused.stderr
+    assert "--name" in refused.stderr
+    assert "--update" in refused.stderr
+    updated = _twofold(
+        "evaluate", "quickstart", "--workdir", str(workdir), "--update", settings=other
+    )
+    assert updated.returncode == 0, updated.stderr
+    back = _twofold("run", "quickstart", "--workdir", str(workdir), "--update")
+    assert back.stdout.count("reused") == 2, "preparation and pretraining do not depend on it"
+
+
+def test_a_killed_run_resumes_to_the_same_encoder(run: Path, workdir: Path) -> None:
+    expected = np.load(run / "embeddings" / "test.npy")
+    arguments = ("run", "quickstart", "--workdir", str(workdir), "--name", "killed")
+    with subprocess.Popen(_arguments(*arguments), stdout=subprocess.DEVNULL) as process:
+        while not (workdir / "killed" / "checkpoints" / "checkpoint").exists():
+            assert process.poll() is None, "the run ended before its first checkpoint"
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    record = json.loads((workdir / "killed" / "run.json").read_text())
+    assert record["steps"]["pretrain"]["status"] == "running"
+    finished = _twofold(*arguments)
+    assert finished.returncode == 0, finished.stderr
+    np.testing.assert_array_equal(np.load(workdir / "killed" / "embeddings" / "test.npy"), expected)
+
+
+def test_one_step_needs_those_before_it(workdir: Path) -> None:
+    refused = _twofold("pretrain", "quickstart", "--workdir", str(workdir), "--name", "fresh")
+    assert refused.returncode == 1
+    assert "twofold prepare" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert not (workdir / "fresh").exists()
