@@ -60,7 +60,8 @@ def prove(version_directory: Path, sample: Sample) -> dict[str, float]:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sample.npz"
-        # Fixed-width byte strings would lose trailing zeros, so the files travel as one buffer and their lengths.
+        # Fixed-width byte strings would lose trailing zeros, so the files travel as one buffer and
+        # their lengths.
         np.savez(
             path,
             buffer=np.frombuffer(b"".join(sample.image_bytes), np.uint8),
@@ -105,7 +106,11 @@ def _measure(version_directory: str, sample_path: str) -> dict[str, float]:
             answer = session.run(
                 signature.outputs["embedding"].name, {signature.inputs[input_name].name: value}
             )
-            scale = max(float(np.abs(embeddings).max()), np.finfo(np.float32).tiny)
+            if answer.shape != embeddings.shape:
+                raise ValueError(
+                    f"{name} gives embeddings of shape {answer.shape}, expected {embeddings.shape}"
+                )
+            scale = max(float(np.abs(embeddings).max()), float(np.finfo(np.float32).tiny))
             differences[f"max_difference/{name}"] = float(np.abs(answer - embeddings).max()) / scale
     return differences
 

@@ -10,6 +10,9 @@ def build_adam(
 ) -> keras.optimizers.Optimizer:
     """Builds Adam (Kingma & Ba, 2015) with a linear warm-up and a cosine decay.
 
+    Keras computes the form at the end of the paper's section 2, whose epsilon (1e-8 here) is added
+    before the bias correction; PyTorch adds it after, which tells only where gradients are tiny.
+
     Args:
         learning_rate: the peak rate.
         warmup_steps: steps from 0 to the peak; 0 for none.
