@@ -38,7 +38,8 @@ def decode_image(contents: tf.Tensor, rule: DecodeRule) -> tf.Tensor:
 
     An image of another size is cut to the rule's aspect ratio around its centre and resized
     bilinearly with antialiasing; an image of the right size is left as it is. JPEG is decoded with
-    the accurate integer DCT, which agrees with Pillow.
+    the accurate integer DCT, which agrees with Pillow. Of 16-bit samples the high byte counts. An
+    EXIF orientation is not applied: who sends such files turns them first, as preparation does.
 
     Args:
         contents: string scalar, the bytes of the file.

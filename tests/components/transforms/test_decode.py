@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import ExifTags, Image
 
 from components.transforms.decode import DecodeRule, decode_image, decode_images
 
@@ -56,6 +56,7 @@ FILES = {
     "RGB JPEG": encoded(pixels(HEIGHT, WIDTH, 3), "JPEG", quality=80),
     "grey JPEG": encoded(pixels(HEIGHT, WIDTH), "JPEG", quality=80),
     "progressive JPEG": encoded(pixels(HEIGHT, WIDTH, 3), "JPEG", progressive=True),
+    "CMYK JPEG": encoded(Image.fromarray(pixels(HEIGHT, WIDTH, 3)).convert("CMYK"), "JPEG"),
 }
 
 
@@ -94,6 +95,22 @@ def test_alpha_is_dropped_and_not_blended(rule, bands):
 
     colours = image[..., : bands - 1]
     np.testing.assert_array_equal(result, np.broadcast_to(colours, (HEIGHT, WIDTH, rule.channels)))
+
+
+def test_sixteen_bits_are_cut_to_the_high_byte():
+    image = np.random.default_rng(0).integers(0, 2**16, (HEIGHT, WIDTH), np.uint16)
+
+    np.testing.assert_array_equal(decoded(encoded(image), GREY)[..., 0], image >> 8)
+
+
+def test_an_exif_orientation_is_not_applied():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    upright, turned = (
+        encoded(pixels(HEIGHT, WIDTH, 3), "JPEG", **options) for options in ({}, {"exif": exif})
+    )
+
+    np.testing.assert_array_equal(decoded(turned, RGB), decoded(upright, RGB))
 
 
 @pytest.mark.parametrize(
