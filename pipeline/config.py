@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,11 +11,22 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+
+def _ascending(values: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < values[0] <= values[1]:
+        raise PydanticCustomError("range", "Input should be two numbers above 0, the lower first")
+    return values
+
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Range = tuple[float, float]
+# Lists in YAML are tuples here, which is all that strictness has to overlook.
+Range = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_ascending)]
+Texts = Annotated[tuple[str, ...], Field(strict=False)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
 
 
 class ConfigError(ValueError):
@@ -22,23 +34,23 @@ class ConfigError(ValueError):
 
 
 class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
+    )
 
 
 class DataConfig(_Section):
     """Where images come from and how they are prepared."""
 
     source: Literal["dsprites", "npz", "folder"] = "dsprites"
-    path: tuple[str, ...] = Field(
-        (), description="files or folders of the source; none for dsprites"
-    )
+    path: Texts = Field((), description="files or folders of the source; none for dsprites")
     images: int = Field(20_000, ge=1, description="dsprites: how many images to generate")
     image_field: str | None = Field(
         None, description="npz: array of images; found by name if not given"
     )
     label_field: str | None = Field(None, description="npz: array of labels")
     latents_field: str | None = Field(None, description="npz: array of latents")
-    latent_names: tuple[str, ...] = Field((), description="npz: names of the latents' columns")
+    latent_names: Texts = Field((), description="npz: names of the latents' columns")
     label_latent: str | None = Field(None, description="npz: the latent that is the label")
     image_size: int | None = Field(
         None, ge=8, description="side in pixels of what the encoder sees; none: the images' own"
@@ -72,6 +84,7 @@ class AffineViewsConfig(_Section):
     translation: float = Field(0.2, ge=0.0, le=1.0, description="share of the side")
     scale: Range = (0.8, 1.2)
     border: Literal["zero", "wrap"] = "zero"
+    interpolation: Literal["bilinear", "nearest"] = "bilinear"
 
 
 class CropViewsConfig(_Section):
@@ -89,8 +102,8 @@ class CoreConfig(_Section):
     """The small convolutional network of recipe E."""
 
     name: Literal["core"] = "core"
-    filters: tuple[int, ...] = (6, 16)
-    units: tuple[int, ...] = (120, 84, 84)
+    filters: Widths = (6, 16)
+    units: Widths = (120, 84, 84)
     pooling: Literal["flatten", "average"] = "flatten"
     initializer: Literal["keras", "pytorch"] = "pytorch"
 
@@ -108,7 +121,7 @@ class SimCLRConfig(_Section):
 
     name: Literal["simclr"] = "simclr"
     temperature: float = Field(0.5, gt=0.0)
-    projector: tuple[int, ...] = Field((), description="widths of the layers; empty: identity")
+    projector: Widths = Field((), description="widths of the layers; empty: identity")
 
 
 class TrainingConfig(_Section):
@@ -160,6 +173,22 @@ class RunConfig(_Section):
     evaluation: EvaluationConfig = EvaluationConfig()
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1, but for 1e-3, which is the number that YAML 1.2 and everybody takes it for."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what ``_Loader`` reads back: the text 1e-3 in quotes."""
+
+
+for _yaml in (_Loader, _Dumper):
+    _yaml.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
+    )
+
+
 def parse_config(values: Mapping[str, Any], origin: str) -> RunConfig:
     """Checks a configuration.
 
@@ -187,7 +216,7 @@ def load_yaml(path: Path) -> RunConfig:
 
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -200,53 +229,58 @@ def load_yaml(path: Path) -> RunConfig:
 
 def to_yaml(config: RunConfig) -> str:
     """Writes every key of a configuration, in the order of its definition."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    values = config.model_dump(mode="json")
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def override(config: RunConfig, settings: Sequence[str]) -> RunConfig:
-    """Applies ``key.path=value`` settings; values are read as YAML.
+    """Applies ``key.path=value`` settings in their order; values are read as YAML.
+
+    The choice of an encoder or a policy is applied before the other settings: it starts from the
+    defaults of what is chosen, which the others change.
 
     Raises:
         ConfigError: if a setting has no "=", a key is unknown, or a value is not accepted.
 
     """
     values = config.model_dump(mode="json")
-    for setting in settings:
-        path, separator, text = setting.partition("=")
-        if not separator or not path:
-            raise ConfigError(f"--set {setting}: expected KEY.PATH=VALUE")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {setting}: the value is no YAML: {text}") from None
-        # YAML 1.1 reads 1e-3 as a string.
-        if isinstance(value, str):
-            value = _number(value)
-        _assign(values, path.split("."), value, setting)
+    assignments = [_parse_setting(setting) for setting in settings]
+    for path, value in sorted(assignments, key=lambda one: not _is_choice(one[0])):
+        _assign(values, path, value)
     return parse_config(values, "--set " + " ".join(settings)) if settings else config
 
 
-def _number(text: str) -> float | str:
+def _parse_setting(setting: str) -> tuple[list[str], Any]:
+    path, separator, text = setting.partition("=")
+    if not separator or not path:
+        raise ConfigError(f"--set {setting}: expected KEY.PATH=VALUE")
     try:
-        return float(text)
-    except ValueError:
-        return text
+        return path.split("."), yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError):
+        raise ConfigError(f"--set {setting}: expected a value in YAML, received {text}") from None
 
 
-def _assign(values: dict[str, Any], path: list[str], value: Any, setting: str) -> None:
+def _is_choice(path: list[str]) -> bool:
+    return len(path) == 2 and path[1] in ("name", "policy")
+
+
+def _assign(values: dict[str, Any], path: list[str], value: Any) -> None:
     section = values
-    for depth, key in enumerate(path):
+    for depth, key in enumerate(path[:-1], 1):
+        # An unknown key is put in like any other, for the check that follows to name.
+        section = section.setdefault(key, {})
         if not isinstance(section, dict):
-            raise ConfigError(f"--set {setting}: {'.'.join(path[:depth])} has no keys below it")
-        # Deeper keys depend on the encoder or policy chosen, which the check that follows knows.
-        if depth == 0 and key not in section:
-            raise ConfigError(f"--set {setting}: unknown key {key!r}{_nearest(key, section)}")
-        if depth < len(path) - 1:
-            section = section.get(key, {})
-    if path[-1] in ("name", "policy") and len(path) == 2 and section.get(path[-1]) != value:
-        # Another encoder or policy starts from its own defaults.
+            raise ConfigError(f"--set {'.'.join(path)}: {'.'.join(path[:depth])} has no keys")
+    if _is_choice(path) and section.get(path[-1]) != value:
         section.clear()
     section[path[-1]] = value
+
+
+# Where pydantic speaks of Python's types, what a person writes in YAML.
+_EXPECTED = {
+    "model_type": "Input should be a mapping of keys",
+    "tuple_type": "Input should be a list",
+}
 
 
 def _describe(problem: Mapping[str, Any]) -> str:
@@ -258,10 +292,13 @@ def _describe(problem: Mapping[str, Any]) -> str:
         expected = problem["ctx"]["expected_tags"].replace("'", "")
         key = problem["ctx"]["discriminator"].strip("'")
         return f"unknown {path[0]}.{key} {problem['ctx']['tag']!r}: expected one of {expected}"
+    if problem["type"] == "union_tag_not_found":
+        return f"{path[0]}.{problem['ctx']['discriminator'].strip(chr(39))} is missing"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     where = ".".join(path) or "the configuration"
-    message = problem["msg"][0].lower() + problem["msg"][1:]
+    message = _EXPECTED.get(problem["type"], problem["msg"])
+    message = message[0].lower() + message[1:]
     return f"{where}: {message}, received {problem['input']!r}"
 
 

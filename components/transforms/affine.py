@@ -21,6 +21,8 @@ class AffineRanges:
         scale: magnifications are uniform in [scale[0], scale[1]].
         border: what lies outside the image: "zero", or "wrap" for the opposite side (the image as a
             torus).
+        interpolation: "bilinear", or "nearest", torchvision's default, which keeps binary images
+            binary.
 
     """
 
@@ -28,6 +30,7 @@ class AffineRanges:
     translation: float = 0.2
     scale: tuple[float, float] = (0.8, 1.2)
     border: str = "zero"
+    interpolation: str = "bilinear"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +69,12 @@ def sample_affine(
 
 
 def apply_affine(
-    images: tf.Tensor, parameters: AffineParameters, border: str = "zero"
+    images: tf.Tensor,
+    parameters: AffineParameters,
+    border: str = "zero",
+    interpolation: str = "bilinear",
 ) -> tf.Tensor:
-    """Rotates and magnifies about the centre, then shifts, with bilinear sampling.
+    """Rotates and magnifies about the centre, then shifts.
 
     Each output pixel p takes the input at R(-angle) (p - centre - shift) / scale + centre. A
     positive angle turns the picture clockwise as seen (rows count downwards).
@@ -77,16 +83,21 @@ def apply_affine(
         images: float32 [B, H, W, C].
         parameters: one map for each image.
         border: "zero" or "wrap".
+        interpolation: "bilinear" or "nearest".
 
     Returns:
         float32 [B, H, W, C].
 
     Raises:
-        ValueError: if ``border`` is neither.
+        ValueError: if ``border`` or ``interpolation`` is neither.
 
     """
     if border not in ("zero", "wrap"):
         raise ValueError(f'border must be "zero" or "wrap", received {border!r}')
+    if interpolation not in ("bilinear", "nearest"):
+        raise ValueError(
+            f'interpolation must be "bilinear" or "nearest", received {interpolation!r}'
+        )
     batch = tf.shape(images)[0]
     height, width, channels = images.shape[1:]
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
@@ -98,6 +109,8 @@ def apply_affine(
     y_centred = y_out - centre_y - parameters.shift[:, 1, None, None]
     x = cosine * x_centred + sine * y_centred + centre_x
     y = cosine * y_centred - sine * x_centred + centre_y
+    if interpolation == "nearest":
+        x, y = tf.round(x), tf.round(y)
 
     # One extra row and column on each side holds what lies outside, so that every gather stays in
     # bounds.
@@ -121,6 +134,8 @@ def apply_affine(
         values = tf.gather(flat, corner + offset, batch_dims=1)
         return tf.reshape(values, [batch, height, width, channels])
 
+    if interpolation == "nearest":
+        return neighbour(0)
     top = neighbour(0) * (1.0 - x_share) + neighbour(1) * x_share
     bottom = neighbour(stride) * (1.0 - x_share) + neighbour(stride + 1) * x_share
     return top * (1.0 - y_share) + bottom * y_share

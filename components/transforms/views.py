@@ -18,7 +18,7 @@ def affine_view(ranges: affine.AffineRanges) -> ViewFunction:
 
     def view(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         parameters = affine.sample_affine(keys, ranges, *images.shape[1:3])
-        return affine.apply_affine(images, parameters, ranges.border)
+        return affine.apply_affine(images, parameters, ranges.border, ranges.interpolation)
 
     return view
 

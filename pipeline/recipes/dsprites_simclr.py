@@ -21,7 +21,9 @@ CONFIG = RunConfig(
         latent_names=("shape", "scale", "orientation", "posX", "posY"),
         label_latent="shape",
     ),
-    views=AffineViewsConfig(rotation_degrees=90, translation=0.2, scale=(0.8, 1.2)),
+    views=AffineViewsConfig(
+        rotation_degrees=90, translation=0.2, scale=(0.8, 1.2), interpolation="nearest"
+    ),
     encoder=CoreConfig(),
     method=SimCLRConfig(temperature=0.5),
     training=TrainingConfig(batch_size=1000, epochs=60, learning_rate=1e-3, schedule_epochs=500),

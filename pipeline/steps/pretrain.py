@@ -160,9 +160,7 @@ def _loop_settings(config: RunConfig, split: Split, replicas: int) -> LoopSettin
 def _build_view(config: RunConfig) -> ViewFunction:
     views = config.views
     if isinstance(views, AffineViewsConfig):
-        return affine_view(
-            AffineRanges(views.rotation_degrees, views.translation, views.scale, views.border)
-        )
+        return affine_view(AffineRanges(**views.model_dump(exclude={"policy"})))
     return crop_view(
         CropRanges(views.area, views.aspect, views.flip),
         ColourRanges(views.brightness, views.jitter),

@@ -183,3 +183,47 @@ def test_the_draws_are_the_same_in_every_execution(execute, keys):
 
     for result, eager in zip(execute(draw)(some), draw(some), strict=True):
         np.testing.assert_allclose(result.numpy(), eager.numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("border", ["zero", "wrap"])
+def test_nearest_takes_the_pixel_next_to_the_source(execute, images, keys, border):
+    batch = images(4, 9, 12, 3)
+    ranges = AffineRanges(rotation_degrees=180, translation=0.4, scale=(0.5, 2.0))
+    drawn = sample_affine(keys(4), ranges, 9, 12)
+
+    @execute
+    def run(batch, angle, shift, scale):
+        return apply_affine(batch, AffineParameters(angle, shift, scale), border, "nearest")
+
+    result = run(tf.constant(batch), drawn.angle, drawn.shift, drawn.scale).numpy()
+
+    for image, angle, shift, scale, view in zip(
+        batch, drawn.angle.numpy(), drawn.shift.numpy(), drawn.scale.numpy(), result, strict=True
+    ):
+        for row, column in np.ndindex(9, 12):
+            x_centred, y_centred = column - 5.5 - shift[0], row - 4.0 - shift[1]
+            x = round((np.cos(angle) * x_centred + np.sin(angle) * y_centred) / scale + 5.5)
+            y = round((np.cos(angle) * y_centred - np.sin(angle) * x_centred) / scale + 4.0)
+            if border == "wrap":
+                expected = image[y % 9, x % 12]
+            elif 0 <= x < 12 and 0 <= y < 9:
+                expected = image[y, x]
+            else:
+                expected = np.zeros(3, np.float32)
+            np.testing.assert_array_equal(view[row, column], expected)
+
+
+def test_nearest_keeps_a_binary_image_binary(keys):
+    image = np.zeros((1, 16, 16, 1), np.float32)
+    image[:, 5:11, 4:12] = 1.0
+    drawn = sample_affine(keys(1), AffineRanges(), 16, 16)
+
+    view = apply_affine(tf.constant(image), drawn, "zero", "nearest").numpy()
+
+    assert set(np.unique(view)) == {0.0, 1.0}
+
+
+def test_an_unknown_interpolation_is_refused(images, keys):
+    drawn = sample_affine(keys(1), AffineRanges(), 4, 4)
+    with pytest.raises(ValueError, match=r"interpolation must be .* received 'cubic'"):
+        apply_affine(tf.constant(images(1, 4, 4, 1)), drawn, "zero", "cubic")
