@@ -199,7 +199,8 @@ def _context(
 ) -> Context:
     config = _load(recipe, settings)
     if name is not None:
-        config = configuration.override(config, [f"name={name}"])
+        values = config.model_dump(mode="json") | {"name": name}
+        config = configuration.parse_config(values, f"--name {name}")
     directory = RunDirectory(
         workdir / config.name,
         config,
@@ -272,5 +273,12 @@ def main(arguments: list[str] | None = None) -> None:
 def _one_line(error: Exception) -> str:
     message = " ".join(str(error).split())
     # What Twofold checks says what is wrong in full sentences; anything else needs its kind.
-    ours = type(error).__module__.partition(".")[0] in ("components", "pipeline", "serving")
-    return message if ours and message else f"{type(error).__name__}: {message}"
+    return message if message and _is_checked(error) else f"{type(error).__name__}: {message}"
+
+
+def _is_checked(error: Exception) -> bool:
+    """Tells whether the error is one of Twofold's own, or a ValueError that its code raised."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    raised_in = str(frame.f_globals.get("__name__")) if type(error) is ValueError else ""
+    ours = ("components", "pipeline", "serving")
+    return any(name.partition(".")[0] in ours for name in (type(error).__module__, raised_in))

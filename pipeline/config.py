@@ -219,7 +219,7 @@ def load_yaml(path: Path) -> RunConfig:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         cause = " ".join(str(error).split())
         raise ConfigError(f"{path}: expected a YAML file, received: {cause}") from None
     if not isinstance(values, dict):
@@ -279,6 +279,7 @@ def _assign(values: dict[str, Any], path: list[str], value: Any) -> None:
 # Where pydantic speaks of Python's types, what a person writes in YAML.
 _EXPECTED = {
     "model_type": "Input should be a mapping of keys",
+    "model_attributes_type": "Input should be a mapping of keys",
     "tuple_type": "Input should be a list",
 }
 
@@ -293,7 +294,9 @@ def _describe(problem: Mapping[str, Any]) -> str:
         key = problem["ctx"]["discriminator"].strip("'")
         return f"unknown {path[0]}.{key} {problem['ctx']['tag']!r}: expected one of {expected}"
     if problem["type"] == "union_tag_not_found":
-        return f"{path[0]}.{problem['ctx']['discriminator'].strip(chr(39))} is missing"
+        key = problem["ctx"]["discriminator"].strip("'")
+        known = ", ".join(_tag(one) for one in _choices(RunConfig.model_fields[path[0]]))
+        return f"{path[0]}.{key} is missing: expected one of {known}"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
     where = ".".join(path) or "the configuration"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import tensorflow as tf
@@ -122,20 +123,20 @@ def apply_affine(
         images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])
     x = tf.clip_by_value(x + 1.0, 0.0, width + 1.0)
     y = tf.clip_by_value(y + 1.0, 0.0, height + 1.0)
-    # On the outermost line the neighbour beyond it is missing, and its own share is 1.
-    x_floor, y_floor = tf.minimum(tf.floor(x), width), tf.minimum(tf.floor(y), height)
-    x_share, y_share = (x - x_floor)[..., None], (y - y_floor)[..., None]
     stride = width + 2
     flat = tf.reshape(images, [batch, (height + 2) * stride, channels])
-    corner = tf.cast(y_floor, tf.int32) * stride + tf.cast(x_floor, tf.int32)
-    corner = tf.reshape(corner, [batch, height * width])
 
-    def neighbour(offset: int) -> tf.Tensor:
-        values = tf.gather(flat, corner + offset, batch_dims=1)
+    def pixels(x: tf.Tensor, y: tf.Tensor, offset: int = 0) -> tf.Tensor:
+        place = tf.cast(y, tf.int32) * stride + tf.cast(x, tf.int32) + offset
+        values = tf.gather(flat, tf.reshape(place, [batch, height * width]), batch_dims=1)
         return tf.reshape(values, [batch, height, width, channels])
 
     if interpolation == "nearest":
-        return neighbour(0)
+        return pixels(x, y)
+    # On the outermost line the neighbour beyond it is missing, and its own share is 1.
+    x_floor, y_floor = tf.minimum(tf.floor(x), width), tf.minimum(tf.floor(y), height)
+    x_share, y_share = (x - x_floor)[..., None], (y - y_floor)[..., None]
+    neighbour = functools.partial(pixels, x_floor, y_floor)
     top = neighbour(0) * (1.0 - x_share) + neighbour(1) * x_share
     bottom = neighbour(stride) * (1.0 - x_share) + neighbour(stride + 1) * x_share
     return top * (1.0 - y_share) + bottom * y_share

@@ -6,6 +6,7 @@ import importlib
 from typing import Any, Protocol, cast
 
 from pipeline.quiet import import_tensorflow
+from pipeline.steps.checks import check_measurable
 from pipeline.steps.context import Context, StepError
 from pipeline.steps.inputs import step_inputs
 
@@ -26,8 +27,12 @@ def run_steps(context: Context, until: str = STEPS[-1]) -> list[str]:
         The steps that ran.
 
     """
-    wanted = STEPS[: STEPS.index(until) + 1]
-    return [name for name in wanted if _run_if_needed(context, name)]
+    ran = []
+    for name in STEPS[: STEPS.index(until) + 1]:
+        if name == "pretrain" and until != "pretrain" and not _is_done(context, name):
+            check_measurable(context.manifest())
+        ran += [name] if _run_if_needed(context, name) else []
+    return ran
 
 
 def run_one_step(context: Context, name: str) -> list[str]:
@@ -41,12 +46,16 @@ def run_one_step(context: Context, name: str) -> list[str]:
 
     """
     for earlier in STEPS[: STEPS.index(name)]:
-        if not context.run.is_done(earlier, step_inputs(earlier, context)):
+        if not _is_done(context, earlier):
             raise StepError(
                 f"step {name} needs step {earlier}, which is not finished for this configuration "
                 f"in {context.run.path}: run `twofold {earlier}` with the same arguments first"
             )
     return [name] if _run_if_needed(context, name) else []
+
+
+def _is_done(context: Context, name: str) -> bool:
+    return context.run.is_done(name, step_inputs(name, context))
 
 
 def _run_if_needed(context: Context, name: str) -> bool:

@@ -10,7 +10,6 @@ from components.data.reader import Split, load_split
 from components.transforms.decode import DecodeRule, decode_image
 from pipeline.steps.context import Context
 
-_HELD_OUT = ("test", "validation")
 _TRAINING = ("train", "unlabelled")
 
 
@@ -35,22 +34,6 @@ def decode_rule(context: Context, manifest: Manifest) -> DecodeRule:
         )
     height, width = (int(side) for side in next(iter(sizes)).split("x"))
     return DecodeRule(height, width, manifest.channels)
-
-
-def held_out_split(manifest: Manifest) -> str:
-    """Returns the split that measures are taken on: test, or validation where there is no test.
-
-    Raises:
-        DataError: if the data set has neither.
-
-    """
-    for name in _HELD_OUT:
-        if name in manifest.splits:
-            return name
-    raise DataError(
-        f"{manifest.name} has no held-out images: expected a split {' or '.join(_HELD_OUT)}, "
-        f"found {', '.join(manifest.splits)}; data.test_share may be too small"
-    )
 
 
 def load(context: Context, manifest: Manifest, name: str) -> Split:

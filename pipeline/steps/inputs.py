@@ -11,6 +11,7 @@ from components.data.sources import build_source
 from components.data.sources.base import Source
 from pipeline.artifacts import fingerprint
 from pipeline.config import DataConfig
+from pipeline.steps.checks import check_source
 from pipeline.steps.context import Context
 
 
@@ -50,7 +51,9 @@ def step_inputs(step: str, context: Context) -> str:
 
 def _prepare(context: Context) -> dict[str, Any]:
     data = context.config.data
-    return {"source": build_data_source(data).info().fingerprint, **preparation_settings(data)}
+    info = build_data_source(data).info()
+    check_source(context.config, info)
+    return {"source": info.fingerprint, **preparation_settings(data)}
 
 
 def _pretrain(context: Context) -> dict[str, Any]:
