@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -34,11 +35,14 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a text file as a whole, so that a reader never sees a part of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -110,8 +114,11 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"{path} is damaged: expected JSON, received {error}"
             ) from error
-        if not isinstance(record, dict) or not isinstance(record.get("steps"), dict):
-            raise RunDirectoryError(f"{path} is damaged: expected an object with the key 'steps'")
+        steps = record.get("steps") if isinstance(record, dict) else None
+        if not isinstance(steps, dict) or not all(isinstance(one, dict) for one in steps.values()):
+            raise RunDirectoryError(
+                f"{path} is damaged: expected an object with the key 'steps', an object of objects"
+            )
         return record
 
     def is_done(self, step: str, step_fingerprint: str) -> bool:
@@ -179,14 +186,18 @@ class RunDirectory:
         """Creates the directory, keeps other processes out of it, and writes the configuration."""
         self.path.mkdir(parents=True, exist_ok=True)
         if self._lock is None:
-            self._lock = (self.path / LOCK).open("w", encoding="utf-8")
+            lock = (self.path / LOCK).open("w", encoding="utf-8")
+            # Held for as long as this object lives; closing the file releases it.
+            weakref.finalize(self, lock.close)
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                lock.close()
                 raise RunDirectoryError(
                     f"another process works in {self.path}: wait for it, or give this run a name "
                     f"of its own with --name"
                 ) from None
+            self._lock = lock
         write_atomically(self.path / CONFIG, to_yaml(self.config))
 
     def _write(self) -> None:

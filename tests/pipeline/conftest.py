@@ -1,0 +1,68 @@
+"""Folders of small images, and the command line in this process."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.cli import main
+
+# A run on a folder of small images, as short as it can be.
+SHORT = (
+    "data.image_size=16",
+    "encoder.name=core",
+    "encoder.filters=[4]",
+    "encoder.units=[8]",
+    "encoder.pooling=average",
+    "training.batch_size=8",
+    "training.epochs=1",
+    "training.warmup_epochs=0",
+    "evaluation.probe_epochs=1",
+)
+
+
+class Outcome(NamedTuple):
+    """What a command answered."""
+
+    status: int
+    out: str
+    error: str
+
+
+def short_run(path: Path, workdir: Path, *settings: str) -> list[str]:
+    """Gives the arguments of a short run on a folder."""
+    chosen = (*SHORT, f"data.path=['{path}']", *settings)
+    options = [part for setting in chosen for part in ("--set", setting)]
+    return ["run", "folder_simclr", "--workdir", str(workdir), *options]
+
+
+def save_images(folder: Path, count: int, *, size: int = 16) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(len(folder.name)).integers(0, 256, (count, size, size, 3))
+    for index, image in enumerate(pixels.astype(np.uint8)):
+        Image.fromarray(image).save(folder / f"{index:03}.jpg")
+
+
+@pytest.fixture
+def twofold(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs a command in this process."""
+
+    def call(*arguments: str) -> Outcome:
+        with pytest.raises(SystemExit) as end:
+            main(list(arguments))
+        captured = capsys.readouterr()
+        return Outcome(int(end.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 images in two class folders."""
+    folder = tmp_path_factory.mktemp("images")
+    save_images(folder / "cat", 20)
+    save_images(folder / "dog", 20)
+    return folder

@@ -1,0 +1,224 @@
+"""Configuration: strict, complete, and the same after a trip through YAML."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.config import (
+    AffineViewsConfig,
+    ConfigError,
+    Conv4Config,
+    CoreConfig,
+    CropViewsConfig,
+    DataConfig,
+    RunConfig,
+    load_yaml,
+    override,
+    parse_config,
+    to_yaml,
+)
+from pipeline.recipes import load_recipe, recipe_names
+
+DEFAULT = RunConfig()
+
+# YAML that is read back must hold characters that YAML can hold.
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1) | (
+    st.sampled_from(["1e-3", "null", "on", "2024-01-31", "007", "a=b", "~", "[x]", "é ü/日本"])
+)
+widths = st.lists(st.integers(1, 4096), max_size=3).map(tuple)
+positive = st.floats(1e-12, 1e12)
+ranges = st.tuples(positive, positive).map(lambda pair: tuple(sorted(pair)))
+configs = st.builds(
+    RunConfig,
+    name=st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z"),
+    seed=st.integers(0, 2**31 - 1),
+    data=st.builds(
+        DataConfig,
+        source=st.just("folder"),
+        path=st.lists(texts, min_size=1, max_size=3).map(tuple),
+        label_field=st.none() | texts,
+        latent_names=st.lists(texts, max_size=3).map(tuple),
+        image_size=st.none() | st.integers(8, 1024),
+        test_share=st.floats(0, 1, exclude_max=True),
+    ),
+    views=st.builds(AffineViewsConfig, scale=ranges) | st.builds(CropViewsConfig, area=ranges),
+    encoder=st.builds(CoreConfig, filters=widths, units=widths)
+    | st.builds(Conv4Config, width=st.integers(1, 4096)),
+)
+
+
+def _through_a_file(config: RunConfig, folder: Path) -> RunConfig:
+    path = folder / "my.yaml"
+    path.write_text(to_yaml(config), encoding="utf-8")
+    return load_yaml(path)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_is_the_same_after_a_trip_through_yaml(name: str, tmp_path: Path) -> None:
+    assert _through_a_file(load_recipe(name), tmp_path) == load_recipe(name)
+
+
+@settings(deadline=None, max_examples=60)
+@given(config=configs)
+def test_any_configuration_is_the_same_after_a_trip_through_yaml(
+    config: RunConfig, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert _through_a_file(config, tmp_path_factory.getbasetemp()) == config
+
+
+@settings(deadline=None, max_examples=60)
+@given(config=configs)
+def test_any_configuration_can_be_set_key_by_key(config: RunConfig) -> None:
+    given_settings = [f"name={json.dumps(config.name)}", f"seed={config.seed}"]
+    for section, keys in config.model_dump(mode="json").items():
+        if isinstance(keys, dict):
+            given_settings += [
+                f"{section}.{key}={json.dumps(keys[key], ensure_ascii=False)}" for key in keys
+            ]
+    assert override(DEFAULT, given_settings) == config
+    assert override(DEFAULT, given_settings[::-1]) == config
+
+
+def test_yaml_holds_every_key_and_defaults_fill_in_what_a_file_leaves_out(tmp_path: Path) -> None:
+    assert yaml.safe_load(to_yaml(DEFAULT)) == DEFAULT.model_dump(mode="json")
+    path = tmp_path / "short.yaml"
+    path.write_text("training: {epochs: 3}\n")
+    assert load_yaml(path) == override(DEFAULT, ["training.epochs=3"])
+
+
+def test_the_later_of_two_settings_counts() -> None:
+    assert override(DEFAULT, ["seed=1", "seed=2"]).seed == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "section", "key", "value"),
+    [
+        ("training.learning_rate=1e-3", "training", "learning_rate", 0.001),
+        ("training.learning_rate=1E+1", "training", "learning_rate", 10.0),
+        ("training.learning_rate=2", "training", "learning_rate", 2.0),
+        ("encoder.filters=[4, 8]", "encoder", "filters", (4, 8)),
+        ("encoder.units=[]", "encoder", "units", ()),
+        ("data.image_size=null", "data", "image_size", None),
+        ("data.image_size=", "data", "image_size", None),
+        ("data.label_field=a=b", "data", "label_field", "a=b"),
+        ("data.label_field='1e-3'", "data", "label_field", "1e-3"),
+        ("data.label_field='null'", "data", "label_field", "null"),
+    ],
+)
+def test_values_are_read_as_yaml(setting: str, section: str, key: str, value: object) -> None:
+    assert getattr(getattr(override(DEFAULT, [setting]), section), key) == value
+
+
+def test_one_path_needs_no_list() -> None:
+    folder = ["data.source=folder"]
+    assert override(DEFAULT, [*folder, "data.path=é x/y"]).data.path == ("é x/y",)
+    assert override(DEFAULT, [*folder, "data.path=[a, b]"]).data.path == ("a", "b")
+
+
+def test_another_policy_or_encoder_starts_from_its_own_defaults() -> None:
+    start = override(DEFAULT, ["views.rotation_degrees=7", "encoder.initializer=keras"])
+    switched = override(start, ["views.policy=crop", "encoder.name=conv4"])
+    assert switched.views == CropViewsConfig()
+    assert switched.encoder == Conv4Config()
+    back = override(switched, ["views.policy=affine", "encoder.name=core"])
+    assert back.views == AffineViewsConfig()
+    assert back.encoder == CoreConfig()
+
+
+def test_naming_the_present_policy_or_encoder_changes_nothing() -> None:
+    start = override(DEFAULT, ["views.rotation_degrees=7", "encoder.filters=[3]"])
+    assert override(start, ["views.policy=affine", "encoder.name=core"]) == start
+
+
+def test_a_setting_of_the_chosen_encoder_counts_wherever_the_choice_stands() -> None:
+    before = override(DEFAULT, ["encoder.width=64", "encoder.name=conv4"])
+    after = override(DEFAULT, ["encoder.name=conv4", "encoder.width=64"])
+    assert before == after
+    assert before.encoder == Conv4Config(width=64)
+
+
+def test_a_configuration_is_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        DEFAULT.training.epochs = 3  # type: ignore[misc]
+
+
+REFUSED = [
+    ("data.imags=3", "unknown key data.imags: did you mean 'images'?"),
+    ("trainin.epochs=3", "unknown key trainin: did you mean 'training'?"),
+    ("data.foo.bar=1", "unknown key data.foo: expected one of source, path, images"),
+    ("encoder.width=64", "unknown key encoder.width: expected one of name, filters, units"),
+    ("views.flip=true", "unknown key views.flip: expected one of policy, rotation_degrees"),
+    ("training.epochs=ten", "training.epochs: input should be a valid integer, received 'ten'"),
+    ("training.epochs=true", "training.epochs: input should be a valid integer, received True"),
+    ("training.epochs=1.5", "training.epochs: input should be a valid integer, received 1.5"),
+    ("training.epochs=0", "training.epochs: input should be greater than or equal to 1"),
+    ("training.learning_rate=.nan", "training.learning_rate: input should be a finite number"),
+    ("training=3", "training: input should be a mapping of keys, received 3"),
+    ("views=3", "views: input should be a mapping of keys, received 3"),
+    ("views={flip: true}", "views.policy is missing: expected one of affine, crop"),
+    ("views.policy=blur", "unknown views.policy 'blur': expected one of affine, crop"),
+    ("views.scale=[1.2, 0.8]", "views.scale: input should be two numbers above 0"),
+    ("encoder.name=vit", "unknown encoder.name 'vit': expected one of core, conv4"),
+    ("encoder.filters=4", "encoder.filters: input should be a list, received 4"),
+    ("encoder.filters=[4, 0]", "encoder.filters.1: input should be greater than or equal to 1"),
+    ("method.name=byol", "method.name: input should be 'simclr', received 'byol'"),
+    ("data.source=web", "data.source: input should be 'dsprites', 'npz' or 'folder'"),
+    ("data.source=npz", "data.path must name one .npz file, received []"),
+    ("data.path=x", "data.path must be empty for data.source=dsprites"),
+    ("name=../up", "name: string should match pattern"),
+    ("seed.x=1", "seed has no keys"),
+    ("seed", "expected KEY.PATH=VALUE"),
+    ("=1", "expected KEY.PATH=VALUE"),
+    ("seed=[", "expected a value in YAML, received ["),
+    ("data.path=2024-99-99", "expected a value in YAML, received 2024-99-99"),
+]
+
+
+@pytest.mark.parametrize(("setting", "message"), REFUSED)
+def test_a_setting_that_is_wrong_is_refused_by_name(setting: str, message: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        override(DEFAULT, [setting])
+    assert message in str(refusal.value)
+    assert str(refusal.value).startswith(f"--set {setting.partition('=')[0]}")
+
+
+def test_every_fault_is_named_at_once() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        parse_config({"seed": -1, "data": {"imags": 3}}, "my.yaml")
+    assert "seed: " in str(refusal.value)
+    assert "data.imags" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- a\n- b\n", "expected a mapping of keys, received list"),
+        (b"", "expected a mapping of keys, received NoneType"),
+        (b"seed: [1\n", "expected a YAML file, received: while parsing"),
+        (b"\x00\xff", "expected a YAML file"),
+        (b"name: 2024-99-99\n", "expected a YAML file"),
+        (b"dta: {}\n", "unknown key dta: did you mean 'data'?"),
+        (b"1: 2\n", "1: keys should be strings"),
+        (b"training: {epochs: many}\n", "training.epochs: input should be a valid integer"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_by_name(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as refusal:
+        load_yaml(path)
+    assert str(refusal.value).startswith(f"{path}: ")
+    assert message in str(refusal.value)
+
+
+def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: no such configuration file"):
+        load_yaml(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load_yaml(tmp_path)

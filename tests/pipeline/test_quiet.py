@@ -1,0 +1,48 @@
+"""TensorFlow's greetings are put aside, and its troubles are not."""
+
+import os
+import sys
+import types
+
+import pytest
+
+from pipeline import quiet
+
+
+def _import_that(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
+    """Stands in for TensorFlow: its import writes to the stream below Python's, as C++ does."""
+
+    def import_module(name: str) -> types.ModuleType:
+        os.write(2, b"oneDNN custom operations are on\n")
+        if error is not None:
+            raise error
+        return types.ModuleType(name)
+
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    monkeypatch.setattr(quiet.importlib, "import_module", import_module)
+
+
+def test_what_an_import_says_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _import_that(monkeypatch, None)
+    quiet.import_tensorflow()
+    os.write(2, b"later messages are\n")
+    assert capfd.readouterr().err == "later messages are\n"
+
+
+def test_what_a_failing_import_says_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _import_that(monkeypatch, ImportError("no AVX"))
+    with pytest.raises(ImportError, match="no AVX"):
+        quiet.import_tensorflow()
+    os.write(2, b"later messages too\n")
+    assert capfd.readouterr().err == "oneDNN custom operations are on\nlater messages too\n"
+
+
+def test_a_second_import_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quiet.importlib, "import_module", pytest.fail)
+    assert "tensorflow" in sys.modules
+    quiet.import_tensorflow()

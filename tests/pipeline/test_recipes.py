@@ -1,0 +1,35 @@
+"""Recipes: each can be loaded, and says how it is run."""
+
+import pytest
+
+from pipeline import recipes
+from pipeline.config import ConfigError, RunConfig
+from pipeline.recipes import describe_recipe, load_recipe, recipe_names
+
+
+def test_the_promised_recipes_are_there() -> None:
+    assert {"dsprites_simclr", "folder_simclr", "quickstart"} <= set(recipe_names())
+    assert recipe_names() == sorted(recipe_names())
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_carries_its_name_and_its_command(name: str) -> None:
+    config = load_recipe(name)
+    assert isinstance(config, RunConfig)
+    assert config.name == name
+    assert f"twofold run {name}" in describe_recipe(name)
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
+    for look_up in (load_recipe, describe_recipe):
+        with pytest.raises(ConfigError, match="unknown recipe 'quickstrat'") as refusal:
+            look_up("quickstrat")
+        assert all(name in str(refusal.value) for name in recipe_names())
+
+
+def test_a_recipe_without_a_configuration_is_a_fault_of_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recipes.importlib.import_module("pipeline.recipes.quickstart"), "CONFIG", 3)
+    with pytest.raises(TypeError, match="recipe quickstart: CONFIG must be a RunConfig"):
+        load_recipe("quickstart")
