@@ -36,6 +36,7 @@ app = typer.Typer(
 _out = Console(highlight=False, soft_wrap=True)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
+_INTERRUPTED = 130
 _HEADLINE = {
     "linear_probe/test_accuracy": "linear probe, held-out accuracy",
     "recipe_probe/test_accuracy": "recipe's probe, held-out accuracy",
@@ -256,18 +257,22 @@ def _report(directory: RunDirectory) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line: exit status 0 done, 1 failed with a one-line cause, 2 wrong usage."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given[: given.index("--")] if "--" in given else "--debug" in given
+    # What follows "--" is Beam's.
+    end = given.index("--") if "--" in given else len(given)
+    ours = given[:end]
     try:
-        app([argument for argument in given if argument != "--debug"])
+        app([argument for argument in ours if argument != "--debug"] + given[end:])
     except Exception as error:
-        if debug:
+        if "--debug" in ours:
             traceback.print_exc()
         else:
             _errors.print(f"error: {escape(_one_line(error))}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        _errors.print("interrupted; the same command goes on from the last checkpoint")
-        sys.exit(130)
+    except SystemExit as end:
+        # Typer takes the keyboard interrupt and ends without a word.
+        if end.code == _INTERRUPTED:
+            _errors.print("interrupted; the same command goes on from the last checkpoint")
+        raise
 
 
 def _one_line(error: Exception) -> str:

@@ -18,17 +18,17 @@ from components.evaluation.knn import knn_accuracy
 from components.evaluation.linear import LinearProbe, fit_logistic_regression, fit_recipe_probe
 from components.evaluation.rsm import sample_rows, similarity_matrix, sort_order
 from pipeline.artifacts import publish_directory
+from pipeline.build import rebuild_encoder
 from pipeline.steps import images as step_images
 from pipeline.steps.checks import held_out_split
 from pipeline.steps.context import Context
-from pipeline.steps.pretrain import rebuild_encoder
 
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     """Embeds the training and held-out images once, and takes every measure from that."""
     manifest = context.manifest()
     held_out_name = held_out_split(manifest)
-    encoder = rebuild_encoder(context.run.path)
+    encoder = rebuild_encoder(context.run.path / "checkpoints")
     splits = {
         "train": step_images.load_training_images(context, manifest),
         held_out_name: step_images.load(context, manifest, held_out_name),

@@ -11,9 +11,9 @@ from components.data.reader import read_encoded
 from components.export.module import LinearHead, save_encoder
 from components.export.verify import Sample, prove
 from pipeline.artifacts import publish_directory
+from pipeline.build import rebuild_encoder
 from pipeline.steps import images as step_images
 from pipeline.steps.context import Context
-from pipeline.steps.pretrain import rebuild_encoder
 
 _PROOF_IMAGES = 16
 
@@ -37,7 +37,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     )
     (path / "saved_model").mkdir(parents=True, exist_ok=True)
     with publish_directory(path / "saved_model" / "1") as version:
-        save_encoder(version, rebuild_encoder(path), rule, head)
+        save_encoder(version, rebuild_encoder(path / "checkpoints"), rule, head)
         differences = prove(version, sample)
         extra = version / "assets.extra"
         extra.mkdir(exist_ok=True)

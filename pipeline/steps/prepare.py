@@ -23,6 +23,8 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     details["dataset"] = name
     details["dataset_fingerprint"] = manifest.fingerprint
     counts = manifest.counts
+    splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
+    context.say(f"{counts.written:,} images ({splits}) in {context.datasets / name}")
     if counts.rejected:
         reasons = ", ".join(f"{count} {reason}" for reason, count in counts.reasons.items())
         context.say(

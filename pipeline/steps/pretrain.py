@@ -9,27 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from components import distribute, keyed_random
 from components.data.errors import DataError
 from components.data.reader import Split, batches
-from components.encoders import build_encoder
-from components.encoders.heads import build_linear_head, build_projector
 from components.evaluation.figures import draw_curves, draw_views
-from components.methods import METHODS, Method
-from components.training.checkpoint import Checkpoints, load_encoder, write_description
+from components.training.checkpoint import Checkpoints, write_description
 from components.training.loop import Callbacks, LoopSettings, run_loop
-from components.training.optimizers import OPTIMIZERS
-from components.training.step import OnlineProbe, TrainState, build_train_step
+from components.training.step import build_train_step
 from components.training.tensorboard import TensorBoardWriter, read_scalars
-from components.transforms.affine import AffineRanges
-from components.transforms.colour import ColourRanges
-from components.transforms.crop import CropRanges
-from components.transforms.views import ViewFunction, affine_view, crop_view, make_views
-from pipeline.config import AffineViewsConfig, RunConfig
+from components.transforms.views import make_views
+from pipeline.build import build_method, build_state, build_view, describe
+from pipeline.config import RunConfig
 from pipeline.steps import images as step_images
 from pipeline.steps.context import Context
 from pipeline.steps.inputs import step_inputs
@@ -49,12 +42,12 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     settings = _loop_settings(config, split, strategy.num_replicas_in_sync)
     _forget_other_inputs(path, step_inputs("pretrain", context))
     with strategy.scope():
-        method = _build_method(config, _image_shape(split))
-        state = _build_state(config, method, settings, len(split.class_names))
+        method = build_method(config, _image_shape(split))
+        state = build_state(config, method, settings, len(split.class_names))
     checkpoints = Checkpoints(path / "checkpoints", state)
     write_description(
         path / "checkpoints",
-        _description(config, split.images.shape[1:], step_inputs("pretrain", context)),
+        describe(config, split.images.shape[1:], step_inputs("pretrain", context)),
     )
     train_step = build_train_step(strategy, method, state, seed=config.seed)
     writer = TensorBoardWriter(path / "tensorboard")
@@ -101,30 +94,6 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     } | {"pretrain/images_per_second": float(np.median(curves["images_per_second"][1]))}
 
 
-def rebuild_encoder(path: Path) -> keras.Model:
-    """Rebuilds the trained encoder of a run directory from its checkpoints."""
-
-    def build(description: Mapping[str, Any]) -> keras.Model:
-        return build_encoder(**description["encoder"])
-
-    encoder, _ = load_encoder(path / "checkpoints", build)
-    return encoder
-
-
-def _description(
-    config: RunConfig, image_shape: tuple[int, ...], step_fingerprint: str
-) -> dict[str, Any]:
-    return {
-        "fingerprint": step_fingerprint,
-        "encoder": {
-            "image_shape": list(image_shape),
-            "seed": config.seed,
-            **config.encoder.model_dump(mode="json"),
-        },
-        "method": config.method.model_dump(mode="json"),
-    }
-
-
 def _forget_other_inputs(path: Path, step_fingerprint: str) -> None:
     """Removes the checkpoints and curves of other inputs, which training must not go on from."""
     try:
@@ -157,57 +126,9 @@ def _loop_settings(config: RunConfig, split: Split, replicas: int) -> LoopSettin
     )
 
 
-def _build_view(config: RunConfig) -> ViewFunction:
-    views = config.views
-    if isinstance(views, AffineViewsConfig):
-        return affine_view(AffineRanges(**views.model_dump(exclude={"policy"})))
-    return crop_view(
-        CropRanges(views.area, views.aspect, views.flip),
-        ColourRanges(views.brightness, views.jitter),
-    )
-
-
 def _image_shape(split: Split) -> tuple[int, int, int]:
     height, width, channels = split.images.shape[1:]
     return height, width, channels
-
-
-def _build_method(config: RunConfig, image_shape: tuple[int, int, int]) -> Method:
-    settings = config.encoder.model_dump()
-    encoder = build_encoder(settings.pop("name"), image_shape, seed=config.seed, **settings)
-    projector = build_projector(
-        encoder.output_shape[-1],
-        seed=config.seed,
-        units=config.method.projector,
-        initializer=config.encoder.initializer,
-    )
-    return METHODS[config.method.name](
-        encoder=encoder,
-        projector=projector,
-        view=_build_view(config),
-        temperature=config.method.temperature,
-    )
-
-
-def _build_state(
-    config: RunConfig, method: Method, settings: LoopSettings, classes: int
-) -> TrainState:
-    training = config.training
-    optimizer = OPTIMIZERS[training.optimizer](
-        learning_rate=training.learning_rate,
-        warmup_steps=round(training.warmup_epochs * settings.steps_per_epoch),
-        decay_steps=round((training.schedule_epochs or training.epochs) * settings.steps_per_epoch),
-    )
-    probe = None
-    if classes > 1:
-        features = method.models["encoder"].output_shape[-1]
-        probe = OnlineProbe(
-            head=build_linear_head(features, classes, seed=config.seed),
-            optimizer=keras.optimizers.Adam(1e-3),
-        )
-    state = TrainState(method.models, optimizer, probe)
-    state.build()
-    return state
 
 
 def _distribute(
@@ -243,7 +164,7 @@ def _picture_views(config: RunConfig, split: Split, path: Path) -> None:
     keys = keyed_random.image_keys(
         config.seed, tf.constant(0, tf.int64), tf.range(len(originals), dtype=tf.int64)
     )
-    views = make_views(_build_view(config), tf.constant(originals), keys)
+    views = make_views(build_view(config), tf.constant(originals), keys)
     draw_views(originals, views.numpy(), path)
 
 
