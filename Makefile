@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install quickstart test test-long benchmark lint format clean
+.PHONY: install quickstart test test-long lint format clean
 
 $(VENV)/.installed: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Twofold needs Python 3.11-3.13, and $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % v)'
@@ -21,9 +21,6 @@ test: install
 
 test-long: install
 	$(BIN)/python -m pytest -m long
-
-benchmark: install
-	$(BIN)/python -m pytest -m benchmark -s
 
 lint: install
 	$(BIN)/ruff format --check .
