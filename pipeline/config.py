@@ -155,7 +155,9 @@ class EvaluationConfig(_Section):
     neighbours: int = Field(20, ge=1, description="k of kNN")
     neighbour_temperature: float = Field(0.07, gt=0.0)
     rsm_images: int = Field(600, ge=2)
-    rsm_latent: str | None = Field(None, description="latent to sort by; none: the label")
+    rsm_latent: str | None = Field(
+        None, description="latent to sort by; none: the class, or the first latent"
+    )
 
 
 class RunConfig(_Section):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -66,7 +67,7 @@ def draw_rsm(
             f"{len(tick_names)} names, but they are {np.unique(sorted_latent_values).tolist()}."
         )
     figure = _figure(width=0.9 + 3.6 * len(named), height=4.1)
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(_plain(title), fontsize=12)
     borders, centres, names = _group_ticks(sorted_latent_values, tick_names)
     rotation = 90 if sum(map(len, names)) > LETTERS_IN_A_LINE else 0
     panels = _panels(figure, rows=1, columns=len(named))
@@ -75,14 +76,14 @@ def draw_rsm(
             matrix, cmap=SIMILARITY_COLOURS, vmin=-1, vmax=1, interpolation="nearest"
         )
         panel.set_title(name, fontsize=11)
-        panel.set_xlabel(latent_name)
+        panel.set_xlabel(_plain(latent_name))
         panel.set_xticks(centres, names, rotation=rotation)
         panel.set_yticks(centres, names if panel is panels[0] else [""] * len(names))
         panel.tick_params(length=0 if borders else 3, labelsize=9)
         for border in borders:
             panel.axvline(border, color="black", linewidth=0.6)
             panel.axhline(border, color="black", linewidth=0.6)
-    panels[0].set_ylabel(latent_name)
+    panels[0].set_ylabel(_plain(latent_name))
     figure.colorbar(heat_map, ax=panels, label="cosine similarity", shrink=0.85, pad=0.02)
     _write_png(figure, path)
 
@@ -212,10 +213,15 @@ def _group_ticks(
         named = np.linspace(0, len(values) - 1, LABELLED_GROUPS // 2 + 1).round().astype(int)
         centres, borders = named.astype(float), np.zeros(0)
     names = [
-        tick_names[int(value)] if tick_names is not None else f"{value:.3g}"
+        _plain(tick_names[int(value)]) if tick_names is not None else f"{value:.3g}"
         for value in values[named]
     ]
     return borders.tolist(), centres.tolist(), names
+
+
+def _plain(text: str) -> str:
+    """Keep dollar signs in names from being read as formulas."""
+    return text.replace("$", r"\$")
 
 
 def _as_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -239,7 +245,10 @@ def _in_few_colours(image: Image.Image) -> Image.Image:
 def _write_png(figure: Figure, path: Path) -> None:
     """Write the figure under a temporary name and move it, so that no half file is ever seen."""
     rendered, encoded = BytesIO(), BytesIO()
-    figure.savefig(rendered, format="png")
+    with warnings.catch_warnings():
+        # Names in a script that the font lacks show as boxes, which is no trouble of the run.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(rendered, format="png")
     with Image.open(rendered) as image:
         _in_few_colours(image.convert("RGB")).save(encoded, format="png", optimize=True)
     path.parent.mkdir(parents=True, exist_ok=True)

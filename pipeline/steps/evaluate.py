@@ -118,18 +118,13 @@ def _measure_classes(
 
 def _picture_rsm(context: Context, embeddings: np.ndarray, split: Split) -> None:
     config = context.config.evaluation
-    rows = sample_rows(len(embeddings), config.rsm_images, context.config.seed)
+    by_class = config.rsm_latent is None and len(split.class_names) > 1
+    latent = "class" if by_class else config.rsm_latent or split.latent_names[0]
+    # Images without a class have no place among the classes.
+    usable = np.flatnonzero(split.labels >= 0) if by_class else np.arange(len(embeddings))
+    rows = usable[sample_rows(len(usable), config.rsm_images, context.config.seed)]
     columns = {name: split.latents[rows, index] for index, name in enumerate(split.latent_names)}
-    latent, names = config.rsm_latent, None
-    if latent is None:
-        latent, values, names = "class", split.labels[rows], split.class_names
-    elif latent in columns:
-        values = columns.pop(latent)
-    else:
-        known = ", ".join(split.latent_names) or "none"
-        raise DataError(
-            f"evaluation.rsm_latent={latent!r} is no latent of the data set: expected {known}"
-        )
+    values = split.labels[rows] if by_class else columns.pop(latent)
     order = sort_order(values, *columns.values())
     draw_rsm(
         similarity_matrix(embeddings[rows], order),
@@ -137,5 +132,5 @@ def _picture_rsm(context: Context, embeddings: np.ndarray, split: Split) -> None
         latent,
         f"Similarity of {len(rows)} held-out images, sorted by {latent}",
         context.run.path / "figures" / "rsm.png",
-        names,
+        split.class_names if by_class else None,
     )

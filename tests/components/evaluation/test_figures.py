@@ -60,6 +60,13 @@ class TestSimilarities:
         draw_rsm(similarities(), np.repeat([0, 1, 2], 20), "class", "Similarities", path, names)
         assert_a_small_picture(path)
 
+    def test_names_are_no_formulas_and_may_be_in_any_script(self, tmp_path):
+        path = tmp_path / "rsm.png"
+        groups = np.repeat([0, 1, 2], 20)
+        names = ["$^$", "日本", "5 $ or $ 6"]
+        draw_rsm(similarities(), groups, "$_$ a", "$_$ b", path, names)
+        assert_a_small_picture(path)
+
     def test_likeness_is_red_and_unlikeness_blue(self, tmp_path):
         def mean_colour(value):
             path = tmp_path / "rsm.png"
