@@ -92,7 +92,9 @@ class RunDirectory:
         self._record = self._read_record()
         present = self._record.get("configuration")
         wanted = config.model_dump(mode="json")
-        if present is not None and present != wanted and not update:
+        # A run that finished nothing has nothing to lose: its settings can be mended in place.
+        kept = any(entry.get("status") == "done" for entry in self._record["steps"].values())
+        if kept and present != wanted and not update:
             changes = "; ".join(_differences(present, wanted))
             raise RunDirectoryError(
                 f"{path} holds a run of another configuration ({changes}): give this run a name of "

@@ -20,7 +20,7 @@ from rich.table import Table
 from pipeline import config as configuration
 from pipeline import recipes
 from pipeline.artifacts import RunDirectory
-from pipeline.config import RunConfig
+from pipeline.config import ConfigError, RunConfig
 from pipeline.progress import progress_bar
 from pipeline.quiet import import_tensorflow
 from pipeline.steps import STEPS, run_one_step, run_steps
@@ -37,6 +37,7 @@ _out = Console(highlight=False, soft_wrap=True)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _INTERRUPTED = 130
+_DATASETS = "datasets"
 _HEADLINE = {
     "linear_probe/test_accuracy": "linear probe, held-out accuracy",
     "recipe_probe/test_accuracy": "recipe's probe, held-out accuracy",
@@ -202,6 +203,10 @@ def _context(
     if name is not None:
         values = config.model_dump(mode="json") | {"name": name}
         config = configuration.parse_config(values, f"--name {name}")
+    if config.name == _DATASETS:
+        raise ConfigError(
+            f"name={config.name!r} is where data sets are kept: expected another name"
+        )
     directory = RunDirectory(
         workdir / config.name,
         config,
@@ -220,7 +225,7 @@ def _context(
     return Context(
         config=config,
         run=directory,
-        datasets=workdir / "datasets",
+        datasets=workdir / _DATASETS,
         beam_options=tuple(beam or ()),
         progress=functools.partial(progress_bar, _errors),
         say=lambda line: _out.print(escape(line)),
@@ -276,7 +281,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    message = " ".join(str(error).split())
+    # The number of a system error says nothing that the text does not.
+    text = error.strerror if isinstance(error, OSError) and _is_checked(error) else str(error)
+    message = " ".join(str(text).split())
     # What Twofold checks says what is wrong in full sentences; anything else needs its kind.
     return message if message and _is_checked(error) else f"{type(error).__name__}: {message}"
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -171,6 +172,14 @@ def test_a_killed_run_resumes_to_the_same_encoder(run: Path, workdir: Path) -> N
     finished = _twofold(*arguments)
     assert finished.returncode == 0, finished.stderr
     np.testing.assert_array_equal(np.load(workdir / "killed" / "embeddings" / "test.npy"), expected)
+
+
+def test_what_was_deleted_is_made_again(run: Path, workdir: Path) -> None:
+    shutil.rmtree(run / "saved_model")
+    finished = _twofold("run", "quickstart", "--workdir", str(workdir), "--update")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("reused") == 3
+    assert (run / "saved_model" / "1" / "saved_model.pb").is_file()
 
 
 def test_one_step_needs_those_before_it(workdir: Path) -> None:

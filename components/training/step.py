@@ -114,7 +114,10 @@ def _probe_step(probe: OnlineProbe, features: tf.Tensor, labels: tf.Tensor) -> d
     dtype = probe.head.compute_dtype
     labelled = tf.cast(labels >= 0, dtype)
     context = tf.distribute.get_replica_context()
-    count = tf.maximum(tf.constant(1.0, dtype), context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(labelled)))
+    count = tf.maximum(
+        tf.constant(1.0, dtype),
+        context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(labelled)),
+    )
     targets = tf.maximum(labels, 0)
     variables = probe.head.trainable_variables
     with tf.GradientTape() as tape:

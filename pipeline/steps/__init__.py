@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Protocol, cast
 
+from components.data.manifest import MANIFEST_FILE
 from pipeline.quiet import import_tensorflow
 from pipeline.steps.checks import check_measurable
 from pipeline.steps.context import Context, StepError
@@ -55,12 +56,20 @@ def run_one_step(context: Context, name: str) -> list[str]:
 
 
 def _is_done(context: Context, name: str) -> bool:
-    return context.run.is_done(name, step_inputs(name, context))
+    """Tells whether a step was finished from these inputs, and what it made is still there."""
+    if not context.run.is_done(name, step_inputs(name, context)):
+        return False
+    made = {
+        "prepare": context.dataset_directory / MANIFEST_FILE,
+        "pretrain": context.run.path / "checkpoints" / "checkpoint",
+        "evaluate": context.run.path / "embeddings",
+        "export": context.run.path / "saved_model" / "1" / "saved_model.pb",
+    }
+    return made[name].exists()
 
 
 def _run_if_needed(context: Context, name: str) -> bool:
-    step_fingerprint = step_inputs(name, context)
-    if context.run.is_done(name, step_fingerprint):
+    if _is_done(context, name):
         context.say(f"{name}: finished before, reused")
         return False
     for later in STEPS[STEPS.index(name) + 1 :]:
@@ -68,7 +77,7 @@ def _run_if_needed(context: Context, name: str) -> bool:
     # Imported when used: a run that has nothing to do need not wait for TensorFlow.
     import_tensorflow()
     step = cast(Step, importlib.import_module(f"{__name__}.{name}"))
-    with context.run.record(name, step_fingerprint) as entry:
+    with context.run.record(name, step_inputs(name, context)) as entry:
         entry["metrics"] = step.run(context, entry["details"])
     context.say(f"{name}: done in {context.run.seconds(name):.1f} s")
     return True

@@ -207,6 +207,17 @@ def test_update_takes_the_directory_over_and_keeps_its_steps(path: Path) -> None
     assert RunDirectory(path, OTHER, FACTS).is_done("prepare", "f1")
 
 
+def test_a_run_that_finished_nothing_can_be_mended_in_place(path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="too large"),
+        RunDirectory(path, CONFIG, FACTS).record("prepare", "f1"),
+    ):
+        raise ValueError("too large")
+    with RunDirectory(path, OTHER, FACTS).record("prepare", "f2"):
+        pass
+    assert _steps(path)["prepare"]["status"] == "done"
+
+
 def test_a_second_process_is_kept_out(path: Path) -> None:
     first, second = (RunDirectory(path, CONFIG, FACTS) for _ in range(2))
     with first.record("prepare", "f1"):

@@ -289,3 +289,8 @@ def test_a_busy_port(refuses: Refuses, tmp_path: Path) -> None:
         other.listen()
         port = str(other.getsockname()[1])
         refuses(["serve", str(tmp_path), "--rest-port", port], f"Port {port}", "in use")
+
+
+def test_a_run_is_not_put_among_the_data_sets(refuses: Refuses, tmp_path: Path) -> None:
+    refuses(["run", "quickstart", "--name", "datasets", "--workdir", str(tmp_path)], "name", "kept")
+    assert not list(tmp_path.iterdir())
