@@ -92,9 +92,7 @@ class RunDirectory:
         self._record = self._read_record()
         present = self._record.get("configuration")
         wanted = config.model_dump(mode="json")
-        # A run that finished nothing has nothing to lose: its settings can be mended in place.
-        kept = any(entry.get("status") == "done" for entry in self._record["steps"].values())
-        if kept and present != wanted and not update:
+        if self._has_work() and present != wanted and not update:
             changes = "; ".join(_differences(present, wanted))
             raise RunDirectoryError(
                 f"{path} holds a run of another configuration ({changes}): give this run a name of "
@@ -122,6 +120,17 @@ class RunDirectory:
                 f"{path} is damaged: expected an object with the key 'steps', an object of objects"
             )
         return record
+
+    def _has_work(self) -> bool:
+        """Tells whether there is something that another configuration would cost.
+
+        Data sets are shared and kept anyway; without them and without a checkpoint, settings can
+        be mended in place.
+        """
+        done = {
+            name for name, entry in self._record["steps"].items() if entry.get("status") == "done"
+        }
+        return bool(done - {"prepare"}) or (self.path / "checkpoints" / "checkpoint").exists()
 
     def is_done(self, step: str, step_fingerprint: str) -> bool:
         """Tells whether a step was finished from these very inputs."""

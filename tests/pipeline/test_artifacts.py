@@ -178,7 +178,7 @@ def test_metrics_are_those_of_all_finished_steps(path: Path) -> None:
 
 
 def _finish_a_step(path: Path) -> None:
-    with RunDirectory(path, CONFIG, FACTS).record("prepare", "f1"):
+    with RunDirectory(path, CONFIG, FACTS).record("pretrain", "f1"):
         pass
 
 
@@ -200,22 +200,33 @@ def test_another_configuration_is_refused_with_the_keys_that_differ(path: Path) 
 def test_update_takes_the_directory_over_and_keeps_its_steps(path: Path) -> None:
     _finish_a_step(path)
     run = RunDirectory(path, OTHER, FACTS, update=True)
-    assert run.is_done("prepare", "f1")
-    with run.record("pretrain", "f2"):
+    assert run.is_done("pretrain", "f1")
+    with run.record("evaluate", "f2"):
         pass
-    assert list(_steps(path)) == ["prepare", "pretrain"]
-    assert RunDirectory(path, OTHER, FACTS).is_done("prepare", "f1")
+    assert list(_steps(path)) == ["evaluate", "pretrain"]
+    assert RunDirectory(path, OTHER, FACTS).is_done("pretrain", "f1")
 
 
-def test_a_run_that_finished_nothing_can_be_mended_in_place(path: Path) -> None:
+def test_a_checkpoint_is_work_to_keep(path: Path) -> None:
+    with RunDirectory(path, CONFIG, FACTS).record("prepare", "f1"):
+        pass
+    (path / "checkpoints").mkdir()
+    (path / "checkpoints" / "checkpoint").touch()
+    with pytest.raises(RunDirectoryError, match="another configuration"):
+        RunDirectory(path, OTHER, FACTS)
+
+
+def test_a_run_that_only_prepared_can_be_mended_in_place(path: Path) -> None:
+    with RunDirectory(path, CONFIG, FACTS).record("prepare", "f1"):
+        pass
     with (
         pytest.raises(ValueError, match="too large"),
-        RunDirectory(path, CONFIG, FACTS).record("prepare", "f1"),
+        RunDirectory(path, CONFIG, FACTS).record("pretrain", "f2"),
     ):
         raise ValueError("too large")
-    with RunDirectory(path, OTHER, FACTS).record("prepare", "f2"):
+    with RunDirectory(path, OTHER, FACTS).record("pretrain", "f3"):
         pass
-    assert _steps(path)["prepare"]["status"] == "done"
+    assert _steps(path)["pretrain"]["status"] == "done"
 
 
 def test_a_second_process_is_kept_out(path: Path) -> None:

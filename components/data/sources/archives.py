@@ -71,7 +71,7 @@ def open_container(path: Path) -> Container:
     except UNREADABLE as error:
         raise DataError(
             f"{path}: expected a folder of images, a .zip or a .tar (also .tar.gz), and this is "
-            f"none or is damaged ({error})"
+            f"none or is damaged"
         ) from error
 
 
