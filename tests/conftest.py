@@ -1,10 +1,15 @@
-"""Every test process gets four logical CPU devices, to test replicas on any machine."""
+"""Every test process gets four logical CPU devices, and the same examples each time."""
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import hypothesis
 import tensorflow as tf
+
+# No test depends on how fast the machine is, or on luck.
+hypothesis.settings.register_profile("twofold", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("twofold")
 
 LOGICAL_DEVICES = 4
 
