@@ -338,9 +338,13 @@ def batches(
             "index": tf.ensure_shape(index, [share]),
         }
 
+    options = tf.data.Options()
+    # Nothing is left to tune, and the tuner sleeps for up to a minute before an iterator can end.
+    options.autotune.enabled = False
     # The arrays are reached through numpy: as graph constants they would be copied.
     elements = tf.data.Dataset.range(steps * fed)
-    return elements.map(element, num_parallel_calls=2, deterministic=True).prefetch(2)
+    elements = elements.map(element, num_parallel_calls=2, deterministic=True)
+    return elements.prefetch(2).with_options(options)
 
 
 def _permute(index: tf.Tensor, seed: int, epoch: tf.Tensor, rows: int) -> tf.Tensor:

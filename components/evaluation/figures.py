@@ -66,10 +66,12 @@ def draw_rsm(
             f"Values of {latent_name} must be in [0, {len(tick_names)}) to have one of its "
             f"{len(tick_names)} names, but they are {np.unique(sorted_latent_values).tolist()}."
         )
-    figure = _figure(width=0.9 + 3.6 * len(named), height=4.1)
-    figure.suptitle(_plain(title), fontsize=12)
     borders, centres, names = _group_ticks(sorted_latent_values, tick_names)
     rotation = 90 if sum(map(len, names)) > LETTERS_IN_A_LINE else 0
+    # Long names get room beside and below the matrices, instead of taking it from them.
+    room = 0.08 * max(0, max(map(len, names)) - 8)
+    figure = _figure(width=0.9 + 3.6 * len(named) + room, height=4.1 + room * (rotation > 0))
+    figure.suptitle(_plain(title), fontsize=12)
     panels = _panels(figure, rows=1, columns=len(named))
     for panel, (name, matrix) in zip(panels, named.items(), strict=True):
         heat_map = panel.imshow(
