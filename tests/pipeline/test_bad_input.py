@@ -221,12 +221,15 @@ def finished(two_classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def test_a_run_directory_of_another_configuration(
-    refuses: Refuses, finished: Path, two_classes: Path
+    refuses: Refuses, finished: Path, two_classes: Path, workdir: Path
 ) -> None:
-    record = finished / "folder_simclr" / "run.json"
+    shutil.copytree(finished, workdir)
+    record = workdir / "folder_simclr" / "run.json"
+    (record.parent / "checkpoints").mkdir()
+    (record.parent / "checkpoints" / "checkpoint").touch()
     before = record.read_bytes()
     changed = "evaluation.neighbours: 20 there, 5 here"
-    arguments = short_run(two_classes, finished, "evaluation.neighbours=5")
+    arguments = short_run(two_classes, workdir, "evaluation.neighbours=5")
     refuses(arguments, record.parent, changed, "--name", "--update")
     assert record.read_bytes() == before
 
