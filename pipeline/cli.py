@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import traceback
@@ -234,8 +235,12 @@ def _context(
 
 def _git_revision() -> str | None:
     """Returns the revision of Twofold's own checkout, if it runs from one."""
+    root, git = Path(__file__).parents[1], shutil.which("git")
+    # An installed package may lie in the checkout of something else.
+    if git is None or not (root / ".git").exists():
+        return None
     finished = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
+        [git, "-C", str(root), "describe", "--always", "--dirty"],
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,7 @@
 """The command line: help, exit statuses, and one line for what went wrong."""
 
 import importlib.metadata
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,3 +168,17 @@ def test_wrong_usage_is_status_2_and_named(
     ended = twofold(*arguments)
     assert ended.status == 2
     assert named in ended.out + ended.error
+
+
+def test_without_git_there_is_no_revision_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert cli._git_revision() is None
+
+
+def test_the_checkout_that_an_installed_package_lies_in_is_not_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".git").mkdir()
+    installed = tmp_path / ".venv" / "lib" / "pipeline" / "cli.py"
+    monkeypatch.setattr("pipeline.cli.__file__", str(installed))
+    assert cli._git_revision() is None
