@@ -11,9 +11,10 @@ import logging
 import math
 import re
 import shutil
+import threading
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,21 @@ from components.data.manifest import (
     SplitRecord,
     load_manifest,
 )
-from components.data.shards import Group, Plan, Rows, parts_folder, scan, write_group
+from components.data.shards import (
+    Group,
+    Plan,
+    Rows,
+    images_done,
+    parts_folder,
+    scan,
+    write_group,
+)
 from components.data.sources.base import Source, SourceInfo
 from components.data.staging import staged_directory
 from components.data.statistics import Statistics
 
 HELD_OUT_SPLITS = ("validation", "test")
+_WATCH_SECONDS = 0.5
 
 
 def dataset_fingerprint(
@@ -66,6 +76,7 @@ def prepare(
     max_reject_share: float = 0.01,
     images_per_shard: int = 2048,
     beam_options: Sequence[str] = (),
+    progress: Callable[[int], None] | None = None,
 ) -> Manifest:
     """Write a dataset: shards, rejects.jsonl where images were rejected, and manifest.json.
 
@@ -84,6 +95,7 @@ def prepare(
         max_reject_share: of all images, the largest share that may be rejected.
         images_per_shard: roughly, since images fall into shards by hash.
         beam_options: Beam's command-line options; without `--runner=` it is FnApiRunner.
+        progress: called now and then, from a thread of its own, with how many images are through.
 
     Raises:
         DataError: a setting is out of range, too many images were rejected (or all), or the folder
@@ -106,7 +118,8 @@ def prepare(
     try:
         with staged_directory(output_dir) as staging:
             parts_folder(staging).mkdir()
-            _run(source, chunks, plan, staging, beam_options)
+            with _watched(staging, progress):
+                _run(source, chunks, plan, staging, beam_options)
             rejects = _read_rejects(staging)
             counts = _count(total, rejects["reasons"])
             _check_rejects(counts, rejects["examples"], max_reject_share)
@@ -189,13 +202,11 @@ def _run(
         import apache_beam as beam
 
         pipeline = _new_pipeline(beam_options)
+        check = functools.partial(scan, source=source, plan=plan, directory=str(staging))
         rows = (
             pipeline
             | "Chunks" >> beam.Create(chunks)
-            | "Scan"
-            >> beam.FlatMap(functools.partial(scan, source=source, plan=plan)).with_output_types(
-                tuple[Group, Rows]
-            )
+            | "Scan" >> beam.FlatMap(check).with_output_types(tuple[Group, Rows])
             | "Group" >> beam.GroupByKey()
         )
         write = functools.partial(write_group, source=source, directory=str(staging))
@@ -207,6 +218,28 @@ def _run(
             if fault is None:
                 raise
             raise fault from error
+
+
+@contextlib.contextmanager
+def _watched(staging: Path, progress: Callable[[int], None] | None) -> Iterator[None]:
+    """Tells the progress of the block by what lies in the staging folder, on whatever runner."""
+    if progress is None:
+        yield
+        return
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_WATCH_SECONDS):
+            progress(images_done(staging))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+    progress(images_done(staging))
 
 
 def _new_pipeline(beam_options: Sequence[str]) -> Any:

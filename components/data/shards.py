@@ -59,8 +59,8 @@ class Plan:
         return "test" if int.from_bytes(drawn) < self.test_share * 2**64 else "train"
 
 
-def scan(chunk: Chunk, source: Source, plan: Plan) -> Iterator[tuple[Group, Rows]]:
-    """Check a chunk's images and sort them into groups.
+def scan(chunk: Chunk, source: Source, plan: Plan, directory: str) -> Iterator[tuple[Group, Rows]]:
+    """Check a chunk's images and sort them into groups; leave a mark of it in the staging folder.
 
     Rows of an image are (order, position, keep_bytes), `order` being a hash of its key; of a
     rejected one (key, reason, detail); of statistics one (json,).
@@ -81,6 +81,7 @@ def scan(chunk: Chunk, source: Source, plan: Plan) -> Iterator[tuple[Group, Rows
         row = (order, position, checked.keep_bytes)
         groups[f"images {split} {shard:05d}"].append(row)
         statistics[split].add(checked.pixels)
+    (parts_folder(directory) / f"checked {chunk.start} {chunk.stop}").touch()
     for group, rows in groups.items():
         yield group, tuple(rows)
     for split, counted in statistics.items():
@@ -110,6 +111,19 @@ def write_group(
 def parts_folder(directory: Path | str) -> Path:
     """Where in the staging folder each group's account lies until the manifest is made."""
     return Path(directory) / "parts"
+
+
+def images_done(directory: Path | str) -> int:
+    """How many images are through so far; one that is checked and not yet written counts half."""
+    halves = 0
+    for path in parts_folder(directory).iterdir():
+        kind, *names = path.stem.split(" ")
+        if kind == "checked":
+            start, stop = map(int, names)
+            halves += stop - start
+        elif kind == "images" and path.suffix == ".json":
+            halves += json.loads(path.read_text(encoding="utf-8"))["images"]
+    return halves // 2
 
 
 def _write_shard(

@@ -13,13 +13,18 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     """Prepares the data set in the shared folder, unless another run already did."""
     data = context.config.data
     name = f"{data.source}-{step_inputs('prepare', context)}"
-    manifest = prepare(
-        build_data_source(data),
-        context.datasets / name,
-        name=name,
-        beam_options=context.beam_options,
-        **preparation_settings(data),
-    )
+    source = build_data_source(data)
+    total = sum(chunk.stop - chunk.start for chunk in source.chunks())
+    with context.progress("prepare", total, "images") as show:
+        manifest = prepare(
+            source,
+            context.datasets / name,
+            name=name,
+            beam_options=context.beam_options,
+            progress=show,
+            **preparation_settings(data),
+        )
+        show(total)
     details["dataset"] = name
     details["dataset_fingerprint"] = manifest.fingerprint
     counts = manifest.counts

@@ -15,7 +15,7 @@ from components.data import schema
 from components.data.errors import DataError
 from components.data.manifest import load_manifest
 from components.data.prepare import dataset_fingerprint, prepare
-from components.data.shards import Plan
+from components.data.shards import Plan, images_done
 from components.data.sources import build_source
 from components.data.sources.base import Item
 
@@ -119,6 +119,23 @@ def test_a_second_run_writes_the_same_bytes(tmp_path, prepared):
     source = build_source("dsprites", images=500)
     prepare(source, tmp_path / "again", name="small", images_per_shard=150)
     assert digests(tmp_path / "again") == digests(prepared)
+
+
+def test_progress_rises_to_the_number_of_images_and_changes_no_byte(tmp_path, prepared):
+    told = []
+    source = build_source("dsprites", images=500)
+    prepare(source, tmp_path / "told", name="small", images_per_shard=150, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 500
+    assert digests(tmp_path / "told") == digests(prepared)
+
+
+def test_an_image_that_is_checked_and_not_yet_written_is_half_done(tmp_path):
+    (tmp_path / "parts").mkdir()
+    for name in ("checked 0 256", "checked 256 400", "images train 00000.tfrecord.0a1b"):
+        (tmp_path / "parts" / name).touch()
+    (tmp_path / "parts" / "images train 00000.json").write_text('{"images": 100}')
+    assert images_done(tmp_path) == (400 + 100) // 2
 
 
 @pytest.mark.long
