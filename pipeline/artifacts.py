@@ -193,12 +193,18 @@ class RunDirectory:
             for name, value in entry["metrics"].items()
         }
 
+    def close(self) -> None:
+        """Lets other processes in."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
     def _begin(self) -> None:
         """Creates the directory, keeps other processes out of it, and writes the configuration."""
         self.path.mkdir(parents=True, exist_ok=True)
         if self._lock is None:
             lock = (self.path / LOCK).open("w", encoding="utf-8")
-            # Held for as long as this object lives; closing the file releases it.
+            # Closing the file releases it, at the latest when this object goes.
             weakref.finalize(self, lock.close)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

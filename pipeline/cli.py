@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import os
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -110,9 +112,9 @@ def run(
     """
     if until not in STEPS:
         raise typer.BadParameter(f"expected one of {', '.join(STEPS)}", param_hint="--until")
-    context = _context(recipe, settings, workdir, name, update, beam)
-    run_steps(context, until)
-    _report(context.run)
+    with _context(recipe, settings, workdir, name, update, beam) as context:
+        run_steps(context, until)
+        _report(context.run)
 
 
 def _one_step(step: str) -> None:
@@ -126,9 +128,9 @@ def _one_step(step: str) -> None:
         name: NameOption = None,
         update: UpdateOption = False,
     ) -> None:
-        context = _context(recipe, settings, workdir, name, update, beam)
-        run_one_step(context, step)
-        _report(context.run)
+        with _context(recipe, settings, workdir, name, update, beam) as context:
+            run_one_step(context, step)
+            _report(context.run)
 
     purpose = {
         "prepare": "Write the images as TFRecord shards with a manifest",
@@ -192,6 +194,7 @@ def _load(recipe: str, settings: list[str] | None) -> RunConfig:
     return configuration.override(loaded, settings or [])
 
 
+@contextlib.contextmanager
 def _context(
     recipe: str,
     settings: list[str] | None,
@@ -199,7 +202,7 @@ def _context(
     name: str | None,
     update: bool,
     beam: list[str] | None,
-) -> Context:
+) -> Iterator[Context]:
     config = _load(recipe, settings)
     if name is not None:
         values = config.model_dump(mode="json") | {"name": name}
@@ -223,14 +226,15 @@ def _context(
         },
         update=update,
     )
-    return Context(
-        config=config,
-        run=directory,
-        datasets=workdir / _DATASETS,
-        beam_options=tuple(beam or ()),
-        progress=functools.partial(progress_bar, _errors),
-        say=lambda line: _out.print(escape(line)),
-    )
+    with contextlib.closing(directory):
+        yield Context(
+            config=config,
+            run=directory,
+            datasets=workdir / _DATASETS,
+            beam_options=tuple(beam or ()),
+            progress=functools.partial(progress_bar, _errors),
+            say=lambda line: _out.print(escape(line)),
+        )
 
 
 def _git_revision() -> str | None:

@@ -241,6 +241,15 @@ def test_a_second_process_is_kept_out(path: Path) -> None:
         assert _record(path) == before
 
 
+def test_a_closed_run_lets_other_processes_in(path: Path) -> None:
+    first, second = (RunDirectory(path, CONFIG, FACTS) for _ in range(2))
+    with first.record("prepare", "f1"):
+        pass
+    first.close()
+    with second.record("prepare", "f1"):
+        pass
+
+
 def test_a_file_is_no_run_directory(tmp_path: Path) -> None:
     path = tmp_path / "run"
     path.write_text("mine")

@@ -86,7 +86,7 @@ def test_several_named_inputs_of_several_types():
         (b"abc", "JSON Parse error: Invalid value. at offset: 0"),
         ('{"é": x}'.encode(), "JSON Parse error: Invalid value. at offset: 7"),
         (b'{"a": "\xff"}', "JSON Parse error: Invalid encoding in string. at offset: 7"),
-        (b'{"instances": ' + b"[" * 5000, "JSON Parse error: The document is nested too deeply"),
+        (b'{"instances": ' + b"[" * 100_000, "JSON Parse error: The document is nested too deeply"),
         (b'{"inputs": ' + b"9" * 5000 + b"}", "JSON Parse error: Number too big to be stored."),
         (b'{"inputs": 1e999}', "Number too big to be stored in double."),
         (b'{"inputs": "\\ud800"}', "is not of expected type: float"),
