@@ -123,8 +123,12 @@ def _parse(body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise _parse_error("Invalid encoding in string.", error.start) from error
     except json.JSONDecodeError as error:
-        reason = PARSE_ERRORS.get(error.msg, error.msg)
-        raise _parse_error(reason, len(text[: error.pos].encode())) from error
+        reason, position = PARSE_ERRORS.get(error.msg, error.msg), error.pos
+        if error.msg.startswith("Illegal trailing comma"):
+            # Python 3.13 points at the comma, RapidJSON at the bracket that follows it.
+            after = text[position + 1 :]
+            position = len(text) - len(after.lstrip())
+        raise _parse_error(reason, len(text[:position].encode())) from error
     except RecursionError as error:
         raise invalid_argument("JSON Parse error: The document is nested too deeply") from error
     except ValueError as error:
