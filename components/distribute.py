@@ -54,17 +54,30 @@ def _split_cpu(count: int) -> None:
             ) from error
 
 
+def replica_count() -> int:
+    """Returns how many replicas take part in the step; 1 outside a strategy."""
+    context = tf.distribute.get_replica_context()
+    return 1 if context is None else int(context.num_replicas_in_sync)
+
+
 def gather(tensor: tf.Tensor, axis: int) -> tf.Tensor:
     """Joins a tensor of every replica along an axis, in order of the replicas; differentiable."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
+    if replica_count() == 1:
         return tensor
-    return context.all_gather(tensor, axis=axis)
+    return tf.distribute.get_replica_context().all_gather(tensor, axis=axis)
+
+
+def sum_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
+    """Adds a tensor up over the replicas; differentiable, the gradient is summed likewise."""
+    if replica_count() == 1:
+        return tensor
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
 
 
 def first_row(local_rows: tf.Tensor) -> tf.Tensor:
     """Returns where this replica's rows begin in the global batch, int32; replicas have as many."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
+    if replica_count() == 1:
         return tf.constant(0)
+    context = tf.distribute.get_replica_context()
     return tf.cast(context.replica_id_in_sync_group, tf.int32) * local_rows

@@ -45,7 +45,7 @@ class SimCLR:
         one view.
         """
         draw = tf.function(make_views, jit_compile=self.compile_views)
-        views = draw(self.view, images, keys)
+        views = draw((self.view, self.view), images, keys)
         features = [self.encoder(view, training=True) for view in tf.unstack(views)]
         projections = tf.stack([self.projector(one, training=True) for one in features])
         loss, accuracy = nt_xent(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -39,18 +39,19 @@ def to_unit_range(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32) / 255.0
 
 
-def make_views(view: ViewFunction, images: tf.Tensor, keys: tf.Tensor, count: int = 2) -> tf.Tensor:
-    """Draws ``count`` independent views of each image.
+def make_views(views: Sequence[ViewFunction], images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+    """Draws one view of each image by each policy, independently even of an equal policy.
 
     Args:
-        view: the policy.
+        views: V policies.
         images: uint8 [B, H, W, C].
         keys: uint32 [B], one for each image and step.
-        count: V, the number of views.
 
     Returns:
         float32 [V, B, H, W, C] in [0, 1].
 
     """
     unit = to_unit_range(images)
-    return tf.stack([view(unit, keyed_random.fold_in(keys, index)) for index in range(count)])
+    return tf.stack(
+        [view(unit, keyed_random.fold_in(keys, index)) for index, view in enumerate(views)]
+    )

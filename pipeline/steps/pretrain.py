@@ -164,7 +164,7 @@ def _picture_views(config: RunConfig, split: Split, path: Path) -> None:
     keys = keyed_random.image_keys(
         config.seed, tf.constant(0, tf.int64), tf.range(len(originals), dtype=tf.int64)
     )
-    views = make_views(build_view(config), tf.constant(originals), keys)
+    views = make_views((build_view(config),) * 2, tf.constant(originals), keys)
     draw_views(originals, views.numpy(), path)
 
 
