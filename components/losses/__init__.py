@@ -1,1 +1,1 @@
-"""Self-supervised losses, each one function of projections."""
+"""Losses of all methods, each one function that returns the share of this replica."""

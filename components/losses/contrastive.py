@@ -1,8 +1,11 @@
-"""Losses that pull two views of an image together and push other images away."""
+"""Losses that pull two views of an image together and push the other images of the batch away."""
 
 from __future__ import annotations
 
 import tensorflow as tf
+
+from components import keyed_random
+from components.losses.reduction import widen
 
 
 def nt_xent(
@@ -27,9 +30,139 @@ def nt_xent(
         whose nearest other projection is their partner.
 
     """
-    dtype = tf.float64 if local_views.dtype == tf.float64 else tf.float32
-    local_views = tf.math.l2_normalize(tf.cast(local_views, dtype), axis=-1)
-    all_views = tf.math.l2_normalize(tf.cast(all_views, dtype), axis=-1)
+    logits, itself, partner = _against_all(local_views, all_views, first_row, temperature)
+    columns = tf.shape(logits)[1]
+    logits = _mask(logits, tf.one_hot(itself, columns, on_value=True, off_value=False))
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=partner, logits=logits)
+    return _share(losses, columns), _share(_hits(logits, partner), columns)
+
+
+def cross_view(
+    local_views: tf.Tensor, all_views: tf.Tensor, first_row: tf.Tensor, temperature: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cross-entropy of each view over the N images of the other view, both ways.
+
+    The contrastive loss of CLIP (Radford et al., 2021, figure 3) and ConVIRT (Zhang et al., 2020,
+    equations 2 to 4, equally weighted) between two views of an image, and InfoNCE (van den Oord et
+    al., 2018, equation 4) in each direction. With the N x N cosine similarities s of the first view
+    against the second, it is the mean over i of ``-log(exp(s(i, i) / tau) / sum over j of exp(s(i,
+    j) / tau))``, averaged with the same for s transposed. Unlike in NT-Xent, images of the same
+    view do not repel each other.
+
+    Args:
+        local_views: projections [2, n, P] of the rows to compute, view by view; any float type,
+            computed in float32 or wider.
+        all_views: projections [2, N, P] of the global batch, the local rows among them.
+        first_row: int32 scalar, where in the global batch the local rows begin.
+        temperature: tau > 0.
+
+    Returns:
+        (loss, accuracy), scalars: this part's share of the loss, and of the share of projections
+        whose nearest projection in the other view is their partner, both ways.
+
+    """
+    local_views, all_views = _normalise(local_views), _normalise(all_views)
+    return both_ways(local_views, tf.reverse(all_views, axis=[0]), first_row, temperature)
+
+
+def both_ways(
+    rows: tf.Tensor, columns: tf.Tensor, first_row: tf.Tensor, temperature: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cross-entropy of rows over columns where row i belongs to column i, in several directions.
+
+    Args:
+        rows: float [V, n, P], the local rows of V directions, float32 or float64.
+        columns: [V, N, P], what the rows of each direction choose among, of the same type.
+        first_row: int32 scalar, the column that the first row belongs to.
+        temperature: what the dot products are divided by, > 0.
+
+    Returns:
+        (loss, accuracy), scalars: this part's share of the mean over all V * N rows of the
+        cross-entropy, and of how often the largest product is that with the row's own column.
+
+    """
+    directions, local_count = tf.shape(rows)[0], tf.shape(rows)[1]
+    count = tf.shape(columns)[1]
+    logits = tf.matmul(rows, columns, transpose_b=True) / temperature
+    logits = tf.reshape(logits, [directions * local_count, count])
+    partner = tf.tile(first_row + tf.range(local_count), [directions])
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=partner, logits=logits)
+    return _share(losses, directions * count), _share(_hits(logits, partner), directions * count)
+
+
+def few_negatives(
+    local_views: tf.Tensor,
+    all_views: tf.Tensor,
+    first_row: tf.Tensor,
+    temperature: float,
+    negatives: int,
+    keys: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Contrastive loss with a few random negatives, and the positive not in the denominator.
+
+    For each of the 2N projections i with partner p(i), ``-log(exp(s(i, p(i)) / tau) / sum over j in
+    K(i) of exp(s(i, j) / tau))``, the mean over all 2N. K(i) are k different projections, each set
+    of k equally likely, out of the 2N - 2 that are neither i nor p(i). This is NT-Xent (Chen et
+    al., 2020, equation 1) with fewer terms in the denominator, among them no positive one, as in
+    decoupled contrastive learning (Yeh et al., 2022); it can be below zero.
+
+    An image's key and view choose positions in the global batch, so that the choice, as the loss,
+    is the same on any number of replicas.
+
+    Args:
+        local_views: projections [2, n, P] of the rows to compute, view by view; any float type,
+            computed in float32 or wider.
+        all_views: projections [2, N, P] of the global batch, the local rows among them.
+        first_row: int32 scalar, where in the global batch the local rows begin.
+        temperature: tau > 0.
+        negatives: k, from 1 to 2N - 2.
+        keys: uint32 [n], the randomness of each local image at this step.
+
+    Returns:
+        (loss, accuracy), scalars: this part's share of the mean loss, and of the share of rows
+        whose nearest other projection, of all 2N - 1, is their partner.
+
+    Raises:
+        ValueError: if there are not as many negatives to choose from.
+
+    """
+    images = all_views.shape[1]
+    if negatives < 1 or (images is not None and negatives > 2 * images - 2):
+        among = "2N - 2" if images is None else f"2N - 2 = {2 * images - 2}"
+        raise ValueError(
+            f"negatives must be from 1 to {among} for a global batch of N images, "
+            f"received {negatives}"
+        )
+    logits, itself, partner = _against_all(local_views, all_views, first_row, temperature)
+    columns = tf.shape(logits)[1]
+    is_itself = tf.one_hot(itself, columns, on_value=True, off_value=False)
+    is_partner = tf.one_hot(partner, columns, on_value=True, off_value=False)
+
+    anchor_keys = tf.concat([keyed_random.fold_in(keys, view) for view in (0, 1)], axis=0)
+    draws = keyed_random.uniform(anchor_keys, columns)
+    draws = tf.where(is_itself | is_partner, -1.0, draws)
+    chosen = tf.math.top_k(draws, k=negatives, sorted=False).indices
+
+    repelled = tf.reduce_logsumexp(tf.gather(logits, chosen, batch_dims=1), axis=1)
+    losses = repelled - tf.gather(logits, partner, batch_dims=1)
+    hits = _hits(_mask(logits, is_itself), partner)
+    return _share(losses, columns), _share(hits, columns)
+
+
+def _normalise(projections: tf.Tensor) -> tf.Tensor:
+    return tf.math.l2_normalize(widen(projections), axis=-1)
+
+
+def _against_all(
+    local_views: tf.Tensor, all_views: tf.Tensor, first_row: tf.Tensor, temperature: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Compares the 2n local projections with all 2N.
+
+    Returns:
+        (logits [2n, 2N], int32 [2n] the column of each row itself, int32 [2n] of its partner).
+
+    """
+    local_views, all_views = _normalise(local_views), _normalise(all_views)
     local_count, count = tf.shape(local_views)[1], tf.shape(all_views)[1]
     projections = local_views.shape[-1]
     rows = tf.reshape(local_views, [2 * local_count, projections])
@@ -37,12 +170,17 @@ def nt_xent(
     position = first_row + tf.range(local_count)
     itself = tf.concat([position, count + position], axis=0)
     partner = tf.concat([count + position, position], axis=0)
+    return tf.matmul(rows, columns, transpose_b=True) / temperature, itself, partner
 
-    logits = tf.matmul(rows, columns, transpose_b=True) / temperature
-    logits = tf.where(
-        tf.one_hot(itself, 2 * count, on_value=True, off_value=False), logits.dtype.min, logits
-    )
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=partner, logits=logits)
-    hits = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), partner), dtype)
-    rows_in_batch = tf.cast(2 * count, dtype)
-    return tf.reduce_sum(losses) / rows_in_batch, tf.reduce_sum(hits) / rows_in_batch
+
+def _mask(logits: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
+    return tf.where(excluded, logits.dtype.min, logits)
+
+
+def _hits(logits: tf.Tensor, partner: tf.Tensor) -> tf.Tensor:
+    nearest = tf.argmax(logits, axis=1, output_type=tf.int32)
+    return tf.cast(tf.equal(nearest, partner), logits.dtype)
+
+
+def _share(per_row: tf.Tensor, rows_in_batch: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(per_row) / tf.cast(rows_in_batch, per_row.dtype)
