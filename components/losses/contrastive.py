@@ -1,11 +1,14 @@
-"""Losses that pull two views of an image together and push the other images of the batch away."""
+"""Losses that pull views of an image together and push other images away."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from components import keyed_random
-from components.losses.reduction import widen
+from components import distribute, keyed_random
+from components.losses.reduction import mean_share, widen
+
+# Keeps the choice of negatives apart from what the same keys are used for elsewhere.
+_NEGATIVES = 0x6E65
 
 
 def nt_xent(
@@ -62,32 +65,7 @@ def cross_view(
 
     """
     local_views, all_views = _normalise(local_views), _normalise(all_views)
-    return both_ways(local_views, tf.reverse(all_views, axis=[0]), first_row, temperature)
-
-
-def both_ways(
-    rows: tf.Tensor, columns: tf.Tensor, first_row: tf.Tensor, temperature: float
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cross-entropy of rows over columns where row i belongs to column i, in several directions.
-
-    Args:
-        rows: float [V, n, P], the local rows of V directions, float32 or float64.
-        columns: [V, N, P], what the rows of each direction choose among, of the same type.
-        first_row: int32 scalar, the column that the first row belongs to.
-        temperature: what the dot products are divided by, > 0.
-
-    Returns:
-        (loss, accuracy), scalars: this part's share of the mean over all V * N rows of the
-        cross-entropy, and of how often the largest product is that with the row's own column.
-
-    """
-    directions, local_count = tf.shape(rows)[0], tf.shape(rows)[1]
-    count = tf.shape(columns)[1]
-    logits = tf.matmul(rows, columns, transpose_b=True) / temperature
-    logits = tf.reshape(logits, [directions * local_count, count])
-    partner = tf.tile(first_row + tf.range(local_count), [directions])
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=partner, logits=logits)
-    return _share(losses, directions * count), _share(_hits(logits, partner), directions * count)
+    return _both_ways(local_views, tf.reverse(all_views, axis=[0]), first_row, temperature)
 
 
 def few_negatives(
@@ -138,6 +116,7 @@ def few_negatives(
     is_itself = tf.one_hot(itself, columns, on_value=True, off_value=False)
     is_partner = tf.one_hot(partner, columns, on_value=True, off_value=False)
 
+    keys = keyed_random.fold_in(keys, _NEGATIVES)
     anchor_keys = tf.concat([keyed_random.fold_in(keys, view) for view in (0, 1)], axis=0)
     draws = keyed_random.uniform(anchor_keys, columns)
     draws = tf.where(is_itself | is_partner, -1.0, draws)
@@ -147,6 +126,99 @@ def few_negatives(
     losses = repelled - tf.gather(logits, partner, batch_dims=1)
     hits = _hits(_mask(logits, is_itself), partner)
     return _share(losses, columns), _share(hits, columns)
+
+
+def nearest_neighbour(projections: tf.Tensor, queue: tf.Tensor) -> tf.Tensor:
+    """Finds each projection's nearest neighbour (NNCLR, Dwibedi et al., 2021, section 3.2).
+
+    The neighbour is the queue's row with the largest dot product with the normalised projection.
+    The gradient goes straight through: what arrives at the neighbour is passed to the normalised
+    projection as it is, none to the queue.
+
+    Args:
+        projections: float [..., P], of any length.
+        queue: float [Q, P], rows of unit length.
+
+    Returns:
+        Neighbours of the projections' shape, of unit length, float32 or wider.
+
+    """
+    projections = tf.math.l2_normalize(widen(projections), axis=-1)
+    queue = tf.stop_gradient(tf.cast(queue, projections.dtype))
+    similarity = tf.tensordot(tf.stop_gradient(projections), queue, axes=[[-1], [1]])
+    neighbours = tf.gather(queue, tf.argmax(similarity, axis=-1))
+    return projections + tf.stop_gradient(neighbours - projections)
+
+
+def nnclr(
+    local_first: tf.Tensor, local_second: tf.Tensor, queue: tf.Tensor, temperature: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """NNCLR, both ways and symmetric (Dwibedi et al., 2021, section 3.2).
+
+    With the normalised projections p1 and p2 of the two views and their nearest neighbours NN in
+    the queue, the mean of four cross-entropies over the N images of the global batch, of NN(p1)
+    among all p2, of p2 among all NN(p1), of NN(p2) among all p1, and of p1 among all NN(p2), each
+    of the dot products divided by tau.
+
+    Args:
+        local_first: projections [n, P] of the first view of this replica's images; any float type,
+            computed in float32 or wider.
+        local_second: projections [n, P] of the second view.
+        queue: float [Q, P], rows of unit length, the same on all replicas. A projection that was
+            already in it would find itself: fill it afterwards.
+        temperature: tau > 0.
+
+    Returns:
+        (loss, accuracy), scalars: this replica's share of the loss, and of the share of projections
+        whose nearest projection in the other view is their partner, both ways.
+
+    """
+    views = _normalise(tf.stack([local_first, local_second]))
+    # A second normalisation of the neighbours would bend the gradient that goes straight through.
+    neighbours = nearest_neighbour(views, queue)
+    all_views = distribute.gather(views, axis=1)
+    all_neighbours = distribute.gather(neighbours, axis=1)
+    first_row = distribute.first_row(tf.shape(views)[1])
+    loss, _ = _both_ways(
+        tf.concat([neighbours, views], axis=0),
+        tf.concat([tf.reverse(all_views, axis=[0]), tf.reverse(all_neighbours, axis=[0])], axis=0),
+        first_row,
+        temperature,
+    )
+    _, accuracy = _both_ways(views, tf.reverse(all_views, axis=[0]), first_row, temperature)
+    return loss, accuracy
+
+
+def info_nce_queue(
+    queries: tf.Tensor, keys: tf.Tensor, queue: tf.Tensor, temperature: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """InfoNCE with a queue of negatives (MoCo, He et al., 2020, equation 1).
+
+    The mean over the global batch of ``-log(exp(q k / tau) / (exp(q k / tau) + sum over the queue
+    of exp(q k_j / tau)))``, q and k normalised. The keys come from the momentum encoder and get no
+    gradient.
+
+    Args:
+        queries: projections [n, P] of this replica's images; any float type, computed in float32
+            or wider.
+        keys: projections [n, P] of another view of these images.
+        queue: float [Q, P], rows of unit length, Q >= 1.
+        temperature: tau > 0.
+
+    Returns:
+        (loss, accuracy), scalars: this replica's share of the loss, and of the share of queries
+        that are nearer to their key than to every row of the queue.
+
+    """
+    queries = tf.math.l2_normalize(widen(queries), axis=1)
+    keys = tf.stop_gradient(tf.math.l2_normalize(tf.cast(keys, queries.dtype), axis=1))
+    queue = tf.stop_gradient(tf.cast(queue, queries.dtype))
+    positive = tf.reduce_sum(queries * keys, axis=1, keepdims=True) / temperature
+    negative = tf.matmul(queries, queue, transpose_b=True) / temperature
+    losses = tf.reduce_logsumexp(tf.concat([positive, negative], axis=1), axis=1) - positive[:, 0]
+    # A tie, as when all projections have collapsed to one, is no hit.
+    hits = tf.cast(positive[:, 0] > tf.reduce_max(negative, axis=1), queries.dtype)
+    return mean_share(losses), mean_share(hits)
 
 
 def _normalise(projections: tf.Tensor) -> tf.Tensor:
@@ -171,6 +243,31 @@ def _against_all(
     itself = tf.concat([position, count + position], axis=0)
     partner = tf.concat([count + position, position], axis=0)
     return tf.matmul(rows, columns, transpose_b=True) / temperature, itself, partner
+
+
+def _both_ways(
+    rows: tf.Tensor, columns: tf.Tensor, first_row: tf.Tensor, temperature: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cross-entropy of rows over columns where row i belongs to column i, in several directions.
+
+    Args:
+        rows: float [V, n, P], the local rows of V directions, float32 or float64.
+        columns: [V, N, P], what the rows of each direction choose among, of the same type.
+        first_row: int32 scalar, the column that the first row belongs to.
+        temperature: what the dot products are divided by, > 0.
+
+    Returns:
+        (loss, accuracy), scalars: this part's share of the mean over all V * N rows of the
+        cross-entropy, and of how often the largest product is that with the row's own column.
+
+    """
+    directions, local_count = tf.shape(rows)[0], tf.shape(rows)[1]
+    count = tf.shape(columns)[1]
+    logits = tf.matmul(rows, columns, transpose_b=True) / temperature
+    logits = tf.reshape(logits, [directions * local_count, count])
+    partner = tf.tile(first_row + tf.range(local_count), [directions])
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=partner, logits=logits)
+    return _share(losses, directions * count), _share(_hits(logits, partner), directions * count)
 
 
 def _mask(logits: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:

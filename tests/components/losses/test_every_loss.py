@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from components import distribute
-from components.losses import contrastive, distillation, queued, redundancy, regression, vae
+from components.losses import contrastive, distillation, redundancy, regression, vae
 from tests.components.losses.replicated import add_up
 
 IMAGES, WIDTH = 8, 6
@@ -33,13 +33,6 @@ def over_the_batch(loss):
 
 
 @over_the_batch
-def nnclr(views, all_views, start, temperature):
-    neighbours = queued.nearest_neighbour(views, QUEUE)
-    all_neighbours = distribute.gather(neighbours, axis=1)
-    return queued.nnclr(views, neighbours, all_views, all_neighbours, start, temperature)
-
-
-@over_the_batch
 def few_negatives_of_constant_keys(views, all_views, start, temperature):
     keys = tf.constant(KEYS)[start : start + tf.shape(views)[1]]
     return contrastive.few_negatives(views, all_views, start, temperature, 3, keys)
@@ -53,9 +46,12 @@ LOSSES = {
     "nt_xent": (over_the_batch(contrastive.nt_xent), PROJECTIONS),
     "cross_view": (over_the_batch(contrastive.cross_view), PROJECTIONS),
     "few_negatives": (few_negatives_of_constant_keys, PROJECTIONS),
-    "nnclr": (nnclr, PROJECTIONS),
+    "nnclr": (
+        lambda first, second: contrastive.nnclr(first, second, tf.constant(QUEUE), 0.2),
+        PROJECTIONS,
+    ),
     "info_nce_queue": (
-        lambda first, second: queued.info_nce_queue(first, second, tf.constant(QUEUE), 0.2),
+        lambda first, second: contrastive.info_nce_queue(first, second, tf.constant(QUEUE), 0.2),
         PROJECTIONS,
     ),
     "barlow_twins": (redundancy.barlow_twins, PROJECTIONS),
