@@ -6,8 +6,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,44 +14,14 @@ import tensorflow as tf
 from components.data import schema
 from components.data.errors import DataError
 from components.data.manifest import Manifest, SplitRecord, load_manifest
+from components.data.split import Split
 from components.data.staging import staged_directory
+from components.data.streams import Stream, stream_elements
+from components.data.subset import labelled_rows, unlabelled_rows
 
 _DECODE_BATCH = 256
 _CACHE_IMAGES = "images.npy"
 _CACHE_ROWS = "rows.npz"
-
-
-@dataclass(frozen=True)
-class Split:
-    """One split in memory, or its images memory-mapped; row i of each array is the same image.
-
-    Attributes:
-        images: uint8 [N, H, W, C].
-        labels: int32 [N], -1 where there is none.
-        keys: unicode strings [N].
-        latents: float32 [N, L], L 0 where the dataset has none.
-        class_names: the names that labels index.
-        latent_names: the L names.
-        name: the split's name.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    keys: np.ndarray
-    latents: np.ndarray
-    class_names: tuple[str, ...]
-    latent_names: tuple[str, ...]
-    name: str = ""
-
-    @cached_property
-    def identities(self) -> np.ndarray:
-        """`key_identity` of every key, int64 [N]."""
-        return np.array([key_identity(key) for key in self.keys.tolist()], np.int64)
-
-
-def key_identity(key: str) -> int:
-    """The first 63 bits of a key's sha256: what an image's own randomness folds in."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> 1
 
 
 def load_split(
@@ -304,51 +272,73 @@ def batches(
     Raises:
         DataError: the batch is larger than the split, or cannot be divided among the replicas.
     """
-    rows = len(split.images)
-    if not 1 <= batch_size <= rows:
-        raise DataError(f"batch of {batch_size} images, but split {split.name!r} has {rows}")
+    rows = np.arange(len(split.images))
+    if not 1 <= batch_size <= len(rows):
+        raise DataError(f"batch of {batch_size} images, but split {split.name!r} has {len(rows)}")
     if batch_size % replicas:
         raise DataError(f"batch of {batch_size} images cannot be divided among {replicas} replicas")
-    ids = tf.constant(range(replicas) if replica_ids is None else replica_ids, tf.int64)
-    fed = int(ids.shape[0])
-    share = batch_size // replicas
-    steps_per_epoch = rows // batch_size
-    keys = np.char.encode(split.keys, "utf-8")
-    identities = split.identities
-
-    def gather(index: np.ndarray) -> tuple[np.ndarray, ...]:
-        key = keys[index].astype(object)
-        return split.images[index], split.labels[index], key, identities[index]
-
-    def element(number: tf.Tensor) -> dict[str, tf.Tensor]:
-        step = first_step + number // fed
-        first = step % steps_per_epoch * batch_size + ids[number % fed] * share
-        index = first + tf.range(share, dtype=tf.int64)
-        if shuffle:
-            index = _permute(index, seed, step // steps_per_epoch, rows)
-        types = (tf.uint8, tf.int32, tf.string, tf.int64)
-        image, label, key, identity = tf.numpy_function(gather, [index], types, stateful=False)
-        image = tf.ensure_shape(image, [share, *split.images.shape[1:]])
-        label, key, identity = (tf.ensure_shape(x, [share]) for x in (label, key, identity))
-        return {
-            "image": image,
-            "label": label,
-            "key": key,
-            "identity": identity,
-            "index": tf.ensure_shape(index, [share]),
-        }
-
-    options = tf.data.Options()
-    # Nothing is left to tune, and the tuner sleeps for up to a minute before an iterator can end.
-    options.autotune.enabled = False
-    # The arrays are reached through numpy: as graph constants they would be copied.
-    elements = tf.data.Dataset.range(steps * fed)
-    elements = elements.map(element, num_parallel_calls=2, deterministic=True)
-    return elements.prefetch(2).with_options(options)
+    stream = Stream(split, rows, batch_size // replicas, batch_size, seed, shuffle)
+    return stream_elements([stream], first_step, steps, replicas, replica_ids)
 
 
-def _permute(index: tf.Tensor, seed: int, epoch: tf.Tensor, rows: int) -> tf.Tensor:
-    """Where positions [b] of an epoch's order lie among `rows` rows, int64 [b]."""
-    key = tf.stack([tf.constant(seed % (2**31 - 1), tf.int64), epoch])
-    permuted = tf.random.experimental.index_shuffle(index, seed=key, max_index=rows - 1)
-    return tf.cast(permuted, tf.int64)
+def mixed_batches(
+    unlabelled: Split,
+    labelled: Split,
+    *,
+    unlabelled_batch_size: int,
+    labelled_batch_size: int,
+    seed: int,
+    first_step: int,
+    steps: int,
+    replicas: int = 1,
+    replica_ids: Sequence[int] | None = None,
+) -> tf.data.Dataset:
+    """As `batches`, but of two streams that each go through their rows at their own pace.
+
+    One stream draws from the rows of `unlabelled` that have no label, the other from those of
+    `labelled` that have one; the two may be the same split. Each has permutations and epochs of its
+    own, which depend on seed and step alone. In every element a replica's unlabelled images come
+    first and its labelled images last.
+
+    Args:
+        unlabelled: where images without a label are drawn from; its labelled rows are never drawn.
+        labelled: where images with a label are drawn from; its unlabelled rows are never drawn.
+        unlabelled_batch_size: unlabelled images a step over all replicas.
+        labelled_batch_size: labelled images a step over all replicas.
+        seed: draws the permutations of both streams.
+        first_step: the first step, counted from 0 over all epochs.
+        steps: how many steps.
+        replicas: how many replicas share a step.
+        replica_ids: which of them this dataset feeds, in order; None feeds all.
+
+    Returns:
+        steps * len(replica_ids) elements with the fields of `batches`, of
+        b = (unlabelled_batch_size + labelled_batch_size) // replicas rows, the last
+        labelled_batch_size // replicas of them labelled; index is a row of the split drawn from.
+
+    Raises:
+        DataError: a batch size is larger than the rows that it is drawn from or cannot be divided
+            among the replicas, or the images of the two splits differ in shape.
+    """
+    if unlabelled.images.shape[1:] != labelled.images.shape[1:]:
+        raise DataError(
+            f"the images of split {labelled.name!r} are {labelled.images.shape[1:]}; expected "
+            f"{unlabelled.images.shape[1:]} as in split {unlabelled.name!r}"
+        )
+    streams = []
+    for kind, split, rows, size, stream_seed in (
+        ("unlabelled", unlabelled, unlabelled_rows(unlabelled), unlabelled_batch_size, seed),
+        # Equal seeds would pair the same positions again and again where both have as many rows.
+        ("labelled", labelled, labelled_rows(labelled), labelled_batch_size, _other_seed(seed)),
+    ):
+        field = f"{kind}_batch_size={size}"
+        if not 1 <= size <= len(rows):
+            raise DataError(f"{field}, but split {split.name!r} has {len(rows)} {kind} images")
+        if size % replicas:
+            raise DataError(f"{field} cannot be divided among {replicas} replicas")
+        streams.append(Stream(split, rows, size // replicas, size, stream_seed, True))
+    return stream_elements(streams, first_step, steps, replicas, replica_ids)
+
+
+def _other_seed(seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"labelled:{seed}".encode()).digest()[:8])

@@ -1,3 +1,5 @@
+import dataclasses
+import itertools
 import shutil
 
 import numpy as np
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 from components.data.errors import DataError
 from components.data.manifest import load_manifest
 from components.data.prepare import prepare
-from components.data.reader import Split, batches, key_identity, load_split, read_encoded
+from components.data.reader import batches, load_split, mixed_batches, read_encoded
 from components.data.sources import build_source
+from components.data.split import Split, key_identity
 
 
 def decode(content):
@@ -38,6 +41,25 @@ def rows(count, name="train"):
         latent_names=(),
         name=name,
     )
+
+
+def partly_labelled(count, labelled, name="train"):
+    """`rows`, of which only every row below `labelled` keeps its label."""
+    split = rows(count, name)
+    return dataclasses.replace(split, labels=np.where(split.labels < labelled, split.labels, -1))
+
+
+def mixed_indices(unlabelled, labelled, **arguments):
+    """Each element's rows of the two streams."""
+    arguments = {"seed": 0, "first_step": 0, **arguments}
+    share = arguments["labelled_batch_size"] // arguments.get("replicas", 1)
+    elements = mixed_batches(unlabelled, labelled, **arguments).as_numpy_iterator()
+    found = [element["index"].tolist() for element in elements]
+    return [index[:-share] for index in found], [index[-share:] for index in found]
+
+
+def joined(parts):
+    return list(itertools.chain.from_iterable(parts))
 
 
 def indices(split, **arguments):
@@ -221,6 +243,112 @@ def test_a_batch_larger_than_the_split_is_refused():
 def test_a_batch_that_replicas_cannot_share_is_refused():
     with pytest.raises(DataError, match="batch of 9 images cannot be divided among 2 replicas"):
         batches(rows(10), batch_size=9, seed=0, first_step=0, steps=1, replicas=2)
+
+
+def test_mixed_batches_hold_the_rows_they_name_labelled_images_last():
+    split = partly_labelled(30, labelled=9)
+    sizes = {"unlabelled_batch_size": 6, "labelled_batch_size": 2}
+    found = mixed_batches(split, split, **sizes, seed=1, first_step=0, steps=5)
+    for batch in found.as_numpy_iterator():
+        index = batch["index"]
+        np.testing.assert_array_equal(batch["image"][:, 1, 2, 0], index)
+        np.testing.assert_array_equal(batch["label"], split.labels[index])
+        assert (batch["label"] >= 0).tolist() == [False] * 6 + [True] * 2
+        assert batch["key"].tolist() == [f"key/{i}".encode() for i in index]
+        assert batch["identity"].tolist() == [key_identity(f"key/{i}") for i in index]
+
+
+def test_mixed_batches_have_the_shapes_and_types_of_batches():
+    split = partly_labelled(9, labelled=4)
+    mixed = mixed_batches(
+        split,
+        split,
+        unlabelled_batch_size=4,
+        labelled_batch_size=2,
+        seed=0,
+        first_step=0,
+        steps=1,
+        replicas=2,
+    )
+    plain = batches(rows(9), batch_size=3, seed=0, first_step=0, steps=1)
+    assert mixed.element_spec == plain.element_spec
+
+
+def test_each_stream_goes_through_its_rows_at_its_own_pace():
+    split = partly_labelled(30, labelled=6)
+    sizes = {"unlabelled_batch_size": 8, "labelled_batch_size": 2}
+    unlabelled, labelled = mixed_indices(split, split, **sizes, steps=6)
+    for epochs in (unlabelled[:3], unlabelled[3:]):
+        assert sorted(joined(epochs)) == list(range(6, 30))
+    for epochs in (labelled[:3], labelled[3:]):
+        assert sorted(joined(epochs)) == list(range(6))
+    sizes["labelled_batch_size"] = 6
+    again, whole = mixed_indices(split, split, **sizes, steps=6)
+    assert again == unlabelled
+    assert all(sorted(epoch) == list(range(6)) for epoch in whole)
+    assert len({tuple(epoch) for epoch in whole}) == 6
+
+
+def test_the_streams_can_be_two_splits():
+    unlabelled, labelled = partly_labelled(8, labelled=0, name="unlabelled"), rows(4)
+    sizes = {"unlabelled_batch_size": 4, "labelled_batch_size": 2}
+    found = mixed_indices(unlabelled, labelled, **sizes, steps=2)
+    assert [sorted(joined(stream)) for stream in found] == [list(range(8)), list(range(4))]
+
+
+def test_streams_of_one_length_are_in_different_orders():
+    split = partly_labelled(200, labelled=100)
+    sizes = {"unlabelled_batch_size": 100, "labelled_batch_size": 100}
+    (unlabelled,), (labelled,) = mixed_indices(split, split, **sizes, steps=1)
+    assert [row - 100 for row in unlabelled] != labelled
+
+
+@given(seed=st.integers(0, 2**63 - 1), first_step=st.integers(0, 9))
+@settings(max_examples=10, deadline=None)
+def test_resuming_mixed_batches_gives_the_rest_of_the_uninterrupted_run(seed, first_step):
+    split = partly_labelled(20, labelled=7)
+    common = {"unlabelled_batch_size": 5, "labelled_batch_size": 2, "seed": seed}
+    whole = mixed_indices(split, split, **common, steps=10)
+    rest = mixed_indices(split, split, **common, first_step=first_step, steps=10 - first_step)
+    assert rest == tuple(stream[first_step:] for stream in whole)
+
+
+@pytest.mark.parametrize("replicas", [2, 3])
+def test_replicas_partition_the_same_mixed_batches(replicas):
+    split = partly_labelled(60, labelled=20)
+    common = {"unlabelled_batch_size": 12, "labelled_batch_size": 6, "first_step": 2, "steps": 7}
+    alone = mixed_indices(split, split, **common)
+    together = mixed_indices(split, split, **common, replicas=replicas)
+    for whole, shares in zip(alone, together, strict=True):
+        starts = range(0, 7 * replicas, replicas)
+        assert [joined(shares[start : start + replicas]) for start in starts] == whole
+    for replica in range(replicas):
+        fed = mixed_indices(split, split, **common, replicas=replicas, replica_ids=[replica])
+        assert fed == tuple(shares[replica::replicas] for shares in together)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labelled_batch_size": 8}, "labelled_batch_size=8, but split 'train' has 7 labelled"),
+        ({"unlabelled_batch_size": 14}, "unlabelled_batch_size=14, .*has 13 unlabelled"),
+        ({"labelled_batch_size": 0}, "labelled_batch_size=0, but .*has 7 labelled images"),
+        ({"unlabelled_batch_size": 5}, "unlabelled_batch_size=5 cannot be divided among 2"),
+        ({"labelled_batch_size": 3}, "labelled_batch_size=3 cannot be divided among 2"),
+    ],
+)
+def test_mixed_batches_that_cannot_be_made_are_refused(changes, message):
+    split = partly_labelled(20, labelled=7)
+    sizes = {"unlabelled_batch_size": 4, "labelled_batch_size": 2, **changes}
+    with pytest.raises(DataError, match=message):
+        mixed_batches(split, split, **sizes, seed=0, first_step=0, steps=1, replicas=2)
+
+
+def test_splits_of_different_image_shapes_do_not_mix():
+    wide = dataclasses.replace(rows(4, "wide"), images=np.zeros((4, 2, 4, 1), np.uint8))
+    sizes = {"unlabelled_batch_size": 2, "labelled_batch_size": 2}
+    with pytest.raises(DataError, match=r"'wide' are \(2, 4, 1\); expected \(2, 3, 1\)"):
+        mixed_batches(partly_labelled(4, 0), wide, **sizes, seed=0, first_step=0, steps=1)
 
 
 @given(st.text())
