@@ -33,6 +33,7 @@ class Settings(_Record):
 
     test_share: float
     split_seed: int
+    validation_share: float
     max_reject_share: float
     images_per_shard: int
 

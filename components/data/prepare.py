@@ -53,6 +53,7 @@ def dataset_fingerprint(
     *,
     test_share: float = 0.2,
     split_seed: int = 0,
+    validation_share: float = 0.0,
     images_per_shard: int = 2048,
 ) -> str:
     """The fingerprint, sha256 (hex), that `prepare` records for a source and these settings."""
@@ -61,6 +62,7 @@ def dataset_fingerprint(
         "source": [info.kind, info.fingerprint],
         "test_share": float(test_share),
         "split_seed": split_seed,
+        "validation_share": float(validation_share),
         "images_per_shard": images_per_shard,
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
@@ -73,6 +75,7 @@ def prepare(
     name: str,
     test_share: float = 0.2,
     split_seed: int = 0,
+    validation_share: float = 0.0,
     max_reject_share: float = 0.01,
     images_per_shard: int = 2048,
     beam_options: Sequence[str] = (),
@@ -92,6 +95,8 @@ def prepare(
         name: what to call the dataset in its manifest.
         test_share: of the images without a split of their own, the share that goes to `test`.
         split_seed: another seed draws another such test split.
+        validation_share: of the images that would be in `train`, the share that goes to
+            `validation`, by a hash of the key.
         max_reject_share: of all images, the largest share that may be rejected.
         images_per_shard: roughly, since images fall into shards by hash.
         beam_options: Beam's command-line options; without `--runner=` it is FnApiRunner.
@@ -102,11 +107,15 @@ def prepare(
             holds something else.
 
     """
-    _check_settings(test_share, max_reject_share, images_per_shard)
+    _check_settings(test_share, validation_share, max_reject_share, images_per_shard)
     output_dir = Path(output_dir).absolute()
     info = source.info()
     fingerprint = dataset_fingerprint(
-        info, test_share=test_share, split_seed=split_seed, images_per_shard=images_per_shard
+        info,
+        test_share=test_share,
+        split_seed=split_seed,
+        validation_share=validation_share,
+        images_per_shard=images_per_shard,
     )
     present = _present(output_dir, fingerprint)
     if present is not None:
@@ -114,7 +123,8 @@ def prepare(
         return present
     chunks = source.chunks()
     total = sum(chunk.stop - chunk.start for chunk in chunks)
-    plan = Plan(_shard_counts(info, total, test_share, images_per_shard), test_share, split_seed)
+    shards = _shard_counts(info, total, test_share, validation_share, images_per_shard)
+    plan = Plan(shards, test_share, split_seed, validation_share)
     try:
         with staged_directory(output_dir) as staging:
             parts_folder(staging).mkdir()
@@ -134,6 +144,7 @@ def prepare(
                 settings=Settings(
                     test_share=test_share,
                     split_seed=split_seed,
+                    validation_share=validation_share,
                     max_reject_share=max_reject_share,
                     images_per_shard=images_per_shard,
                 ),
@@ -156,9 +167,12 @@ def prepare(
     return manifest
 
 
-def _check_settings(test_share: float, max_reject_share: float, images_per_shard: int) -> None:
-    if not 0 <= test_share < 1:
-        raise DataError(f"test_share must be at least 0 and below 1, received {test_share}")
+def _check_settings(
+    test_share: float, validation_share: float, max_reject_share: float, images_per_shard: int
+) -> None:
+    for name, share in (("test_share", test_share), ("validation_share", validation_share)):
+        if not 0 <= share < 1:
+            raise DataError(f"{name} must be at least 0 and below 1, received {share}")
     if not 0 <= max_reject_share <= 1:
         raise DataError(f"max_reject_share must be from 0 to 1, received {max_reject_share}")
     if images_per_shard < 1:
@@ -184,13 +198,15 @@ def _present(output_dir: Path, fingerprint: str) -> Manifest | None:
 
 
 def _shard_counts(
-    info: SourceInfo, total: int, test_share: float, images_per_shard: int
+    info: SourceInfo, total: int, test_share: float, validation_share: float, images_per_shard: int
 ) -> dict[str, int]:
     """How many shards each split is spread over, before it is known how many images it has."""
     images: dict[str, float] = defaultdict(float, info.split_counts)
     undecided = total - sum(images.values())
     images["train"] += undecided * (1 - test_share)
     images["test"] += undecided * test_share
+    images["validation"] += images["train"] * validation_share
+    images["train"] *= 1 - validation_share
     return {split: max(1, math.ceil(n / images_per_shard)) for split, n in images.items()}
 
 

@@ -15,6 +15,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any
@@ -44,19 +45,29 @@ class Plan:
         shards: how many shards each split is spread over.
         test_share: of the images whose source names no split, the share that goes to `test`.
         split_seed: salts the hash that decides it.
+        validation_share: of the images that would then be in `train`, the share that goes to
+            `validation` instead.
 
     """
 
     shards: Mapping[str, int]
     test_share: float
     split_seed: int
+    validation_share: float = 0.0
 
     def split_of(self, item: Item) -> str:
-        """The item's own split, or `test` or `train` by a salted hash of its key."""
-        if item.split is not None:
-            return item.split
-        drawn = _digest(f"split:{self.split_seed}:{item.key}")[:8]
-        return "test" if int.from_bytes(drawn) < self.test_share * 2**64 else "train"
+        """The item's own split, or `test` or `train` by a salted hash; then `validation`'s part."""
+        split = item.split
+        if split is None:
+            split = "test" if self._drawn("split", item.key) < self.test_share else "train"
+        if split == "train" and self._drawn("validation", item.key) < self.validation_share:
+            return "validation"
+        return split
+
+    def _drawn(self, purpose: str, key: str) -> Fraction:
+        """A number in [0, 1) that belongs to the purpose, the seed and the key."""
+        digest = _digest(f"{purpose}:{self.split_seed}:{key}")
+        return Fraction(int.from_bytes(digest[:8]), 2**64)
 
 
 def scan(chunk: Chunk, source: Source, plan: Plan, directory: str) -> Iterator[tuple[Group, Rows]]:

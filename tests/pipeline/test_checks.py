@@ -33,7 +33,11 @@ def manifest(splits: Mapping[str, Mapping[str, int]]) -> Manifest:
         fingerprint="f",
         source=SourceRecord(kind="folder", fingerprint="f", ignored=0),
         settings=Settings(
-            test_share=0.2, split_seed=0, max_reject_share=0.01, images_per_shard=2048
+            test_share=0.2,
+            split_seed=0,
+            validation_share=0.0,
+            max_reject_share=0.01,
+            images_per_shard=2048,
         ),
         class_names=tuple(sorted({one for classes in splits.values() for one in classes if one})),
         latent_names=(),

@@ -181,9 +181,10 @@ def test_the_fingerprint_follows_what_matters():
         dataset_fingerprint(other),
         dataset_fingerprint(info, test_share=0.3),
         dataset_fingerprint(info, split_seed=1),
+        dataset_fingerprint(info, validation_share=0.1),
         dataset_fingerprint(info, images_per_shard=9),
     }
-    assert len(different | {plain}) == 5
+    assert len(different | {plain}) == 6
 
 
 def test_the_split_hashes_from_the_key():
@@ -203,6 +204,19 @@ def test_the_split_hashes_from_the_key():
         split == reseeded.split_of(item) == "test" for item, split in zip(items, drawn, strict=True)
     )
     assert abs(both / len(items) - 0.04) < 0.01
+
+
+def test_validation_takes_its_share_of_the_training_images_and_none_of_the_others():
+    items = [Item(f"images/{i}.png", b"") for i in range(20_000)]
+    whole = Plan({}, test_share=0.2, split_seed=0)
+    held_out = dataclasses.replace(whole, validation_share=0.25)
+    before, after = ([plan.split_of(item) for item in items] for plan in (whole, held_out))
+    assert abs(after.count("validation") / before.count("train") - 0.25) < 0.015
+    changed = [(one, other) for one, other in zip(before, after, strict=True) if one != other]
+    assert set(changed) == {("train", "validation")}
+    for split in ("test", "unlabelled"):
+        own = [held_out.split_of(dataclasses.replace(item, split=split)) for item in items[:500]]
+        assert set(own) == {split}
 
 
 def test_a_sources_own_splits_are_kept(tmp_path, write_files, image_bytes):
