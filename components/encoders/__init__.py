@@ -1,5 +1,6 @@
 """Networks that turn images into features, and the heads on top of them."""
 
+import functools
 import inspect
 from collections.abc import Callable
 
@@ -7,8 +8,17 @@ import keras
 
 from components.encoders.conv4 import build_conv4
 from components.encoders.core import build_core
+from components.encoders.resnet import RESNETS, build_resnet
+from components.encoders.resnet34_published import build_resnet34_published
+from components.encoders.resnet50v2 import build_resnet50v2
 
-ENCODERS: dict[str, Callable[..., keras.Model]] = {"conv4": build_conv4, "core": build_core}
+ENCODERS: dict[str, Callable[..., keras.Model]] = {
+    "conv4": build_conv4,
+    "core": build_core,
+    **{name: functools.partial(build_resnet, name) for name in RESNETS},
+    "resnet34_published": build_resnet34_published,
+    "resnet50v2": build_resnet50v2,
+}
 
 
 def build_encoder(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from components.encoders.initializers import Initializer
+from components.encoders.normalisation import batch_normalization
 
 
 def build_core(
@@ -48,7 +49,7 @@ def build_core(
         fan_in = 25 * x.shape[-1]
         x = keras.layers.Conv2D(count, 5, name=f"conv{index}", **initial.arguments(fan_in))(x)
         x = keras.layers.AveragePooling2D(2)(keras.layers.ReLU()(x))
-        x = _batch_normalization(f"conv{index}_norm")(x)
+        x = batch_normalization(f"conv{index}_norm", affine=False)(x)
     x = (
         keras.layers.Flatten()(x)
         if pooling == "flatten"
@@ -56,14 +57,8 @@ def build_core(
     )
     for index, count in enumerate(units):
         x = keras.layers.Dense(count, name=f"dense{index}", **initial.arguments(x.shape[-1]))(x)
-        x = _batch_normalization(f"dense{index}_norm")(keras.layers.ReLU()(x))
+        x = batch_normalization(f"dense{index}_norm", affine=False)(keras.layers.ReLU()(x))
     return keras.Model(images, x, name="core")
-
-
-def _batch_normalization(name: str) -> keras.Layer:
-    return keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, center=False, scale=False, synchronized=True, name=name
-    )
 
 
 def _check_size(image_shape: tuple[int, int, int], blocks: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import keras
 
-INITIALIZERS = ("keras", "pytorch")
+INITIALIZERS = ("keras", "pytorch", "he")
 
 
 class Initializer:
@@ -16,10 +16,11 @@ class Initializer:
 
     "keras" is Keras's default (Glorot uniform, zero biases). "pytorch" is PyTorch's: weights and
     biases uniform in +-1/sqrt(fan_in) (He et al., 2015, with a = sqrt(5)). Recipe E depends on the
-    second.
+    second. "he" is that of residual networks: weights normal with variance 2 / fan_out (He et al.,
+    2015, eq. 14), zero biases.
 
     Args:
-        name: "keras" or "pytorch".
+        name: one of ``INITIALIZERS``.
         seed: the run's seed; equal seeds give equal weights.
 
     Raises:
@@ -38,6 +39,11 @@ class Initializer:
         """Returns the initializer arguments of a layer whose units each read ``fan_in`` numbers."""
         if self._name == "keras":
             return {"kernel_initializer": keras.initializers.GlorotUniform(seed=next(self._seeds))}
+        if self._name == "he":
+            kernel = keras.initializers.VarianceScaling(
+                2.0, mode="fan_out", distribution="untruncated_normal", seed=next(self._seeds)
+            )
+            return {"kernel_initializer": kernel}
         bound = 1.0 / math.sqrt(fan_in)
         return {
             name: keras.initializers.RandomUniform(-bound, bound, seed=next(self._seeds))

@@ -1,16 +1,113 @@
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components.encoders import ENCODERS, build_encoder
 
 
+# One a convolution of He et al.'s networks, those of the shortcuts included where they have any.
+BATCH_NORMALISATIONS = {
+    "conv4": 0,
+    "core": 4,
+    "resnet18": 1 + 8 * 2 + 3,
+    "resnet34": 1 + 16 * 2 + 3,
+    "resnet50": 1 + 16 * 3 + 4,
+    "resnet50v2": 16 * 3 + 1,
+    "resnet34_published": 1 + 16 * 2,
+}
+# Narrow, since only the layers' kinds matter here.
+NARROW = {
+    "conv4": {"width": 4},
+    "core": {"filters": (2, 3), "units": (5, 4)},
+    "resnet18": {"width_multiplier": 1 / 32},
+    "resnet34": {"width_multiplier": 1 / 32},
+    "resnet50": {"width_multiplier": 1 / 32},
+    "resnet50v2": {"width_multiplier": 1 / 32},
+    "resnet34_published": {},
+}
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_encoder_is_built_by_its_name(name):
-    encoder = build_encoder(name, (32, 36, 3), seed=0)
+    encoder = build_encoder(name, (32, 36, 3), seed=0, **NARROW[name])
 
     assert encoder.name == name
     features = encoder(np.zeros((2, 32, 36, 3), np.float32), training=False)
     assert features.shape == (2, encoder.output_shape[-1])
+
+
+@pytest.fixture
+def policy():
+    """Sets Keras's dtype policy, and puts the old one back."""
+    before = keras.config.dtype_policy()
+    yield keras.config.set_dtype_policy
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float64"])
+def test_every_encoder_computes_in_the_global_dtype(policy, name, dtype):
+    policy(dtype)
+    encoder = build_encoder(name, (32, 32, 3), seed=0, **NARROW[name])
+    images = np.random.default_rng(0).random((4, 32, 32, 3), np.float32)
+
+    for training in (True, False):
+        features = encoder(images, training=training)
+        assert features.dtype == ("bfloat16" if dtype == "mixed_bfloat16" else "float64")
+        assert np.all(np.isfinite(tf.cast(features, tf.float64)))
+    widths = {weight.dtype for weight in encoder.weights}
+    assert widths == {"float32" if dtype == "mixed_bfloat16" else "float64"}
+
+
+@pytest.mark.parametrize(
+    ("name", "training"), [("core", True), ("core", False), ("resnet18", True)]
+)
+def test_graph_and_xla_give_the_features_of_eager_execution(policy, name, training):
+    policy("float64")
+    encoder = build_encoder(name, (32, 32, 3), seed=0, **NARROW[name])
+    images = tf.constant(np.random.default_rng(0).random((4, 32, 32, 3)))
+
+    def features(images):
+        return encoder(images, training=training)
+
+    expected = features(images)
+    for compiled in (False, True):
+        np.testing.assert_allclose(
+            tf.function(features, jit_compile=compiled)(images), expected, rtol=1e-9, atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_every_normalisation_has_the_references_settings(name):
+    norms = [
+        layer
+        for layer in build_encoder(name, (32, 32, 3), seed=0, **NARROW[name]).layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+
+    assert len(norms) == BATCH_NORMALISATIONS[name]
+    for norm in norms:
+        assert (norm.momentum, norm.epsilon, norm.synchronized) == (0.9, 1e-5, True)
+
+
+@pytest.mark.parametrize("name", ["conv4", "core", "resnet18", "resnet50v2", "resnet34_published"])
+def test_every_layer_starts_from_the_seed_and_unlike_the_others(name):
+    one, same, other = (
+        [
+            weight.numpy().ravel()
+            for weight in build_encoder(name, (32, 32, 3), seed=seed, **NARROW[name]).weights
+            if weight.name == "kernel"
+        ]
+        for seed in (1, 1, 2)
+    )
+
+    for first, second, third in zip(one, same, other, strict=True):
+        np.testing.assert_array_equal(first, second)
+        assert not np.array_equal(first, third)
+    # Draws from one seed keep their ratio whatever the scale of the layer.
+    starts = [np.round(kernel[:3] / kernel[0], 4) for kernel in one]
+    assert len(np.unique(starts, axis=0)) == len(starts)
 
 
 def test_settings_reach_the_encoder():
@@ -20,6 +117,11 @@ def test_settings_reach_the_encoder():
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match="unknown encoder 'resnet': expected one of conv4, core"):
         build_encoder("resnet", (32, 32, 1), seed=0)
+
+
+def test_what_names_a_residual_network_is_not_a_setting():
+    with pytest.raises(ValueError, match=r"no setting 'depth'.* stem, width_multiplier, init"):
+        build_encoder("resnet18", (32, 32, 3), seed=0, depth=34)
 
 
 def test_an_unknown_setting_lists_the_known_ones():

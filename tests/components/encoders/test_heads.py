@@ -61,5 +61,5 @@ def test_heads_do_not_start_like_the_encoder_of_the_same_seed():
 
 
 def test_an_unknown_initializer_is_refused():
-    with pytest.raises(ValueError, match="unknown initializer 'he'"):
-        build_projector(16, seed=0, units=(4,), initializer="he")
+    with pytest.raises(ValueError, match="unknown initializer 'torch'"):
+        build_projector(16, seed=0, units=(4,), initializer="torch")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from components.encoders.initializers import Initializer
+from components.encoders.initializers import INITIALIZERS, Initializer
 
 
 def drawn(name, seed, shape=(20, 30), fan_in=20):
@@ -31,7 +31,16 @@ def test_kerass_default_is_glorot_uniform_and_leaves_the_bias_alone():
     assert stats.kstest(shares, "uniform").pvalue > 1e-3
 
 
-@pytest.mark.parametrize("name", ["keras", "pytorch"])
+def test_hes_is_normal_with_a_variance_of_two_over_the_fan_out():
+    # A 3x3 convolution to 50 channels: each input is read by 450 weights.
+    weights = drawn("he", 0, shape=(3, 3, 40, 50), fan_in=360)
+
+    assert set(weights) == {"kernel_initializer"}
+    standardised = weights["kernel_initializer"].ravel() / math.sqrt(2 / 450)
+    assert stats.kstest(standardised, "norm").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
 def test_equal_seeds_give_equal_weights_and_others_others(name):
     one, same, other = drawn(name, 3), drawn(name, 3), drawn(name, 4)
 
@@ -40,7 +49,7 @@ def test_equal_seeds_give_equal_weights_and_others_others(name):
         assert not np.array_equal(one[part], other[part])
 
 
-@pytest.mark.parametrize("name", ["keras", "pytorch"])
+@pytest.mark.parametrize("name", INITIALIZERS)
 def test_every_layer_draws_anew(name):
     initial = Initializer(name, 0)
     first, second = (initial.arguments(9)["kernel_initializer"]((4, 4)) for _ in range(2))
@@ -53,5 +62,5 @@ def test_the_largest_seed_of_a_run_is_taken():
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"'torch'.* keras, pytorch"):
+    with pytest.raises(ValueError, match=r"'torch'.* keras, pytorch, he"):
         Initializer("torch", 0)
