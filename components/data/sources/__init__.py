@@ -10,11 +10,13 @@ from components.data.sources.base import Source
 from components.data.sources.dsprites import DspritesSource
 from components.data.sources.folder import FolderSource
 from components.data.sources.npz import NpzSource
+from components.data.sources.tfds import TfdsSource
 
 SOURCES: dict[str, Callable[..., Source]] = {
     "dsprites": DspritesSource,
     "npz": NpzSource,
     "folder": FolderSource,
+    "tfds": TfdsSource,
 }
 
 

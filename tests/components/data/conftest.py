@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from PIL import Image
 
 from components.data.prepare import prepare
@@ -100,14 +101,59 @@ def npz_path(tmp_path_factory):
     return path
 
 
+def store_dataset(root, splits, features, name="small", **options):
+    """Stores splits, each a list of examples, as a TFDS dataset; gives the version's folder."""
+    options = {"num_shards": 1, **options}
+    builder = tfds.dataset_builders.store_as_tfds_dataset(
+        name,
+        "1.0.0",
+        tfds.features.FeaturesDict(features),
+        {split: list(enumerate(examples)) for split, examples in splits.items()},
+        data_dir=str(root),
+        download_config=tfds.download.DownloadConfig(num_shards=options.pop("num_shards")),
+        disable_shuffling=True,
+        **options,
+    )
+    return Path(builder.data_dir)
+
+
 @pytest.fixture(scope="session")
-def sources(containers, npz_path):
+def store_tfds():
+    return store_dataset
+
+
+@pytest.fixture(scope="session")
+def tfds_roots(tmp_path_factory, class_files):
+    """Each file format -> a folder with the TFDS dataset `small`: the class files, some unlabelled.
+
+    Of the 60 files the last 10 are unlabelled, and every second of the others is for testing.
+    """
+    features = {
+        "image": tfds.features.Image(shape=(None, None, 3)),
+        "label": tfds.features.ClassLabel(names=["cat", "dog", "frog"]),
+    }
+    examples = [
+        {"image": content, "label": key.split("/")[0]} for key, content in class_files.items()
+    ]
+    unlabelled = [{**example, "label": -1} for example in examples[50:]]
+    splits = {"train": examples[0:50:2], "test": examples[1:50:2], "unlabelled": unlabelled}
+    roots = {}
+    for file_format in ("tfrecord", "array_record"):
+        roots[file_format] = tmp_path_factory.mktemp(file_format)
+        store_dataset(roots[file_format], splits, features, num_shards=3, file_format=file_format)
+    return roots
+
+
+@pytest.fixture(scope="session")
+def sources(containers, npz_path, tfds_roots):
     """Name -> a function that builds the same source anew."""
     made = {
         f"folder-{kind}": lambda path=path: build_source("folder", path=path)
         for kind, path in containers.items()
     }
     made["npz"] = lambda: build_source("npz", path=npz_path)
+    for kind, root in tfds_roots.items():
+        made[f"tfds-{kind}"] = lambda root=root: build_source("tfds", name="small", data_dir=root)
     made["dsprites"] = lambda: build_source("dsprites", images=300, seed=3)
     return made
 

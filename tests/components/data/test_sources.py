@@ -8,7 +8,19 @@ import pytest
 from components.data.errors import DataError
 from components.data.sources import SOURCES, build_source
 
-NAMES = ["folder-directory", "folder-zip", "folder-tar", "folder-tar.gz", "npz", "dsprites"]
+# TFDS's own, when it reads a dataset's description.
+pytestmark = pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
+
+NAMES = [
+    "folder-directory",
+    "folder-zip",
+    "folder-tar",
+    "folder-tar.gz",
+    "npz",
+    "dsprites",
+    "tfds-tfrecord",
+    "tfds-array_record",
+]
 
 
 def described(items):
@@ -86,9 +98,9 @@ def test_items_are_as_the_source_says(source):
 
 
 def test_an_unknown_source_lists_the_known_ones():
-    with pytest.raises(DataError, match=r"'dsprits'.*dsprites, npz, folder"):
+    with pytest.raises(DataError, match=r"'dsprits'.*dsprites, npz, folder, tfds"):
         build_source("dsprits")
-    assert list(SOURCES) == ["dsprites", "npz", "folder"]
+    assert list(SOURCES) == ["dsprites", "npz", "folder", "tfds"]
 
 
 @pytest.mark.parametrize("images", [0, -1, 737_281])
