@@ -1,0 +1,121 @@
+"""Learning rates as functions of the step."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+Rate = float | keras.optimizers.schedules.LearningRateSchedule
+Rule = Literal["none", "linear", "sqrt"]
+
+_RULES = {
+    "none": lambda share: 1.0,
+    "linear": lambda share: share,
+    "sqrt": math.sqrt,
+}
+
+
+def scaled_rate(
+    base_rate: float, batch_size: int, *, reference: int = 256, rule: Rule = "none"
+) -> float:
+    """Scales a learning rate to the batch.
+
+    Args:
+        base_rate: of a batch of ``reference`` images.
+        batch_size: images a step over all replicas.
+        reference: the batch that ``base_rate`` is meant for.
+        rule: "linear" multiplies by batch_size / reference (Goyal et al., 2017), "sqrt" by its
+            square root (You et al., 2020; SimCLR's choice for small batches), "none" by 1.
+
+    Raises:
+        ValueError: if the rule is unknown.
+
+    """
+    if rule not in _RULES:
+        raise ValueError(f"unknown rate scaling {rule!r}: expected one of {', '.join(_RULES)}")
+    return base_rate * _RULES[rule](batch_size / reference)
+
+
+class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule times a number that changes during training.
+
+    Make it in the strategy's scope.
+
+    Args:
+        schedule: from the step to a rate; None for ``peak`` throughout.
+        peak: the largest rate of the schedule.
+
+    Attributes:
+        scale: scalar variable, 1 at first, which a plateau lowers. It belongs in the checkpoint.
+
+    """
+
+    def __init__(
+        self, schedule: keras.optimizers.schedules.LearningRateSchedule | None, peak: float
+    ) -> None:
+        super().__init__()
+        self._schedule = schedule
+        self._peak = peak
+        self.scale = tf.Variable(
+            1.0,
+            trainable=False,
+            dtype=keras.config.floatx(),
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            name="learning_rate_scale",
+        )
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the rate of the update after ``step`` updates, a scalar of ``scale``'s dtype."""
+        rate = self._peak if self._schedule is None else self._schedule(step)
+        return rate * tf.convert_to_tensor(self.scale)
+
+
+def build_schedule(
+    peak: float, *, warmup_steps: int = 0, decay_steps: int | None = None, final: float = 0.0
+) -> ScaledSchedule:
+    """Builds a linear warm-up followed by half a cosine (Loshchilov & Hutter, 2017, equation 5).
+
+    Args:
+        peak: the largest rate, above 0.
+        warmup_steps: steps from 0 to the peak; 0 for none.
+        decay_steps: steps from the end of the warm-up down to ``final``, which may reach past the
+            end of training; None keeps the peak.
+        final: the rate at the end of the decay and after it, in [0, peak].
+
+    Raises:
+        ValueError: if a number is out of its range.
+
+    """
+    if not peak > 0:
+        raise ValueError(f"peak must be above 0, received {peak}")
+    if warmup_steps < 0:
+        raise ValueError(f"warmup_steps must be at least 0, received {warmup_steps}")
+    if decay_steps is not None and decay_steps < 1:
+        raise ValueError(f"decay_steps must be at least 1 or None, received {decay_steps}")
+    if not 0 <= final <= peak:
+        raise ValueError(f"final must be from 0 to peak={peak}, received {final}")
+    if decay_steps is None:
+        if final:
+            raise ValueError(f"final={final} needs decay_steps: a constant rate has no end")
+        return ScaledSchedule(_warmup(peak, warmup_steps), peak)
+    cosine = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup_steps else peak,
+        decay_steps,
+        alpha=final / peak,
+        warmup_target=peak if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
+    return ScaledSchedule(cosine, peak)
+
+
+def _warmup(
+    peak: float, warmup_steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule | None:
+    if warmup_steps == 0:
+        return None
+    return keras.optimizers.schedules.PolynomialDecay(
+        initial_learning_rate=0.0, decay_steps=warmup_steps, end_learning_rate=peak
+    )
