@@ -1,4 +1,4 @@
-"""Projectors and linear heads on top of an encoder."""
+"""Projectors, predictors and other heads on top of an encoder."""
 
 from __future__ import annotations
 
@@ -7,34 +7,111 @@ from collections.abc import Sequence
 import keras
 
 from components.encoders.initializers import Initializer
+from components.encoders.normalisation import batch_normalization
 
 
 def build_projector(
-    features: int, *, seed: int, units: Sequence[int] = (), initializer: str = "keras"
+    features: int,
+    *,
+    seed: int,
+    units: Sequence[int] = (),
+    batch_norm: bool = False,
+    output_batch_norm: bool = False,
+    initializer: str = "keras",
 ) -> keras.Model:
-    """Builds the projector of a contrastive method: Dense layers with ReLU between them.
+    """Builds the projector of a self-supervised method: Dense layers with ReLU between them.
 
     Args:
         features: D, the width of what the encoder gives.
         seed: seed of the initial weights.
         units: width of each layer; empty for the identity projector of recipe E, (128, 128) for
-            recipe A's.
+            recipe A's, (5000, 5000, 5000) for recipe C's.
+        batch_norm: whether a batch normalisation stands before each ReLU, as in Barlow Twins,
+            VICReg, BYOL and SimSiam.
+        output_batch_norm: whether the projections are batch-normalised, too, without scale or
+            offset, as in SimSiam.
         initializer: see ``components.encoders.initializers``.
 
     Returns:
-        A model from [B, D] to projections [B, P].
+        A model from [B, D] to projections [B, P] of the compute dtype.
 
     """
     # Seeds apart from the encoder's, or the first layers of both would start alike.
     initial = Initializer(initializer, seed + 500_000)
-    inputs = x = keras.Input((features,), name="features")
-    for index, count in enumerate(units):
-        activation = "relu" if index < len(units) - 1 else None
-        arguments = initial.arguments(x.shape[-1])
-        x = keras.layers.Dense(count, activation=activation, name=f"dense{index}", **arguments)(x)
-    if not units:
-        x = keras.layers.Identity(name="identity")(x)
+    inputs = keras.Input((features,), name="features")
+    x = _perceptron(inputs, units, initial, batch_norm=batch_norm)
+    if output_batch_norm:
+        x = batch_normalization("output_norm", affine=False)(x)
     return keras.Model(inputs, x, name="projector")
+
+
+def build_predictor(
+    projections: int,
+    *,
+    seed: int,
+    units: Sequence[int],
+    batch_norm: bool = True,
+    initializer: str = "keras",
+) -> keras.Model:
+    """Builds the predictor of BYOL and SimSiam, which one twin has and the other has not.
+
+    Grill et al. (2020), "Bootstrap Your Own Latent": (4096, 256) on projections of 256; Chen & He
+    (2021), "Exploring Simple Siamese Representation Learning": (512, 2048) on projections of 2,048.
+    Their hidden layers are batch-normalised, their
+    predictions are not.
+
+    Args:
+        projections: P, the width of what the projector gives.
+        seed: seed of the initial weights.
+        units: width of each layer; the last is P.
+        batch_norm: whether a batch normalisation stands before each ReLU.
+        initializer: see ``components.encoders.initializers``.
+
+    Returns:
+        A model from projections [B, P] to predictions [B, P] of the compute dtype.
+
+    Raises:
+        ValueError: if the predictions would not be as wide as the projections that they predict.
+
+    """
+    if not units or units[-1] != projections:
+        raise ValueError(
+            f"the last of the predictor's units must be the width of the projections, "
+            f"{projections}, received units {tuple(units)}"
+        )
+    initial = Initializer(initializer, seed + 600_000)
+    inputs = keras.Input((projections,), name="projections")
+    x = _perceptron(inputs, units, initial, batch_norm=batch_norm)
+    return keras.Model(inputs, x, name="predictor")
+
+
+def build_gaussian_head(
+    features: int, *, seed: int, units: int = 84, initializer: str = "pytorch"
+) -> keras.Model:
+    """Builds the two heads of recipe E's variational autoencoder: each Dense, ReLU, BN.
+
+    As published, mean and log-variance are thus rectified and then normalised over the batch,
+    without scale or offset.
+
+    Args:
+        features: D, the width of what the encoder gives.
+        seed: seed of the initial weights.
+        units: L, the width of the code.
+        initializer: see ``components.encoders.initializers``.
+
+    Returns:
+        A model from [B, D] to the list of mean and log-variance, each [B, L] of the compute dtype.
+
+    """
+    initial = Initializer(initializer, seed + 700_000)
+    inputs = keras.Input((features,), name="features")
+    outputs = []
+    for name in ("mean", "log_variance"):
+        x = keras.layers.Dense(
+            units, activation="relu", name=f"{name}_dense", **initial.arguments(features)
+        )(inputs)
+        outputs.append(batch_normalization(f"{name}_norm", affine=False)(x))
+    return keras.Model(inputs, outputs, name="gaussian_head")
 
 
 def build_linear_head(features: int, classes: int, *, seed: int) -> keras.Model:
@@ -43,3 +120,21 @@ def build_linear_head(features: int, classes: int, *, seed: int) -> keras.Model:
     inputs = keras.Input((features,), name="features")
     logits = keras.layers.Dense(classes, name="logits", **initial.arguments(features))(inputs)
     return keras.Model(inputs, logits, name="linear_head")
+
+
+def _perceptron(
+    x: keras.KerasTensor, units: Sequence[int], initial: Initializer, *, batch_norm: bool
+) -> keras.KerasTensor:
+    if not units:
+        return keras.layers.Identity(name="identity")(x)
+    for index, count in enumerate(units):
+        hidden = index < len(units) - 1
+        x = keras.layers.Dense(
+            count,
+            activation="relu" if hidden and not batch_norm else None,
+            name=f"dense{index}",
+            **initial.arguments(x.shape[-1]),
+        )(x)
+        if hidden and batch_norm:
+            x = keras.layers.ReLU()(batch_normalization(f"dense{index}_norm")(x))
+    return x
