@@ -25,7 +25,15 @@ _HELD_OUT = ("validation", "test")
 # The starts of JPEG and PNG files, which are handed on as they are.
 _KEPT = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _DECODED_FORMATS = ("BMP", "GIF", "TIFF", "WEBP")
-_UNREADABLE = (DamagedRecordError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+_UNREADABLE = (
+    DamagedRecordError,
+    OSError,
+    ValueError,
+    SyntaxError,
+    Image.DecompressionBombError,
+    # What array_record raises of a damaged block.
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True)
@@ -285,7 +293,7 @@ def _choose_feature(info: Any, kind: str, named: str | None) -> str | None:
     fits = _is_image if kind == "image" else _is_label
     if not isinstance(features, tfds.features.FeaturesDict):
         raise DataError(f"tfds {info.full_name}: expected named features, found {features}")
-    candidates = [name for name, feature in features.items() if fits(feature)]
+    candidates = sorted(name for name, feature in features.items() if fits(feature))
     if named is not None:
         if named not in candidates:
             raise DataError(
@@ -321,7 +329,9 @@ def _is_label(feature: Any) -> bool:
 
 
 def _described(info: Any) -> str:
-    return ", ".join(f"{name} ({type(each).__name__})" for name, each in info.features.items())
+    # They are read from a map without an order.
+    features = sorted(info.features.items())
+    return ", ".join(f"{name} ({type(each).__name__})" for name, each in features)
 
 
 def _records(builder: Any, split: str) -> Records:
