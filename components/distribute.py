@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import keras
 import tensorflow as tf
 
 
@@ -81,3 +84,28 @@ def first_row(local_rows: tf.Tensor) -> tf.Tensor:
         return tf.constant(0)
     context = tf.distribute.get_replica_context()
     return tf.cast(context.replica_id_in_sync_group, tf.int32) * local_rows
+
+
+def assign(variables: Sequence[keras.Variable], values: Sequence[tf.Tensor]) -> None:
+    """Gives variables new values, from inside or outside a replica's step.
+
+    A mirrored variable refuses to be assigned by one replica alone; here each replica's copy takes
+    that replica's value, which must be the same everywhere.
+
+    Args:
+        variables: to change.
+        values: one tensor of the same shape for each.
+
+    """
+    raw = [variable.value for variable in variables]
+
+    def update(strategy: tf.distribute.Strategy, values: Sequence[tf.Tensor]) -> None:
+        for variable, value in zip(raw, values, strict=True):
+            strategy.extended.update(
+                variable, lambda one, new: one.assign(new), args=(value,), group=False
+            )
+
+    if tf.distribute.in_cross_replica_context():
+        update(tf.distribute.get_strategy(), values)
+        return
+    tf.distribute.get_replica_context().merge_call(update, args=(list(values),))

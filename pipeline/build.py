@@ -1,4 +1,4 @@
-"""From a configuration to the objects of a training run."""
+"""From a configuration to the networks, the optimizer and the state of a training run."""
 
 from __future__ import annotations
 
@@ -7,70 +7,140 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from components.encoders import build_encoder
-from components.encoders.heads import build_linear_head, build_projector
-from components.methods import METHODS, Method
+from components.encoders.heads import build_linear_head
+from components.methods import Method
+from components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
 from components.training.checkpoint import load_encoder
 from components.training.loop import LoopSettings
-from components.training.optimizers import OPTIMIZERS
-from components.training.step import OnlineProbe, TrainState
-from components.transforms.affine import AffineRanges
-from components.transforms.colour import ColourRanges
-from components.transforms.crop import CropRanges
-from components.transforms.views import ViewFunction, affine_view, crop_view
-from pipeline.config import AffineViewsConfig, RunConfig
+from components.training.monitors import EarlyStopping, ReduceOnPlateau
+from components.training.optimizers import build_optimizer
+from components.training.precision import keep_gradients
+from components.training.schedules import ScaledSchedule, build_schedule, scaled_rate
+from components.training.step import Average, OnlineProbe, StepSettings, TrainState
+from components.transforms.policies import build_policy
+from components.transforms.views import ViewFunction
+from pipeline.config import EncoderConfig, RunConfig, SwaConfig, TrainingConfig, ViewsConfig
+
+ImageShape = tuple[int, int, int]
 
 
-def build_view(config: RunConfig) -> ViewFunction:
-    """Builds the view policy."""
-    views = config.views
-    if isinstance(views, AffineViewsConfig):
-        return affine_view(AffineRanges(**views.model_dump(exclude={"policy"})))
-    return crop_view(
-        CropRanges(views.area, views.aspect, views.flip),
-        ColourRanges(views.brightness, views.jitter),
-    )
+def build_view(views: ViewsConfig) -> ViewFunction:
+    """Builds a view policy."""
+    settings = views.model_dump()
+    return build_policy(settings.pop("policy"), **settings)
 
 
-def build_method(config: RunConfig, image_shape: tuple[int, int, int]) -> Method:
-    """Builds the networks for images (H, W, C), and the method that trains them."""
-    settings = config.encoder.model_dump()
-    encoder = build_encoder(settings.pop("name"), image_shape, seed=config.seed, **settings)
-    projector = build_projector(
-        encoder.output_shape[-1],
+def build_configured_encoder(
+    encoder: EncoderConfig, image_shape: ImageShape, seed: int
+) -> keras.Model:
+    """Builds an encoder with its first weights.
+
+    Raises:
+        ValueError: if the images are too small for it.
+
+    """
+    settings = encoder.model_dump()
+    return build_encoder(settings.pop("name"), image_shape, seed=seed, **settings)
+
+
+def step_settings(config: RunConfig, replicas: int) -> StepSettings:
+    """Returns how a step is made; XLA takes a whole step where that helps."""
+    training = config.training
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    whole = training.compile == "step" or (training.compile == "auto" and on_gpu)
+    return StepSettings(
         seed=config.seed,
-        units=config.method.projector,
-        initializer=config.encoder.initializer,
-    )
-    return METHODS[config.method.name](
-        encoder=encoder,
-        projector=projector,
-        view=build_view(config),
-        temperature=config.method.temperature,
+        clip_norm=training.clip_norm,
+        accumulate=training.accumulate,
+        # Replicas exchange tensors in mid-step, which XLA cannot compile.
+        compiled=whole and replicas == 1,
     )
 
 
 def build_state(
-    config: RunConfig, method: Method, settings: LoopSettings, classes: int
+    config: RunConfig, method: Method, settings: LoopSettings, classes: int, replicas: int
 ) -> TrainState:
-    """Builds the optimizer, and the online probe where there is more than one class."""
+    """Builds the optimizer, what follows the weights, and the online probe.
+
+    The probe is there if there is more than one class and the method does not classify on its own.
+    """
     training = config.training
-    optimizer = OPTIMIZERS[training.optimizer](
-        learning_rate=training.learning_rate,
-        warmup_steps=round(training.warmup_epochs * settings.steps_per_epoch),
-        decay_steps=round((training.schedule_epochs or training.epochs) * settings.steps_per_epoch),
+    schedule = _schedule(training, settings)
+    optimizer = build_optimizer(
+        training.optimizer,
+        learning_rate=schedule,
+        weight_decay=training.weight_decay,
+        momentum=training.momentum,
+        exclude=training.exclude,
     )
-    probe = None
-    if classes > 1:
-        features = method.models["encoder"].output_shape[-1]
-        probe = OnlineProbe(
-            head=build_linear_head(features, classes, seed=config.seed),
-            optimizer=keras.optimizers.Adam(1e-3),
+    extra: dict[str, Any] = {"rate_scale": schedule.scale}
+    if training.plateau is not None:
+        extra["plateau"] = ReduceOnPlateau(
+            schedule.scale,
+            training.plateau.factor,
+            training.plateau.patience,
+            mode=_mode(training.plateau.metric),
         )
-    state = TrainState(method.models, optimizer, probe)
+    if training.early_stopping is not None:
+        extra["early_stopping"] = EarlyStopping(
+            training.early_stopping.patience, mode=_mode(training.early_stopping.metric)
+        )
+    state = TrainState(
+        models=method.models,
+        optimizer=keep_gradients(optimizer, training.precision),
+        probe=_probe(config, method, classes, replicas),
+        memory=method.memory,
+        average=_average(training, method, settings),
+        extra=extra,
+    )
     state.build()
     return state
+
+
+def _mode(metric: str) -> Any:
+    return "min" if metric == "loss" else "max"
+
+
+def _schedule(training: TrainingConfig, settings: LoopSettings) -> ScaledSchedule:
+    epochs = training.schedule_epochs or training.epochs
+    return build_schedule(
+        scaled_rate(training.learning_rate, training.batch_size, rule=training.rate_scaling),
+        warmup_steps=round(training.warmup_epochs * settings.steps_per_epoch),
+        decay_steps=(
+            max(1, round(epochs * settings.steps_per_epoch))
+            if training.schedule == "cosine"
+            else None
+        ),
+    )
+
+
+def _average(training: TrainingConfig, method: Method, settings: LoopSettings) -> Average | None:
+    averaging = training.averaging
+    if averaging is None:
+        return None
+    variables = TrainState(method.models, keras.optimizers.SGD()).variables
+    if isinstance(averaging, SwaConfig):
+        start = round(averaging.start_epoch * settings.steps_per_epoch)
+        return StochasticWeightAverage(variables, start, averaging.period_steps)
+    return ExponentialMovingAverage(variables, averaging.decay)
+
+
+def _probe(config: RunConfig, method: Method, classes: int, replicas: int) -> OnlineProbe | None:
+    if classes < 2 or "head" in method.models:
+        return None
+    training = config.training
+    features = method.models["encoder"].output_shape[-1]
+    labelled = training.labelled_batch_size
+    return OnlineProbe(
+        head=build_linear_head(features, classes, seed=config.seed),
+        optimizer=keras.optimizers.Adam(1e-3),
+        view=None if config.probe_views is None else build_view(config.probe_views),
+        labelled_rows=None if labelled is None else labelled // replicas,
+        compile_view=training.compile != "none",
+    )
 
 
 def describe(
@@ -89,7 +159,7 @@ def describe(
 
 
 def rebuild_encoder(checkpoints: Path) -> keras.Model:
-    """Rebuilds the trained encoder of a checkpoint directory, with its newest weights."""
+    """Rebuilds the trained encoder of a checkpoint directory, in float32."""
 
     def build(description: Mapping[str, Any]) -> keras.Model:
         return build_encoder(**description["encoder"])

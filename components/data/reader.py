@@ -247,6 +247,7 @@ def batches(
     replicas: int = 1,
     replica_ids: Sequence[int] | None = None,
     shuffle: bool = True,
+    labelled_only: bool = False,
 ) -> tf.data.Dataset:
     """Batches for `steps` training steps from `first_step`, step by step and, within, by replica.
 
@@ -264,6 +265,7 @@ def batches(
         replicas: how many replicas share a step.
         replica_ids: which of them this dataset feeds, in order; None feeds all.
         shuffle: whether to permute; without it every epoch has the rows in order.
+        labelled_only: whether to leave out the rows without a label.
 
     Returns:
         steps * len(replica_ids) elements of b = batch_size // replicas rows: image uint8
@@ -272,7 +274,7 @@ def batches(
     Raises:
         DataError: the batch is larger than the split, or cannot be divided among the replicas.
     """
-    rows = np.arange(len(split.images))
+    rows = labelled_rows(split) if labelled_only else np.arange(len(split.images))
     if not 1 <= batch_size <= len(rows):
         raise DataError(f"batch of {batch_size} images, but split {split.name!r} has {len(rows)}")
     if batch_size % replicas:

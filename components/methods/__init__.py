@@ -2,7 +2,27 @@
 
 from collections.abc import Callable
 
+from components.methods.barlow_twins import BarlowTwins
 from components.methods.base import Method
+from components.methods.byol import BYOL
+from components.methods.moco import MoCo
+from components.methods.nnclr import NNCLR
+from components.methods.self_training import SelfTraining
 from components.methods.simclr import SimCLR
+from components.methods.simsiam import SimSiam
+from components.methods.supervised import Supervised
+from components.methods.vae import VAE
+from components.methods.vicreg import VICReg
 
-METHODS: dict[str, Callable[..., Method]] = {"simclr": SimCLR}
+METHODS: dict[str, Callable[..., Method]] = {
+    "barlow_twins": BarlowTwins,
+    "byol": BYOL,
+    "moco": MoCo,
+    "nnclr": NNCLR,
+    "self_training": SelfTraining,
+    "simclr": SimCLR,
+    "simsiam": SimSiam,
+    "supervised": Supervised,
+    "vae": VAE,
+    "vicreg": VICReg,
+}

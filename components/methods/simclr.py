@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
 
 from components import distribute
-from components.losses.contrastive import nt_xent
-from components.methods.base import MethodOutput
-from components.transforms.views import ViewFunction, make_views
+from components.losses.contrastive import cross_view, few_negatives, nt_xent
+from components.methods.base import Method, MethodInput, MethodOutput, draw_views
+from components.transforms.views import ViewFunction
 
 
 @dataclasses.dataclass(frozen=True)
-class SimCLR:
-    """Two views of an image attract, all other views of the global batch repel (NT-Xent).
+class SimCLR(Method):
+    """Two views of an image attract, views of other images of the global batch repel.
 
     Attributes:
         encoder: [B, H, W, C] to features [B, D].
         projector: features [B, D] to projections [B, P].
-        view: draws one view of each image.
+        views: two policies.
         temperature: tau of the loss.
-        compile_views: compile the views with XLA, which makes them several times faster on a CPU.
+        negatives: "all" for the 2N - 2 other views of equation 1; "other_view" for the N - 1 of the
+            partner's view, as keras.io's example has it (recipe A); or a number k of random ones
+            for each anchor (recipe E).
+        compile_views: whether XLA compiles the views.
 
     """
 
     encoder: keras.Model
     projector: keras.Model
-    view: ViewFunction
+    views: Sequence[ViewFunction]
     temperature: float
+    negatives: str | int = "all"
     compile_views: bool = True
 
     @property
@@ -38,24 +42,30 @@ class SimCLR:
         """The encoder and the projector."""
         return {"encoder": self.encoder, "projector": self.projector}
 
-    def __call__(self, images: tf.Tensor, keys: tf.Tensor) -> MethodOutput:
-        """Computes this replica's share of NT-Xent and of the contrastive accuracy.
+    def __call__(self, batch: MethodInput) -> MethodOutput:
+        """Computes this replica's share of the loss and of the contrastive accuracy.
 
         The views go through the network one after the other, so that batch statistics are those of
         one view.
         """
-        draw = tf.function(make_views, jit_compile=self.compile_views)
-        views = draw((self.view, self.view), images, keys)
-        features = [self.encoder(view, training=True) for view in tf.unstack(views)]
-        projections = tf.stack([self.projector(one, training=True) for one in features])
-        loss, accuracy = nt_xent(
-            projections,
-            distribute.gather(projections, axis=1),
-            distribute.first_row(tf.shape(projections)[1]),
-            self.temperature,
-        )
+        views = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        features = [self.encoder(view, training=True) for view in views]
+        local = tf.stack([self.projector(one, training=True) for one in features])
+        everywhere = distribute.gather(local, axis=1)
+        row = distribute.first_row(tf.shape(local)[1])
+        if self.negatives == "all":
+            loss, accuracy = nt_xent(local, everywhere, row, self.temperature)
+        elif self.negatives == "other_view":
+            loss, accuracy = cross_view(local, everywhere, row, self.temperature)
+        else:
+            loss, accuracy = few_negatives(
+                local,
+                everywhere,
+                row,
+                self.temperature,
+                negatives=int(self.negatives),
+                keys=batch.keys,
+            )
         return MethodOutput(
-            loss=loss,
-            metrics={"contrastive_accuracy": accuracy},
-            features=features[0],
+            loss=loss, metrics={"contrastive_accuracy": accuracy}, features=features[0]
         )

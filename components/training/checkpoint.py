@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import tensorflow as tf
 from components.training.step import TrainState
 
 _DESCRIPTION = "model.json"
+_FINAL = "final"
 
 
 class CheckpointError(ValueError):
@@ -20,9 +22,17 @@ class CheckpointError(ValueError):
 
 
 def _trackables(state: TrainState) -> dict[str, Any]:
-    objects: dict[str, Any] = {**state.models, "optimizer": state.optimizer}
+    objects: dict[str, Any] = {
+        **state.models,
+        **state.memory,
+        **state.extra,
+        "optimizer": state.optimizer,
+        "steps": state.steps,
+    }
     if state.probe is not None:
         objects |= {"probe": state.probe.head, "probe_optimizer": state.probe.optimizer}
+    if state.average is not None:
+        objects["average"] = state.average
     return objects
 
 
@@ -74,6 +84,58 @@ class Checkpoints:
         self._manager.save(checkpoint_number=self._state.step)
 
 
+def write_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
+    """Writes networks' weights alone, all or nothing, in place of what was there.
+
+    Args:
+        directory: is replaced.
+        models: the networks by name.
+
+    """
+    staging, before = (directory.with_name(f".{directory.name}.{part}") for part in ("new", "old"))
+    for path in (staging, before):
+        shutil.rmtree(path, ignore_errors=True)
+    staging.mkdir(parents=True)
+    tf.train.Checkpoint(**models).write(str(staging / "weights"))
+    if directory.exists():
+        directory.rename(before)
+    staging.rename(directory)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def read_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
+    """Gives networks the weights that ``write_weights`` wrote; others in the files are passed over.
+
+    Raises:
+        CheckpointError: if there are none, or they do not fit.
+
+    """
+    if not (directory / "weights.index").exists():
+        raise CheckpointError(f"{directory} holds no finished weights: expected weights.index")
+    try:
+        status = tf.train.Checkpoint(**models).read(str(directory / "weights"))
+        status.assert_existing_objects_matched().expect_partial()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise CheckpointError(
+            f"the weights in {directory} do not fit {', '.join(models)}: {error}"
+        ) from error
+
+
+def write_final(directory: Path, models: Mapping[str, keras.Model]) -> None:
+    """Writes the weights that training ended with into a checkpoint directory."""
+    write_weights(directory / _FINAL, models)
+
+
+def read_final(directory: Path, models: Mapping[str, keras.Model]) -> None:
+    """Gives networks the weights that training ended with; see ``read_weights``."""
+    read_weights(directory / _FINAL, models)
+
+
+def is_final(directory: Path) -> bool:
+    """Tells whether training in a checkpoint directory has ended."""
+    return (directory / _FINAL / "weights.index").exists()
+
+
 def write_description(directory: Path, description: Mapping[str, Any]) -> None:
     """Writes ``model.json``: what to rebuild the networks from (plain JSON values)."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -85,18 +147,18 @@ def write_description(directory: Path, description: Mapping[str, Any]) -> None:
 def load_encoder(
     directory: Path, build: Callable[[Mapping[str, Any]], keras.Model]
 ) -> tuple[keras.Model, dict[str, Any]]:
-    """Rebuilds the encoder of a checkpoint directory with its newest weights.
+    """Rebuilds the encoder of a checkpoint directory with the weights that training ended with.
 
     Args:
-        directory: holds ``model.json`` and checkpoints.
+        directory: holds ``model.json`` and what ``write_final`` wrote.
         build: from the description to an encoder with fresh weights.
 
     Returns:
         The encoder and the description.
 
     Raises:
-        CheckpointError: if the directory holds no description or no checkpoint, or the weights do
-            not fit.
+        CheckpointError: if the directory holds no description or no finished weights, or the
+            weights do not fit.
 
     """
     description_path = directory / _DESCRIPTION
@@ -111,14 +173,5 @@ def load_encoder(
             f"{description_path} is damaged: expected JSON, received {error}"
         ) from error
     encoder = build(description)
-    path = tf.train.latest_checkpoint(str(directory))
-    if path is None:
-        raise CheckpointError(f"{directory} holds no checkpoint")
-    try:
-        status = tf.train.Checkpoint(encoder=encoder).restore(path)
-        status.assert_existing_objects_matched().expect_partial()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
-        raise CheckpointError(
-            f"the weights in {path} do not fit {description_path}: {error}"
-        ) from error
+    read_final(directory, {"encoder": encoder})
     return encoder, description

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import tensorflow as tf
 
@@ -48,6 +49,17 @@ class Callbacks:
     progress: Callable[[int], None]
 
 
+class EpochEnd(Protocol):
+    """What happens after each epoch; see ``components.training.validation``."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether training has been told to stop, now or before it was resumed."""
+
+    def __call__(self) -> Mapping[str, float]:
+        """Measures what was trained, acts on it, and returns the metrics."""
+
+
 def run_loop(
     state: TrainState,
     train_step: TrainStep,
@@ -55,6 +67,7 @@ def run_loop(
     checkpoints: Checkpoints,
     settings: LoopSettings,
     callbacks: Callbacks,
+    epoch_end: EpochEnd | None = None,
 ) -> dict[str, float]:
     """Trains from the newest checkpoint to the last step.
 
@@ -69,6 +82,7 @@ def run_loop(
         checkpoints: of this state.
         settings: lengths.
         callbacks: listeners.
+        epoch_end: measures after each epoch and may end the training early.
 
     Returns:
         The metrics of the last interval; empty when there was nothing left to do.
@@ -80,16 +94,17 @@ def run_loop(
     """
     first = checkpoints.restore()
     callbacks.progress(first)
-    if first >= settings.steps:
+    if first >= settings.steps or (epoch_end is not None and epoch_end.stopped):
         return {}
     interval: list[dict[str, tf.Tensor]] = []
     means: dict[str, float] = {}
     batches = iter(batches_from(first))
     for step in range(first + 1, settings.steps + 1):
         interval.append(train_step(next(batches)))
+        epoch_ends = step % settings.steps_per_epoch == 0
         checkpoint_due = step % settings.checkpoint_every == 0 or step == settings.steps
         # Averages end at every checkpoint, so that none spans a resume.
-        if step % settings.log_every == 0 or step % settings.steps_per_epoch == 0 or checkpoint_due:
+        if step % settings.log_every == 0 or epoch_ends or checkpoint_due:
             means = _means(interval)
             interval.clear()
             if not math.isfinite(means["loss"]):
@@ -97,10 +112,15 @@ def run_loop(
                     f"the loss is {means['loss']} at step {step}: expected a finite number; "
                     f"a lower training.learning_rate may help"
                 )
+            if epoch_end is not None and epoch_ends:
+                means |= epoch_end()
             callbacks.metrics(step, means)
-        if checkpoint_due:
+        stopped = epoch_end is not None and epoch_end.stopped
+        if checkpoint_due or stopped:
             checkpoints.save()
         callbacks.progress(step)
+        if stopped:
+            break
     return means
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from components.data.errors import DataError
 from components.data.manifest import Manifest
 from components.data.sources.base import SourceInfo
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, SelfTrainingConfig, TrainingConfig
 
 _HELD_OUT = ("test", "validation")
 
@@ -40,6 +40,44 @@ def held_out_split(manifest: Manifest) -> str:
         f"{', '.join(manifest.splits)} (data.test_share={manifest.settings.test_share:g} holds out "
         f"of the images whose folders name no split)"
     )
+
+
+def check_trainable(config: RunConfig, manifest: Manifest) -> None:
+    """Refuses a method or a rule that needs labels or images which the data set does not have.
+
+    Raises:
+        DataError: naming the field.
+
+    """
+    train = manifest.splits.get("train")
+    labelled = sum(1 for count in train.labels.values() if count) if train else 0
+    if config.method.name in ("supervised", "self_training") and labelled < 2:
+        raise DataError(
+            f"method.name={config.method.name} learns from labels: expected training images of at "
+            f"least two classes in {manifest.name}, found {labelled}"
+        )
+    if config.training.labelled_batch_size is not None and not labelled:
+        raise DataError(
+            f"training.labelled_batch_size={config.training.labelled_batch_size} needs training "
+            f"images with a label, and {manifest.name} has none"
+        )
+    for prefix, training in _trainings(config):
+        for rule in ("plateau", "early_stopping"):
+            if getattr(training, rule) is None:
+                continue
+            validation = manifest.splits.get("validation")
+            if labelled < 2 or validation is None or not any(validation.labels.values()):
+                raise DataError(
+                    f"{prefix}.{rule} goes by labelled validation images, which {manifest.name} "
+                    f"does not have: expected data.validation_share above 0, or a folder val/"
+                )
+
+
+def _trainings(config: RunConfig) -> list[tuple[str, TrainingConfig]]:
+    trainings = [("training", config.training)]
+    if isinstance(config.method, SelfTrainingConfig):
+        trainings.append(("method.teacher.training", config.method.teacher.training))
+    return trainings
 
 
 def check_measurable(manifest: Manifest) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from components.data.errors import DataError
-from components.data.reader import Split
+from components.data.split import Split
 from components.evaluation.collapse import effective_rank, feature_std
 from components.evaluation.confidence import binomial_interval
 from components.evaluation.embed import embed
@@ -30,7 +30,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     held_out_name = held_out_split(manifest)
     encoder = rebuild_encoder(context.run.path / "checkpoints")
     splits = {
-        "train": step_images.load_training_images(context, manifest),
+        "train": step_images.load_training_images(context, manifest).together,
         held_out_name: step_images.load(context, manifest, held_out_name),
     }
     embeddings = {}

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 
 from components.data.errors import DataError
 from components.data.manifest import Manifest
-from components.data.reader import Split, load_split
+from components.data.reader import load_split
+from components.data.split import Split
+from components.data.subset import keep_labels
 from components.transforms.decode import DecodeRule, decode_image
 from pipeline.steps.context import Context
 
@@ -50,16 +56,53 @@ def load(context: Context, manifest: Manifest, name: str) -> Split:
     )
 
 
-def load_training_images(context: Context, manifest: Manifest) -> Split:
-    """Joins the labelled and the unlabelled training images; unlabelled ones have label -1."""
-    parts = [load(context, manifest, name) for name in _TRAINING if name in manifest.splits]
+@dataclasses.dataclass(frozen=True)
+class TrainingImages:
+    """What there is to train on.
+
+    Attributes:
+        labelled: images of which some or all have a label.
+        unlabelled: where images without a label are drawn from when they come in a stream of their
+            own; may be the same split.
+
+    """
+
+    labelled: Split
+    unlabelled: Split
+
+    @functools.cached_property
+    def together(self) -> Split:
+        """All images as one split; unlabelled ones have label -1."""
+        if self.unlabelled is self.labelled:
+            return self.labelled
+        return _join([self.labelled, self.unlabelled])
+
+
+def load_training_images(context: Context, manifest: Manifest) -> TrainingImages:
+    """Loads the training images, of whose labels ``data.label_share`` is kept.
+
+    Raises:
+        DataError: if there are none.
+
+    """
+    data = context.config.data
+    parts = {name: load(context, manifest, name) for name in _TRAINING if name in manifest.splits}
     if not parts:
         raise DataError(
             f"{manifest.name} has no training images: expected a split {' or '.join(_TRAINING)}, "
             f"found {', '.join(manifest.splits)}"
         )
+    labelled = keep_labels(next(iter(parts.values())), data.label_share, data.label_seed)
     if len(parts) == 1:
-        return parts[0]
+        return TrainingImages(labelled, labelled)
+    if data.label_share < 1:
+        # Images that lost their label belong to those without one.
+        joined = _join([labelled, parts["unlabelled"]])
+        return TrainingImages(joined, joined)
+    return TrainingImages(labelled, parts["unlabelled"])
+
+
+def _join(parts: Sequence[Split]) -> Split:
     return Split(
         images=np.concatenate([part.images for part in parts]),
         labels=np.concatenate([part.labels for part in parts]),
@@ -67,4 +110,5 @@ def load_training_images(context: Context, manifest: Manifest) -> Split:
         latents=np.concatenate([part.latents for part in parts]),
         class_names=parts[0].class_names,
         latent_names=parts[0].latent_names,
+        name=" and ".join(part.name for part in parts),
     )

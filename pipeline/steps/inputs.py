@@ -29,6 +29,13 @@ def build_data_source(data: DataConfig) -> Source:
             "latent_names": data.latent_names,
             "label_latent": data.label_latent,
         }
+    elif data.source == "tfds":
+        settings = {
+            "name": data.tfds_name,
+            "data_dir": data.tfds_dir,
+            "splits": data.tfds_splits,
+            "download": data.tfds_download,
+        }
     else:
         settings = {"path": data.path}
     return build_source(data.source, **settings)
@@ -39,6 +46,7 @@ def preparation_settings(data: DataConfig) -> dict[str, Any]:
     return {
         "test_share": data.test_share,
         "split_seed": data.split_seed,
+        "validation_share": data.validation_share,
         "max_reject_share": data.max_reject_share,
         "images_per_shard": data.images_per_shard,
     }
@@ -58,10 +66,18 @@ def _prepare(context: Context) -> dict[str, Any]:
 
 def _pretrain(context: Context) -> dict[str, Any]:
     config = context.config.model_dump(mode="json")
+    keys = ("seed", "views", "second_views", "probe_views", "encoder", "method", "training")
+    return {**training_images(context), **{key: config[key] for key in keys}}
+
+
+def training_images(context: Context) -> dict[str, Any]:
+    """Returns what decides the images and labels that training sees."""
+    data = context.config.data
     return {
         "dataset": context.run.details("prepare")["dataset_fingerprint"],
-        "image_size": config["data"]["image_size"],
-        **{key: config[key] for key in ("seed", "views", "encoder", "method", "training")},
+        "image_size": data.image_size,
+        "label_share": data.label_share,
+        "label_seed": data.label_seed,
     }
 
 

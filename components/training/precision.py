@@ -1,0 +1,46 @@
+"""In which floats the networks compute; weights, statistics and losses stay float32."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+
+POLICIES = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
+
+
+@contextlib.contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Builds networks within that compute in a precision.
+
+    Args:
+        name: "float32"; "bfloat16", which has float32's range; or "float16", whose gradients need
+            ``keep_gradients``.
+
+    Raises:
+        ValueError: if the name is unknown.
+
+    """
+    if name not in POLICIES:
+        raise ValueError(f"unknown precision {name!r}: expected one of {', '.join(POLICIES)}")
+    before = keras.config.dtype_policy()
+    # A policy of float64, which tests set, has no lower precision to mix in.
+    if name != "float32":
+        keras.config.set_dtype_policy(POLICIES[name])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def keep_gradients(optimizer: keras.optimizers.Optimizer, name: str) -> keras.optimizers.Optimizer:
+    """Keeps small gradients of float16 above zero by a scale on the loss that adapts itself.
+
+    Micikevicius et al. (2018), section 3.2. Other precisions get the optimizer as it is.
+    """
+    return keras.optimizers.LossScaleOptimizer(optimizer) if name == "float16" else optimizer

@@ -1,0 +1,205 @@
+"""Configurations from and to YAML, settings on the command line, and messages about them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+from pydantic.fields import FieldInfo
+
+from pipeline.config.run import RunConfig
+from pipeline.config.section import Section
+
+# The keys that choose between kinds of a section.
+_CHOICES = ("name", "policy", "kind")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1, but for 1e-3, which is the number that YAML 1.2 and everybody takes it for."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what ``_Loader`` reads back: the text 1e-3 in quotes."""
+
+
+for _yaml in (_Loader, _Dumper):
+    _yaml.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
+    )
+
+
+def parse_config(values: Mapping[str, Any], origin: str) -> RunConfig:
+    """Checks a configuration.
+
+    Args:
+        values: nested plain values.
+        origin: the file or recipe they come from, for messages.
+
+    Raises:
+        ConfigError: naming each key at fault, what was expected, what was received, and the nearest
+            known key.
+
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except pydantic.ValidationError as error:
+        problems = "; ".join(_describe(problem) for problem in error.errors())
+        raise ConfigError(f"{origin}: {problems}") from None
+
+
+def load_yaml(path: Path) -> RunConfig:
+    """Reads a configuration that ``to_yaml`` (``twofold show``) wrote or a person edited.
+
+    Raises:
+        ConfigError: if the file is missing, is no YAML mapping, or a value is not accepted.
+
+    """
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        cause = " ".join(str(error).split())
+        raise ConfigError(f"{path}: expected a YAML file, received: {cause}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys, received {type(values).__name__}")
+    return parse_config(values, str(path))
+
+
+def to_yaml(config: RunConfig) -> str:
+    """Writes every key of a configuration, in the order of its definition."""
+    values = config.model_dump(mode="json")
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def override(config: RunConfig, settings: Sequence[str]) -> RunConfig:
+    """Applies ``key.path=value`` settings in their order; values are read as YAML.
+
+    The choice of a method, an encoder or a policy is applied before the other settings: it starts
+    from the defaults of what is chosen, which the others change.
+
+    Raises:
+        ConfigError: if a setting has no "=", a key is unknown, or a value is not accepted.
+
+    """
+    values = config.model_dump(mode="json")
+    assignments = [_parse_setting(setting) for setting in settings]
+    for path, value in sorted(assignments, key=lambda one: _order(one[0])):
+        _assign(values, path, value)
+    return parse_config(values, "--set " + " ".join(settings)) if settings else config
+
+
+def _parse_setting(setting: str) -> tuple[list[str], Any]:
+    path, separator, text = setting.partition("=")
+    if not separator or not path:
+        raise ConfigError(f"--set {setting}: expected KEY.PATH=VALUE")
+    try:
+        return path.split("."), yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError):
+        raise ConfigError(f"--set {setting}: expected a value in YAML, received {text}") from None
+
+
+def _is_choice(path: list[str]) -> bool:
+    return len(path) > 1 and path[-1] in _CHOICES
+
+
+def _order(path: list[str]) -> tuple[bool, int]:
+    """Puts choices first, the outer before the inner."""
+    return (False, len(path)) if _is_choice(path) else (True, 0)
+
+
+def _assign(values: dict[str, Any], path: list[str], value: Any) -> None:
+    section = values
+    for depth, key in enumerate(path[:-1], 1):
+        # An unknown key is put in like any other, for the check that follows to name.
+        if section.get(key) is None:
+            section[key] = {}
+        section = section[key]
+        if not isinstance(section, dict):
+            raise ConfigError(f"--set {'.'.join(path)}: {'.'.join(path[:depth])} has no keys")
+    if _is_choice(path) and section.get(path[-1]) != value:
+        section.clear()
+    section[path[-1]] = value
+
+
+# Where pydantic speaks of Python's types, what a person writes in YAML.
+_EXPECTED = {
+    "model_type": "Input should be a mapping of keys",
+    "model_attributes_type": "Input should be a mapping of keys",
+    "tuple_type": "Input should be a list",
+}
+
+
+def _describe(problem: Mapping[str, Any]) -> str:
+    location = [str(part) for part in problem["loc"]]
+    model, path = _section_of(location)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {'.'.join(path)}{_nearest(path[-1], model.model_fields)}"
+    if problem["type"] == "union_tag_invalid":
+        expected = problem["ctx"]["expected_tags"].replace("'", "")
+        key = problem["ctx"]["discriminator"].strip("'")
+        where = ".".join([*path, key])
+        return f"unknown {where} {problem['ctx']['tag']!r}: expected one of {expected}"
+    if problem["type"] == "union_tag_not_found":
+        key = problem["ctx"]["discriminator"].strip("'")
+        known = ", ".join(_tag(one) for one in _choices(model.model_fields[path[-1]]))
+        return f"{'.'.join([*path, key])} is missing: expected one of {known}"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    where = ".".join(path) or "the configuration"
+    message = _EXPECTED.get(problem["type"], problem["msg"])
+    message = message[0].lower() + message[1:]
+    return f"{where}: {message}, received {problem['input']!r}"
+
+
+def _section_of(location: list[str]) -> tuple[type[pydantic.BaseModel], list[str]]:
+    """Returns the section a problem is in, and its key path without pydantic's tags."""
+    model: type[pydantic.BaseModel] = RunConfig
+    tagged: dict[str, type[Section]] = {}
+    path = []
+    for part in location:
+        if part in tagged:
+            model, tagged = tagged[part], {}
+            continue
+        path.append(part)
+        choices = _choices(model.model_fields.get(part))
+        tagged = {_tag(choice): choice for choice in choices} if len(choices) > 1 else {}
+        model = choices[0] if len(choices) == 1 else model
+    return model, path
+
+
+def _choices(field: FieldInfo | None) -> list[type[Section]]:
+    """Returns the sections a key can hold; empty for a plain value."""
+    return [] if field is None else _sections_in(field.annotation)
+
+
+def _sections_in(annotation: Any) -> list[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [one for part in typing.get_args(annotation) for one in _sections_in(part)]
+
+
+def _tag(model: type[Section]) -> str:
+    """Returns what names a section among its alternatives."""
+    key = next(key for key in reversed(_CHOICES) if key in model.model_fields)
+    return str(model.model_fields[key].default)
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    if near:
+        return f": did you mean {near[0]!r}?"
+    return f": expected one of {', '.join(names)}"

@@ -1,0 +1,51 @@
+"""A whole run, from images to a served encoder."""
+
+from __future__ import annotations
+
+import pydantic
+from pydantic import Field
+
+from pipeline.config.data import DataConfig
+from pipeline.config.encoders import CoreConfig, EncoderConfig
+from pipeline.config.evaluation import EvaluationConfig
+from pipeline.config.methods import MethodConfig, MoCoConfig, NNCLRConfig, SimCLRConfig
+from pipeline.config.section import Section
+from pipeline.config.training import TrainingConfig
+from pipeline.config.views import AffineViewsConfig, ViewsConfig
+
+
+class RunConfig(Section):
+    """A whole run, from images to a served encoder."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(0, ge=0, lt=2**31)
+    data: DataConfig = DataConfig()
+    views: ViewsConfig = AffineViewsConfig()
+    second_views: ViewsConfig | None = Field(
+        None, description="of a method's second view; none: as the first"
+    )
+    probe_views: ViewsConfig | None = Field(
+        None, description="of the online probe's own forward pass; none: it shares the method's"
+    )
+    encoder: EncoderConfig = CoreConfig()
+    method: MethodConfig = SimCLRConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _possible(self) -> RunConfig:
+        batch = self.training.batch_size
+        method = self.method
+        if isinstance(method, NNCLRConfig | MoCoConfig) and method.queue_size < batch:
+            raise ValueError(
+                f"method.queue_size={method.queue_size} cannot hold a batch: expected at least "
+                f"training.batch_size={batch}"
+            )
+        negatives = method.negatives if isinstance(method, SimCLRConfig) else None
+        smallest = 2 * (batch // self.training.accumulate) - 2
+        if isinstance(negatives, int) and negatives > smallest:
+            raise ValueError(
+                f"method.negatives={negatives}: an anchor has only {smallest} others to draw from "
+                f"at training.batch_size={batch}, training.accumulate={self.training.accumulate}"
+            )
+        return self

@@ -1,0 +1,206 @@
+"""From a configuration to the method that trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from components.encoders.decoder import build_decoder
+from components.encoders.heads import (
+    build_gaussian_head,
+    build_linear_head,
+    build_predictor,
+    build_projector,
+)
+from components.methods import METHODS, Method
+from components.methods.queue import SupportQueue
+from components.training.checkpoint import read_final
+from components.transforms.policies import randaugment_noise
+from components.transforms.views import ViewFunction
+from pipeline.build import ImageShape, build_configured_encoder, build_view
+from pipeline.config import CoreConfig, RunConfig, SimSiamConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodContext:
+    """What a method is built from besides the configuration.
+
+    Attributes:
+        image_shape: (H, W, C) of the images.
+        classes: K, how many classes the labels have.
+        steps: of the whole training.
+        teacher: checkpoint directory of a finished teacher, for self-training.
+
+    """
+
+    image_shape: ImageShape
+    classes: int
+    steps: int
+    teacher: Path | None = None
+
+
+def build_method(config: RunConfig, context: MethodContext) -> Method:
+    """Builds a method with its networks; do so in the strategy's scope.
+
+    Raises:
+        ValueError: if the images do not fit the encoder or the decoder.
+
+    """
+    encoder = build_configured_encoder(config.encoder, context.image_shape, config.seed)
+    name = config.method.name
+    parts = _PARTS[name](config, context, encoder)
+    return METHODS[name](encoder=encoder, compile_views=config.training.compile != "none", **parts)
+
+
+def _two_views(config: RunConfig) -> tuple[ViewFunction, ViewFunction]:
+    first = build_view(config.views)
+    return first, first if config.second_views is None else build_view(config.second_views)
+
+
+def _projector(config: RunConfig, encoder: keras.Model) -> keras.Model:
+    method: Any = config.method
+    return build_projector(
+        encoder.output_shape[-1],
+        seed=config.seed,
+        units=method.projector,
+        batch_norm=method.projector_batch_norm,
+        output_batch_norm=isinstance(method, SimSiamConfig),
+        initializer=config.encoder.initializer,
+    )
+
+
+def _siamese(config: RunConfig, encoder: keras.Model, *settings: str) -> dict[str, Any]:
+    """Returns what all methods with two views and a projector have, and settings by their names."""
+    return {
+        "projector": _projector(config, encoder),
+        "views": _two_views(config),
+        **{name: getattr(config.method, name) for name in settings},
+    }
+
+
+def _queue(config: RunConfig, projector: keras.Model) -> SupportQueue:
+    method: Any = config.method
+    return SupportQueue(method.queue_size, projector.output_shape[-1], seed=config.seed)
+
+
+def _momentum_networks(
+    config: RunConfig, context: MethodContext, encoder: keras.Model
+) -> dict[str, Any]:
+    # Equal seeds give equal first weights.
+    return {
+        "momentum_encoder": build_configured_encoder(
+            config.encoder, context.image_shape, config.seed
+        ),
+        "momentum_projector": _projector(config, encoder),
+    }
+
+
+def _simclr(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dict[str, Any]:
+    return _siamese(config, encoder, "temperature", "negatives")
+
+
+def _nnclr(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dict[str, Any]:
+    parts = _siamese(config, encoder, "temperature")
+    return parts | {"queue": _queue(config, parts["projector"])}
+
+
+def _moco(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dict[str, Any]:
+    parts = _siamese(config, encoder, "temperature", "momentum")
+    parts["queue"] = _queue(config, parts["projector"])
+    return parts | _momentum_networks(config, context, encoder)
+
+
+def _barlow_twins(
+    config: RunConfig, context: MethodContext, encoder: keras.Model
+) -> dict[str, Any]:
+    return _siamese(config, encoder, "off_diagonal")
+
+
+def _vicreg(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dict[str, Any]:
+    return _siamese(config, encoder, "invariance", "variance", "covariance")
+
+
+def _predictor(config: RunConfig, projector: keras.Model) -> keras.Model:
+    method: Any = config.method
+    width = projector.output_shape[-1]
+    return build_predictor(
+        width,
+        seed=config.seed,
+        units=(*method.predictor, width),
+        initializer=config.encoder.initializer,
+    )
+
+
+def _byol(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dict[str, Any]:
+    parts = _siamese(config, encoder, "momentum") | {"steps": context.steps}
+    parts["predictor"] = _predictor(config, parts["projector"])
+    return parts | _momentum_networks(config, context, encoder)
+
+
+def _simsiam(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dict[str, Any]:
+    parts = _siamese(config, encoder)
+    return parts | {"predictor": _predictor(config, parts["projector"])}
+
+
+def _vae(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dict[str, Any]:
+    method: Any = config.method
+    filters = config.encoder.filters if isinstance(config.encoder, CoreConfig) else (6, 16)
+    return {
+        "head": build_gaussian_head(
+            encoder.output_shape[-1], seed=config.seed, units=method.latent
+        ),
+        "decoder": build_decoder(
+            context.image_shape, seed=config.seed, latent=method.latent, filters=filters
+        ),
+        "views": (build_view(config.views),),
+        "kl_weight": method.kl_weight,
+    }
+
+
+def _supervised(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dict[str, Any]:
+    return {
+        "head": build_linear_head(encoder.output_shape[-1], context.classes, seed=config.seed),
+        "views": (build_view(config.views),),
+    }
+
+
+def _self_training(
+    config: RunConfig, context: MethodContext, encoder: keras.Model
+) -> dict[str, Any]:
+    method: Any = config.method
+    teacher_encoder = build_configured_encoder(
+        method.teacher.encoder or config.encoder, context.image_shape, config.seed
+    )
+    teacher_head = build_linear_head(
+        teacher_encoder.output_shape[-1], context.classes, seed=config.seed
+    )
+    if context.teacher is not None:
+        read_final(context.teacher, {"encoder": teacher_encoder, "head": teacher_head})
+    return {
+        "head": build_linear_head(encoder.output_shape[-1], context.classes, seed=config.seed),
+        "teacher_encoder": teacher_encoder,
+        "teacher_head": teacher_head,
+        "clean": build_view(config.views),
+        "noise": randaugment_noise(layers=method.noise_layers, magnitude=method.noise_magnitude),
+        "temperature": method.temperature,
+        "squared_temperature": method.squared_temperature,
+        "confidence": method.confidence,
+    }
+
+
+_PARTS: dict[str, Callable[[RunConfig, MethodContext, keras.Model], dict[str, Any]]] = {
+    "barlow_twins": _barlow_twins,
+    "byol": _byol,
+    "moco": _moco,
+    "nnclr": _nnclr,
+    "self_training": _self_training,
+    "simclr": _simclr,
+    "simsiam": _simsiam,
+    "supervised": _supervised,
+    "vae": _vae,
+    "vicreg": _vicreg,
+}

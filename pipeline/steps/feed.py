@@ -1,0 +1,146 @@
+"""Which images a step of training is fed, and how many steps that makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from components.data.errors import DataError
+from components.data.reader import batches, mixed_batches
+from components.data.streams import steps_per_epoch
+from components.data.subset import labelled_rows, unlabelled_rows
+from components.training.loop import LoopSettings
+from pipeline.config import RunConfig
+from pipeline.steps.images import TrainingImages
+
+# Keys are strings, which GPUs cannot hold.
+_FED = ("image", "label", "identity")
+_LABELS_ONLY = ("supervised",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Feed:
+    """Batches of one stage of training as a function of seed and step."""
+
+    config: RunConfig
+    images: TrainingImages
+
+    @property
+    def labelled_only(self) -> bool:
+        """Whether images without a label are left out."""
+        return self.config.method.name in _LABELS_ONLY
+
+    def steps_per_epoch(self) -> int:
+        """How many steps go once through the images; of two streams, the unlabelled one."""
+        training, images = self.config.training, self.images
+        if training.labelled_batch_size is not None:
+            unlabelled = training.batch_size - training.labelled_batch_size
+            return steps_per_epoch(len(unlabelled_rows(images.unlabelled)), unlabelled)
+        together = images.together
+        rows = len(labelled_rows(together)) if self.labelled_only else len(together.images)
+        return steps_per_epoch(rows, training.batch_size)
+
+    def check(self, replicas: int) -> None:
+        """Refuses batches that the images or the replicas do not allow.
+
+        Raises:
+            DataError: naming the field.
+
+        """
+        training, images = self.config.training, self.images
+        labelled = training.labelled_batch_size
+        if labelled is None:
+            rows = len(images.together.images)
+            kind = "training images"
+            if self.labelled_only:
+                rows, kind = len(labelled_rows(images.together)), "training images with a label"
+            parts = [("training.batch_size", training.batch_size, rows, kind)]
+        else:
+            parts = [
+                (
+                    "training.labelled_batch_size",
+                    labelled,
+                    len(labelled_rows(images.labelled)),
+                    "training images with a label",
+                ),
+                (
+                    f"training.batch_size less training.labelled_batch_size={labelled}",
+                    training.batch_size - labelled,
+                    len(unlabelled_rows(images.unlabelled)),
+                    "training images without a label",
+                ),
+            ]
+        for field, size, rows, kind in parts:
+            if size > rows:
+                raise DataError(f"{field} is {size}, but there are {rows} {kind}")
+            if size % (replicas * training.accumulate):
+                raise DataError(
+                    f"{field} is {size}, which does not divide among {replicas} replicas and "
+                    f"training.accumulate={training.accumulate} parts"
+                )
+        each = training.batch_size // (replicas * training.accumulate)
+        if each < 2:
+            raise DataError(
+                f"training.batch_size={training.batch_size} leaves {each} image for each of "
+                f"{replicas} replicas and training.accumulate={training.accumulate} parts: "
+                f"expected at least 2"
+            )
+
+    def loop_settings(self) -> LoopSettings:
+        """Returns how long to train and how often to do what."""
+        training, per_epoch = self.config.training, self.steps_per_epoch()
+        return LoopSettings(
+            steps=training.epochs * per_epoch,
+            steps_per_epoch=per_epoch,
+            log_every=training.log_every,
+            checkpoint_every=training.checkpoint_every_epochs * per_epoch,
+        )
+
+    def distribute(
+        self, strategy: tf.distribute.Strategy, first_step: int, steps: int
+    ) -> tf.data.Dataset:
+        """Returns the batches of the steps from one on, a share for each replica."""
+        replicas = strategy.num_replicas_in_sync
+
+        def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            local = replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * local
+            shares = self._batches(first_step, steps, replicas, range(first, first + local))
+            return shares.map(lambda batch: {name: batch[name] for name in _FED})
+
+        return strategy.distribute_datasets_from_function(for_worker)
+
+    def one_epoch(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        """Gives the images, uint8 [B, H, W, C], and identities, int64 [B], of the first epoch."""
+        for element in self._batches(0, self.steps_per_epoch(), 1, range(1)):
+            yield element["image"], element["identity"]
+
+    def _batches(
+        self, first_step: int, steps: int, replicas: int, replica_ids: range
+    ) -> tf.data.Dataset:
+        training, images = self.config.training, self.images
+        common: dict[str, Any] = {
+            "seed": self.config.seed,
+            "first_step": first_step,
+            "steps": steps - first_step,
+            "replicas": replicas,
+            "replica_ids": replica_ids,
+        }
+        labelled = training.labelled_batch_size
+        if labelled is None:
+            return batches(
+                images.together,
+                batch_size=training.batch_size,
+                labelled_only=self.labelled_only,
+                **common,
+            )
+        return mixed_batches(
+            images.unlabelled,
+            images.labelled,
+            unlabelled_batch_size=training.batch_size - labelled,
+            labelled_batch_size=labelled,
+            **common,
+        )
