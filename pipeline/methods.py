@@ -22,7 +22,7 @@ from components.training.checkpoint import read_final
 from components.transforms.policies import randaugment_noise
 from components.transforms.views import ViewFunction
 from pipeline.build import ImageShape, build_configured_encoder, build_view
-from pipeline.config import CoreConfig, RunConfig, SimSiamConfig
+from pipeline.config import CoreConfig, EncoderConfig, RunConfig, SimSiamConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,9 +161,21 @@ def _vae(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dic
     }
 
 
+def _head(
+    settings: EncoderConfig, context: MethodContext, encoder: keras.Model, seed: int
+) -> keras.Model:
+    return build_linear_head(
+        encoder.output_shape[-1],
+        context.classes,
+        seed=seed,
+        # Recipe E's classifier starts as its encoder does; "he" is for layers before a ReLU.
+        initializer="keras" if settings.initializer == "he" else settings.initializer,
+    )
+
+
 def _supervised(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dict[str, Any]:
     return {
-        "head": build_linear_head(encoder.output_shape[-1], context.classes, seed=config.seed),
+        "head": _head(config.encoder, context, encoder, config.seed),
         "views": (build_view(config.views),),
     }
 
@@ -175,13 +187,13 @@ def _self_training(
     teacher_encoder = build_configured_encoder(
         method.teacher.encoder or config.encoder, context.image_shape, config.seed
     )
-    teacher_head = build_linear_head(
-        teacher_encoder.output_shape[-1], context.classes, seed=config.seed
+    teacher_head = _head(
+        method.teacher.encoder or config.encoder, context, teacher_encoder, config.seed
     )
     if context.teacher is not None:
         read_final(context.teacher, {"encoder": teacher_encoder, "head": teacher_head})
     return {
-        "head": build_linear_head(encoder.output_shape[-1], context.classes, seed=config.seed),
+        "head": _head(config.encoder, context, encoder, config.seed),
         "teacher_encoder": teacher_encoder,
         "teacher_head": teacher_head,
         "clean": build_view(config.views),

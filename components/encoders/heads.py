@@ -114,9 +114,19 @@ def build_gaussian_head(
     return keras.Model(inputs, outputs, name="gaussian_head")
 
 
-def build_linear_head(features: int, classes: int, *, seed: int) -> keras.Model:
-    """Builds one Dense layer from features [B, D] to logits [B, classes]."""
-    initial = Initializer("keras", seed + 900_000)
+def build_linear_head(
+    features: int, classes: int, *, seed: int, initializer: str = "keras"
+) -> keras.Model:
+    """Builds one Dense layer from features [B, D] to logits [B, classes].
+
+    Args:
+        features: D, the width of what the encoder gives.
+        classes: how many.
+        seed: seed of the initial weights.
+        initializer: see ``components.encoders.initializers``.
+
+    """
+    initial = Initializer(initializer, seed + 900_000)
     inputs = keras.Input((features,), name="features")
     logits = keras.layers.Dense(classes, name="logits", **initial.arguments(features))(inputs)
     return keras.Model(inputs, logits, name="linear_head")

@@ -17,13 +17,15 @@ class DataConfig(Section):
     path: Texts = Field((), description="files or folders of the source; none for dsprites")
     images: int = Field(20_000, ge=1, description="dsprites: how many images to generate")
     image_field: str | None = Field(
-        None, description="npz: array of images; found by name if not given"
+        None, description="npz, tfds: the images; found by name or type if not given"
     )
-    label_field: str | None = Field(None, description="npz: array of labels")
+    label_field: str | None = Field(None, description="npz, tfds: the labels")
     latents_field: str | None = Field(None, description="npz: array of latents")
     latent_names: Texts = Field((), description="npz: names of the latents' columns")
     label_latent: str | None = Field(None, description="npz: the latent that is the label")
-    tfds_name: str | None = Field(None, description='tfds: "cifar10", "name/config:1.0.0", ...')
+    tfds_name: str | None = Field(
+        None, description="tfds: cifar10, name/config:1.0.0, or the folder of a prepared one"
+    )
     tfds_dir: str | None = Field(
         None, description="tfds: where data sets are prepared; none: TensorFlow Datasets' own"
     )
@@ -59,9 +61,9 @@ class DataConfig(Section):
             raise ValueError(
                 f"data.path must be empty for data.source={self.source}, received {list(self.path)}"
             )
-        if self.source == "tfds" and self.tfds_name is None and self.tfds_dir is None:
+        if self.source == "tfds" and self.tfds_name is None:
             raise ValueError(
-                "data.source=tfds needs data.tfds_name (such as cifar10), or data.tfds_dir with "
-                "the directory of one prepared data set"
+                "data.source=tfds needs data.tfds_name: a data set's name such as cifar10, or the "
+                "folder of one that is prepared"
             )
         return self

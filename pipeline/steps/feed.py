@@ -57,17 +57,19 @@ class Feed:
             kind = "training images"
             if self.labelled_only:
                 rows, kind = len(labelled_rows(images.together)), "training images with a label"
-            parts = [("training.batch_size", training.batch_size, rows, kind)]
+            field = f"training.batch_size={training.batch_size}"
+            parts = [(field, training.batch_size, rows, kind)]
         else:
             parts = [
                 (
-                    "training.labelled_batch_size",
+                    f"training.labelled_batch_size={labelled}",
                     labelled,
                     len(labelled_rows(images.labelled)),
                     "training images with a label",
                 ),
                 (
-                    f"training.batch_size less training.labelled_batch_size={labelled}",
+                    f"training.batch_size - training.labelled_batch_size="
+                    f"{training.batch_size - labelled}",
                     training.batch_size - labelled,
                     len(unlabelled_rows(images.unlabelled)),
                     "training images without a label",
@@ -75,10 +77,10 @@ class Feed:
             ]
         for field, size, rows, kind in parts:
             if size > rows:
-                raise DataError(f"{field} is {size}, but there are {rows} {kind}")
+                raise DataError(f"{field} is larger than the {rows} {kind}")
             if size % (replicas * training.accumulate):
                 raise DataError(
-                    f"{field} is {size}, which does not divide among {replicas} replicas and "
+                    f"{field} must divide among {replicas} replicas and "
                     f"training.accumulate={training.accumulate} parts"
                 )
         each = training.batch_size // (replicas * training.accumulate)

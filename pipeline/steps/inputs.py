@@ -34,6 +34,8 @@ def build_data_source(data: DataConfig) -> Source:
             "name": data.tfds_name,
             "data_dir": data.tfds_dir,
             "splits": data.tfds_splits,
+            "image_feature": data.image_field,
+            "label_feature": data.label_field,
             "download": data.tfds_download,
         }
     else:

@@ -1,0 +1,23 @@
+"""NNCLR with an online probe on STL-10, as keras.io publishes it (recipe B).
+
+    twofold run stl10_nnclr --set data.tfds_download=true
+
+As ``stl10_simclr``, but a view's positive is its nearest neighbour in a queue of 10,000 earlier
+projections, and the views are crops with a change of brightness. 25 epochs of 200 steps.
+
+Cost: written for one GPU, not yet measured there. Expected: the reference prints no figure.
+``stl10_nnclr_cpu`` runs the same on a laptop.
+"""
+
+from pipeline.config import NNCLRConfig, NNCLRViewsConfig, NNCLRWeakViewsConfig
+from pipeline.recipes.stl10_simclr import CONFIG as SIMCLR
+
+CONFIG = SIMCLR.model_copy(
+    update={
+        "name": "stl10_nnclr",
+        "views": NNCLRViewsConfig(),
+        "probe_views": NNCLRWeakViewsConfig(),
+        "method": NNCLRConfig(temperature=0.1, queue_size=10_000, projector=(128, 128)),
+        "training": SIMCLR.training.model_copy(update={"epochs": 25}),
+    }
+)
