@@ -42,4 +42,9 @@ def apply_colour(images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
         float32 [B, H, W, C] in [0, 1].
 
     """
-    return tf.clip_by_value(tf.einsum("bhwc,bcd->bhwd", images, matrices), 0.0, 1.0)
+    channels = range(images.shape[-1])
+    # XLA fuses these sums into one pass over the pixels; a product of matrices it does not.
+    mixed = [
+        sum(images[..., c] * matrices[:, c, d, None, None] for c in channels) for d in channels
+    ]
+    return tf.clip_by_value(tf.stack(mixed, axis=-1), 0.0, 1.0)

@@ -1,9 +1,4 @@
-"""Random resized crops with horizontal flips, as two matrix products.
-
-A crop that is resized back to the image's size is linear and separable: ``rows @ image @
-columns^T``, with one interpolation matrix for each axis and image. Unlike TensorFlow's
-CropAndResize it compiles under XLA.
-"""
+"""Random resized crops of a batch of images, with horizontal flips."""
 
 from __future__ import annotations
 
@@ -13,6 +8,8 @@ import math
 import tensorflow as tf
 
 from components import keyed_random
+from components.transforms.ranges import check_span
+from components.transforms.resample import resample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +28,30 @@ class CropRanges:
     area: tuple[float, float] = (0.2, 1.0)
     aspect: tuple[float, float] = (3 / 4, 4 / 3)
     flip: bool = True
+
+    def __post_init__(self) -> None:
+        check_span("area", self.area, low=1e-4, high=1.0)
+        check_span("aspect", self.aspect, low=1e-2, high=1e2)
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowRanges:
+    """Ranges of a crop of the image's own shape.
+
+    Attributes:
+        side: share of both sides, uniform in [side[0], side[1]].
+        whole_pixels: whether sides and places are whole pixels, as of a crop that is cut out
+            before it is resized; the sides are then uniform over the whole numbers in the range.
+        flip: whether half of the crops are mirrored left to right.
+
+    """
+
+    side: tuple[float, float] = (0.75, 0.75)
+    whole_pixels: bool = False
+    flip: bool = True
+
+    def __post_init__(self) -> None:
+        check_span("side", self.side, low=1e-2, high=1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +82,39 @@ def sample_crop(keys: tf.Tensor, ranges: CropRanges) -> CropParameters:
     )
 
 
+def sample_window(keys: tf.Tensor, ranges: WindowRanges, height: int, width: int) -> CropParameters:
+    """Draws one box for each key, evenly over all places within the image.
+
+    Args:
+        keys: uint32 [B].
+        ranges: what to draw from.
+        height: image height in pixels.
+        width: image width in pixels.
+
+    """
+    draws = keyed_random.uniform(keys, 4)
+    low, high = ranges.side
+
+    def interval(draw_side: tf.Tensor, draw_place: tf.Tensor, side: int) -> list[tf.Tensor]:
+        """Returns the start and the length along one axis, as shares of it."""
+        if not ranges.whole_pixels:
+            length = low + (high - low) * draw_side
+            return [draw_place * (1.0 - length), length]
+        fewest, most = max(1, round(low * side)), max(1, round(high * side))
+        length = fewest + tf.floor(draw_side * (most - fewest + 1))
+        return [tf.floor(draw_place * (side - length + 1.0)) / side, length / side]
+
+    top, box_height = interval(draws[:, 0], draws[:, 1], height)
+    left, box_width = interval(draws[:, 0], draws[:, 2], width)
+    return CropParameters(
+        top=top,
+        left=left,
+        height=box_height,
+        width=box_width,
+        flip=tf.logical_and(draws[:, 3] < 0.5, ranges.flip),
+    )
+
+
 def apply_crop(images: tf.Tensor, parameters: CropParameters) -> tf.Tensor:
     """Cuts each box out and resizes it bilinearly to the image's own size, without antialiasing.
 
@@ -73,19 +127,14 @@ def apply_crop(images: tf.Tensor, parameters: CropParameters) -> tf.Tensor:
 
     """
     height, width = images.shape[1:3]
-    rows = _interpolation_matrix(parameters.top, parameters.height, height)
-    columns = _interpolation_matrix(parameters.left, parameters.width, width)
-    columns = tf.where(parameters.flip[:, None, None], columns[:, ::-1], columns)
-    # Channels are folded into the free axis, so that each axis is one batched product.
-    images = tf.einsum("bij,bjwc->biwc", rows, images)
-    return tf.einsum("bkw,biwc->bikc", columns, images)
+    rows = _source_positions(parameters.top, parameters.height, height)
+    columns = _source_positions(parameters.left, parameters.width, width)
+    columns = tf.where(parameters.flip[:, None], columns[:, ::-1], columns)
+    return resample(images, rows, columns)
 
 
-def _interpolation_matrix(start: tf.Tensor, length: tf.Tensor, side: int) -> tf.Tensor:
-    """Returns float32 [B, side, side]: row i weighs the source pixels of output pixel i."""
+def _source_positions(start: tf.Tensor, length: tf.Tensor, side: int) -> tf.Tensor:
+    """Returns float32 [B, side]: where each output pixel comes from, in pixels."""
     output = tf.range(side, dtype=tf.float32) + 0.5
     # Without a division by the side, which would round, the whole image maps to itself exactly.
-    source = start[:, None] * side + length[:, None] * output[None, :] - 0.5
-    source = tf.clip_by_value(source, 0.0, side - 1.0)
-    pixel = tf.range(side, dtype=tf.float32)[None, None, :]
-    return tf.maximum(0.0, 1.0 - tf.abs(source[:, :, None] - pixel))
+    return start[:, None] * side + length[:, None] * output - 0.5

@@ -1,16 +1,93 @@
-"""View policies: from one batch of images to several random views of each."""
+"""Views of images: what a view policy is, and how policies are composed and applied."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import tensorflow as tf
 
 from components import keyed_random
 from components.transforms import affine, colour, crop
+from components.transforms.ranges import check_number
 
-# From images [B, H, W, C] in [0, 1] and keys uint32 [B] to one view of each, likewise.
+# From images float32 [B, H, W, C] in [0, 1] and keys uint32 [B] to one view of each, likewise.
 ViewFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+Parameters = TypeVar("Parameters")
+
+
+def drawn(
+    sample: Callable[[tf.Tensor], Parameters],
+    apply: Callable[[tf.Tensor, Parameters], tf.Tensor],
+) -> ViewFunction:
+    """Makes a view of a transform: draws parameters from the keys, and applies them."""
+    return lambda images, keys: apply(images, sample(keys))
+
+
+def fixed(apply: Callable[[tf.Tensor], tf.Tensor]) -> ViewFunction:
+    """Makes a view of a transform that has nothing to draw."""
+    return lambda images, keys: apply(images)
+
+
+def chain(*views: ViewFunction) -> ViewFunction:
+    """Applies views one after the other, each with draws of its own."""
+
+    def view(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        for number, part in enumerate(views, start=1):
+            images = part(images, keyed_random.fold_in(keys, number))
+        return images
+
+    return view
+
+
+def sometimes(probability: float, view: ViewFunction) -> ViewFunction:
+    """Applies a view to some images only, each by a coin of its own.
+
+    Args:
+        probability: how likely an image gets the view, in [0, 1].
+        view: what it gets; the others stay as they are.
+
+    Raises:
+        ValueError: if the probability is outside [0, 1].
+
+    """
+    check_number("probability", probability, high=1.0)
+
+    def some(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        chosen = keyed_random.uniform(keyed_random.fold_in(keys, 0), 1)[:, 0] < probability
+        # Not only to save the work: see ``isolated``.
+        changed = tf.cond(
+            tf.reduce_any(chosen),
+            lambda: view(images, keyed_random.fold_in(keys, 1)),
+            lambda: images,
+        )
+        return tf.where(chosen[:, None, None, None], changed, images)
+
+    return some
+
+
+def isolated(view: ViewFunction) -> ViewFunction:
+    """Keeps XLA from fusing a view with what comes before and after it.
+
+    XLA on a processor fuses a chain of gathers and filters into one loop that computes the same
+    source pixels over and over, which slows some chains down tenfold and makes others take minutes
+    to compile. It does not fuse across a condition, so here is one: images whose first pixel is
+    not a number come back as they are.
+    """
+
+    def alone(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        corner = images[:, :1, :1, :1]
+        return tf.cond(
+            tf.reduce_all(tf.equal(corner, corner)), lambda: view(images, keys), lambda: images
+        )
+
+    return alone
+
+
+def clip_to_unit_range(images: tf.Tensor) -> tf.Tensor:
+    """Clips images to [0, 1]."""
+    return tf.clip_by_value(images, 0.0, 1.0)
 
 
 def affine_view(ranges: affine.AffineRanges) -> ViewFunction:
@@ -25,11 +102,16 @@ def affine_view(ranges: affine.AffineRanges) -> ViewFunction:
 
 def crop_view(crops: crop.CropRanges, colours: colour.ColourRanges) -> ViewFunction:
     """Random resized crop with flip, then the colour affine map: for photographs."""
+    return chain(
+        drawn(lambda keys: crop.sample_crop(keys, crops), crop.apply_crop), colour_view(colours)
+    )
+
+
+def colour_view(ranges: colour.ColourRanges) -> ViewFunction:
+    """The colour affine map of recipe A."""
 
     def view(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-        boxes = crop.sample_crop(keyed_random.fold_in(keys, 1), crops)
-        matrices = colour.sample_colour(keyed_random.fold_in(keys, 2), colours, images.shape[-1])
-        return colour.apply_colour(crop.apply_crop(images, boxes), matrices)
+        return colour.apply_colour(images, colour.sample_colour(keys, ranges, images.shape[-1]))
 
     return view
 

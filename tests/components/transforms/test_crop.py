@@ -5,7 +5,14 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from components.transforms.crop import CropParameters, CropRanges, apply_crop, sample_crop
+from components.transforms.crop import (
+    CropParameters,
+    CropRanges,
+    WindowRanges,
+    apply_crop,
+    sample_crop,
+    sample_window,
+)
 
 WHOLE = {"top": 0.0, "left": 0.0, "height": 1.0, "width": 1.0, "flip": False}
 
@@ -133,3 +140,41 @@ def test_the_draws_are_the_same_in_every_execution(execute, keys):
 
     for result, eager in zip(execute(draw)(some), draw(some), strict=True):
         np.testing.assert_allclose(result.numpy(), eager.numpy(), rtol=0, atol=1e-6)
+
+
+def test_a_window_has_one_share_of_both_sides_and_lies_evenly(keys):
+    drawn = sample_window(keys(20_000), WindowRanges((0.5, 0.9)), 20, 40)
+
+    np.testing.assert_array_equal(drawn.height, drawn.width)
+    places = [drawn.top / (1 - drawn.height), drawn.left / (1 - drawn.width)]
+    for shares in ((drawn.height - 0.5) / 0.4, *places):
+        assert stats.kstest(np.asarray(shares), "uniform").pvalue > 1e-3
+    assert stats.binomtest(np.count_nonzero(drawn.flip), 20_000).pvalue > 1e-3
+
+
+def test_a_window_of_whole_pixels_has_every_side_and_place_alike(keys):
+    ranges = WindowRanges((24 / 32, 31 / 32), whole_pixels=True)
+
+    drawn = sample_window(keys(20_000), ranges, 32, 32)
+
+    sides, tops = drawn.height.numpy() * 32, drawn.top.numpy() * 32
+    assert set(sides) == set(range(24, 32))
+    assert stats.chisquare(np.unique(sides, return_counts=True)[1]).pvalue > 1e-3
+    smallest = tops[sides == 24]
+    assert set(smallest) == set(range(9))
+    assert stats.chisquare(np.unique(smallest, return_counts=True)[1]).pvalue > 1e-3
+
+
+def test_a_window_of_whole_pixels_is_cut_out_and_resized(images):
+    image = images(8, 8, 3)
+
+    result = cropped(image, top=2 / 8, left=1 / 8, height=6 / 8, width=6 / 8)
+
+    expected = tf.image.resize(image[2:8, 1:7], (8, 8)).numpy()
+    # At the edge of the cut the box sees the pixels beyond it, and the resized cut does not.
+    np.testing.assert_allclose(result[1:-1, 1:-1], expected[1:-1, 1:-1], atol=1e-6)
+
+
+def test_a_window_larger_than_the_image_is_refused():
+    with pytest.raises(ValueError, match=r"side must be two numbers .* received \(0\.5, 1\.5\)"):
+        WindowRanges((0.5, 1.5))

@@ -1,82 +1,130 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 
 from components import keyed_random
-from components.transforms.affine import AffineRanges
-from components.transforms.colour import ColourRanges
-from components.transforms.crop import CropRanges
-from components.transforms.views import affine_view, crop_view, make_views, to_unit_range
-
-POLICIES = {
-    "affine": affine_view(AffineRanges()),
-    "affine on the torus": affine_view(AffineRanges(border="wrap")),
-    "crop and colour": crop_view(CropRanges(), ColourRanges()),
-}
-
-
-@pytest.fixture(params=POLICIES)
-def policy(request):
-    return POLICIES[request.param]
+from components.transforms.views import (
+    chain,
+    clip_to_unit_range,
+    drawn,
+    fixed,
+    isolated,
+    make_views,
+    sometimes,
+    to_unit_range,
+)
 
 
-def batch_of(count, height=20, width=24, channels=3):
+def batch_of(count, height=4, width=5, channels=3):
     random = np.random.default_rng(1)
     return tf.constant(random.integers(0, 256, (count, height, width, channels), np.uint8))
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_views_are_float_images_in_the_unit_range(policy, keys, channels):
-    views = make_views(policy, batch_of(5, channels=channels), keys(5), count=3)
+def noise(images, keys):
+    """Fills each image with one number of its own."""
+    numbers = keyed_random.uniform(keys, 1)[:, :, None, None]
+    return tf.zeros_like(images) + numbers
 
-    assert views.shape == (3, 5, 20, 24, channels)
+
+def halved(images, keys):
+    return images / 2
+
+
+def test_views_are_stacked_in_the_order_of_their_policies(keys):
+    batch = batch_of(3)
+    unit = to_unit_range(batch)
+
+    views = make_views([halved, fixed(tf.identity)], batch, keys(3))
+
+    assert views.shape == (2, 3, 4, 5, 3)
     assert views.dtype == tf.float32
-    assert np.min(views) >= 0.0
-    assert np.max(views) <= 1.0
-    assert np.max(views) > 0.5
+    np.testing.assert_array_equal(views, tf.stack([unit / 2, unit]))
 
 
-def test_every_execution_gives_the_same_views(policy, execute, keys):
-    batch, some = batch_of(3), keys(3)
+def test_two_views_of_one_policy_are_drawn_independently(keys):
+    one, other = make_views([noise, noise], batch_of(2_000, 1, 1, 1), keys(2_000)).numpy()
 
-    views = execute(lambda batch, some: make_views(policy, batch, some))(batch, some)
-
-    np.testing.assert_allclose(views.numpy(), make_views(policy, batch, some).numpy(), atol=1e-5)
+    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 4 / np.sqrt(2_000)
 
 
-def test_two_views_of_an_image_differ(policy, keys):
-    one, other = make_views(policy, batch_of(6), keys(6)).numpy()
-
-    assert np.all(np.abs(one - other).mean(axis=(1, 2, 3)) > 0.01)
-
-
-def test_the_same_key_gives_the_same_view_in_any_row(policy, keys):
-    batch, some = batch_of(6), keys(6)
-    order = [4, 1, 5]
-
-    views = make_views(policy, batch, some).numpy()
-    chosen = make_views(policy, tf.gather(batch, order), tf.gather(some, order)).numpy()
-
-    np.testing.assert_allclose(chosen, views[:, order], atol=1e-6)
-
-
-def test_another_step_gives_other_views(policy):
-    batch, identity = batch_of(4), tf.range(4, dtype=tf.int64)
-
-    one, other = (
-        make_views(policy, batch, keyed_random.image_keys(0, tf.constant(step), identity)).numpy()
-        for step in (1, 2)
-    )
-
-    assert np.all(np.abs(one - other).mean(axis=(0, 2, 3, 4)) > 0.01)
-
-
-def test_more_views_leave_the_first_ones_as_they_are(policy, keys):
+def test_more_views_leave_the_first_ones_as_they_are(keys):
     batch, some = batch_of(2), keys(2)
 
-    two, four = (make_views(policy, batch, some, count).numpy() for count in (2, 4))
+    two, four = (make_views([noise] * count, batch, some).numpy() for count in (2, 4))
 
     np.testing.assert_array_equal(four[:2], two)
+
+
+def test_a_chain_applies_its_views_in_order(images, keys):
+    batch = tf.constant(images(2, 3, 3, 1))
+
+    result = chain(fixed(lambda images: images + 1), halved)(batch, keys(2))
+
+    np.testing.assert_array_equal(result, (batch + 1) / 2)
+
+
+def test_equal_parts_of_a_chain_draw_independently(images, keys):
+    seen = []
+
+    def noted(images, keys):
+        seen.append(keyed_random.uniform(keys, 1).numpy()[:, 0])
+        return images
+
+    chain(noted, noted)(tf.constant(images(2_000, 1, 1, 1)), keys(2_000))
+
+    assert abs(np.corrcoef(*seen)[0, 1]) < 4 / np.sqrt(2_000)
+
+
+def test_a_drawn_view_applies_what_it_sampled(images, keys):
+    batch, some = tf.constant(images(3, 2, 2, 1)), keys(3)
+
+    view = drawn(
+        lambda keys: tf.cast(keys % 7, tf.float32), lambda x, n: x * n[:, None, None, None]
+    )
+
+    expected = batch * (some.numpy() % 7).astype(np.float32)[:, None, None, None]
+    np.testing.assert_array_equal(view(batch, some), expected)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_sometimes_changes_its_share_of_the_images(keys, probability):
+    zeros = tf.zeros([5_000, 1, 1, 1])
+
+    changed = sometimes(probability, fixed(lambda images: images + 1))(zeros, keys(5_000))
+
+    count = int(np.sum(changed))
+    assert set(np.unique(changed)) <= {0.0, 1.0}
+    if probability in (0.0, 1.0):
+        assert count == 5_000 * probability
+    else:
+        assert stats.binomtest(count, 5_000, probability).pvalue > 1e-3
+
+
+def test_whether_a_view_is_applied_says_nothing_about_its_draws(keys):
+    minus = tf.fill([5_000, 1, 1, 1], -1.0)
+
+    result = sometimes(0.5, noise)(minus, keys(5_000)).numpy().ravel()
+
+    assert stats.kstest(result[result >= 0], "uniform").pvalue > 1e-3
+
+
+def test_a_probability_above_one_is_refused():
+    with pytest.raises(ValueError, match=r"between 0 and 1, received 1\.5"):
+        sometimes(1.5, noise)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_isolation_changes_nothing(execute, images, keys, count):
+    batch, some = tf.constant(images(count, 4, 5, 3)), keys(count)
+
+    result = execute(isolated(noise))(batch, some)
+
+    np.testing.assert_array_equal(result.numpy(), noise(batch, some).numpy())
+
+
+def test_clipping_ends_at_zero_and_one():
+    np.testing.assert_array_equal(clip_to_unit_range(tf.constant([-1.0, 0.5, 2.0])), [0, 0.5, 1])
 
 
 def test_the_unit_range_is_the_byte_over_255(execute):

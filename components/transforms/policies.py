@@ -1,0 +1,403 @@
+"""The named view policies, with the published settings as their defaults.
+
+Ranges are pairs (low, high); probabilities are those of one image. "Brightness" is a shift or a
+factor, whichever the policy's source means: each says so. A colour jitter always applies its parts
+in the order brightness, contrast, saturation, hue; crops are resized bilinearly, without
+antialiasing, to the image's own size.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from components.transforms.affine import AffineRanges
+from components.transforms.blur import BlurRanges, gaussian_blur, sample_blur
+from components.transforms.brightness import (
+    BrightnessShiftRanges,
+    apply_brightness_shift,
+    sample_brightness_shift,
+)
+from components.transforms.colour import ColourRanges
+from components.transforms.crop import (
+    CropRanges,
+    WindowRanges,
+    apply_crop,
+    sample_crop,
+    sample_window,
+)
+from components.transforms.grey import to_grey
+from components.transforms.jitter import JitterRanges, apply_jitter, sample_jitter
+from components.transforms.randaugment import (
+    RandAugmentRanges,
+    apply_randaugment,
+    sample_randaugment,
+)
+from components.transforms.ranges import check_number, check_span
+from components.transforms.solarise import solarise
+from components.transforms.views import (
+    ViewFunction,
+    affine_view,
+    chain,
+    clip_to_unit_range,
+    colour_view,
+    crop_view,
+    drawn,
+    fixed,
+    isolated,
+    sometimes,
+)
+from components.transforms.zoom import ZoomRanges, apply_zoom, sample_zoom
+
+Span = tuple[float, float]
+
+
+def none() -> ViewFunction:
+    """The image as it is."""
+    return fixed(tf.identity)
+
+
+def affine(
+    *,
+    rotation_degrees: float = 90.0,
+    translation: float = 0.2,
+    scale: Span = (0.8, 1.2),
+    border: str = "zero",
+    interpolation: str = "bilinear",
+) -> ViewFunction:
+    """Rotation, translation and scaling, the views of recipe E; see ``AffineRanges``."""
+    return affine_view(AffineRanges(rotation_degrees, translation, scale, border, interpolation))
+
+
+def crop(
+    *,
+    area: Span = (0.2, 1.0),
+    aspect: Span = (3 / 4, 4 / 3),
+    flip: bool = True,
+    brightness: float = 0.6,
+    jitter: float = 0.2,
+) -> ViewFunction:
+    """Random resized crop with flip, then recipe A's colour affine map."""
+    return crop_view(CropRanges(area, aspect, flip), ColourRanges(brightness, jitter))
+
+
+def simclr_strong(
+    *, min_area: float = 0.25, brightness: float = 0.6, jitter: float = 0.2
+) -> ViewFunction:
+    """Recipe A's contrastive views: flip, translation, zoom, and the colour affine map.
+
+    Source: keras.io, "Semi-supervised image classification using contrastive pretraining with
+    SimCLR". ``brightness`` is a factor.
+    """
+    zooms = ZoomRanges(min_area)
+    return chain(
+        drawn(lambda keys: sample_zoom(keys, zooms), apply_zoom),
+        colour_view(ColourRanges(brightness, jitter)),
+    )
+
+
+def simclr_weak(
+    *, min_area: float = 0.75, brightness: float = 0.3, jitter: float = 0.1
+) -> ViewFunction:
+    """Recipe A's supervised views: ``simclr_strong`` with smaller ranges."""
+    return simclr_strong(min_area=min_area, brightness=brightness, jitter=jitter)
+
+
+def nnclr(
+    *, area: Span = (0.2, 1.0), aspect: Span = (3 / 4, 4 / 3), brightness: float = 0.5
+) -> ViewFunction:
+    """Recipe B's contrastive views: flip, random resized crop, brightness as a shift.
+
+    Source: keras.io, "Self-supervised contrastive learning with NNCLR".
+    """
+    _check_shares(brightness=brightness)
+    shifts = BrightnessShiftRanges(brightness)
+    return chain(
+        _resized_crop(CropRanges(area, aspect)),
+        drawn(lambda keys: sample_brightness_shift(keys, shifts), apply_brightness_shift),
+        fixed(clip_to_unit_range),
+    )
+
+
+def nnclr_weak(
+    *, area: Span = (0.5, 1.0), aspect: Span = (3 / 4, 4 / 3), brightness: float = 0.2
+) -> ViewFunction:
+    """Recipe B's supervised views: ``nnclr`` with smaller ranges."""
+    return nnclr(area=area, aspect=aspect, brightness=brightness)
+
+
+def barlow(
+    *,
+    crop: Span = (24 / 32, 31 / 32),
+    jitter_probability: float = 0.8,
+    brightness: float = 0.8,
+    contrast: float = 0.6,
+    saturation: float = 0.6,
+    hue: float = 0.2,
+    blur_probability: float = 0.2,
+    blur_size: int = 3,
+    sigma: Span = (0.0, 1.0),
+    grey_probability: float = 0.2,
+    solarise_probability: float = 0.2,
+    solarise_threshold: float = 0.5,
+) -> ViewFunction:
+    """Recipe C's views, in its order: crop, flip, jitter, blur, grey, solarise, clip.
+
+    The crop's side is a whole number of pixels, ``crop`` its range as shares of the image's;
+    ``brightness`` is a shift. Two faults of the public notebook are not repeated: solarisation
+    takes the threshold in the image's own range, and every image has a blur of its own. ``sigma``
+    is in pixels, ``blur_size`` the number of taps.
+    """
+    check_span("crop", crop, low=0.01, high=1.0)
+    _check_shares(
+        jitter_probability=jitter_probability,
+        brightness=brightness,
+        blur_probability=blur_probability,
+        grey_probability=grey_probability,
+        solarise_probability=solarise_probability,
+        solarise_threshold=solarise_threshold,
+    )
+    return chain(
+        _window(WindowRanges(crop, whole_pixels=True)),
+        sometimes(
+            jitter_probability,
+            _jitter(
+                JitterRanges(shift=brightness, contrast=contrast, saturation=saturation, hue=hue)
+            ),
+        ),
+        sometimes(blur_probability, _blur(BlurRanges(sigma), blur_size)),
+        sometimes(grey_probability, fixed(to_grey)),
+        sometimes(
+            solarise_probability,
+            fixed(functools.partial(solarise, threshold=solarise_threshold)),
+        ),
+        fixed(clip_to_unit_range),
+    )
+
+
+def simclr_imagenet(
+    *,
+    area: Span = (0.08, 1.0),
+    aspect: Span = (3 / 4, 4 / 3),
+    strength: float = 1.0,
+    jitter_probability: float = 0.8,
+    grey_probability: float = 0.2,
+    blur_probability: float = 0.5,
+    sigma: Span = (0.1, 2.0),
+    blur_share: float = 0.1,
+) -> ViewFunction:
+    """The views of Chen et al. (2020), SimCLR, appendix A.
+
+    Crop with flip, colour jitter of .8, .8, .8 (a factor of brightness, of contrast, of
+    saturation) and .2 (hue) times ``strength``, grey, blur. ``sigma`` is in pixels,
+    ``blur_share`` the kernel's size over the image's shorter side.
+    """
+    check_number("strength", strength, high=2.5)
+    _check_shares(
+        jitter_probability=jitter_probability,
+        grey_probability=grey_probability,
+        blur_probability=blur_probability,
+        blur_share=blur_share,
+    )
+    return chain(
+        _resized_crop(CropRanges(area, aspect)),
+        sometimes(
+            jitter_probability,
+            _jitter(
+                JitterRanges(
+                    brightness=0.8 * strength,
+                    contrast=0.8 * strength,
+                    saturation=0.8 * strength,
+                    hue=0.2 * strength,
+                )
+            ),
+        ),
+        fixed(clip_to_unit_range),
+        sometimes(grey_probability, fixed(to_grey)),
+        sometimes(blur_probability, _blur_of_share(BlurRanges(sigma), blur_share)),
+    )
+
+
+def byol_a(
+    *,
+    area: Span = (0.08, 1.0),
+    aspect: Span = (3 / 4, 4 / 3),
+    jitter_probability: float = 0.8,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.2,
+    hue: float = 0.1,
+    grey_probability: float = 0.2,
+    blur_probability: float = 1.0,
+    sigma: Span = (0.1, 2.0),
+    blur_share: float = 0.1,
+    solarise_probability: float = 0.0,
+    solarise_threshold: float = 0.5,
+) -> ViewFunction:
+    """The first view of Grill et al. (2020), BYOL, appendix B and table 6.
+
+    Crop with flip, colour jitter (``brightness`` is a shift), grey, blur, solarise. ``sigma`` is in
+    pixels, ``blur_share`` the kernel's size over the image's shorter side (23 of 224 there).
+    """
+    _check_shares(
+        jitter_probability=jitter_probability,
+        brightness=brightness,
+        grey_probability=grey_probability,
+        blur_probability=blur_probability,
+        blur_share=blur_share,
+        solarise_probability=solarise_probability,
+        solarise_threshold=solarise_threshold,
+    )
+    return chain(
+        _resized_crop(CropRanges(area, aspect)),
+        sometimes(
+            jitter_probability,
+            _jitter(
+                JitterRanges(shift=brightness, contrast=contrast, saturation=saturation, hue=hue)
+            ),
+        ),
+        fixed(clip_to_unit_range),
+        sometimes(grey_probability, fixed(to_grey)),
+        sometimes(blur_probability, _blur_of_share(BlurRanges(sigma), blur_share)),
+        sometimes(
+            solarise_probability,
+            fixed(functools.partial(solarise, threshold=solarise_threshold)),
+        ),
+    )
+
+
+def byol_b(
+    *,
+    area: Span = (0.08, 1.0),
+    aspect: Span = (3 / 4, 4 / 3),
+    jitter_probability: float = 0.8,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.2,
+    hue: float = 0.1,
+    grey_probability: float = 0.2,
+    blur_probability: float = 0.1,
+    sigma: Span = (0.1, 2.0),
+    blur_share: float = 0.1,
+    solarise_probability: float = 0.2,
+    solarise_threshold: float = 0.5,
+) -> ViewFunction:
+    """The second view of BYOL, table 6: ``byol_a`` with rare blur, and solarisation."""
+    return byol_a(
+        area=area,
+        aspect=aspect,
+        jitter_probability=jitter_probability,
+        brightness=brightness,
+        contrast=contrast,
+        saturation=saturation,
+        hue=hue,
+        grey_probability=grey_probability,
+        blur_probability=blur_probability,
+        sigma=sigma,
+        blur_share=blur_share,
+        solarise_probability=solarise_probability,
+        solarise_threshold=solarise_threshold,
+    )
+
+
+def consistency(*, crop: float = 0.75) -> ViewFunction:
+    """Recipe D's clean view: flip, and a crop of a share of the side at a random place.
+
+    The published one resizes to 96 and crops 72, which is a share of .75; here the result has
+    the image's own size.
+    """
+    check_number("crop", crop, low=0.01, high=1.0)
+    return _window(WindowRanges((crop, crop)))
+
+
+def randaugment(*, crop: float = 0.75, layers: int = 2, magnitude: int = 9) -> ViewFunction:
+    """Recipe D's noisy view: ``consistency``, then RandAugment."""
+    return chain(consistency(crop=crop), randaugment_noise(layers=layers, magnitude=magnitude))
+
+
+def randaugment_noise(*, layers: int = 2, magnitude: int = 9) -> ViewFunction:
+    """RandAugment alone, for the noisy view of a crop that is already cut."""
+    ranges = RandAugmentRanges(layers, magnitude)
+
+    def view(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        parameters = sample_randaugment(keys, ranges, *images.shape[1:3])
+        return apply_randaugment(images, parameters)
+
+    return view
+
+
+POLICIES: dict[str, Callable[..., ViewFunction]] = {
+    "none": none,
+    "affine": affine,
+    "crop": crop,
+    "simclr_weak": simclr_weak,
+    "simclr_strong": simclr_strong,
+    "nnclr": nnclr,
+    "nnclr_weak": nnclr_weak,
+    "barlow": barlow,
+    "simclr_imagenet": simclr_imagenet,
+    "byol_a": byol_a,
+    "byol_b": byol_b,
+    "consistency": consistency,
+    "randaugment": randaugment,
+}
+
+
+def build_policy(name: str, **settings: object) -> ViewFunction:
+    """Builds a view policy by its name.
+
+    Args:
+        name: a key of ``POLICIES``.
+        **settings: passed to the policy's own function; the others keep their published values.
+
+    Raises:
+        ValueError: if the name or a setting is unknown, or a setting is out of its range.
+
+    """
+    if name not in POLICIES:
+        raise ValueError(f"unknown policy {name!r}: expected one of {', '.join(sorted(POLICIES))}")
+    policy = POLICIES[name]
+    known = inspect.signature(policy).parameters
+    for key in settings:
+        if key not in known:
+            expected = f"expected some of {', '.join(known)}" if known else "it has none"
+            raise ValueError(f"the policy {name} has no setting {key!r}: {expected}")
+    return policy(**settings)
+
+
+def _check_shares(**shares: float) -> None:
+    for field, share in shares.items():
+        check_number(field, share, high=1.0)
+
+
+def _resized_crop(ranges: CropRanges) -> ViewFunction:
+    return isolated(drawn(lambda keys: sample_crop(keys, ranges), apply_crop))
+
+
+def _window(ranges: WindowRanges) -> ViewFunction:
+    def view(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        return apply_crop(images, sample_window(keys, ranges, *images.shape[1:3]))
+
+    return isolated(view)
+
+
+def _jitter(ranges: JitterRanges) -> ViewFunction:
+    return drawn(lambda keys: sample_jitter(keys, ranges), apply_jitter)
+
+
+def _blur(ranges: BlurRanges, size: int) -> ViewFunction:
+    return drawn(
+        lambda keys: sample_blur(keys, ranges), functools.partial(gaussian_blur, size=size)
+    )
+
+
+def _blur_of_share(ranges: BlurRanges, share: float) -> ViewFunction:
+    def view(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        # An odd number of taps; the smallest that blurs is 3.
+        radius = max(1, int(share * min(images.shape[1:3])) // 2)
+        return _blur(ranges, 2 * radius + 1)(images, keys)
+
+    return view

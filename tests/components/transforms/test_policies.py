@@ -1,0 +1,205 @@
+import inspect
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components import keyed_random
+from components.transforms.affine import AffineRanges
+from components.transforms.policies import POLICIES, build_policy, randaugment_noise
+from components.transforms.views import make_views
+
+RANDOM = sorted(set(POLICIES) - {"none"})
+HEIGHT, WIDTH = 20, 24
+
+
+def batch_of(count, channels=3):
+    """Coloured waves, so that crops and shifts change a lot and rounding little."""
+    random = np.random.default_rng(1)
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH] / 6
+    phases = random.uniform(0, 6, (2, count, 1, 1, channels))
+    waves = np.sin(rows[..., None] + phases[0]) * np.cos(columns[..., None] + phases[1])
+    return tf.constant((127.5 + 127.5 * waves).astype(np.uint8))
+
+
+def views_of(policy, batch, keys, count=2):
+    return make_views([policy] * count, batch, keys).numpy()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", POLICIES)
+def test_views_are_float_images_in_the_unit_range(keys, name, channels):
+    views = make_views([build_policy(name)] * 2, batch_of(8, channels), keys(8))
+
+    assert views.shape == (2, 8, HEIGHT, WIDTH, channels)
+    assert views.dtype == tf.float32
+    assert np.min(views) >= 0.0
+    assert np.max(views) <= 1.0
+    assert np.max(views) > 0.5
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_execution_gives_the_same_views(keys, name, compiled):
+    policy, batch, some = build_policy(name), batch_of(4), keys(4)
+
+    run = tf.function(lambda batch, some: make_views([policy], batch, some), jit_compile=compiled)
+
+    # RandAugment rounds to bytes, and the crop before it may differ in its last bit.
+    bound = 1.01 / 255 if name == "randaugment" else 1e-5
+    np.testing.assert_allclose(run(batch, some), views_of(policy, batch, some, 1), atol=bound)
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_two_views_of_an_image_differ(keys, name):
+    one, other = views_of(build_policy(name), batch_of(6), keys(6))
+
+    assert np.all(np.abs(one - other).max(axis=(1, 2, 3)) > 0.01)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_view_belongs_to_the_image_and_its_key_and_not_to_its_row(keys, name):
+    policy, batch, some = build_policy(name), batch_of(6), keys(6)
+    order = [4, 1, 5]
+
+    views = views_of(policy, batch, some)
+    chosen = views_of(policy, tf.gather(batch, order), tf.gather(some, order))
+
+    np.testing.assert_allclose(chosen, views[:, order], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_another_step_gives_other_views(name):
+    policy, batch, identity = build_policy(name), batch_of(4), tf.range(4, dtype=tf.int64)
+
+    one, other = (
+        views_of(policy, batch, keyed_random.image_keys(0, tf.constant(step), identity))
+        for step in (1, 2)
+    )
+
+    assert np.all(np.abs(one - other).max(axis=(0, 2, 3, 4)) > 0.01)
+
+
+def test_no_policy_gives_the_image_itself(keys):
+    batch = batch_of(3)
+
+    np.testing.assert_array_equal(
+        views_of(build_policy("none"), batch, keys(3), 1)[0], batch.numpy() / np.float32(255)
+    )
+
+
+WITHOUT_CHANGE = {
+    "affine": {"rotation_degrees": 0.0, "translation": 0.0, "scale": (1.0, 1.0)},
+    "crop": {"area": (1.0, 1.0), "aspect": (1.0, 1.0), "flip": False, "brightness": 0.0}
+    | {"jitter": 0.0},
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_CHANGE)
+def test_ranges_without_extent_give_the_image_back(keys, name):
+    batch = batch_of(4)
+
+    views = views_of(build_policy(name, **WITHOUT_CHANGE[name]), batch, keys(4), 1)
+
+    np.testing.assert_allclose(views[0], batch.numpy() / 255, atol=1e-6)
+
+
+STILL = {"jitter_probability": 0.0, "grey_probability": 0.0, "blur_probability": 0.0}
+WHOLE = {"area": (1.0, 1.0), "aspect": (1.0, 1.0)}
+FLIPPED_ONLY = {
+    "simclr_strong": {"min_area": 1.0, "brightness": 0.0, "jitter": 0.0},
+    "nnclr": WHOLE | {"brightness": 0.0},
+    "barlow": STILL | {"crop": (1.0, 1.0), "solarise_probability": 0.0},
+    "simclr_imagenet": STILL | WHOLE,
+    "byol_b": STILL | WHOLE | {"solarise_probability": 0.0},
+    "consistency": {"crop": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", FLIPPED_ONLY)
+def test_without_all_else_a_view_is_the_image_or_its_mirror_image(keys, name):
+    batch = batch_of(16)
+    unit = batch.numpy() / 255
+
+    views = views_of(build_policy(name, **FLIPPED_ONLY[name]), batch, keys(16), 1)[0]
+
+    same = np.abs(views - unit).max(axis=(1, 2, 3)) < 1e-5
+    mirrored = np.abs(views - unit[:, :, ::-1]).max(axis=(1, 2, 3)) < 1e-5
+    assert np.all(same | mirrored)
+    assert 0 < same.sum() < 16
+
+
+@pytest.mark.parametrize("name", ["barlow", "simclr_imagenet", "byol_a"])
+def test_a_grey_probability_of_one_leaves_no_colour(keys, name):
+    views = views_of(build_policy(name, grey_probability=1.0), batch_of(6), keys(6))
+
+    assert np.ptp(views, axis=-1).max() < 1e-6
+
+
+def test_solarisation_leaves_nothing_brighter_than_its_threshold(keys):
+    policy = build_policy("byol_b", solarise_probability=1.0)
+
+    assert views_of(policy, batch_of(6), keys(6)).max() <= 0.5
+
+
+def test_the_noise_alone_keeps_the_crop(keys):
+    batch = batch_of(4)
+
+    views = make_views([randaugment_noise(layers=1, magnitude=0)], batch, keys(4)).numpy()[0]
+
+    # Without magnitude only autocontrast and equalise, of fourteen, change an image.
+    unchanged = np.abs(views - batch.numpy() / 255).max(axis=(1, 2, 3)) < 1e-6
+    assert unchanged.any()
+
+
+def test_the_affine_policy_has_the_fields_and_defaults_of_its_ranges():
+    known = inspect.signature(POLICIES["affine"]).parameters
+
+    defaults = {name: parameter.default for name, parameter in known.items()}
+    assert defaults == vars(AffineRanges())
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_setting_has_a_name_and_a_default(name):
+    for parameter in inspect.signature(POLICIES[name]).parameters.values():
+        assert parameter.kind is parameter.KEYWORD_ONLY
+        assert parameter.default is not parameter.empty
+
+
+def test_an_unknown_policy_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"unknown policy 'mirror'.*affine, barlow, byol_a"):
+        build_policy("mirror")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("nnclr", "expected some of area, aspect"), ("none", "it has none")]
+)
+def test_an_unknown_setting_is_refused_with_the_known_ones(name, expected):
+    with pytest.raises(ValueError, match=rf"{name} has no setting 'sharpness': {expected}"):
+        build_policy(name, sharpness=1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("simclr_strong", {"min_area": 1.5}),
+        ("nnclr", {"area": (0.9, 0.2)}),
+        ("nnclr", {"aspect": (0.0, 1.0)}),
+        ("nnclr", {"brightness": 2.0}),
+        ("barlow", {"crop": (0.5, 1.5)}),
+        ("barlow", {"hue": 0.6}),
+        ("barlow", {"blur_probability": -0.1}),
+        ("barlow", {"contrast": -1.0}),
+        ("byol_a", {"sigma": (2.0, 0.1)}),
+        ("byol_b", {"solarise_threshold": 128.0}),
+        ("byol_b", {"blur_share": 3.0}),
+        ("simclr_imagenet", {"strength": 3.0}),
+        ("consistency", {"crop": 0.0}),
+        ("randaugment", {"magnitude": 31}),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused_by_its_name(name, settings):
+    (field,) = settings
+
+    with pytest.raises(ValueError, match=f"^{field} must be .* received"):
+        build_policy(name, **settings)
