@@ -147,6 +147,36 @@ for _step in STEPS:
 
 
 @app.command()
+def views(
+    policy: Annotated[str, typer.Argument(help="its name; an unknown one lists the known")],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="an image, a folder, a .zip, a .tar or a .npz; none: sprites"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="the PNG file to write")] = Path("views.png"),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override a setting of the policy"),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=40, help="how many images")] = 8,
+    each: Annotated[int, typer.Option(min=1, max=40, help="how many views of each")] = 4,
+    size: Annotated[
+        int | None, typer.Option(min=8, help="side in pixels; none: the first image's")
+    ] = None,
+) -> None:
+    """Draw what a view policy does to a few images.
+
+    Example: twofold views byol_a --images photos.zip --out views.png
+    """
+    import_tensorflow()
+    from pipeline.views_picture import parse_policy, picture_views
+
+    chosen = parse_policy(policy, settings or [])
+    drawn = picture_views(chosen, images, out, count=count, each=each, size=size)
+    _out.print(escape(f"{each} views of {drawn} images in {out}"))
+
+
+@app.command()
 def serve(
     model_dir: Annotated[Path, typer.Argument(help="holds integer versions of a SavedModel")],
     name: Annotated[str, typer.Option(help="name of the model in the address")] = "encoder",

@@ -1,4 +1,4 @@
-"""``cifar10_barlow_twins`` with a small ResNet-18, for 2 CPU cores and CIFAR-10 in a folder or .zip.
+"""``cifar10_barlow_twins`` with a small ResNet-18, for 2 CPU cores and CIFAR-10 as files.
 
     twofold run cifar10_barlow_twins_cpu --set data.path=[train.zip,test.zip]
 

@@ -1,4 +1,4 @@
-"""``cifar10_consistency`` with small ResNet-18s, for 2 CPU cores and CIFAR-10 in a folder or .zip.
+"""``cifar10_consistency`` with small ResNet-18s, for 2 CPU cores and CIFAR-10 as files.
 
     twofold run cifar10_consistency_cpu --set data.path=[train.zip,test.zip]
 
@@ -12,7 +12,8 @@ CONFIG = override(
     PUBLISHED,
     [
         "name=cifar10_consistency_cpu",
-        "data={source: folder, path: [train.zip, test.zip], image_size: 32, validation_share: 0.01}",
+        "data={source: folder, path: [train.zip, test.zip], image_size: 32}",
+        "data.validation_share=0.01",
         "encoder={name: resnet18, stem: small, width_multiplier: 0.25}",
     ],
 )

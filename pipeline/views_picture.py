@@ -1,0 +1,107 @@
+"""A picture of what a view policy does to a few images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from components import keyed_random
+from components.data.errors import DataError
+from components.data.images import RejectedError, check, encode
+from components.data.sources import build_source
+from components.data.sources.base import Item
+from components.evaluation.figures import draw_views
+from components.transforms.decode import DecodeRule, decode_images
+from components.transforms.views import make_views
+from pipeline.build import build_view
+from pipeline.config import RunConfig, ViewsConfig, override
+
+_FILES = (".jpg", ".jpeg", ".png")
+
+
+def parse_policy(policy: str, settings: Sequence[str]) -> ViewsConfig:
+    """Returns a policy's section of the configuration.
+
+    Args:
+        policy: its name.
+        settings: ``key=value`` in YAML, of the policy's own keys.
+
+    Raises:
+        ConfigError: if the policy or a key is unknown, or a value is not accepted.
+
+    """
+    given = [f"views.{setting}" for setting in settings]
+    return override(RunConfig(), [f"views.policy={policy}", *given]).views
+
+
+def picture_views(
+    views: ViewsConfig, images: Path | None, out: Path, *, count: int, each: int, size: int | None
+) -> int:
+    """Draws images in a row and views of each below.
+
+    Args:
+        views: the policy.
+        images: an image file, a folder, a .zip, a .tar or a .npz; None draws sprites.
+        out: the PNG file to write.
+        count: how many images, evenly spaced over what there is.
+        each: how many views of each.
+        size: side in pixels to resize to; None for the first image's own.
+
+    Returns:
+        How many images are in the picture.
+
+    Raises:
+        DataError: if none of the images can be read.
+
+    """
+    originals = _decode([*_read(images, count)], size)
+    keys = keyed_random.image_keys(
+        0, tf.constant(0, tf.int64), tf.range(len(originals), dtype=tf.int64)
+    )
+    drawn = make_views((build_view(views),) * each, tf.constant(originals), keys)
+    draw_views(originals, drawn.numpy(), out, title=views.policy)
+    return len(originals)
+
+
+def _read(images: Path | None, count: int) -> Iterator[bytes]:
+    """Gives the files of up to ``count`` usable images."""
+    found = 0
+    for item in _items(images, count):
+        try:
+            if item.problem is not None:
+                raise RejectedError("unreadable", item.problem)
+            checked = check(item.image)
+        except RejectedError:
+            continue
+        yield encode(item.image, checked.keep_bytes)
+        found += 1
+    if not found:
+        raise DataError(f"{images}: none of the images looked at could be read")
+
+
+def _items(images: Path | None, count: int) -> Iterator[Item]:
+    if images is not None and images.suffix.lower() in _FILES:
+        try:
+            yield Item(images.name, images.read_bytes())
+        except OSError as error:
+            raise DataError(f"{images}: {error.strerror}") from None
+        return
+    if images is None:
+        source = build_source("dsprites", images=count)
+    else:
+        kind = "npz" if images.suffix == ".npz" else "folder"
+        source = build_source(kind, path=str(images))
+    total = sum(chunk.stop - chunk.start for chunk in source.chunks())
+    positions = np.linspace(0, total - 1, min(count, total)).round().astype(int)
+    yield from source.pick(positions.tolist())
+
+
+def _decode(encoded: list[bytes], size: int | None) -> np.ndarray:
+    pixels = [check(one).pixels for one in encoded]
+    height, width = (size, size) if size is not None else pixels[0].shape[:2]
+    rule = DecodeRule(height, width, max(one.shape[-1] for one in pixels))
+    decoded: np.ndarray = decode_images(tf.constant(encoded), rule).numpy()
+    return decoded
