@@ -1,6 +1,8 @@
 """Configuration: strict, complete, and the same after a trip through YAML."""
 
+import inspect
 import json
+import typing
 from pathlib import Path
 
 import pytest
@@ -8,19 +10,33 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.encoders import ENCODERS
+from components.methods import METHODS
+from components.transforms.policies import POLICIES
 from pipeline.config import (
     AffineViewsConfig,
+    BYOLBViewsConfig,
     ConfigError,
     Conv4Config,
     CoreConfig,
     CropViewsConfig,
     DataConfig,
+    EmaConfig,
+    EncoderConfig,
+    MethodConfig,
+    PlateauConfig,
     RunConfig,
+    SelfTrainingConfig,
+    SimCLRConfig,
+    SwaConfig,
+    TrainingConfig,
+    ViewsConfig,
     load_yaml,
     override,
     parse_config,
     to_yaml,
 )
+from pipeline.config.section import Section
 from pipeline.recipes import load_recipe, recipe_names
 
 DEFAULT = RunConfig()
@@ -48,6 +64,16 @@ configs = st.builds(
     views=st.builds(AffineViewsConfig, scale=ranges) | st.builds(CropViewsConfig, area=ranges),
     encoder=st.builds(CoreConfig, filters=widths, units=widths)
     | st.builds(Conv4Config, width=st.integers(1, 4096)),
+    second_views=st.none() | st.builds(BYOLBViewsConfig, area=ranges),
+    method=st.builds(SimCLRConfig, negatives=st.sampled_from(["all", "other_view", 1, 7]))
+    | st.builds(SelfTrainingConfig, confidence=st.none() | st.floats(0, 1)),
+    training=st.builds(
+        TrainingConfig,
+        averaging=st.none()
+        | st.builds(SwaConfig, period_steps=st.integers(1, 99))
+        | st.builds(EmaConfig, decay=st.floats(0, 1, exclude_min=True, exclude_max=True)),
+        plateau=st.none() | st.builds(PlateauConfig, patience=st.integers(1, 9)),
+    ),
 )
 
 
@@ -141,6 +167,46 @@ def test_a_setting_of_the_chosen_encoder_counts_wherever_the_choice_stands() -> 
     assert before.encoder == Conv4Config(width=64)
 
 
+def test_an_outer_choice_is_applied_before_an_inner_one() -> None:
+    settings = ["method.teacher.encoder.width=8", "method.teacher.encoder.name=conv4"]
+    config = override(DEFAULT, [*settings, "method.name=self_training"])
+    assert isinstance(config.method, SelfTrainingConfig)
+    assert config.method.teacher.encoder == Conv4Config(width=8)
+
+
+def test_a_section_that_is_not_there_can_be_set_and_taken_away() -> None:
+    config = override(DEFAULT, ["training.plateau.patience=7", "second_views.policy=byol_b"])
+    assert config.training.plateau == PlateauConfig(patience=7)
+    assert config.second_views == BYOLBViewsConfig()
+    assert override(config, ["training.plateau=null", "second_views=null"]) == DEFAULT
+
+
+@pytest.mark.parametrize("section", typing.get_args(typing.get_args(ViewsConfig)[0]))
+def test_a_policy_has_the_settings_and_defaults_of_its_function(section: type[Section]) -> None:
+    fields = {name: field.default for name, field in section.model_fields.items()}
+    policy = POLICIES[fields.pop("policy")]
+    parameters = inspect.signature(policy).parameters
+    assert fields == {name: parameter.default for name, parameter in parameters.items()}
+
+
+@pytest.mark.parametrize("section", typing.get_args(typing.get_args(EncoderConfig)[0]))
+def test_an_encoder_has_the_settings_and_defaults_of_its_function(section: type[Section]) -> None:
+    fields = {name: field.default for name, field in section.model_fields.items()}
+    parameters = inspect.signature(ENCODERS[fields.pop("name")]).parameters
+    known = {name: one.default for name, one in parameters.items()}
+    assert fields == {key: known[key] for key in known if key not in ("image_shape", "seed")}
+
+
+def test_every_policy_encoder_and_method_can_be_chosen() -> None:
+    def names(union: object, key: str) -> set[str]:
+        sections = typing.get_args(typing.get_args(union)[0])
+        return {section.model_fields[key].default for section in sections}
+
+    assert names(ViewsConfig, "policy") == set(POLICIES)
+    assert names(EncoderConfig, "name") == set(ENCODERS)
+    assert names(MethodConfig, "name") == {*METHODS, "random"}
+
+
 def test_a_configuration_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         DEFAULT.training.epochs = 3  # type: ignore[misc]
@@ -159,14 +225,35 @@ REFUSED = [
     ("training.learning_rate=.nan", "training.learning_rate: input should be a finite number"),
     ("training=3", "training: input should be a mapping of keys, received 3"),
     ("views=3", "views: input should be a mapping of keys, received 3"),
-    ("views={flip: true}", "views.policy is missing: expected one of affine, crop"),
-    ("views.policy=blur", "unknown views.policy 'blur': expected one of affine, crop"),
+    (
+        "views={flip: true}",
+        "views.policy is missing: expected one of none, affine, crop, simclr_strong",
+    ),
+    (
+        "views.policy=blur",
+        "unknown views.policy 'blur': expected one of none, affine, crop, simclr_strong",
+    ),
     ("views.scale=[1.2, 0.8]", "views.scale: input should be two numbers above 0"),
     ("encoder.name=vit", "unknown encoder.name 'vit': expected one of core, conv4"),
     ("encoder.filters=4", "encoder.filters: input should be a list, received 4"),
     ("encoder.filters=[4, 0]", "encoder.filters.1: input should be greater than or equal to 1"),
-    ("method.name=byol", "method.name: input should be 'simclr', received 'byol'"),
-    ("data.source=web", "data.source: input should be 'dsprites', 'npz' or 'folder'"),
+    ("method.name=dino", "unknown method.name 'dino': expected one of simclr, nnclr, moco"),
+    ("method.negatives=few", 'method.negatives: input should be "all", "other_view" or a whole'),
+    ("method.negatives=0", 'method.negatives: input should be "all", "other_view" or a whole'),
+    ("method.negatives=1999", "has only 1998 others to draw from at training.batch_size=1000"),
+    ("method={name: nnclr, queue_size: 999}", "method.queue_size=999 cannot hold a batch"),
+    ("method={name: moco, queue_size: 999}", "expected at least training.batch_size=1000"),
+    ("second_views.flip=true", "second_views.policy is missing: expected one of none, affine"),
+    ("probe_views.policy=crops", "unknown probe_views.policy 'crops': expected one of none"),
+    ("training.averaging.decay=0.9", "training.averaging.kind is missing: expected one of ema"),
+    ("training.plateau.pacience=3", "unknown key training.plateau.pacience: did you mean"),
+    ("training.labelled_batch_size=1000", "must be below training.batch_size=1000, received 1000"),
+    ("training.accumulate=3", "training.batch_size=1000 cannot be cut into training.accumulate=3"),
+    ("training.weight_decay=0.1", "has no place in adam: expected 0, or training.optimizer=adamw"),
+    ("training.precision=int8", "training.precision: input should be 'float32', 'bfloat16'"),
+    ("data.label_share=0", "data.label_share: input should be greater than 0"),
+    ("data.source=web", "data.source: input should be 'dsprites', 'npz', 'folder' or 'tfds'"),
+    ("data.source=tfds", "data.source=tfds needs data.tfds_name"),
     ("data.source=npz", "data.path must name one .npz file, received []"),
     ("data.path=x", "data.path must be empty for data.source=dsprites"),
     ("name=../up", "name: string should match pattern"),

@@ -54,7 +54,9 @@ def test_unlabelled_images_are_trained_on_after_the_labelled(tmp_path: Path) -> 
     for name, count in (("train/cat", 3), ("train/dog", 4), ("unlabelled", 5), ("test/cat", 2)):
         save_images(tmp_path / "images" / name, count)
     context = _prepared(tmp_path / "images", tmp_path)
-    split = images.load_training_images(context, context.manifest())
+    training = images.load_training_images(context, context.manifest())
+    assert (training.labelled.name, training.unlabelled.name) == ("train", "unlabelled")
+    split = training.together
     assert len(split.images) == len(split.keys) == len(split.latents) == 12
     assert sorted(split.labels[:7].tolist()) == [0] * 3 + [1] * 4
     assert split.labels[7:].tolist() == [-1] * 5
@@ -67,3 +69,13 @@ def test_test_images_alone_cannot_be_trained_on(tmp_path: Path) -> None:
     context = _prepared(tmp_path / "images", tmp_path)
     with pytest.raises(DataError, match="no training images: expected a split train or unlabelled"):
         images.load_training_images(context, context.manifest())
+
+
+def test_images_that_lose_their_label_count_as_unlabelled(tmp_path: Path) -> None:
+    for name, count in (("train/cat", 8), ("train/dog", 4), ("unlabelled", 5), ("test/cat", 2)):
+        save_images(tmp_path / "images" / name, count)
+    context = _prepared(tmp_path / "images", tmp_path, "data.label_share=0.25")
+    training = images.load_training_images(context, context.manifest())
+    assert training.labelled is training.unlabelled is training.together
+    labels = training.together.labels.tolist()
+    assert [labels.count(label) for label in (0, 1, -1)] == [2, 1, 14]
