@@ -165,7 +165,7 @@ def build_train_step(
                 state.probe, state.models["encoder"], whole, features, settings.accumulate
             )
         state.steps.assign_add(1)
-        return {name: tf.cast(value, tf.float32) for name, value in metrics.items()}
+        return metrics
 
     run = replica_step
     if settings.compiled:

@@ -1,0 +1,142 @@
+"""Every method of ``METHODS``, in each of its forms, on networks and images that are tiny.
+
+Tracing takes nearly all the time of these tests, and synchronised batch normalisation most of that:
+encoder, projector and decoder have one each.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from components.encoders import build_encoder
+from components.encoders.decoder import build_decoder
+from components.encoders.heads import (
+    build_gaussian_head,
+    build_linear_head,
+    build_predictor,
+    build_projector,
+)
+from components.methods import METHODS
+from components.methods.queue import SupportQueue
+
+IMAGE_SHAPE = (12, 12, 1)
+BATCH, CLASSES, FEATURES, PROJECTIONS, QUEUE = 8, 3, 6, 5, 12
+
+# What distinguishes a form; its other parts are those of ``_PARTS`` that the method has a field of.
+FORMS = {
+    "barlow_twins": ("barlow_twins", {}),
+    "byol": ("byol", {"momentum": 0.9, "steps": 10}),
+    "moco": ("moco", {"temperature": 0.2, "momentum": 0.9}),
+    "nnclr": ("nnclr", {"temperature": 0.2}),
+    "self_training": ("self_training", {"temperature": 2.0, "confidence": 0.34}),
+    "simclr": ("simclr", {"temperature": 0.2}),
+    "simclr, other view": ("simclr", {"temperature": 0.2, "negatives": "other_view"}),
+    "simclr, few negatives": ("simclr", {"temperature": 0.2, "negatives": 3}),
+    "simsiam": ("simsiam", {}),
+    "supervised": ("supervised", {}),
+    "vae": ("vae", {"kl_weight": 0.5}),
+    "vicreg": ("vicreg", {}),
+}
+
+_ONE_VIEW = ("supervised", "vae")
+
+
+def shift_by_key(images, keys):
+    """A view that is exact in every batch size: brightness from the image's own key."""
+    factor = tf.cast(keys % 1000, tf.float32) / 1000.0
+    return images * factor[:, None, None, None]
+
+
+def _encoder(seed):
+    return build_encoder(
+        "core", IMAGE_SHAPE, seed=seed, filters=(FEATURES,), units=(), pooling="average"
+    )
+
+
+def _projector(seed):
+    return build_projector(FEATURES, seed=seed, units=(16, PROJECTIONS), batch_norm=True)
+
+
+def _predictor():
+    return build_predictor(PROJECTIONS, seed=3, units=(4, PROJECTIONS), batch_norm=False)
+
+
+def _decoder():
+    return build_decoder(IMAGE_SHAPE, seed=3, latent=4, filters=(4,), units=())
+
+
+_PARTS = {
+    "encoder": lambda: _encoder(3),
+    "projector": lambda: _projector(3),
+    "predictor": _predictor,
+    "momentum_encoder": lambda: _encoder(3),
+    "momentum_projector": lambda: _projector(3),
+    "queue": lambda: SupportQueue(QUEUE, PROJECTIONS, seed=3),
+    "head": lambda: build_linear_head(FEATURES, CLASSES, seed=3),
+    "teacher_encoder": lambda: _encoder(4),
+    "teacher_head": lambda: build_linear_head(FEATURES, CLASSES, seed=4),
+    "decoder": _decoder,
+    "views": lambda: (shift_by_key, shift_by_key),
+    "clean": lambda: shift_by_key,
+    "noise": lambda: shift_by_key,
+}
+
+
+def build_form(form, **changes):
+    """Builds a form of a method; equal calls give equal weights.
+
+    Args:
+        form: a key of ``FORMS``.
+        **changes: fields of the method that differ from the form's.
+
+    """
+    name, settings = FORMS[form]
+    fields = {field.name for field in dataclasses.fields(METHODS[name])}
+    fixed = {"compile_views": False, **settings, **changes}
+    if name in _ONE_VIEW:
+        fixed.setdefault("views", (shift_by_key,))
+    if name == "vae":
+        fixed.setdefault("head", build_gaussian_head(FEATURES, seed=3, units=4))
+    # In one order: workers in several processes must make their variables alike.
+    parts = {part: build() for part, build in _PARTS.items() if part in fields - fixed.keys()}
+    return METHODS[name](**parts, **fixed)
+
+
+def global_batch(step):
+    """Gives the images, labels (some of them -1) and identities of a step, as arrays."""
+    generator = np.random.default_rng(step)
+    return {
+        "image": generator.integers(0, 256, (BATCH, *IMAGE_SHAPE), dtype=np.uint8),
+        "label": generator.integers(-1, CLASSES, BATCH, dtype=np.int32),
+        "identity": (np.arange(BATCH, dtype=np.int64) + step * BATCH) * 7_919,
+    }
+
+
+def distribute_batch(strategy, batch):
+    """Gives each replica its part of a batch, in order."""
+    replicas = strategy.num_replicas_in_sync
+
+    def part(context):
+        rows = len(batch["image"]) // replicas
+        start = context.replica_id_in_sync_group * rows
+        return {name: tf.constant(value[start : start + rows]) for name, value in batch.items()}
+
+    if replicas == 1:
+        return {name: tf.constant(value) for name, value in batch.items()}
+    return strategy.experimental_distribute_values_from_function(part)
+
+
+def values_of(state):
+    """Gives everything that a training state holds, by name, as arrays."""
+    trackables = {**state.models, **state.memory, "optimizer": state.optimizer}
+    held = {name: trackable.variables for name, trackable in trackables.items()}
+    if state.probe is not None:
+        held["probe"] = state.probe.head.variables + state.probe.optimizer.variables
+    if state.average is not None:
+        held["average"] = state.average.averages
+    return {
+        f"{name}/{index}": np.asarray(variable)
+        for name, variables in held.items()
+        for index, variable in enumerate(variables)
+    }
