@@ -1,4 +1,4 @@
-"""Where training runs: one device, several GPUs, or logical CPUs for tests and emulation."""
+"""Where training runs: one device, several GPUs, several machines, or logical CPUs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,31 @@ import tensorflow as tf
 def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
     """Chooses the distribution strategy.
 
+    Several machines train one model when the environment variable ``TF_CONFIG`` names several
+    workers; every worker runs the same program, with a run directory of its own, and ends with the
+    same weights. Each takes part with all of its GPUs, or with its CPU where it has none. The call
+    waits until all workers have made it, and must come before TensorFlow's first computation.
+
     Args:
         replicas: None for all GPUs (the CPU when there is none); a number for that many GPUs, or,
-            on a machine without GPUs, that many logical CPU devices.
+            on a machine without GPUs, that many logical CPU devices. With several workers, None or
+            the number over all of them.
 
     Returns:
-        A MirroredStrategy for several devices, the default strategy for one.
+        A MultiWorkerMirroredStrategy for several workers, a MirroredStrategy for several devices,
+        the default strategy for one.
 
     Raises:
-        ValueError: if there are fewer GPUs than replicas asked for, or TensorFlow already runs with
-            another number of logical CPUs.
+        ValueError: if there are fewer GPUs than replicas asked for, TensorFlow already runs with
+            another number of logical CPUs, or the workers have another number of devices.
 
     """
+    if replicas is not None and replicas < 1:
+        raise ValueError(f"training.replicas must be at least 1, received {replicas}")
+    if _count_workers() > 1:
+        return _join_workers(replicas)
     gpus = tf.config.list_physical_devices("GPU")
     count = replicas if replicas is not None else max(1, len(gpus))
-    if count < 1:
-        raise ValueError(f"training.replicas must be at least 1, received {count}")
     if gpus:
         if count > len(gpus):
             raise ValueError(f"training.replicas={count} needs {count} GPUs, found {len(gpus)}")
@@ -37,6 +46,28 @@ def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
     if count == 1:
         return tf.distribute.get_strategy()
     return tf.distribute.MirroredStrategy(devices)
+
+
+def _count_workers() -> int:
+    """Returns how many workers ``TF_CONFIG`` names; the chief is one of them."""
+    cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
+    return sum(len(cluster.get(job, ())) for job in ("chief", "worker"))
+
+
+def _join_workers(replicas: int | None) -> tf.distribute.Strategy:
+    # Between CPUs there are rings alone; with GPUs TensorFlow chooses between these and NCCL.
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    kinds = tf.distribute.experimental.CommunicationImplementation
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=kinds.AUTO if on_gpu else kinds.RING
+    )
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    found = strategy.num_replicas_in_sync
+    if replicas not in (None, found):
+        raise ValueError(
+            f"training.replicas={replicas}, but the workers of TF_CONFIG have {found} devices"
+        )
+    return strategy
 
 
 def _split_cpu(count: int) -> None:

@@ -88,11 +88,13 @@ def write_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
     """Writes networks' weights alone, all or nothing, in place of what was there.
 
     Args:
-        directory: is replaced.
+        directory: is replaced. A kill at any moment leaves the weights before or the new ones for
+            ``read_weights``.
         models: the networks by name.
 
     """
-    staging, before = (directory.with_name(f".{directory.name}.{part}") for part in ("new", "old"))
+    staging, before = _beside(directory, "new"), _beside(directory, "old")
+    _undo_half_a_replacement(directory)
     for path in (staging, before):
         shutil.rmtree(path, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -103,6 +105,17 @@ def write_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
+def _beside(directory: Path, part: str) -> Path:
+    return directory.with_name(f".{directory.name}.{part}")
+
+
+def _undo_half_a_replacement(directory: Path) -> None:
+    """Puts back what was there, if a kill came between the two renames of ``write_weights``."""
+    before = _beside(directory, "old")
+    if before.exists() and not directory.exists():
+        before.rename(directory)
+
+
 def read_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
     """Gives networks the weights that ``write_weights`` wrote; others in the files are passed over.
 
@@ -110,6 +123,7 @@ def read_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
         CheckpointError: if there are none, or they do not fit.
 
     """
+    _undo_half_a_replacement(directory)
     if not (directory / "weights.index").exists():
         raise CheckpointError(f"{directory} holds no finished weights: expected weights.index")
     try:

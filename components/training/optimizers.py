@@ -9,7 +9,7 @@ import keras
 
 from components.training.exclusion import Exclusion
 from components.training.lamb import LAMB
-from components.training.schedules import Rate, build_schedule
+from components.training.schedules import Rate
 from components.training.sgd import LARS, DecayedSGD
 
 
@@ -153,11 +153,3 @@ def build_optimizer(
             epsilon=epsilon,
         )
     )
-
-
-def build_adam(
-    *, learning_rate: float, warmup_steps: int, decay_steps: int | None
-) -> keras.optimizers.Optimizer:
-    """Builds Adam with a linear warm-up and a cosine decay; see ``build_schedule``."""
-    schedule = build_schedule(learning_rate, warmup_steps=warmup_steps, decay_steps=decay_steps)
-    return build_optimizer("adam", learning_rate=schedule)

@@ -1,87 +1,130 @@
 """A run that was killed and resumed equals one that was not, bit for bit."""
 
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+import dataclasses
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from components import distribute
 from components.data.reader import Split, batches
-from components.encoders import build_encoder
-from components.encoders.heads import build_linear_head, build_projector
-from components.methods.simclr import SimCLR
-from components.training.checkpoint import (
-    CheckpointError,
-    Checkpoints,
-    load_encoder,
-    write_description,
-)
+from components.encoders.heads import build_linear_head
+from components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
+from components.training.checkpoint import CheckpointError, Checkpoints, read_weights, write_weights
 from components.training.loop import Callbacks, LoopSettings, TrainingDivergedError, run_loop
-from components.training.optimizers import build_adam
-from components.training.step import OnlineProbe, TrainState, build_train_step
-from components.transforms.affine import AffineRanges
-from components.transforms.views import affine_view
+from components.training.monitors import EarlyStopping, ReduceOnPlateau
+from components.training.optimizers import build_optimizer
+from components.training.schedules import build_schedule
+from components.training.step import OnlineProbe, StepSettings, TrainState, build_train_step
+from components.training.validation import EpochRules, Watched, build_validation
+from tests.components.methods.forms import (
+    BATCH,
+    CLASSES,
+    FEATURES,
+    IMAGE_SHAPE,
+    build_form,
+    values_of,
+)
 from tests.strategies import strategy_of
 
 STEPS = 8
-SETTINGS = LoopSettings(steps=STEPS, steps_per_epoch=4, log_every=3, checkpoint_every=2)
+SETTINGS = LoopSettings(steps=STEPS, steps_per_epoch=2, log_every=3, checkpoint_every=4)
 
 
 class KilledError(Exception):
     """Stands for a signal."""
 
 
-def _split() -> Split:
-    generator = np.random.default_rng(0)
+def _split(seed=0):
+    generator = np.random.default_rng(seed)
     return Split(
-        images=generator.integers(0, 256, (33, 16, 16, 1), dtype=np.uint8),
-        labels=generator.integers(0, 3, 33, dtype=np.int32),
-        keys=np.array([f"image/{index}" for index in range(33)]),
-        latents=np.zeros((33, 0), np.float32),
-        class_names=("a", "b", "c"),
+        images=generator.integers(0, 256, (17, *IMAGE_SHAPE), dtype=np.uint8),
+        labels=generator.integers(0, CLASSES, 17, dtype=np.int32),
+        keys=np.array([f"image/{index}" for index in range(17)]),
+        latents=np.zeros((17, 0), np.float32),
+        class_names=tuple("abc"),
         latent_names=(),
         name="train",
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run left behind."""
+
+    values: dict
+    metrics: dict
+    state: TrainState
+
+
+def _ema(variables):
+    return ExponentialMovingAverage(variables, 0.8)
+
+
+def _swa(variables):
+    return StochasticWeightAverage(variables, start_step=2, period=2)
+
+
+def _rules(state, directory, patience):
+    """Validation on other images, a rate lowered on a plateau and an early end."""
+    images = _split(seed=1)
+    head = state.models.get("head") or state.probe.head
+    return EpochRules(
+        build_validation(state.models["encoder"], head, images.images, images.labels, "test"),
+        Watched("test/loss", state.extra["plateau"]),
+        Watched("test/accuracy", state.extra["early_stopping"]),
+        keep_best=lambda: write_weights(directory / "best", state.models),
+    )
+
+
 def _run(
-    directory: Path,
+    directory,
+    form="nnclr",
     *,
-    replicas: int = 1,
-    killed_after: int | None = None,
-    seed: int = 5,
-    learning_rate: float = 0.01,
-) -> tuple[list[np.ndarray], dict[int, Mapping[str, float]]]:
-    """Trains a small network as the product does; returns its weights and its metrics by step."""
+    replicas=1,
+    killed_after=None,
+    average=_ema,
+    patience=None,
+    learning_rate=0.01,
+    seed=5,
+    steps=STEPS,
+):
+    """Trains as the product does, with all that may be part of it."""
     strategy = strategy_of(replicas)
     with strategy.scope():
-        encoder = build_encoder("core", (16, 16, 1), seed=seed, filters=(4,), units=(8,))
-        projector = build_projector(8, seed=seed, units=(8, 8))
+        method = build_form(form)
+        schedule = build_schedule(learning_rate, warmup_steps=2, decay_steps=STEPS)
+        models = TrainState(method.models, keras.optimizers.SGD())
+        probe = None
+        if "head" not in method.models:
+            head = build_linear_head(FEATURES, CLASSES, seed=seed)
+            probe = OnlineProbe(head, keras.optimizers.Adam())
         state = TrainState(
-            {"encoder": encoder, "projector": projector},
-            build_adam(learning_rate=learning_rate, warmup_steps=2, decay_steps=STEPS),
-            OnlineProbe(build_linear_head(8, 3, seed=seed), keras.optimizers.Adam()),
+            method.models,
+            build_optimizer("adam", learning_rate=schedule),
+            probe,
+            method.memory,
+            average(models.variables),
+            {
+                "rate_scale": schedule.scale,
+                "plateau": ReduceOnPlateau(schedule.scale, 0.5, patience=1, min_delta=10.0),
+                "early_stopping": EarlyStopping(patience or STEPS, "max", min_delta=0.0),
+            },
         )
         state.build()
-    method = SimCLR(encoder, projector, affine_view(AffineRanges()), temperature=0.5)
-    logged: dict[int, Mapping[str, float]] = {}
+    logged = {}
 
-    def progress(step: int) -> None:
+    def progress(step):
         if killed_after is not None and step >= killed_after:
             raise KilledError
 
-    def batches_from(first_step: int) -> tf.data.Dataset:
-        def feed(context: tf.distribute.InputContext) -> tf.data.Dataset:
+    def batches_from(first_step):
+        def feed(context):
             parts = batches(
                 _split(),
-                batch_size=8,
+                batch_size=BATCH,
                 seed=seed,
                 first_step=first_step,
-                steps=STEPS - first_step,
+                steps=steps - first_step,
                 replicas=replicas,
             )
             return parts.map(lambda part: {k: part[k] for k in ("image", "label", "identity")})
@@ -90,103 +133,117 @@ def _run(
 
     run_loop(
         state,
-        build_train_step(strategy, method, state, seed=seed),
+        build_train_step(strategy, method, state, StepSettings(seed=seed)),
         batches_from,
         Checkpoints(directory, state),
-        SETTINGS,
+        dataclasses.replace(SETTINGS, steps=steps),
         Callbacks(metrics=logged.__setitem__, progress=progress),
+        _rules(state, directory, patience),
     )
-    everything = [*encoder.variables, *projector.variables, *state.optimizer.variables]
-    return [np.asarray(variable) for variable in everything], logged
+    return Run(values_of(state), logged, state)
 
 
-def _assert_equal(one: list[np.ndarray], other: list[np.ndarray]) -> None:
-    for left, right in zip(one, other, strict=True):
-        np.testing.assert_array_equal(left, right)
+def _assert_equal(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
 @pytest.mark.parametrize(
-    ("killed_after", "replicas"),
-    [(1, 1), (5, 1), (5, 2)],
-    ids=["before the first checkpoint", "after a checkpoint", "on two replicas"],
+    ("form", "average", "replicas"),
+    [
+        ("nnclr", _swa, 1),
+        ("moco", _ema, 1),
+        ("byol", _ema, 1),
+        ("self_training", _swa, 1),
+        ("nnclr", _ema, 2),
+    ],
+    ids=["nnclr, SWA", "moco, EMA", "byol, EMA", "self-training, SWA", "nnclr, two replicas"],
 )
-def test_a_resumed_run_equals_an_uninterrupted_one(
-    tmp_path: Path, killed_after: int, replicas: int
-) -> None:
-    expected, expected_metrics = _run(tmp_path / "whole", replicas=replicas)
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, form, average, replicas):
+    settings = {"form": form, "average": average, "replicas": replicas}
+    expected = _run(tmp_path / "whole", **settings)
     with pytest.raises(KilledError):
-        _run(tmp_path / "killed", replicas=replicas, killed_after=killed_after)
-    resumed, metrics = _run(tmp_path / "killed", replicas=replicas)
-    _assert_equal(resumed, expected)
-    assert metrics, "the resumed run had something left to do"
-    assert metrics == {step: expected_metrics[step] for step in metrics}
+        _run(tmp_path / "killed", killed_after=5, **settings)
+    resumed = _run(tmp_path / "killed", **settings)
+
+    _assert_equal(resumed.values, expected.values)
+    assert sorted(resumed.metrics) == [6, 8], "it went on from step 4"
+    assert resumed.metrics == {step: expected.metrics[step] for step in resumed.metrics}
+    for name, extra in expected.state.extra.items():
+        for one, other in zip(
+            getattr(extra, "variables", [extra]),
+            getattr(resumed.state.extra[name], "variables", [resumed.state.extra[name]]),
+            strict=True,
+        ):
+            assert one.numpy() == other.numpy(), name
+    # The rate was lowered after the second, the third and the fourth epoch.
+    assert resumed.state.extra["rate_scale"].numpy() == 0.125
 
 
-def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path: Path) -> None:
-    first, _ = _run(tmp_path / "first")
-    _assert_equal(first, _run(tmp_path / "second")[0])
-    other, _ = _run(tmp_path / "other", seed=6)
-    assert not np.array_equal(first[0], other[0])
+def test_a_run_killed_before_its_first_checkpoint_starts_over(tmp_path):
+    with pytest.raises(KilledError):
+        _run(tmp_path, "supervised", killed_after=1)
+    resumed = _run(tmp_path, "supervised")
+    expected = _run(tmp_path / "whole", "supervised")
+    _assert_equal(resumed.values, expected.values)
+    assert resumed.metrics == expected.metrics
 
 
-def test_a_finished_run_trains_no_further(tmp_path: Path) -> None:
-    expected, _ = _run(tmp_path)
-    again, metrics = _run(tmp_path)
-    _assert_equal(again, expected)
-    assert metrics == {}
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path):
+    first = _run(tmp_path / "first", "supervised")
+    _assert_equal(first.values, _run(tmp_path / "second", "supervised").values)
+    other = _run(tmp_path / "other", "supervised", seed=6)
+    assert not np.array_equal(first.values["encoder/0"], other.values["encoder/0"])
 
 
-def test_metrics_are_logged_at_intervals_epochs_and_checkpoints(tmp_path: Path) -> None:
-    _, metrics = _run(tmp_path)
+def test_a_finished_run_trains_no_further(tmp_path):
+    expected = _run(tmp_path, "supervised")
+    again = _run(tmp_path, "supervised")
+    _assert_equal(again.values, expected.values)
+    assert again.metrics == {}
+
+
+def test_early_stopping_ends_the_run_for_good_and_keeps_the_best_weights(tmp_path):
+    # At a rate as low as this no further image is classified rightly.
+    stopped = _run(tmp_path, "supervised", patience=1, learning_rate=1e-9)
+    assert stopped.state.step == 4, "the second epoch was no better than the first"
+    assert sorted(stopped.metrics) == [2, 3, 4]
+
+    resumed = _run(tmp_path, "supervised", patience=1, learning_rate=1e-9)
+    assert resumed.metrics == {}
+    _assert_equal(resumed.values, stopped.values)
+
+    best = build_form("supervised").models
+    read_weights(tmp_path / "best", best)
+    first_epoch = _run(tmp_path / "short", "supervised", learning_rate=1e-9, steps=2).state
+    for name, model in best.items():
+        for one, other in zip(model.variables, first_epoch.models[name].variables, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_metrics_are_logged_at_intervals_epochs_and_checkpoints(tmp_path):
+    metrics = _run(tmp_path, "nnclr").metrics
     assert sorted(metrics) == [2, 3, 4, 6, 8]
-    assert metrics[8].keys() == {
+    every_time = {
         "loss",
         "contrastive_accuracy",
+        "correlation_accuracy",
         "feature_std",
         "online_probe/loss",
         "online_probe/accuracy",
     }
+    assert metrics[3].keys() == every_time
+    assert metrics[8].keys() == every_time | {"test/loss", "test/accuracy"}
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint_before(
-    tmp_path: Path,
-) -> None:
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint_before(tmp_path):
     with pytest.raises(TrainingDivergedError, match=r"training\.learning_rate"):
-        _run(tmp_path, learning_rate=float("inf"))
+        _run(tmp_path, "supervised", learning_rate=float("inf"))
     assert not list(tmp_path.glob("ckpt-4*"))
 
 
-def test_the_encoder_is_rebuilt_with_its_weights_alone(tmp_path: Path) -> None:
-    weights, _ = _run(tmp_path)
-    write_description(tmp_path, {"image_shape": [16, 16, 1], "filters": [4], "units": [8]})
-    encoder, description = load_encoder(
-        tmp_path, lambda values: build_encoder("core", seed=0, **values)
-    )
-    assert description["units"] == [8]
-    for variable, expected in zip(encoder.variables, weights, strict=False):
-        np.testing.assert_array_equal(np.asarray(variable), expected)
-
-
-def _build(units: int) -> Callable[[Mapping[str, object]], keras.Model]:
-    return lambda _: build_encoder("core", (16, 16, 1), seed=0, filters=(4,), units=(units,))
-
-
-def test_a_directory_without_checkpoint_or_of_another_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"model\.json"):
-        load_encoder(tmp_path, _build(8))
-    write_description(tmp_path, {})
-    with pytest.raises(CheckpointError, match="no checkpoint"):
-        load_encoder(tmp_path, _build(8))
-    _run(tmp_path)
-    with pytest.raises(CheckpointError, match="do not fit"):
-        load_encoder(tmp_path, _build(9))
-    (tmp_path / "model.json").write_text(json.dumps({})[:1])
-    with pytest.raises(CheckpointError, match="damaged"):
-        load_encoder(tmp_path, _build(8))
-
-
-def test_more_replicas_than_devices_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"training\.replicas=64 needs 64"):
-        distribute.make_strategy(64)
-    with pytest.raises(ValueError, match="at least 1"):
-        distribute.make_strategy(0)
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    _run(tmp_path, "supervised")
+    with pytest.raises(CheckpointError, match="expected a whole checkpoint of this model"):
+        _run(tmp_path, "vicreg")
