@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install quickstart test test-long test-parity has-parity-python lint format clean
+.PHONY: install quickstart test test-long test-parity has-parity-python benchmark lint format clean
 
 # tensorflow-addons, which `make test-parity` compares with, runs on these alone.
 PARITY_VENV ?= .venv-parity
@@ -39,6 +39,10 @@ test-parity: install $(PARITY_VENV)/.installed
 # Succeeds where `make test-parity` has an interpreter to work with.
 has-parity-python:
 	@test -n "$(PARITY_PYTHON)"
+
+# Some minutes on two cores that have nothing else to do.
+benchmark: install
+	$(BIN)/python -m tests.benchmarks.train_step
 
 lint: install
 	$(BIN)/ruff format --check .
