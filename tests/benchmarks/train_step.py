@@ -24,6 +24,7 @@ import json
 import os
 import platform
 import statistics
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,16 +70,17 @@ class Measured:
     peak_bytes: int
 
 
-def measure(size: Size, rounds: int, names: Sequence[str]) -> dict[str, Measured]:
-    """Measures the variants in turn."""
+def measure(size: Size, rounds: int, seconds: float, names: Sequence[str]) -> dict[str, Measured]:
+    """Measures the variants in turn: so many rounds, or fewer, but one, if the time runs out."""
+    end = time.monotonic() + seconds
     with contextlib.ExitStack() as stack:
         steppers = {
             name: stack.enter_context(Stepper(name, size.images, size.side)) for name in names
         }
         turns: dict[str, list[Turn]] = {name: [] for name in names}
-        for stepper in steppers.values():
-            stepper.step(size.turn)
-        for _ in range(rounds):
+        for done in range(rounds):
+            if done and time.monotonic() > end:
+                break
             for name, stepper in steppers.items():
                 turns[name].append(stepper.step(size.turn))
         return {
@@ -121,7 +123,8 @@ def machine() -> dict[str, object]:
 def build_table(size: Size, results: dict[str, Measured]) -> Table:
     """Lays out the results of one size: medians, and least to most over the rounds."""
     table = Table(
-        title=f"A step of {size.images} images of {size.side}x{size.side}x3",
+        title=f"A step of {size.images} images of {size.side}x{size.side}x3, "
+        f"{len(next(iter(results.values())).turns)} rounds",
         caption="x plain: images/s against plain float32; over: against networks of the same "
         "precision; cpu: by the processor's seconds",
     )
@@ -168,6 +171,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, prints the tables and writes all figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="turns of each variant")
+    parser.add_argument(
+        "--minutes", type=float, default=3.0, help="for a size; no round begins after"
+    )
     parser.add_argument("--output", type=Path, help="a JSON file to write every figure to")
     parser.add_argument(
         "--side", type=int, choices=[size.side for size in SIZES], help="one size only"
@@ -184,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for size in SIZES:
         if options.side not in (None, size.side):
             continue
-        results = measure(size, options.rounds, options.only or NAMES)
+        results = measure(size, options.rounds, 60 * options.minutes, options.only or NAMES)
         console.print(build_table(size, results))
         figures.append(
             {
