@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="turns of each variant")
     parser.add_argument(
-        "--minutes", type=float, default=3.0, help="for a size; no round begins after"
+        "--minutes", type=float, default=2.0, help="for a size; no round begins after"
     )
     parser.add_argument("--output", type=Path, help="a JSON file to write every figure to")
     parser.add_argument(
