@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from components import keyed_random
 from components.encoders import build_encoder
 from components.encoders.decoder import build_decoder
 from components.encoders.heads import (
@@ -18,6 +19,7 @@ from components.encoders.heads import (
     build_projector,
 )
 from components.methods import METHODS
+from components.methods.base import MethodInput
 from components.methods.queue import SupportQueue
 
 IMAGE_SHAPE = (12, 12, 1)
@@ -29,7 +31,7 @@ FORMS = {
     "byol": ("byol", {"momentum": 0.9, "steps": 10}),
     "moco": ("moco", {"temperature": 0.2, "momentum": 0.9}),
     "nnclr": ("nnclr", {"temperature": 0.2}),
-    "self_training": ("self_training", {"temperature": 2.0, "confidence": 0.34}),
+    "self_training": ("self_training", {"temperature": 2.0, "confidence": 0.3443}),
     "simclr": ("simclr", {"temperature": 0.2}),
     "simclr, other view": ("simclr", {"temperature": 0.2, "negatives": "other_view"}),
     "simclr, few negatives": ("simclr", {"temperature": 0.2, "negatives": 3}),
@@ -59,7 +61,7 @@ def _projector(seed):
 
 
 def _predictor():
-    return build_predictor(PROJECTIONS, seed=3, units=(4, PROJECTIONS), batch_norm=False)
+    return build_predictor(PROJECTIONS, seed=3, units=(8, PROJECTIONS), batch_norm=False)
 
 
 def _decoder():
@@ -111,6 +113,24 @@ def global_batch(step):
         "label": generator.integers(-1, CLASSES, BATCH, dtype=np.int32),
         "identity": (np.arange(BATCH, dtype=np.int64) + step * BATCH) * 7_919,
     }
+
+
+def method_input(step=0, **changes):
+    """Gives what a method gets of a step's batch, on one device.
+
+    Args:
+        step: of the batch and its keys.
+        **changes: ``image``, ``label`` or ``identity`` in place of the batch's own.
+
+    """
+    batch = global_batch(step) | changes
+    count = tf.constant(step, tf.int64)
+    return MethodInput(
+        images=tf.constant(batch["image"]),
+        labels=tf.constant(batch["label"]),
+        keys=keyed_random.image_keys(11, count, tf.constant(batch["identity"])),
+        step=count,
+    )
 
 
 def distribute_batch(strategy, batch):

@@ -154,7 +154,7 @@ def _assert_equal(one, other):
     [
         ("nnclr", _swa, 1),
         ("moco", _ema, 1),
-        ("byol", _ema, 1),
+        pytest.param("byol", _ema, 1, marks=pytest.mark.long),
         ("self_training", _swa, 1),
         ("nnclr", _ema, 2),
     ],

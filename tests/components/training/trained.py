@@ -24,6 +24,7 @@ from tests.components.methods.forms import (
 from tests.strategies import strategy_of
 
 STEPS = 3
+LEARNING_STEPS = 80
 
 
 @contextlib.contextmanager
@@ -117,6 +118,28 @@ def train(strategy, form, settings=None):
 def train_on(replicas, form):
     """Trains a form on logical CPU devices, once a process."""
     return train(strategy_of(replicas), form)
+
+
+@functools.cache
+def train_single(form, *, compiled=False, steps=LEARNING_STEPS):
+    """Trains a form by Adam in float32 on one device.
+
+    Returns:
+        (the metrics of each step, all that the state held after the first), each by name.
+
+    """
+    method = build_form(form)
+    # So large an epsilon leaves a gradient's rounding as small as it is.
+    optimizer = keras.optimizers.Adam(0.01, epsilon=1e-3)
+    state = TrainState(method.models, optimizer, memory=method.memory)
+    state.build()
+    settings = StepSettings(seed=11, compiled=compiled)
+    step = build_train_step(strategy_of(1), method, state, settings)
+    batches = [distribute_batch(strategy_of(1), global_batch(index % 4)) for index in range(steps)]
+    metrics = [step(batches[0])]
+    first = values_of(state)
+    metrics += [step(batch) for batch in batches[1:]]
+    return [{name: float(value) for name, value in one.items()} for one in metrics], first
 
 
 def assert_alike(one, other, tolerance=1e-9):

@@ -1,0 +1,38 @@
+"""What holds for every method: it learns, and XLA makes the same of its step."""
+
+import numpy as np
+import pytest
+
+from components.methods import METHODS
+from tests.components.methods.forms import FORMS, build_form
+from tests.components.training.trained import train_single
+
+# Compiling takes seconds; between them these have every kind of operation and of memory.
+COMPILED = ("barlow_twins", "byol", "nnclr", "self_training", "simclr, few negatives", "vae")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_few_steps_lower_the_loss(form):
+    losses = [metrics["loss"] for metrics in train_single(form)[0]]
+    # A queue starts with random directions, which are easier to tell apart than images.
+    assert np.mean(losses[-16:]) < np.mean(losses[4:20])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [form if form in COMPILED else pytest.param(form, marks=pytest.mark.long) for form in FORMS],
+)
+def test_a_step_compiled_whole_equals_a_plain_one(form):
+    metrics, values = train_single(form, compiled=True, steps=1)
+    expected_metrics, expected_values = train_single(form)
+    assert metrics[0] == pytest.approx(expected_metrics[0], rel=1e-5, abs=1e-5)
+    for name, expected in expected_values.items():
+        # An update is of 0.01 at most.
+        np.testing.assert_allclose(values[name], expected, rtol=1e-5, atol=5e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("form", METHODS)
+def test_networks_are_named_and_their_memory_is_apart(form):
+    method = build_form(form)
+    assert "encoder" in method.models
+    assert not method.models.keys() & method.memory.keys()

@@ -1,0 +1,98 @@
+"""The queue, and the two methods that look things up in it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.losses.contrastive import info_nce_queue, nnclr
+from components.methods.base import draw_views
+from components.methods.queue import SupportQueue
+from tests.components.methods.forms import BATCH, QUEUE, build_form, method_input
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_it_starts_with_seeded_directions_of_unit_length():
+    rows = SupportQueue(6, 4, seed=1).values().numpy()
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(rows, SupportQueue(6, 4, seed=1).values())
+    assert not np.allclose(rows, SupportQueue(6, 4, seed=2).values())
+
+
+def test_first_in_is_first_out():
+    queue = SupportQueue(5, 3, seed=1)
+    batches = np.random.default_rng(0).normal(size=(3, 2, 3)).astype(np.float32)
+    for batch in batches:
+        queue.enqueue(tf.constant(batch))
+    expected = unit(np.concatenate([batches[2], batches[1], batches[0]]))[:5]
+    np.testing.assert_allclose(queue.values(), expected, rtol=1e-6)
+
+
+def test_a_batch_as_large_as_the_queue_replaces_it():
+    queue = SupportQueue(2, 3, seed=1)
+    batch = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+    queue.enqueue(tf.constant(batch))
+    np.testing.assert_allclose(queue.values(), unit(batch), rtol=1e-6)
+
+
+def projections_of(method, view, *, momentum=False):
+    encoder, projector = (
+        (method.momentum_encoder, method.momentum_projector)
+        if momentum
+        else (method.encoder, method.projector)
+    )
+    return projector(encoder(view, training=True), training=True)
+
+
+def test_nnclr_looks_up_before_it_enqueues():
+    method, fresh, batch = build_form("nnclr"), build_form("nnclr"), method_input()
+    before = method.queue.values().numpy()
+    output = method(batch)
+    np.testing.assert_array_equal(method.queue.values(), before)
+
+    views = draw_views(fresh.views, batch.images, batch.keys, compiled=False)
+    first, second = (projections_of(fresh, view) for view in views)
+    expected, accuracy = nnclr(first, second, tf.constant(before), 0.2)
+    np.testing.assert_allclose(output.loss, expected, rtol=1e-5)
+    np.testing.assert_allclose(output.metrics["contrastive_accuracy"], accuracy, rtol=1e-5)
+
+    method.after_update([output], batch.step)
+    after = method.queue.values().numpy()
+    np.testing.assert_allclose(after[:BATCH], unit(first.numpy()), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(after[BATCH:], before[: QUEUE - BATCH])
+
+
+def test_moco_repels_the_queue_and_enqueues_the_other_view_of_the_momentum_networks():
+    method, fresh, batch = build_form("moco"), build_form("moco"), method_input()
+    before = method.queue.values().numpy()
+    output = method(batch)
+
+    first, second = draw_views(fresh.views, batch.images, batch.keys, compiled=False)
+    queries = projections_of(fresh, first)
+    keys = projections_of(fresh, second, momentum=True)
+    expected, accuracy = info_nce_queue(queries, keys, tf.constant(before), 0.2)
+    np.testing.assert_allclose(output.loss, expected, rtol=1e-5)
+    np.testing.assert_allclose(output.metrics["contrastive_accuracy"], accuracy, rtol=1e-5)
+
+    method.after_update([output], batch.step)
+    after = method.queue.values().numpy()
+    np.testing.assert_allclose(after[:BATCH], unit(keys.numpy()), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(after[BATCH:], before[: QUEUE - BATCH])
+
+
+@pytest.mark.parametrize("form", ["nnclr", "moco"])
+def test_no_gradient_reaches_the_memory(form):
+    method, batch = build_form(form), method_input()
+    watched = [
+        v.value
+        for name in sorted(method.memory)
+        if name != "queue"
+        for v in method.memory[name].trainable_variables
+    ]
+    watched.append(method.queue.rows)
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        loss = method(batch).loss
+    assert all(gradient is None for gradient in tape.gradient(loss, watched))

@@ -1,0 +1,81 @@
+"""Steps in half precision, and the losses and weights that stay in single."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.methods import METHODS
+from components.training.precision import keep_gradients, precision
+from components.training.step import StepSettings, TrainState, build_train_step
+from tests.components.methods.forms import build_form, distribute_batch, global_batch
+from tests.components.training.trained import train_single
+from tests.strategies import strategy_of
+
+# All have the same layers and the same ``widen``; these differ in what follows.
+FLOAT16 = ("self_training", "simclr", "vae")
+
+
+def _build(form, name):
+    with precision(name):
+        method = build_form(form)
+    optimizer = keep_gradients(keras.optimizers.SGD(0.01), name)
+    state = TrainState(method.models, optimizer, memory=method.memory)
+    state.build()
+    step = build_train_step(strategy_of(1), method, state, StepSettings(seed=11))
+    return method, state, step
+
+
+def _batch(index):
+    return distribute_batch(strategy_of(1), global_batch(index))
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="unknown precision 'int8': expected one of float32, bf"):
+        precision("int8").__enter__()
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        *((form, "bfloat16") for form in METHODS),
+        *(
+            pytest.param(form, "float16", marks=[] if form in FLOAT16 else pytest.mark.long)
+            for form in METHODS
+        ),
+    ],
+)
+def test_half_precision_leaves_losses_and_weights_in_single(form, name):
+    method, state, step = _build(form, name)
+    assert method.models["encoder"].compute_dtype == name
+    before = np.asarray(state.variables[0])
+    metrics = step(_batch(0))
+
+    for metric, value in metrics.items():
+        assert value.dtype == tf.float32, metric
+        assert np.isfinite(value), metric
+    networks = [*method.models.values(), *method.memory.values()]
+    for variable in (variable for network in networks for variable in network.variables):
+        assert variable.dtype == "float32", variable.name
+    assert keras.config.dtype_policy().name == "float32", "the policy is as it was before"
+    # A loss scale that is too large halves with each step that it makes infinite.
+    for index in range(1, 10):
+        if not np.array_equal(before, state.variables[0]):
+            break
+        step(_batch(index))
+    assert not np.array_equal(before, state.variables[0])
+    # The first loss is the same computation with 8 bits, or 11.
+    assert float(metrics["loss"]) == pytest.approx(train_single(form)[0][0]["loss"], rel=0.1)
+
+
+def test_float16_skips_a_step_whose_gradients_are_not_finite():
+    _, state, step = _build("supervised", "float16")
+    state.optimizer.dynamic_scale.assign(2.0**40)
+    before = [np.asarray(variable) for variable in state.variables]
+    metrics = step(_batch(0))
+
+    assert np.isfinite(metrics["loss"])
+    for variable, value in zip(state.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    assert float(state.optimizer.dynamic_scale) == 2.0**39
+    assert state.step == 1, "the batch is used up all the same"
