@@ -39,11 +39,14 @@ def build_configured_encoder(
     """Builds an encoder with its first weights.
 
     Raises:
-        ValueError: if the images are too small for it.
+        ValueError: if the images are too small for it, naming the fields.
 
     """
     settings = encoder.model_dump()
-    return build_encoder(settings.pop("name"), image_shape, seed=seed, **settings)
+    try:
+        return build_encoder(settings.pop("name"), image_shape, seed=seed, **settings)
+    except ValueError as error:
+        raise ValueError(f"{error}: change data.image_size or encoder.name") from error
 
 
 def step_settings(config: RunConfig, replicas: int) -> StepSettings:

@@ -15,8 +15,8 @@ CONFIG = override(
         "data={source: folder, path: [train.zip, test.zip], image_size: 32}",
         "data.validation_share=0.01",
         "encoder={name: resnet18, stem: small, width_multiplier: 0.25}",
-        "method.teacher.training.epochs=4",
-        "method.teacher.training.averaging.start_epoch=2",
-        "training.epochs=4",
+        "method.teacher.training.epochs=3",
+        "method.teacher.training.averaging.start_epoch=1.5",
+        "training.epochs=3",
     ],
 )

@@ -15,7 +15,6 @@ CONFIG = override(
         "data={source: folder, path: [train.zip, val.zip], image_size: 96, label_share: 0.1}",
         "method.queue_size=2500",
         "training.batch_size=250",
-        "training.epochs=25",
-        "training.precision=bfloat16",
+        "training.epochs=15",
     ],
 )

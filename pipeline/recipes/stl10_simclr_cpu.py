@@ -14,7 +14,6 @@ CONFIG = override(
         "name=stl10_simclr_cpu",
         "data={source: folder, path: [train.zip, val.zip], image_size: 96, label_share: 0.1}",
         "training.batch_size=250",
-        "training.epochs=25",
-        "training.precision=bfloat16",
+        "training.epochs=15",
     ],
 )

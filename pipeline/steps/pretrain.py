@@ -47,6 +47,8 @@ _CURVES = {
     "feature_std": "feature standard deviation",
     "learning_rate": "learning rate",
 }
+# The loss of an image depends on the others of its batch.
+_OF_THE_BATCH = ("barlow_twins", "nnclr", "simclr", "vicreg")
 _NO_METRICS = ("learning_rate", "images_per_second")
 
 
@@ -58,6 +60,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     tf.config.experimental.enable_op_determinism()
     manifest = context.manifest()
     check_trainable(config, manifest)
+    _warn(context)
     data = _load(context, manifest)
     stage = Stage(
         name="pretrain",
@@ -89,6 +92,16 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     details["parameters"] = method.models["encoder"].count_params()
     rates = {"pretrain/images_per_second": float(np.median(curves["images_per_second"][1]))}
     return _last_values("pretrain", curves) | rates
+
+
+def _warn(context: Context) -> None:
+    training, method = context.config.training, context.config.method
+    if training.accumulate > 1 and method.name in _OF_THE_BATCH:
+        context.say(
+            f"training.accumulate={training.accumulate}: the loss of {method.name} and batch "
+            f"statistics see {training.batch_size // training.accumulate} images at a time, not "
+            f"{training.batch_size}; accumulation adds no negatives"
+        )
 
 
 def _load(context: Context, manifest: Manifest) -> Data:

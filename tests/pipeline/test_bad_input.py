@@ -120,7 +120,7 @@ def test_mixed_sizes_without_a_size_to_bring_them_to(
         ("training.batch_size=41", ("training.batch_size=41", "larger than the")),
         ("training.replicas=3", ("training.batch_size=8", "3 replicas")),
         ("encoder.filters=[4, 4, 4]", ("encoder core", "at least 36x36", "received 16x16")),
-        ("encoder={name: conv4}", ("encoder conv4", "at least 31x31", "received 16x16")),
+        ("encoder={name: conv4}", ("encoder conv4", "at least 31x31", "data.image_size")),
     ],
 )
 def test_what_does_not_fit_the_images(

@@ -8,7 +8,10 @@ from pipeline.recipes import describe_recipe, load_recipe, recipe_names
 
 
 def test_the_promised_recipes_are_there() -> None:
-    assert {"dsprites_simclr", "folder_simclr", "quickstart"} <= set(recipe_names())
+    published = {"stl10_simclr", "stl10_nnclr", "cifar10_barlow_twins", "cifar10_consistency"}
+    study = {"simclr", "simclr_tuned", "supervised", "random", "vae", "two_negatives"}
+    promised = {"quickstart", "folder_simclr", *published, *(f"{name}_cpu" for name in published)}
+    assert promised | {f"dsprites_{name}" for name in study} == set(recipe_names())
     assert recipe_names() == sorted(recipe_names())
 
 
@@ -18,6 +21,15 @@ def test_a_recipe_carries_its_name_and_its_command(name: str) -> None:
     assert isinstance(config, RunConfig)
     assert config.name == name
     assert f"twofold run {name}" in describe_recipe(name)
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if "cpu" in name])
+def test_a_recipe_for_cpus_trains_by_the_method_of_the_published_one(name: str) -> None:
+    small, published = load_recipe(name), load_recipe(name.removesuffix("_cpu"))
+    assert small.method.name == published.method.name
+    assert small.views == published.views
+    assert small.training.epochs < published.training.epochs
+    assert small.data.source == "folder"
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
