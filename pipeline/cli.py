@@ -173,7 +173,7 @@ def views(
 
     chosen = parse_policy(policy, settings or [])
     drawn = picture_views(chosen, images, out, count=count, each=each, size=size)
-    _out.print(escape(f"{each} views of {drawn} images in {out}"))
+    _out.print(escape(f"{drawn} images with {each} views each in {out}"))
 
 
 @app.command()
