@@ -45,6 +45,8 @@ _HEADLINE = {
     "linear_probe/test_accuracy": "linear probe, held-out accuracy",
     "recipe_probe/test_accuracy": "recipe's probe, held-out accuracy",
     "knn/test_accuracy": "kNN, held-out accuracy",
+    "classifier/test_accuracy": "the network's own classifier, held-out accuracy",
+    "teacher/test_accuracy": "its teacher's, held-out accuracy",
     "pretrain/loss": "pretraining loss",
     "embedding/effective_rank": "effective rank of the embedding",
 }

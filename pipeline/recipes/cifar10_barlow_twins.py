@@ -11,8 +11,8 @@ Expected: the reference prints a loss of 3480.8 after the first epoch, 2163.4 af
 781.7 after the last, and 68.2 per cent for a linear classifier on the projector's output. Two
 faults of the reference are not repeated: solarisation takes its threshold in the image's own range,
 and every image has a blur of its own, which may be why the loss is higher. Measured on a copy of
-CIFAR-10 recompressed as quality-75 JPEG, one run: a mean loss of 3830.5 over the first epoch (4960.9
-over its first 8 steps, 2948 in its last). Here the encoder's output is evaluated.
+CIFAR-10 recompressed as quality-75 JPEG, one run: a mean loss of 3830.5 over the first epoch
+(4960.9 over its first 8 steps, 2948 in its last). Here the encoder's output is evaluated.
 """
 
 from pipeline.config import (

@@ -13,10 +13,12 @@ from components import distribute, keyed_random
 from components.data.manifest import Manifest
 from components.data.split import Split
 from components.evaluation.figures import draw_curves, draw_views
+from components.methods import Method
 from components.methods.vae import VAE
 from components.training.averaging import reestimate_batch_norm
 from components.training.checkpoint import write_description, write_final
 from components.training.tensorboard import TensorBoardWriter, read_scalars
+from components.training.validation import build_validation
 from components.transforms.policies import randaugment_noise
 from components.transforms.views import make_views
 from pipeline.artifacts import fingerprint
@@ -62,13 +64,14 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     check_trainable(config, manifest)
     _warn(context)
     data = _load(context, manifest)
+    teacher, teacher_metrics = _train_teacher(context, data, strategy)
     stage = Stage(
         name="pretrain",
         config=config,
         fingerprint=step_inputs("pretrain", context),
         checkpoints=path / "checkpoints",
         tensorboard=path / "tensorboard",
-        teacher=_train_teacher(context, data, strategy),
+        teacher=teacher,
     )
     forget_other_inputs(stage)
     _picture_views(config, data.training.labelled, path / "figures" / "views.png")
@@ -91,7 +94,22 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     details["replicas"] = strategy.num_replicas_in_sync
     details["parameters"] = method.models["encoder"].count_params()
     rates = {"pretrain/images_per_second": float(np.median(curves["images_per_second"][1]))}
-    return _last_values("pretrain", curves) | rates
+    finished = _measure_classifier(context, method, "classifier")
+    return _last_values("pretrain", curves) | rates | teacher_metrics | finished
+
+
+def _measure_classifier(context: Context, method: Method, prefix: str) -> dict[str, float]:
+    """Measures a method that classifies on its own, with its finished weights, held out."""
+    manifest = context.manifest()
+    held_out = next((name for name in ("test", "validation") if name in manifest.splits), None)
+    if "head" not in method.models or held_out is None:
+        return {}
+    split = step_images.load(context, manifest, held_out)
+    if not (split.labels >= 0).any():
+        return {}
+    networks = method.models["encoder"], method.models["head"]
+    measured = build_validation(*networks, split.images, split.labels, prefix)()
+    return {f"{prefix}/test_accuracy": measured[f"{prefix}/accuracy"]}
 
 
 def _warn(context: Context) -> None:
@@ -112,11 +130,13 @@ def _load(context: Context, manifest: Manifest) -> Data:
     return Data(training, step_images.load(context, manifest, measured))
 
 
-def _train_teacher(context: Context, data: Data, strategy: tf.distribute.Strategy) -> Path | None:
-    """Trains the teacher of self-training, and returns its checkpoint directory."""
+def _train_teacher(
+    context: Context, data: Data, strategy: tf.distribute.Strategy
+) -> tuple[Path | None, dict[str, float]]:
+    """Trains the teacher of self-training; returns its checkpoint directory and its metrics."""
     method, path = context.config.method, context.run.path
     if not isinstance(method, SelfTrainingConfig):
-        return None
+        return None, {}
     teacher = context.config.model_copy(
         update={
             "encoder": method.teacher.encoder or context.config.encoder,
@@ -133,10 +153,10 @@ def _train_teacher(context: Context, data: Data, strategy: tf.distribute.Strateg
         checkpoints=path / "teacher",
         tensorboard=path / "tensorboard-teacher",
     )
-    train(stage, data, strategy, context.progress)
+    finished = train(stage, data, strategy, context.progress)
     curves = read_scalars(stage.tensorboard)
     _picture_curves(curves, path / "figures" / "teacher_curves.png")
-    return stage.checkpoints
+    return stage.checkpoints, _measure_classifier(context, finished, "teacher")
 
 
 def _leave_random(stage: Stage, data: Data, details: dict[str, Any]) -> dict[str, float]:

@@ -109,6 +109,7 @@ def test_supervised_training_keeps_the_best_weights_and_stops_early(
     metrics = _metrics(tmp_path)
     assert {"pretrain/validation/accuracy", "pretrain/accuracy"} <= set(metrics)
     assert not any("probe" in name for name in metrics)
+    assert metrics["classifier/test_accuracy"] in [count / 7 for count in range(8)]
 
 
 def test_self_training_makes_a_teacher_once_and_then_a_student(
@@ -133,6 +134,7 @@ def test_self_training_makes_a_teacher_once_and_then_a_student(
     metrics = _metrics(tmp_path)
     loss = (metrics["pretrain/cross_entropy"] + metrics["pretrain/consistency"]) / 2
     assert metrics["pretrain/loss"] == pytest.approx(loss, rel=1e-5)
+    assert {"teacher/test_accuracy", "classifier/test_accuracy"} <= set(metrics)
     config = load_yaml(run / "config.yaml")
     assert config.method.teacher.encoder.units == (6,)  # type: ignore[union-attr]
 
