@@ -9,8 +9,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from components import distribute
 from pipeline.config import load_yaml
 from tests.pipeline.conftest import Outcome, save_images, short_run
+from tests.strategies import strategy_of
 
 Twofold = Callable[..., Outcome]
 
@@ -155,7 +157,11 @@ def test_an_untrained_encoder_can_be_measured(
     assert not any(name.startswith("pretrain/") for name in _metrics(tmp_path))
 
 
-def test_labelled_and_unlabelled_streams_share_a_step(twofold: Twofold, tmp_path: Path) -> None:
+def test_labelled_and_unlabelled_streams_share_a_step(
+    twofold: Twofold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests of this process have strategies of their own, from which this one keeps apart.
+    monkeypatch.setattr(distribute, "make_strategy", strategy_of)
     for name, count in (("train/cat", 6), ("train/dog", 6), ("unlabelled", 24), ("test/cat", 4)):
         save_images(tmp_path / "images" / name, count)
     ended = _pretrain(
