@@ -91,7 +91,11 @@ def draw_rsm(
 
 
 def draw_views(
-    originals: NDArray[Any], views: NDArray[Any], path: Path, title: str | None = None
+    originals: NDArray[Any],
+    views: NDArray[Any],
+    path: Path,
+    title: str | None = None,
+    name: str = "view",
 ) -> None:
     """Draw images in a row and their views below them, one row for each view.
 
@@ -100,6 +104,7 @@ def draw_views(
         views: uint8 or float in [0, 1], [V, n, h, w, C]; floats beyond [0, 1] are clipped.
         path: of the PNG file; folders that lack are made.
         title: above all, if any.
+        name: what a row of views is called; numbered where there are several.
 
     Raises:
         EvaluationError: if there is no image or view, or shapes do not fit.
@@ -118,7 +123,8 @@ def draw_views(
             f"3 channels, but their shapes are {list(originals.shape)} and {list(views.shape)}."
         )
     rows = {"original": originals} | {
-        f"view {number}": images for number, images in enumerate(views, start=1)
+        name if len(views) == 1 else f"{name} {number}": images
+        for number, images in enumerate(views, start=1)
     }
     columns = len(originals)
     heading = 0.35 if title else 0.0

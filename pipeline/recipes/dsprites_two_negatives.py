@@ -2,7 +2,8 @@
 
     twofold run dsprites_two_negatives --set data.source=npz --set data.path=dsprites_subset.npz
 
-PENDING
+Cost: as ``dsprites_simclr``, 10 minutes on 2 idle CPU cores. The reference prints 66.75 per cent,
+where SimCLR with all negatives has 97.53; not yet measured here.
 """
 
 from pipeline.config import override

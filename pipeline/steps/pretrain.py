@@ -85,7 +85,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         picture = path / "figures" / "reconstructions.png"
         originals = np.asarray((data.validation or data.training.labelled).images[:_PICTURED])
         rebuilt = method.reconstruct(tf.constant(originals)).numpy()
-        draw_views(originals, rebuilt[None], picture, "Images and their reconstructions")
+        draw_views(originals, rebuilt[None], picture, name="reconstruction")
         writer.image(0, "reconstructions", picture)
     writer.close()
     curves = read_scalars(path / "tensorboard")

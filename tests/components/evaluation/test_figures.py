@@ -107,6 +107,14 @@ class TestViews:
         draw_views(floats, whole[None], tmp_path / "b.png")
         np.testing.assert_array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
 
+    def test_rows_can_have_another_name(self, tmp_path):
+        images = np.zeros((2, 8, 8, 1), np.uint8)
+        for name in ("view", "reconstruction"):
+            draw_views(images, images[None], tmp_path / f"{name}.png", name=name)
+        assert not np.array_equal(
+            pixels(tmp_path / "view.png"), pixels(tmp_path / "reconstruction.png")
+        )
+
     def test_values_beyond_the_range_are_clipped(self, tmp_path):
         originals = np.zeros((1, 8, 8, 1), np.uint8)
         for name, white in (("one", 1.0), ("more", 1.7)):
