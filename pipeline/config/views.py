@@ -105,10 +105,8 @@ class SimCLRImageNetViewsConfig(Section):
     blur_share: Share = Field(0.1, description="the kernel's size over the image's")
 
 
-class BYOLAViewsConfig(Section):
-    """The first view of the BYOL paper, table 6."""
-
-    policy: Literal["byol_a"] = "byol_a"
+class _BYOLViewsConfig(Section):
+    policy: str
     area: Range = (0.08, 1.0)
     aspect: Range = (3 / 4, 4 / 3)
     jitter_probability: Share = 0.8
@@ -124,23 +122,18 @@ class BYOLAViewsConfig(Section):
     solarise_threshold: Share = 0.5
 
 
-class BYOLBViewsConfig(Section):
-    """The second view of the BYOL paper, table 6."""
+class BYOLAViewsConfig(_BYOLViewsConfig):
+    """The first view of the BYOL paper, table 6."""
+
+    policy: Literal["byol_a"] = "byol_a"
+
+
+class BYOLBViewsConfig(_BYOLViewsConfig):
+    """The second view of the BYOL paper, table 6: rare blur, and solarisation."""
 
     policy: Literal["byol_b"] = "byol_b"
-    area: Range = (0.08, 1.0)
-    aspect: Range = (3 / 4, 4 / 3)
-    jitter_probability: Share = 0.8
-    brightness: Share = Field(0.4, description="a shift")
-    contrast: Share = 0.4
-    saturation: Share = 0.2
-    hue: float = Field(0.1, ge=0.0, le=0.5)
-    grey_probability: Share = 0.2
     blur_probability: Share = 0.1
-    sigma: RangeFromZero = Field((0.1, 2.0), description="pixels")
-    blur_share: Share = Field(0.1, description="the kernel's size over the image's")
     solarise_probability: Share = 0.2
-    solarise_threshold: Share = 0.5
 
 
 class ConsistencyViewsConfig(Section):
