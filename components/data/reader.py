@@ -276,7 +276,8 @@ def batches(
     """
     rows = labelled_rows(split) if labelled_only else np.arange(len(split.images))
     if not 1 <= batch_size <= len(rows):
-        raise DataError(f"batch of {batch_size} images, but split {split.name!r} has {len(rows)}")
+        kind = "labelled images" if labelled_only else "images"
+        raise DataError(f"batch of {batch_size} {kind}, but split {split.name!r} has {len(rows)}")
     if batch_size % replicas:
         raise DataError(f"batch of {batch_size} images cannot be divided among {replicas} replicas")
     stream = Stream(split, rows, batch_size // replicas, batch_size, seed, shuffle)

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components.transforms.views import ViewFunction, make_views
+from components.transforms.views import ViewFunction, make_views, to_unit_range
 
-__all__ = ["Method", "MethodInput", "MethodOutput", "ViewFunction", "draw_views"]
+__all__ = ["Method", "MethodInput", "MethodOutput", "ViewFunction", "draw_views", "to_unit_range"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from components.methods.base import to_unit_range
 from components.training.monitors import EarlyStopping, ReduceOnPlateau
 
 _BATCH = 256
@@ -83,8 +84,8 @@ def build_validation(
         ]
     )
     def measure(batch: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        unit = tf.cast(batch, tf.float32) / 255.0
-        logits = tf.cast(head(encoder(unit, training=False), training=False), tf.float32)
+        features = encoder(to_unit_range(batch), training=False)
+        logits = tf.cast(head(features, training=False), tf.float32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
         hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), targets)
         return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.float32))

@@ -60,7 +60,8 @@ class TrainingConfig(Section):
     weight_decay: float = Field(0.0, ge=0.0, description="all but adam")
     exclude: Texts = Field(
         ("bias", "norm"),
-        description="adamw, lars, lamb: weights whose path matches are not decayed or adapted",
+        description="weights whose path matches, and all vectors, are neither decayed nor adapted; "
+        "empty: all are",
     )
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_epochs: float = Field(0.0, ge=0.0)

@@ -25,6 +25,11 @@ def check_source(config: RunConfig, info: SourceInfo) -> None:
         )
 
 
+def find_held_out_split(manifest: Manifest) -> str | None:
+    """Returns the split that measures are taken on, or None where there is no such split."""
+    return next((name for name in _HELD_OUT if name in manifest.splits), None)
+
+
 def held_out_split(manifest: Manifest) -> str:
     """Returns the split that measures are taken on: test, or validation where there is no test.
 
@@ -32,9 +37,9 @@ def held_out_split(manifest: Manifest) -> str:
         DataError: if the data set has neither.
 
     """
-    for name in _HELD_OUT:
-        if name in manifest.splits:
-            return name
+    name = find_held_out_split(manifest)
+    if name is not None:
+        return name
     raise DataError(
         f"{manifest.name} has no held-out images: expected a split {' or '.join(_HELD_OUT)}, found "
         f"{', '.join(manifest.splits)} (data.test_share={manifest.settings.test_share:g} holds out "

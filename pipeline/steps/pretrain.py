@@ -25,7 +25,7 @@ from pipeline.artifacts import fingerprint
 from pipeline.build import build_configured_encoder, build_view, describe
 from pipeline.config import RandomConfig, RunConfig, SelfTrainingConfig, SupervisedConfig
 from pipeline.steps import images as step_images
-from pipeline.steps.checks import check_trainable
+from pipeline.steps.checks import check_trainable, find_held_out_split
 from pipeline.steps.context import Context
 from pipeline.steps.feed import Feed
 from pipeline.steps.inputs import step_inputs, training_images
@@ -101,7 +101,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
 def _measure_classifier(context: Context, method: Method, prefix: str) -> dict[str, float]:
     """Measures a method that classifies on its own, with its finished weights, held out."""
     manifest = context.manifest()
-    held_out = next((name for name in ("test", "validation") if name in manifest.splits), None)
+    held_out = find_held_out_split(manifest)
     if "head" not in method.models or held_out is None:
         return {}
     split = step_images.load(context, manifest, held_out)
@@ -124,10 +124,11 @@ def _warn(context: Context) -> None:
 
 def _load(context: Context, manifest: Manifest) -> Data:
     training = step_images.load_training_images(context, manifest)
-    measured = "validation" if "validation" in manifest.splits else "test"
-    if measured not in manifest.splits:
+    # Watched after each epoch; only a split of that name may decide anything.
+    watched = "validation" if "validation" in manifest.splits else find_held_out_split(manifest)
+    if watched is None:
         return Data(training, None)
-    return Data(training, step_images.load(context, manifest, measured))
+    return Data(training, step_images.load(context, manifest, watched))
 
 
 def _train_teacher(

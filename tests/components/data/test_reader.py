@@ -240,6 +240,19 @@ def test_a_batch_larger_than_the_split_is_refused():
         batches(rows(300), batch_size=512, seed=0, first_step=0, steps=1)
 
 
+def test_labelled_rows_alone_can_be_drawn():
+    split = partly_labelled(20, 6)
+    parts = list(
+        batches(
+            split, batch_size=3, seed=0, first_step=0, steps=2, labelled_only=True
+        ).as_numpy_iterator()
+    )
+    drawn = np.concatenate([part["index"] for part in parts])
+    assert sorted(drawn.tolist()) == np.flatnonzero(split.labels >= 0).tolist()
+    with pytest.raises(DataError, match="batch of 7 labelled images, but split 'train' has 6"):
+        batches(split, batch_size=7, seed=0, first_step=0, steps=1, labelled_only=True)
+
+
 def test_a_batch_that_replicas_cannot_share_is_refused():
     with pytest.raises(DataError, match="batch of 9 images cannot be divided among 2 replicas"):
         batches(rows(10), batch_size=9, seed=0, first_step=0, steps=1, replicas=2)
