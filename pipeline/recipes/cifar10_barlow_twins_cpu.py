@@ -5,8 +5,8 @@
 Adam with a cosine in place of LAMB, batches of 256, a projector of 512, 3 epochs.
 
 Cost: 15 minutes on 2 CPU cores that did other work, too (18 of one core). On CIFAR-10 recompressed
-as quality-75 JPEG, one run, 10,000 test images, in per cent: logistic regression 41.0 (95 % interval
-40.0 to 42.0), weighted kNN 36.4. The loss was still falling.
+as quality-75 JPEG, one run, 10,000 test images, in per cent: logistic regression 41.0 (95 %
+interval 40.0 to 42.0), weighted kNN 36.4. The loss was still falling.
 """
 
 from pipeline.config import override
