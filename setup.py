@@ -11,8 +11,13 @@ REQUIRES = [
     "apache-beam>=2.77,<2.78",
     # Beam writes TFRecord checksums through it without declaring it.
     "google-crc32c>=1.6",
+    # Listings, the table of a dataset's images, and what the stages of preparation hand over.
+    "pyarrow>=18",
+    # Buckets, by one set of calls.
+    "fsspec>=2025.2",
     "tensorboard>=2.20,<2.22",
     "numpy>=2,<3",
+    "jinja2>=3.1",
     "pydantic>=2.10,<3",
     "PyYAML>=6",
     "typer>=0.16",
@@ -25,7 +30,7 @@ REQUIRES = [
 
 EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-    "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
+    "gcp": ["apache-beam[gcp]>=2.77,<2.78", "gcsfs>=2025.2"],
     "dev": [
         "pytest>=8",
         "pytest-xdist>=3.6",
@@ -43,7 +48,12 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["components*", "pipeline*", "serving*"]),
-    package_data={"components": ["py.typed"], "pipeline": ["py.typed"], "serving": ["py.typed"]},
+    package_data={
+        "components": ["py.typed"],
+        "components.data": ["templates/*"],
+        "pipeline": ["py.typed"],
+        "serving": ["py.typed"],
+    },
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["twofold = pipeline.cli:main"]},
