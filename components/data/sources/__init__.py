@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -9,14 +10,18 @@ from components.data.errors import DataError
 from components.data.sources.base import Source
 from components.data.sources.dsprites import DspritesSource
 from components.data.sources.folder import FolderSource
+from components.data.sources.listing import ListingSource
 from components.data.sources.npz import NpzSource
 from components.data.sources.tfds import TfdsSource
+from components.data.sources.tfrecord import TfrecordSource
 
 SOURCES: dict[str, Callable[..., Source]] = {
     "dsprites": DspritesSource,
     "npz": NpzSource,
     "folder": FolderSource,
+    "listing": ListingSource,
     "tfds": TfdsSource,
+    "tfrecord": TfrecordSource,
 }
 
 
@@ -24,9 +29,16 @@ def build_source(kind: str, **settings: Any) -> Source:
     """The source of this kind with these settings.
 
     Raises:
-        DataError: the kind is unknown, or the source refuses its settings or its input.
+        DataError: the kind or a setting is unknown, or the source refuses its settings or input.
 
     """
     if kind not in SOURCES:
         raise DataError(f"unknown data source {kind!r}; known sources: {', '.join(SOURCES)}")
+    signature = inspect.signature(SOURCES[kind])
+    try:
+        signature.bind(**settings)
+    except TypeError as error:
+        raise DataError(
+            f"{kind} source: {error}; its settings: {', '.join(signature.parameters)}"
+        ) from None
     return SOURCES[kind](**settings)

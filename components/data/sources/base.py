@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-CHUNK_ITEMS = 256
+# Of a key and an identity, whether the image is to be read.
+Wanted = Callable[[str, str], bool]
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,16 @@ class Item:
 
     Attributes:
         key: stable and unique in its source; everything random about the image hashes from it.
-        image: the bytes of an image file, or uint8 [H, W, C] pixels with C 1 or 3.
+        image: the bytes of an image file, or uint8 [H, W, C] pixels with C 1 or 3; b"" where it was
+            not wanted or could not be read.
         label: an index into the source's class names, -1 where there is none.
         latents: the generative factors' values, in the order of the source's latent names.
         split: the split that the source puts the image in, None where it has no opinion.
+        group: what the image belongs to (a patient, a video, a product), None where that is not
+            known; images of one group belong in one split.
+        weight: how often to draw the image, relative to others; above 0.
+        identity: text that changes when the image's content does, under the same key; it costs no
+            reading of the image.
         problem: why the bytes could not be read (`image` is then empty), None where they could.
 
     """
@@ -30,6 +37,9 @@ class Item:
     label: int = -1
     latents: tuple[float, ...] = ()
     split: str | None = None
+    group: str | None = None
+    weight: float = 1.0
+    identity: str = ""
     problem: str | None = None
 
 
@@ -42,8 +52,9 @@ class SourceInfo:
         class_names: the names that labels index; empty without labels.
         latent_names: the names of each item's latents; empty without latents.
         fingerprint: sha256 (hex) of what the content is, whatever folder it lies in.
-        split_counts: (split, items) for the items that carry a split of their own.
+        items: how many images it will give.
         ignored: entries beside the images that were passed over (other file types, hidden files).
+        weighted: whether its items have weights of their own.
 
     """
 
@@ -51,38 +62,44 @@ class SourceInfo:
     class_names: tuple[str, ...]
     latent_names: tuple[str, ...]
     fingerprint: str
-    split_counts: tuple[tuple[str, int], ...] = ()
+    items: int
     ignored: int = 0
+    weighted: bool = False
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """The items from position `start` up to, not including, `stop` in their source's order."""
-
-    start: int
-    stop: int
+def all_wanted(key: str, identity: str) -> bool:
+    """Wants every image."""
+    return True
 
 
 class Source(Protocol):
-    """Items in a fixed order, read again by position as often as needed.
+    """Items in a fixed order, handed out as tasks that any process can read on its own.
 
-    A source is pickled into every worker, so it holds settings and not data: what is heavy (a
-    listing, arrays, open files) is made in the process that needs it.
+    A source is pickled into every worker, so it holds settings and not data: a listing is streamed
+    into the tasks, and what is heavy otherwise (arrays, open files) is made in the process that
+    needs it. No call holds more than a task's items in memory.
     """
 
     def info(self) -> SourceInfo:
-        """Names, splits and the fingerprint of the content."""
+        """Names, count and the fingerprint of the content."""
 
-    def chunks(self) -> list[Chunk]:
-        """Consecutive chunks that cover every item once."""
+    def tasks(self, items: int) -> Iterator[bytes]:
+        """Consecutive tasks of at most `items` items each, that together cover every item once.
 
-    def read(self, chunk: Chunk) -> Iterator[Item]:
-        """The items of a chunk, in order."""
+        A task describes its items (positions, or keys with places in files), and holds no image.
+        """
 
-    def pick(self, positions: Sequence[int]) -> Iterator[Item]:
-        """The items at these positions, in the order given; ascending order is the cheapest."""
+    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+        """The items of a task, in order; those not wanted come without their image, unread."""
 
 
-def chunk_range(start: int, stop: int, size: int = CHUNK_ITEMS) -> list[Chunk]:
-    """Consecutive chunks of at most `size` items that cover `start` up to `stop`."""
-    return [Chunk(first, min(first + size, stop)) for first in range(start, stop, size)]
+def positions(start: int, stop: int, items: int) -> Iterator[bytes]:
+    """Tasks that name positions from `start` up to, not including, `stop`; see `position_range`."""
+    for first in range(start, stop, items):
+        yield f"{first} {min(first + items, stop)}".encode()
+
+
+def position_range(task: bytes) -> range:
+    """The positions that a task of `positions` names."""
+    start, stop = map(int, task.split())
+    return range(start, stop)

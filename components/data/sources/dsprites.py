@@ -5,16 +5,26 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from components.data import dsprites
 from components.data.errors import DataError
-from components.data.sources.base import CHUNK_ITEMS, Chunk, Item, SourceInfo, chunk_range
+from components.data.sources.base import (
+    Item,
+    SourceInfo,
+    Wanted,
+    all_wanted,
+    position_range,
+    positions,
+)
 
 # Raised whenever the same settings draw other pixels, so that prepared data is not reused.
 DRAWING_VERSION = 1
+
+_DRAWN_AT_A_TIME = 256
+_IDENTITY = f"dsprites drawing {DRAWING_VERSION}"
 
 _subset = functools.lru_cache(maxsize=4)(dsprites.subset)
 
@@ -50,22 +60,28 @@ class DspritesSource:
             class_names=dsprites.SHAPE_NAMES,
             latent_names=dsprites.LATENT_NAMES,
             fingerprint=hashlib.sha256(text.encode()).hexdigest(),
+            items=self._images,
         )
 
-    def chunks(self) -> list[Chunk]:
-        """Consecutive chunks of the subset."""
-        return chunk_range(0, self._images)
+    def tasks(self, items: int) -> Iterator[bytes]:
+        """Positions of the subset."""
+        return positions(0, self._images, items)
 
-    def read(self, chunk: Chunk) -> Iterator[Item]:
-        """The sprites of a chunk."""
-        return self.pick(range(chunk.start, chunk.stop))
-
-    def pick(self, positions: Sequence[int]) -> Iterator[Item]:
-        """The sprites at these positions of the subset, drawn a chunk at a time."""
-        classes = _subset(self._images, self._seed)[np.asarray(positions, int)]
-        for start in range(0, len(classes), CHUNK_ITEMS):
-            drawn = classes[start : start + CHUNK_ITEMS]
-            images, values = dsprites.render(drawn), dsprites.latent_values(drawn).tolist()
-            for row, latents, image in zip(drawn.tolist(), values, images, strict=True):
-                key = "dsprites/" + "-".join(map(str, row))
-                yield Item(key, image, label=row[0], latents=tuple(latents))
+    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+        """The sprites at a task's positions, those wanted drawn some hundreds at a time."""
+        place = position_range(task)
+        classes = _subset(self._images, self._seed)[place.start : place.stop]
+        for start in range(0, len(classes), _DRAWN_AT_A_TIME):
+            some = classes[start : start + _DRAWN_AT_A_TIME]
+            keys = ["dsprites/" + "-".join(map(str, row)) for row in some.tolist()]
+            chosen = np.array([wanted(key, _IDENTITY) for key in keys])
+            drawn = iter(dsprites.render(some[chosen]))
+            values = dsprites.latent_values(some).tolist()
+            for key, row, latents, draw in zip(keys, some.tolist(), values, chosen, strict=True):
+                yield Item(
+                    key,
+                    next(drawn) if draw else b"",
+                    label=row[0],
+                    latents=tuple(latents),
+                    identity=_IDENTITY,
+                )

@@ -2,180 +2,198 @@
 
 from __future__ import annotations
 
-import bisect
-import hashlib
-from collections import Counter
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from components.data import storage
 from components.data.errors import DataError
-from components.data.sources.archives import UNREADABLE, Container, Member, open_container
-from components.data.sources.base import Chunk, Item, SourceInfo, chunk_range
-from components.data.sources.layout import split_and_class
-from components.data.sources.process import Shared
+from components.data.sources.archives import UNREADABLE, FileContainer, open_container
+from components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
+from components.data.sources.layout import in_split_folder, split_and_class
+from components.data.sources.spool import Row, Spool, read_entries
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
+# Of the formats that can be converted, see `components.data.images`.
+OTHER_EXTENSIONS = (".gif", ".bmp", ".tif", ".tiff", ".webp")
+
+
+@dataclass
+class _Folders:
+    """What the folders of all keys say together.
+
+    Attributes:
+        by_split: whether every first folder so far is a split.
+        below_splits: the classes, where that stays so.
+        first: the classes, where it does not.
+        ignored: files that are no images.
+
+    """
+
+    by_split: bool = True
+    below_splits: set[str | None] = field(default_factory=set)
+    first: set[str | None] = field(default_factory=set)
+    ignored: int = 0
+
+    def add(self, key: str) -> None:
+        self.first.add(split_and_class(key, by_split=False)[1])
+        self.by_split = self.by_split and in_split_folder(key)
+        if self.by_split:
+            self.below_splits.add(split_and_class(key, by_split=True)[1])
+
+    def class_names(self) -> tuple[str, ...]:
+        found = self.below_splits if self.by_split else self.first
+        return tuple(sorted(name for name in found if name is not None))
 
 
 @dataclass(frozen=True)
 class _Listing:
     """Every image of every path, in reading order, and what its folders say."""
 
-    members: list[Member]
-    containers: list[Container]
-    first_positions: list[int]
-    splits: list[str | None]
-    labels: list[int]
-    class_names: tuple[str, ...]
-    fingerprint: str
-    ignored: int
-
-
-_LISTINGS: Shared[_Listing] = Shared()
+    spool: Spool
+    info: SourceInfo
+    by_split: bool
 
 
 class FolderSource:
-    """The .jpg, .jpeg and .png files under one or more paths; other files are counted and ignored.
+    """The image files under one or more paths; other files are counted and ignored.
 
-    A path is a directory, a .zip or a .tar (compressed or not), read in place. A key is the file's
-    path inside it, with forward slashes. `layout.split_and_class` says what the folders mean; class
-    names are sorted over all paths together, and images without a class have label -1. Hidden files
-    and those in hidden folders are ignored. A compressed .tar is one chunk and is decompressed
-    again for each shard written, so a .zip or plain .tar prepares faster.
+    A path is a directory, a .zip or a .tar (compressed or not), read in place; also one in a bucket
+    (`gs://...`). A key is the file's path inside it, with forward slashes.
+    `layout.split_and_class` says what the folders mean; class names are sorted over all paths
+    together, and images without a class have label -1. Hidden files and those in hidden folders are
+    ignored.
+
+    The paths are listed once, when that is first needed, in a stream: what stays in memory is eight
+    bytes an image (of a bucket, one folder's listing at a time). The listing is kept in a temporary
+    file. Every process that reads a compressed .tar unpacks it into a temporary file first, so that
+    a .zip or a plain .tar prepares faster.
 
     Args:
         path: one path or several.
+        group_pattern: a regular expression with one group, searched for in each key; what the group
+            matches is the image's group. Images whose key does not match have none.
+        extensions: how the names of image files end, in lower case.
 
     Raises:
-        DataError: a path is missing or no folder or archive, holds no image, or two images have
-            the same key.
+        DataError: a path is missing or no folder or archive, or another setting is not as
+            described. Later, that a path holds no image or is damaged, or that two images have the
+            same key.
 
     """
 
-    def __init__(self, path: str | Path | Sequence[str | Path]):
+    def __init__(
+        self,
+        path: str | Path | Sequence[str | Path],
+        group_pattern: str | None = None,
+        extensions: Sequence[str] = EXTENSIONS,
+    ):
         paths = [path] if isinstance(path, str | Path) else list(path)
         if not paths:
             raise DataError("folder source: expected at least one path, received none")
-        self._paths = tuple(Path(each).expanduser().absolute() for each in paths)
-        listing = _list(self._paths)
-        self._fingerprint = listing.fingerprint
-        self._held: _Listing | None = _LISTINGS.get(self._key(), lambda: listing)
+        self._extensions = tuple(extensions)
+        for extension in self._extensions:
+            if not extension.startswith(".") or extension != extension.lower():
+                raise DataError(
+                    f"extensions: expected endings like '.jpg', in lower case, received "
+                    f"{extension!r}"
+                )
+        self._group = None if group_pattern is None else _compile(group_pattern)
+        self._containers = tuple(open_container(storage.resolve(each)) for each in paths)
+        self._held: _Listing | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_held": None}
 
     def info(self) -> SourceInfo:
-        """Classes, counts by split, and a fingerprint of names, sizes and times (or checksums)."""
+        """Classes, count, and a fingerprint of names, sizes and times (or checksums)."""
+        return self._listing().info
+
+    def tasks(self, items: int) -> Iterator[bytes]:
+        """Consecutive files, with where they are, their label and their split."""
         listing = self._listing()
-        counts = Counter(split for split in listing.splits if split is not None)
-        return SourceInfo(
-            kind="folder",
-            class_names=listing.class_names,
-            latent_names=(),
-            fingerprint=listing.fingerprint,
-            split_counts=tuple(sorted(counts.items())),
-            ignored=listing.ignored,
-        )
+        label_of = {name: label for label, name in enumerate(listing.info.class_names)}
 
-    def chunks(self) -> list[Chunk]:
-        """Chunks of each path; a compressed .tar is one chunk, since it is read in one pass."""
-        listing = self._listing()
-        bounds = [*listing.first_positions, len(listing.members)]
-        chunks = []
-        for i, container in enumerate(listing.containers):
-            start, stop = bounds[i], bounds[i + 1]
-            whole = [Chunk(start, stop)]
-            chunks += whole if container.sequential else chunk_range(start, stop)
-        return chunks
+        def label_and_split(row: Row) -> tuple[int, str | None]:
+            split, class_name = split_and_class(row.key, listing.by_split)
+            return -1 if class_name is None else label_of[class_name], split
 
-    def read(self, chunk: Chunk) -> Iterator[Item]:
-        """The files of a chunk."""
-        return self.pick(range(chunk.start, chunk.stop))
+        return listing.spool.tasks(items, label_and_split)
 
-    def pick(self, positions: Sequence[int]) -> Iterator[Item]:
-        """The files at these positions of the listing."""
-        listing = self._listing()
-        for position in positions:
-            member = listing.members[position]
-            content, problem = b"", None
-            try:
-                content = self._container(listing, position).read(member)
-            except UNREADABLE as error:
-                problem = str(error) or type(error).__name__
-            yield Item(
-                key=member.name,
-                image=content,
-                label=listing.labels[position],
-                split=listing.splits[position],
-                problem=problem,
-            )
-
-    def _container(self, listing: _Listing, position: int) -> Container:
-        starts = listing.first_positions
-        return listing.containers[bisect.bisect_right(starts, position) - 1]
-
-    def _key(self) -> tuple[tuple[Path, ...], str]:
-        return self._paths, self._fingerprint
+    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+        """The files of a task."""
+        return read_entries(task, wanted, self._containers.__getitem__)
 
     def _listing(self) -> _Listing:
         if self._held is None:
-            self._held = _LISTINGS.get(self._key(), self._list_again)
+            self._held = self._list()
         return self._held
 
-    def _list_again(self) -> _Listing:
-        listing = _list(self._paths)
-        if listing.fingerprint != self._fingerprint:
-            paths = ", ".join(map(str, self._paths))
-            raise DataError(f"{paths}: files changed while they were being prepared")
-        return listing
-
-
-def _list(paths: Sequence[Path]) -> _Listing:
-    members: list[Member] = []
-    containers, first_positions = [], []
-    ignored = 0
-    for path in paths:
-        container = open_container(path)
-        try:
-            found = container.members()
-        except OSError as error:
-            raise DataError(f"{path}: cannot be listed ({error})") from error
-        images = [member for member in found if _is_image(member.name)]
-        if not images:
+    def _list(self) -> _Listing:
+        folders = _Folders()
+        spool = Spool(self._rows(folders), "folder")
+        if spool.repeated is not None:
+            paths = ", ".join(container.path for container in self._containers)
             raise DataError(
-                f"{path}: no images in it; expected files ending in {', '.join(EXTENSIONS)}, "
-                f"found {len(found)} other files"
+                f"{spool.repeated.count} images have the key {spool.repeated.key!r} in {paths}; "
+                "paths inside the folders and archives of one source must differ (give their "
+                "parent folder instead)"
             )
-        containers.append(container)
-        first_positions.append(len(members))
-        members += images
-        ignored += len(found) - len(images)
-    names = [member.name for member in members]
-    if len(set(names)) < len(names):
-        key, count = Counter(names).most_common(1)[0]
-        raise DataError(
-            f"{count} images have the key {key!r} in {', '.join(map(str, paths))}; paths inside "
-            "the folders and archives of one source must differ (give their parent folder instead)"
+        info = SourceInfo(
+            kind="folder",
+            class_names=folders.class_names(),
+            latent_names=(),
+            fingerprint=spool.fingerprint,
+            items=spool.items,
+            ignored=folders.ignored,
         )
-    places = split_and_class(names)
-    class_names = tuple(sorted({name for _, name in places if name is not None}))
-    label_of = {name: label for label, name in enumerate(class_names)}
-    lines = "\n".join(sorted(member.identity for member in members))
-    return _Listing(
-        members=members,
-        containers=containers,
-        first_positions=first_positions,
-        splits=[split for split, _ in places],
-        labels=[-1 if name is None else label_of[name] for _, name in places],
-        class_names=class_names,
-        fingerprint=hashlib.sha256(f"folder\n{lines}".encode()).hexdigest(),
-        ignored=ignored,
-    )
+        return _Listing(spool, info, folders.by_split)
+
+    def _rows(self, folders: _Folders) -> Iterator[Row]:
+        for number, container in enumerate(self._containers):
+            images, others = 0, 0
+            for member in _members(container):
+                if not self._is_image(member.name):
+                    others += 1
+                    continue
+                images += 1
+                folders.add(member.name)
+                group = self._group_of(member.name)
+                yield Row(member.name, member.identity, number, member.place, group=group)
+            if not images:
+                raise DataError(
+                    f"{container.path}: no images in it; expected files ending in "
+                    f"{', '.join(self._extensions)}, found {others} other files"
+                )
+            folders.ignored += others
+
+    def _is_image(self, name: str) -> bool:
+        path = PurePosixPath(name)
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+        return not hidden and path.suffix.lower() in self._extensions
+
+    def _group_of(self, key: str) -> str | None:
+        found = None if self._group is None else self._group.search(key)
+        return None if found is None else found[1]
 
 
-def _is_image(name: str) -> bool:
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return not hidden and path.suffix.lower() in EXTENSIONS
+def _members(container: FileContainer) -> Iterator[Any]:
+    try:
+        yield from container.members()
+    except UNREADABLE as error:
+        raise DataError(f"{container.path}: cannot be listed, or is damaged ({error})") from error
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise DataError(f"group_pattern: {pattern!r} is no regular expression ({error})") from error
+    if compiled.groups != 1:
+        raise DataError(
+            f"group_pattern: expected a regular expression with one group, as in '^([^_]+)_', "
+            f"received {pattern!r} with {compiled.groups}"
+        )
+    return compiled

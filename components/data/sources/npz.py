@@ -1,4 +1,4 @@
-"""Arrays of images in one .npz file."""
+"""Arrays of images in one .npz or .npy file."""
 
 from __future__ import annotations
 
@@ -12,25 +12,40 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from components.data import storage
 from components.data.errors import DataError
-from components.data.sources.base import Chunk, Item, SourceInfo, chunk_range
+from components.data.sources.base import (
+    Item,
+    SourceInfo,
+    Wanted,
+    all_wanted,
+    position_range,
+    positions,
+)
+from components.data.sources.files import file_stamp
+from components.data.sources.layout import MOST_CLASSES
 from components.data.sources.process import Shared
 
 IMAGE_FIELDS = ("images", "imgs", "x", "image")
 LABEL_FIELDS = ("labels", "label", "y")
 LATENT_FIELDS = ("latents", "latents_values")
 
-# Labels above this are identifiers rather than classes, unless the caller names them.
-_MOST_UNNAMED_CLASSES = 100_000
+# What a .npy file's one array is called.
+_ONLY_FIELD = "images"
+_CHECKED_BYTES = 64 << 20
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError)
 
 
 @dataclass(frozen=True)
 class _Arrays:
-    """What the file holds, checked: images in [0, 255] or binary, labels int64, latents float64."""
+    """What the file holds: images [N, H, W, C], labels int64 [N], latents float64 [N, L].
+
+    Images times `scale` are from 0 to 255.
+    """
 
     images: np.ndarray
+    scale: int
     labels: np.ndarray
     latents: np.ndarray
     class_names: tuple[str, ...]
@@ -45,11 +60,12 @@ class NpzSource:
 
     Images are [N, H, W] or [N, H, W, C] with C 1 or 3. Integers are taken as 0 to 255, floats as 0
     to 1; an integer or boolean array whose largest value is at most 1 holds binary images and is
-    scaled to 0 and 255. Keys are `<file stem>/<position, eight digits>`. The arrays are held in
-    memory while they are read. Pickled fields are never loaded.
+    scaled to 0 and 255. Keys are `<file stem>/<position, eight digits>`. Each process that reads
+    loads the arrays into its memory. A .npy file holds images alone and is mapped into memory, so
+    that it may be larger. Pickled fields are never loaded.
 
     Args:
-        path: the file.
+        path: the file, on a local disk.
         image_field: the images' field; None takes the first of images, imgs, x, image.
         label_field: integer labels [N], -1 for none; None takes the first of labels, label, y.
         latents_field: [N, L]; None takes the first of latents, latents_values.
@@ -60,7 +76,8 @@ class NpzSource:
             `label_latent`'s value.
 
     Raises:
-        DataError: the file or one of its fields is not as described.
+        DataError: there is no such file, or it is no such archive. Later, that one of its fields is
+            not as described.
 
     """
 
@@ -74,78 +91,98 @@ class NpzSource:
         label_latent: str | None = None,
         class_names: Sequence[str] = (),
     ):
+        if storage.is_remote(path):
+            raise DataError(
+                f"npz source: {path}: its arrays are read from a local disk; copy the file there"
+            )
         self._path = Path(path).expanduser().absolute()
         self._fields = (image_field, label_field, latents_field)
         self._latent_names = tuple(latent_names)
         self._label_latent = label_latent
         self._class_names = tuple(class_names)
-        self._fingerprint = self._identify()
+        self._content = self._identify()
         self._held: _Arrays | None = None
-        self._arrays()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_held": None}
 
     def info(self) -> SourceInfo:
-        """Names, and a fingerprint of the file's members and of how they are read."""
+        """Names, count, and a fingerprint of the file's members and of how they are read."""
         arrays = self._arrays()
-        return SourceInfo("npz", arrays.class_names, arrays.latent_names, self._fingerprint)
+        return SourceInfo(
+            kind="npz",
+            class_names=arrays.class_names,
+            latent_names=arrays.latent_names,
+            fingerprint=self._fingerprint(),
+            items=len(arrays.images),
+        )
 
-    def chunks(self) -> list[Chunk]:
-        """Consecutive chunks of the arrays."""
-        return chunk_range(0, len(self._arrays().images))
+    def tasks(self, items: int) -> Iterator[bytes]:
+        """Positions in the arrays."""
+        return positions(0, len(self._arrays().images), items)
 
-    def read(self, chunk: Chunk) -> Iterator[Item]:
-        """The rows of a chunk."""
-        return self.pick(range(chunk.start, chunk.stop))
-
-    def pick(self, positions: Sequence[int]) -> Iterator[Item]:
-        """The rows at these positions."""
+    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+        """The rows at a task's positions."""
         arrays = self._arrays()
-        for position in positions:
+        identity = f"{self._content} {self._fields[0] or ''}".rstrip()
+        for position in position_range(task):
+            key = f"{self._path.stem}/{position:08d}"
+            image: bytes | np.ndarray = b""
+            if wanted(key, identity):
+                image = _to_uint8(arrays.images[position], arrays.scale)
             yield Item(
-                key=f"{self._path.stem}/{position:08d}",
-                image=_to_uint8(arrays.images[position]),
+                key=key,
+                image=image,
                 label=int(arrays.labels[position]),
                 latents=tuple(arrays.latents[position].tolist()),
+                identity=identity,
             )
 
     def _identify(self) -> str:
+        """Text that changes with the file's content."""
         if not self._path.is_file():
             raise DataError(f"npz source: no such file: {self._path}")
+        if self._path.suffix == ".npy":
+            return file_stamp(str(self._path))
         try:
             with zipfile.ZipFile(self._path) as archive:
                 members = [(m.filename, m.CRC, m.file_size) for m in archive.infolist()]
         except _DAMAGED as error:
             raise DataError(f"{self._path}: not a readable .npz file ({error})") from error
+        identity = repr(sorted(members)).encode("utf-8", "backslashreplace")
+        return hashlib.sha256(identity).hexdigest()[:32]
+
+    def _fingerprint(self) -> str:
         settings = (self._fields, self._latent_names, self._label_latent, self._class_names)
-        identity = repr(("npz", self._path.stem, sorted(members), settings))
+        identity = repr(("npz", self._path.stem, self._content, settings))
         return hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()
 
     def _arrays(self) -> _Arrays:
         if self._held is None:
-            self._held = _ARRAYS.get((str(self._path), self._fingerprint), self._load)
+            key = (str(self._path), self._fingerprint())
+            self._held = _ARRAYS.get(key, self._load)
         return self._held
 
     def _load(self) -> _Arrays:
-        if self._identify() != self._fingerprint:
+        if self._identify() != self._content:
             raise DataError(f"{self._path}: changed while it was being prepared")
         fields = _Fields(self._path)
         image_field, label_field, latents_field = self._fields
         image_field = fields.choose(image_field, IMAGE_FIELDS) or fields.missing(IMAGE_FIELDS)
-        images = self._check_images(image_field, fields.load(image_field))
+        images, scale = self._check_images(image_field, fields.load(image_field))
         latents_field = fields.choose(latents_field, LATENT_FIELDS)
         if latents_field is None and self._latent_names:
             fields.missing(LATENT_FIELDS)
         latents, latent_names = self._load_latents(fields, latents_field, len(images))
         label_field = fields.choose(label_field, LABEL_FIELDS)
         labels, class_names = self._load_labels(fields, label_field, latents, latent_names)
-        return _Arrays(images, labels, latents, class_names, latent_names)
+        return _Arrays(images, scale, labels, latents, class_names, latent_names)
 
     def _refuse(self, field: str, expected: str, received: object) -> DataError:
         return DataError(f"{self._path}: field {field!r}: expected {expected}, received {received}")
 
-    def _check_images(self, field: str, images: np.ndarray) -> np.ndarray:
+    def _check_images(self, field: str, images: np.ndarray) -> tuple[np.ndarray, int]:
+        """Images [N, H, W, C], and what makes their values 0 to 255."""
         if images.ndim == 3:
             images = images[..., None]
         if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
@@ -154,14 +191,11 @@ class NpzSource:
         if images.dtype.kind not in "buif":
             raise self._refuse(field, "numbers or booleans", f"type {images.dtype}")
         top = 1 if images.dtype.kind == "f" else 255
-        low, high = images.min(), images.max()
+        low, high = _range(images)
         if not (low >= 0 and high <= top):
             expected = f"values from 0 to {top} ({images.dtype})"
             raise self._refuse(field, expected, f"{low} to {high}")
-        if images.dtype.kind in "bui":
-            images = images.astype(np.uint8, copy=False)
-            return images.astype(bool) if high <= 1 else images
-        return images
+        return images, 255 if high <= 1 else 1
 
     def _load_latents(
         self, fields: _Fields, field: str | None, count: int
@@ -192,7 +226,7 @@ class NpzSource:
                 received = f"shape {labels.shape} of {labels.dtype}"
                 raise self._refuse(field, f"integers [{len(latents)}]", received)
             labels = labels.astype(np.int64)
-            counted = min(int(labels.max()) + 1, _MOST_UNNAMED_CLASSES)
+            counted = min(int(labels.max()) + 1, MOST_CLASSES)
             names = self._class_names or tuple(map(str, range(counted)))
         elif self._label_latent is not None:
             field = self._label_latent
@@ -210,12 +244,14 @@ class NpzSource:
 
 
 class _Fields:
-    """The named arrays of one .npz file."""
+    """The named arrays of one .npz file, or a .npy file's one array."""
 
     def __init__(self, path: Path):
         self._path = path
-        with np.load(path, allow_pickle=False) as archive:
-            self._present = tuple(archive.files)
+        self._present: tuple[str, ...] = (_ONLY_FIELD,)
+        if path.suffix != ".npy":
+            with np.load(path, allow_pickle=False) as archive:
+                self._present = tuple(archive.files)
 
     def choose(self, named: str | None, usual: Sequence[str]) -> str | None:
         """The field asked for, else the first usual one, else None."""
@@ -230,15 +266,37 @@ class _Fields:
 
     def load(self, field: str) -> np.ndarray:
         """The array, without ever unpickling."""
+        array: np.ndarray
         try:
-            with np.load(self._path, allow_pickle=False) as archive:
-                array: np.ndarray = archive[field]
+            if self._path.suffix == ".npy":
+                array = np.lib.format.open_memmap(self._path, mode="r")
+            else:
+                with np.load(self._path, allow_pickle=False) as archive:
+                    array = archive[field]
         except _DAMAGED as error:
             raise DataError(f"{self._path}: field {field!r} is unreadable ({error})") from error
         return array
 
 
-def _to_uint8(image: np.ndarray) -> np.ndarray:
-    if image.dtype == np.uint8:
-        return image
-    return np.rint(image.astype(np.float64) * 255).astype(np.uint8)
+def _range(images: np.ndarray) -> tuple[Any, Any]:
+    """The least and the largest value, in parts: the array may be mapped, and larger than memory.
+
+    Of uint8 images, which are all in range, what is seen until one is above 1.
+    """
+    rows = max(1, _CHECKED_BYTES // max(1, images[0].nbytes))
+    lows, highs = [], []
+    for start in range(0, len(images), rows):
+        part = images[start : start + rows]
+        lows.append(part.min())
+        highs.append(part.max())
+        if images.dtype == np.uint8 and highs[-1] > 1:
+            break
+    # Unlike Python's, these give NaN where there is one.
+    return np.min(lows), np.max(highs)
+
+
+def _to_uint8(image: np.ndarray, scale: int) -> np.ndarray:
+    """A copy: a part of a file that is mapped into memory would travel as that."""
+    if image.dtype.kind == "f":
+        return np.rint(np.array(image, np.float64) * scale).astype(np.uint8)
+    return np.array(image, np.uint8) * np.uint8(scale)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import mmap
-import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import IO, NamedTuple, Protocol
 
-import google_crc32c
 import numpy as np
 
 from components.data.errors import DataError
+from components.data.example import FOOTER, HEADER, masked_crc
 
-# A record is: uint64 length, masked CRC-32C of the length, the data, masked CRC-32C of the data.
-_HEADER = struct.Struct("<QI")
-_FOOTER = struct.Struct("<I")
+_LENGTH_BYTES = 8
 
 
 class Records(Protocol):
@@ -28,8 +24,73 @@ class Records(Protocol):
     def __getitem__(self, position: int) -> bytes: ...
 
 
+class Place(NamedTuple):
+    """Where a record begins, how long its data are, and their checksum; in bytes."""
+
+    offset: int
+    length: int
+    checksum: int
+
+
 class DamagedRecordError(Exception):
     """A record's data are not those that were written."""
+
+
+def scan_records(file: IO[bytes], name: str) -> Iterator[Place]:
+    """Where the records of a TFRecord file are; their data are passed over.
+
+    Args:
+        file: it may be read elsewhere in between.
+        name: the file's, for the message of an error.
+
+    Raises:
+        DataError: the file ends within a record, or a record's length is damaged.
+
+    """
+    size = file.seek(0, 2)
+    offset = 0
+    while offset < size:
+        file.seek(offset)
+        header = file.read(HEADER.size)
+        if len(header) < HEADER.size:
+            raise DataError(f"{name}: ends within the record at byte {offset}")
+        if not _is_header(header):
+            raise DataError(
+                f"{name}: the record at byte {offset} has a damaged length; no TFRecord?"
+            )
+        length, _ = HEADER.unpack(header)
+        stop = offset + HEADER.size + length + FOOTER.size
+        if stop > size:
+            raise DataError(f"{name}: ends within the record at byte {offset}")
+        file.seek(stop - FOOTER.size)
+        (of_data,) = FOOTER.unpack(file.read(FOOTER.size))
+        yield Place(offset, length, of_data)
+        offset = stop
+
+
+def read_record(file: IO[bytes], offset: int, name: str) -> bytes:
+    """The data of the record at a place that `scan_records` gave.
+
+    Raises:
+        DamagedRecordError: the data do not match their checksum.
+
+    """
+    file.seek(offset)
+    header = file.read(HEADER.size)
+    rest = b""
+    if _is_header(header):
+        length, _ = HEADER.unpack(header)
+        rest = file.read(length + FOOTER.size)
+    data, footer = rest[: -FOOTER.size], rest[-FOOTER.size :]
+    if len(footer) < FOOTER.size or FOOTER.unpack(footer)[0] != masked_crc(data):
+        raise DamagedRecordError(f"{name}: wrong checksum at byte {offset}")
+    return data
+
+
+def _is_header(header: bytes) -> bool:
+    return len(header) == HEADER.size and HEADER.unpack(header)[1] == masked_crc(
+        header[:_LENGTH_BYTES]
+    )
 
 
 class TfrecordFiles:
@@ -62,56 +123,13 @@ class TfrecordFiles:
             self._offsets[number] = self._scan(number)
         offset = int(self._offsets[number][position - self._bounds[number]])
         with self._paths[number].open("rb") as file:
-            file.seek(offset)
-            length, _ = _HEADER.unpack(file.read(_HEADER.size))
-            data = file.read(length)
-            (checksum,) = _FOOTER.unpack(file.read(_FOOTER.size))
-        if checksum != _masked_crc(data):
-            raise DamagedRecordError(f"{self._paths[number].name}: wrong checksum at byte {offset}")
-        return data
+            return read_record(file, offset, self._paths[number].name)
 
     def _scan(self, number: int) -> np.ndarray:
         path = self._paths[number]
         expected = self._bounds[number + 1] - self._bounds[number]
-        found = record_offsets(path)
+        with path.open("rb") as file:
+            found = np.fromiter((each.offset for each in scan_records(file, str(path))), np.int64)
         if len(found) != expected:
             raise DataError(f"{path}: expected {expected} records, found {len(found)}")
         return found
-
-
-def record_offsets(path: Path) -> np.ndarray:
-    """Where the records of a TFRecord file begin, in bytes, int64 [N].
-
-    Raises:
-        DataError: the file ends within a record, or a record's length is damaged.
-    """
-    size = path.stat().st_size
-    offsets = []
-    # An empty file cannot be mapped.
-    if size:
-        with (
-            path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as bytes_,
-        ):
-            offset = 0
-            while offset < size:
-                offsets.append(offset)
-                offset = _next(path, bytes_, offset, size)
-    return np.array(offsets, np.int64)
-
-
-def _next(path: Path, content: mmap.mmap, offset: int, size: int) -> int:
-    data = offset + _HEADER.size
-    if data > size:
-        raise DataError(f"{path}: ends within the record at byte {offset}")
-    length, checksum = _HEADER.unpack_from(content, offset)
-    if checksum != _masked_crc(content[offset : offset + 8]):
-        raise DataError(f"{path}: the record at byte {offset} has a damaged length; no TFRecord?")
-    if data + length + _FOOTER.size > size:
-        raise DataError(f"{path}: ends within the record at byte {offset}")
-    return int(data + length + _FOOTER.size)
-
-
-def _masked_crc(data: bytes) -> int:
-    crc: int = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

@@ -6,7 +6,6 @@ import bisect
 import hashlib
 import io
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,19 @@ import numpy as np
 from PIL import Image
 
 from components.data.errors import DataError
-from components.data.sources.base import Chunk, Item, SourceInfo, chunk_range
+from components.data.sources.base import (
+    Item,
+    SourceInfo,
+    Wanted,
+    all_wanted,
+    position_range,
+    positions,
+)
+from components.data.sources.files import file_stamp
 from components.data.sources.layout import SPLIT_FOLDERS
 from components.data.sources.process import Shared
 from components.data.sources.records import DamagedRecordError, Records, TfrecordFiles
+from components.data.sources.tfds_finder import find_dataset
 
 _HELD_OUT = ("validation", "test")
 # The starts of JPEG and PNG files, which are handed on as they are.
@@ -37,13 +45,30 @@ _UNREADABLE = (
 
 
 @dataclass(frozen=True)
+class _Files:
+    """Of each file of a split: where its records begin (and last, how many), and its stamp."""
+
+    bounds: tuple[int, ...]
+    stamps: tuple[str, ...]
+
+    def identity(self, place: int) -> str:
+        """What the record at this place of the split is known by: its file's stamp."""
+        return self.stamps[bisect.bisect_right(self.bounds, place) - 1]
+
+
+@dataclass(frozen=True)
 class _Dataset:
-    """What the dataset's folder says, and its records split after split."""
+    """What the dataset's folder says, and its records split after split.
+
+    Of each of `splits`: the split that its images are in, where its records begin among all (and
+    last, how many there are), its records, its files.
+    """
 
     splits: tuple[str, ...]
     places: tuple[str | None, ...]
     bounds: tuple[int, ...]
     records: tuple[Records, ...]
+    files: tuple[_Files, ...]
     features: Any
     image: str
     label: str | None
@@ -63,7 +88,8 @@ class TfdsSource:
     unlabeled are the splits of those names; images of the unlabelled ones have the label -1. Where
     neither validation nor test is read, train has all there is, so that it is no split of its own.
 
-    tensorflow-datasets is imported when a source is made or first read.
+    tensorflow-datasets is imported when a source is made or first read. The label lies in the
+    record, beside the image: of an image that is not wanted the record is read, and not decoded.
 
     Args:
         name: a dataset's name, as in `cifar10`, `name/config`, `name:1.0.0` or `name/config:1.0.0`
@@ -76,9 +102,12 @@ class TfdsSource:
             images without labels where there is none. Of several, the dataset's supervised keys
             decide.
         download: whether to download and prepare a dataset that is not prepared.
+        manual_dir: a folder with the archives that the dataset is made from, from which to prepare
+            one that is not prepared; without `download` nothing else is fetched.
 
     Raises:
-        DataError: the dataset is not prepared, or damaged, or has no such splits or features.
+        DataError: the dataset is not prepared and cannot be, or is damaged, or has no such splits
+            or features.
 
     """
 
@@ -90,8 +119,9 @@ class TfdsSource:
         image_feature: str | None = None,
         label_feature: str | None = None,
         download: bool = False,
+        manual_dir: str | Path | None = None,
     ):
-        self._directory = _find(name, data_dir, download)
+        self._directory = find_dataset(name, data_dir, download, manual_dir)
         self._splits = tuple(splits)
         self._features = (image_feature, label_feature)
         dataset = self._open()
@@ -102,35 +132,27 @@ class TfdsSource:
         return {**self.__dict__, "_held": None}
 
     def info(self) -> SourceInfo:
-        """Classes, counts by split, and a fingerprint of the files' names, sizes and times."""
+        """Classes, count, and a fingerprint of the files' names, sizes and times."""
         dataset = self._dataset()
-        counts: Counter[str] = Counter()
-        for place, records in zip(dataset.places, dataset.records, strict=True):
-            if place is not None:
-                counts[place] += len(records)
         return SourceInfo(
             kind="tfds",
             class_names=dataset.class_names,
             latent_names=(),
             fingerprint=dataset.fingerprint,
-            split_counts=tuple(sorted(counts.items())),
+            items=dataset.bounds[-1],
         )
 
-    def chunks(self) -> list[Chunk]:
-        """Consecutive chunks of each split."""
-        bounds = self._dataset().bounds
-        return [c for start, stop in itertools.pairwise(bounds) for c in chunk_range(start, stop)]
+    def tasks(self, items: int) -> Iterator[bytes]:
+        """Positions in all splits, one split after the other; a task lies in one of them."""
+        for start, stop in itertools.pairwise(self._dataset().bounds):
+            yield from positions(start, stop, items)
 
-    def read(self, chunk: Chunk) -> Iterator[Item]:
-        """The images of a chunk."""
-        return self.pick(range(chunk.start, chunk.stop))
-
-    def pick(self, positions: Sequence[int]) -> Iterator[Item]:
-        """The images at these positions, splits one after the other."""
+    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+        """The images at a task's positions."""
         dataset = self._dataset()
-        for position in positions:
+        for position in position_range(task):
             number = bisect.bisect_right(dataset.bounds, position) - 1
-            yield _read(dataset, number, position - dataset.bounds[number])
+            yield _read(dataset, number, position - dataset.bounds[number], wanted)
 
     def _key(self) -> tuple[Path, str]:
         return self._directory, self._fingerprint
@@ -150,9 +172,11 @@ class TfdsSource:
         return dataset
 
 
-def _read(dataset: _Dataset, number: int, place: int) -> Item:
+def _read(dataset: _Dataset, number: int, place: int, wanted: Wanted) -> Item:
     import tensorflow_datasets as tfds
 
+    key = f"{dataset.splits[number]}/{place:08d}"
+    identity = f"{dataset.files[number].identity(place)} {dataset.image}"
     image: bytes | np.ndarray = b""
     label, problem = -1, None
     try:
@@ -160,16 +184,19 @@ def _read(dataset: _Dataset, number: int, place: int) -> Item:
             dataset.records[number][place], decoders={dataset.image: tfds.decode.SkipDecoding()}
         )
         label = -1 if dataset.label is None else int(example[dataset.label])
-        image = _uint8_or_kept(example[dataset.image], dataset.features[dataset.image].shape[-1])
+        if wanted(key, identity):
+            channels = dataset.features[dataset.image].shape[-1]
+            image = _uint8_or_kept(example[dataset.image], channels)
     except DataError:
         raise
     except _UNREADABLE as error:
         problem = str(error) or type(error).__name__
     return Item(
-        key=f"{dataset.splits[number]}/{place:08d}",
+        key=key,
         image=image,
         label=-1 if dataset.places[number] == "unlabelled" else label,
         split=dataset.places[number],
+        identity=identity,
         problem=problem,
     )
 
@@ -180,51 +207,6 @@ def _uint8_or_kept(image: bytes | np.ndarray, channels: int | None) -> bytes | n
     with Image.open(io.BytesIO(image), formats=_DECODED_FORMATS) as picture:
         pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
     return pixels if pixels.ndim == 3 else pixels[..., None]
-
-
-def _find(name: str, data_dir: str | Path | None, download: bool) -> Path:
-    """The folder of the prepared version."""
-    import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.constants import DATA_DIR
-    from tensorflow_datasets.core.read_only_builder import builder_from_files
-    from tensorflow_datasets.core.registered import DatasetNotFoundError
-
-    folder = Path(name).expanduser().absolute()
-    if (folder / "dataset_info.json").is_file():
-        return folder
-    root = Path(DATA_DIR if data_dir is None else data_dir).expanduser().absolute()
-    try:
-        # Unlike `tfds.builder`, this finds what is on disk whichever version TFDS's code is at.
-        return Path(builder_from_files(name, data_dir=str(root)).data_dir)
-    except (DatasetNotFoundError, FileNotFoundError):
-        pass
-    except ValueError as error:
-        raise DataError(f"tfds: {name!r} is no dataset's name: {error}") from error
-    if not download:
-        prepare = f'tfds.builder("{name}", data_dir="{root}").download_and_prepare()'
-        raise DataError(
-            f"tfds: {name!r} is not prepared in {root} (prepared there: {_prepared(root)}); "
-            f"prepare it with: python -c 'import tensorflow_datasets as tfds; {prepare}'"
-        )
-    try:
-        builder = tfds.builder(name, data_dir=str(root))
-        builder.download_and_prepare()
-    # A dataset's own code runs here and the network is reached, so anything may be raised.
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise DataError(f"tfds: {name!r} could not be downloaded to {root}: {reason}") from error
-    return Path(builder.data_dir)
-
-
-def _prepared(root: Path) -> str:
-    """The names of the datasets in a folder, with or without a configuration's folder."""
-    found = {
-        path.parent.relative_to(root)
-        for pattern in ("*/*/features.json", "*/*/*/features.json")
-        for path in root.glob(pattern)
-    }
-    names = [f"{path.parent.as_posix()}:{path.name}" for path in sorted(found)]
-    return ", ".join(names) or "none"
 
 
 def _open(
@@ -249,12 +231,15 @@ def _open(
         places = [None if place == "train" else place for place in places]
     records = tuple(_records(builder, split) for split in splits)
     class_names = () if label is None else tuple(info.features[label].names)
-    identity = (info.full_name, _files(info, splits), image, label, class_names)
+    files = tuple(_files(info.splits[split]) for split in splits)
+    stamps = [each.stamps for each in files]
+    identity = (info.full_name, splits, stamps, image, label, class_names)
     return _Dataset(
         splits=splits,
         places=tuple(places),
         bounds=tuple(itertools.accumulate(map(len, records), initial=0)),
         records=records,
+        files=files,
         # Only these are parsed, whatever else an example holds.
         features=tfds.features.FeaturesDict({name: info.features[name] for name in names}),
         image=image,
@@ -351,13 +336,12 @@ def _records(builder: Any, split: str) -> Records:
     return TfrecordFiles([Path(path) for path in described.filepaths], described.shard_lengths)
 
 
-def _files(info: Any, splits: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Name, size and time of every file of the splits."""
-    files = []
-    for split in splits:
-        for path in map(Path, info.splits[split].filepaths):
-            if not path.is_file():
-                raise DataError(f"{path}: missing, though dataset_info.json names it")
-            found = path.stat()
-            files.append((path.name, found.st_size, found.st_mtime_ns))
-    return files
+def _files(split: Any) -> _Files:
+    """The files of a split of the dataset's description."""
+    for path in split.filepaths:
+        if not Path(path).is_file():
+            raise DataError(f"{path}: missing, though dataset_info.json names it")
+    return _Files(
+        bounds=tuple(itertools.accumulate(split.shard_lengths, initial=0)),
+        stamps=tuple(f"{Path(path).name} {file_stamp(str(path))}" for path in split.filepaths),
+    )

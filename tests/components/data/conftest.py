@@ -1,17 +1,23 @@
-"""Small real datasets: image files, archives and one prepared folder."""
+"""Small real datasets: image files, archives, tables, records and one prepared folder."""
 
+import csv
+import gzip
+import hashlib
 import io
 import os
 import tarfile
 import zipfile
 from pathlib import Path
 
+import fsspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from components.data.prepare import prepare
+from components.data.example import Example, frame
 from components.data.sources import build_source
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -77,7 +83,7 @@ def containers(tmp_path_factory, class_files):
     with zipfile.ZipFile(paths["zip"], "w") as archive:
         for key, content in class_files.items():
             archive.writestr(key, content)
-    for kind, mode in (("tar", "w"), ("tar.gz", "w:gz")):
+    for kind, mode in (("tar", "w"), ("tar.gz", "w:gz"), ("tar.xz", "w:xz")):
         paths[kind] = root / f"images.{kind}"
         with tarfile.open(paths[kind], mode) as archive:
             for key, content in class_files.items():
@@ -144,14 +150,114 @@ def tfds_roots(tmp_path_factory, class_files):
     return roots
 
 
+def copy_to_bucket(path, bucket):
+    """Copies a file or folder below a name of fsspec's file system in memory; gives its path."""
+    system = fsspec.filesystem("memory")
+    target = f"/{bucket}/{path.name}"
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            name = f"{target}/{file.relative_to(path).as_posix()}" if file != path else target
+            system.pipe_file(name, file.read_bytes())
+    return f"memory:/{target}"
+
+
 @pytest.fixture(scope="session")
-def sources(containers, npz_path, tfds_roots):
+def to_bucket():
+    return copy_to_bucket
+
+
+@pytest.fixture(scope="session")
+def listings(tmp_path_factory, class_files):
+    """Each format -> a table of the class files with labels, splits, groups and weights."""
+    root = tmp_path_factory.mktemp("listings")
+    rows = []
+    for i, key in enumerate(class_files):
+        group = f"camera {i % 7}" if i % 3 else ""
+        label, split = key.split("/")[0], ("train", "", "val")[i % 3]
+        row = {"path": key, "label": label, "split": split, "group": group, "weight": 0.5 + i}
+        rows.append(row)
+    paths = {"csv": root / "images.csv", "parquet": root / "images.parquet"}
+    with paths["csv"].open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    pq.write_table(pa.table(columns), paths["parquet"])
+    return paths
+
+
+def write_examples(path, examples):
+    """Writes dictionaries of bytes, texts, whole numbers and fractions as a TFRecord file."""
+    framed = []
+    for values in examples:
+        example = Example()
+        for name, value in values.items():
+            field = example.features.feature[name]
+            if isinstance(value, int):
+                field.int64_list.value.append(value)
+            elif isinstance(value, float):
+                field.float_list.value.append(value)
+            else:
+                encoded = value if isinstance(value, bytes) else value.encode()
+                field.bytes_list.value.append(encoded)
+        framed.append(frame(example.SerializeToString()))
+    content = b"".join(framed)
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_records():
+    return write_examples
+
+
+@pytest.fixture(scope="session")
+def record_files(tmp_path_factory, class_files):
+    """Each form -> the pattern of three TFRecord files of the class files: train, val, others."""
+    patterns = {}
+    for form in ("tfrecord", "tfrecord.gz"):
+        root = tmp_path_factory.mktemp("records")
+        for i, name in enumerate(("train-0", "val-0", "others")):
+            examples = [
+                {"image/encoded": content, "label": key.split("/")[0], "name": key}
+                for key, content in list(class_files.items())[i::3]
+            ]
+            write_examples(root / f"{name}.{form}", examples)
+        patterns[form] = root / "*"
+    return patterns
+
+
+@pytest.fixture(scope="session")
+def npy_path(tmp_path_factory):
+    """300 colour images as one array."""
+    path = tmp_path_factory.mktemp("npy") / "points.npy"
+    np.save(path, np.random.default_rng(1).integers(0, 256, (300, 6, 5, 3), dtype=np.uint8))
+    return path
+
+
+@pytest.fixture(scope="session")
+def sources(containers, listings, record_files, npz_path, npy_path, tfds_roots):
     """Name -> a function that builds the same source anew."""
     made = {
         f"folder-{kind}": lambda path=path: build_source("folder", path=path)
         for kind, path in containers.items()
     }
+    made["folder-several"] = lambda: build_source(
+        "folder",
+        path=[containers["directory"] / "cat", containers["zip"]],
+        group_pattern=r"^[a-z]+/(\d)",
+    )
+    for kind, path in listings.items():
+        made[f"listing-{kind}"] = lambda path=path: build_source(
+            "listing", path=path, root=containers["directory"]
+        )
+    for form, pattern in record_files.items():
+        made[form] = lambda pattern=pattern: build_source("tfrecord", path=pattern)
+    made["tfrecord-keyed"] = lambda: build_source(
+        "tfrecord", path=record_files["tfrecord"], key_field="name", group_field="label"
+    )
     made["npz"] = lambda: build_source("npz", path=npz_path)
+    made["npy"] = lambda: build_source("npz", path=npy_path)
     for kind, root in tfds_roots.items():
         made[f"tfds-{kind}"] = lambda root=root: build_source("tfds", name="small", data_dir=root)
     made["dsprites"] = lambda: build_source("dsprites", images=300, seed=3)
@@ -161,7 +267,19 @@ def sources(containers, npz_path, tfds_roots):
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
     """A folder with 500 prepared dSprites, some of them held out, in several shards."""
+    # Imported here, so that what does not need it is tested without Beam.
+    from components.data.prepare import prepare
+    from components.data.settings import PrepareSettings
+
     directory = tmp_path_factory.mktemp("prepared") / "dsprites"
     source = build_source("dsprites", images=500)
-    prepare(source, directory, name="small", images_per_shard=150)
+    prepare(source, directory, name="small", settings=PrepareSettings(images_per_shard=150))
     return directory
+
+
+@pytest.fixture(scope="session")
+def digests():
+    """A function from a folder to the sha256 of each file in it."""
+    return lambda directory: {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in directory.iterdir()
+    }

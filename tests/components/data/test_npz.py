@@ -1,3 +1,6 @@
+import os
+import pickle
+
 import numpy as np
 import pytest
 
@@ -16,7 +19,7 @@ def save(tmp_path):
 
 
 def read_all(source):
-    return [item for chunk in source.chunks() for item in source.read(chunk)]
+    return [item for task in source.tasks(7) for item in source.read(task)]
 
 
 GREY = np.arange(2 * 4 * 4, dtype=np.uint8).reshape(2, 4, 4)
@@ -73,7 +76,9 @@ def test_the_shared_subset_loads(shared_file):
         label_latent="shape",
     )
     assert source.info().class_names == ("1", "2", "3")
-    item = next(source.pick([19_999]))
+    *_, task = source.tasks(10_000)
+    *_, item = source.read(task)
+    assert item.key == "dsprites_subset/00019999"
     assert item.image.shape == (64, 64, 1)
     assert set(np.unique(item.image)) == {0, 255}
     assert item.label == item.latents[0] - 1
@@ -105,7 +110,7 @@ def test_the_shared_subset_loads(shared_file):
 )
 def test_bad_fields_are_named(save, arrays, settings, message):
     with pytest.raises(DataError, match=message) as caught:
-        build_source("npz", path=save(**arrays), **settings)
+        build_source("npz", path=save(**arrays), **settings).info()
     assert "set.npz" in str(caught.value)
 
 
@@ -128,5 +133,91 @@ def test_a_damaged_field_is_named(save):
     path = save(images=images)
     content = path.read_bytes()
     path.write_bytes(content.replace(images.tobytes(), bytes(images.size)))
+    source = build_source("npz", path=path)
     with pytest.raises(DataError, match=r"set\.npz: field 'images' is unreadable"):
-        build_source("npz", path=path)
+        source.info()
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (GREY, GREY[..., None]),
+        (GREY.astype(np.int32), GREY[..., None]),
+        (GREY > 9, np.where(GREY > 9, 255, 0)[..., None]),
+        ((GREY / 255).astype(">f4"), GREY[..., None]),
+        (np.asfortranarray(GREY), GREY[..., None]),
+    ],
+    ids=["uint8", "int32", "bool", "float", "columns"],
+)
+def test_one_array_is_images_alone(tmp_path, images, expected):
+    np.save(tmp_path / "set.npy", images)
+    source = build_source("npz", path=tmp_path / "set.npy")
+    items = read_all(source)
+    np.testing.assert_array_equal(np.stack([item.image for item in items]), expected)
+    assert [item.key for item in items] == ["set/00000000", "set/00000001"]
+    assert {item.label for item in items} == {-1}
+    assert source.info().class_names == ()
+    assert not any(isinstance(item.image, np.memmap) for item in items)
+
+
+def test_values_are_checked_in_all_parts_of_an_array(tmp_path, monkeypatch):
+    monkeypatch.setattr("components.data.sources.npz._CHECKED_BYTES", 16)
+    images = np.zeros((5, 4, 4), np.uint8)
+    images[4, 3, 3] = 1
+    np.save(tmp_path / "set.npy", images)
+    assert read_all(build_source("npz", path=tmp_path / "set.npy"))[4].image.max() == 255
+    images[4, 3, 3] = 2
+    np.save(tmp_path / "set.npy", images)
+    assert read_all(build_source("npz", path=tmp_path / "set.npy"))[4].image.max() == 2
+    for bad, message in ((np.nan, "received nan to nan"), (1.5, r"received 0\.0 to 1\.5")):
+        floats = images.astype(float) / 2
+        floats[2, 0, 0] = bad
+        np.save(tmp_path / "set.npy", floats)
+        with pytest.raises(DataError, match=message):
+            build_source("npz", path=tmp_path / "set.npy").info()
+
+
+def test_the_identity_follows_the_content(save):
+    def identities(**arrays):
+        return {item.identity for item in read_all(build_source("npz", path=save(**arrays)))}
+
+    first = identities(x=GREY)
+    assert len(first) == 1
+    assert identities(x=GREY) == first
+    assert identities(x=GREY + 1).isdisjoint(first)
+
+
+def test_another_field_is_another_identity(save):
+    path = save(x=GREY, other=GREY + 1)
+    first, second = (
+        read_all(build_source("npz", path=path, image_field=field)) for field in ("x", "other")
+    )
+    assert first[0].key == second[0].key
+    assert first[0].identity != second[0].identity
+
+
+def test_an_array_that_is_replaced_has_another_identity(tmp_path):
+    np.save(tmp_path / "set.npy", GREY)
+    os.utime(tmp_path / "set.npy", ns=(0, 0))
+    before = read_all(build_source("npz", path=tmp_path / "set.npy"))[0].identity
+    np.save(tmp_path / "set.npy", GREY + 1)
+    assert read_all(build_source("npz", path=tmp_path / "set.npy"))[0].identity != before
+
+
+def test_a_file_that_changes_while_it_is_prepared_is_refused(save):
+    source = build_source("npz", path=save(x=GREY))
+    pickled = pickle.dumps(source)
+    save(x=GREY + 1)
+    with pytest.raises(DataError, match="changed while it was being prepared"):
+        pickle.loads(pickled).info()
+
+
+def test_a_bucket_is_refused():
+    with pytest.raises(DataError, match=r"gs://bucket/a\.npz: .* local disk; copy the file there"):
+        build_source("npz", path="gs://bucket/a.npz")
+
+
+def test_an_array_of_objects_is_never_loaded(tmp_path):
+    np.save(tmp_path / "set.npy", np.array([{}, None]), allow_pickle=True)
+    with pytest.raises(DataError, match=r"set\.npy: field 'images' is unreadable"):
+        build_source("npz", path=tmp_path / "set.npy").info()

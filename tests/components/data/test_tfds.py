@@ -1,19 +1,17 @@
 import io
 import json
+import os
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from components.data import schema
 from components.data.errors import DataError
-from components.data.manifest import load_manifest
-from components.data.prepare import prepare
 from components.data.sources import build_source
 
 # TFDS's own, when it reads a dataset's description.
@@ -25,7 +23,7 @@ LABEL = tfds.features.ClassLabel(names=["cat", "dog"])
 
 
 def read_all(source):
-    return [item for chunk in source.chunks() for item in source.read(chunk)]
+    return [item for task in source.tasks(20) for item in source.read(task)]
 
 
 def file_of(pixels, file_format):
@@ -51,10 +49,10 @@ def test_files_are_handed_on_as_they_are(root, class_files):
     assert len(items) == 60
 
 
-def test_info_counts_the_splits(root):
+def test_info_names_and_counts(root):
     info = build_source("tfds", name="small", data_dir=root).info()
     assert info.class_names == ("cat", "dog", "frog")
-    assert info.split_counts == (("test", 25), ("train", 25), ("unlabelled", 10))
+    assert info.items == 60
 
 
 @pytest.mark.parametrize("name", ["small:1.0.0", "small:1.*.*", "the folder"])
@@ -80,7 +78,6 @@ def test_splits_can_be_chosen(root):
 
 def test_without_a_held_out_split_train_is_no_split_of_its_own(root):
     source = build_source("tfds", name="small", data_dir=root, splits=("train", "unlabelled"))
-    assert source.info().split_counts == (("unlabelled", 10),)
     found = Counter((item.key.split("/")[0], item.split) for item in read_all(source))
     assert found == {("train", None): 25, ("unlabelled", "unlabelled"): 10}
 
@@ -244,43 +241,156 @@ def test_other_content_has_another_fingerprint(stored):
     assert build_source("tfds", name=str(folder)).info().fingerprint != before
 
 
-def test_it_prepares_the_same_images_as_a_folder(tmp_path, root, class_files, write_files):
-    files = {}
-    for i, (key, content) in enumerate(class_files.items()):
-        split = "unlabelled" if i >= 50 else ("train", "test")[i % 2]
-        files[f"{split}/{key}"] = content
-    folder = build_source("folder", path=write_files(tmp_path / "images", files))
-    prepare(folder, tmp_path / "a", name="x")
-    prepare(build_source("tfds", name="small", data_dir=root), tmp_path / "b", name="x")
-    first, second = load_manifest(tmp_path / "a"), load_manifest(tmp_path / "b")
-    for name in ("class_names", "counts", "image_sizes", "channels", "statistics"):
-        assert getattr(first, name) == getattr(second, name)
-    for split, record in first.splits.items():
-        assert second.splits[split].labels == record.labels
-        assert second.splits[split].unlabelled == record.unlabelled
-    assert stored_images(tmp_path / "a") == stored_images(tmp_path / "b")
-
-
-def stored_images(directory):
-    """(split, image file, label) of every record, sorted."""
-    found = []
-    for path in directory.glob("*.tfrecord"):
-        records = tf.data.TFRecordDataset(str(path)).batch(100)
-        parsed = schema.parse(next(iter(records)), 0)
-        images, labels = parsed[schema.IMAGE].numpy(), parsed[schema.LABEL].numpy()
-        split = path.name.split("-")[0]
-        found += [(split, image, int(label)) for image, label in zip(images, labels, strict=True)]
-    return sorted(found)
-
-
 def test_reading_imports_neither_keras_nor_tensorflow(root):
     program = f"""
 import json, sys
 from components.data.sources.tfds import TfdsSource
 before = "tensorflow_datasets" in sys.modules
 source = TfdsSource("small", data_dir={str(root)!r})
-count = sum(1 for chunk in source.chunks() for _ in source.read(chunk))
+count = sum(1 for task in source.tasks(9) for _ in source.read(task))
 print(json.dumps([before, count, "keras" in sys.modules, "tensorflow" in sys.modules]))
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert json.loads(ran.stdout.splitlines()[-1]) == [False, 60, False, False]
+
+
+def labelled(count, **others):
+    return [{"image": PIXELS + i, "label": i % 2, **others} for i in range(count)]
+
+
+def test_datasets_in_the_forms_that_are_common_are_read(tmp_path, store_tfds):
+    """As stl10, cifar10, cifar10_corrupted and imagenet2012 are stored."""
+    features = {"image": IMAGE, "label": LABEL}
+    unlabelled = [{"image": PIXELS, "label": -1}] * 5
+    splits = {"train": labelled(2), "test": labelled(3), "unlabelled": unlabelled}
+    store_tfds(tmp_path, splits, features, name="like_stl10")
+    splits = {
+        split: [{**example, "id": f"{split}_{i}"} for i, example in enumerate(examples)]
+        for split, examples in splits.items()
+        if split != "unlabelled"
+    }
+    text = tfds.features.Text()
+    store_tfds(tmp_path, splits, {**features, "id": text}, name="like_cifar10")
+    for config in ("fog_3", "fog_5"):
+        examples = {"test": labelled(4)}
+        store_tfds(tmp_path, examples, features, name="like_corrupted", config=config)
+    splits = {
+        "train": labelled(2, file_name="n01440764_1.JPEG"),
+        "validation": labelled(1, file_name="ILSVRC2012_val_1.JPEG"),
+        "test": [{"image": PIXELS, "label": -1, "file_name": "ILSVRC2012_test_1.JPEG"}],
+    }
+    store_tfds(tmp_path, splits, {**features, "file_name": text}, name="like_imagenet")
+    found = {}
+    for name in ("like_stl10", "like_cifar10", "like_corrupted/fog_5", "like_imagenet"):
+        source = build_source("tfds", name=name, data_dir=tmp_path)
+        items = read_all(source)
+        assert source.info().class_names == ("cat", "dog")
+        assert source.info().items == len(items)
+        assert all(item.image.startswith(b"\x89PNG") for item in items)
+        found[name] = Counter((item.split, item.label) for item in items)
+    assert found == {
+        "like_stl10": {
+            ("train", 0): 1,
+            ("train", 1): 1,
+            ("test", 0): 2,
+            ("test", 1): 1,
+            ("unlabelled", -1): 5,
+        },
+        "like_cifar10": {("train", 0): 1, ("train", 1): 1, ("test", 0): 2, ("test", 1): 1},
+        "like_corrupted/fog_5": {("test", 0): 2, ("test", 1): 2},
+        "like_imagenet": {
+            ("train", 0): 1,
+            ("train", 1): 1,
+            ("validation", 0): 1,
+            ("test", -1): 1,
+        },
+    }
+
+
+def test_the_identity_follows_the_file(stored):
+    folder, path = stored
+    os.utime(path, ns=(0, 0))
+    before = [item.identity for item in read_all(build_source("tfds", name=str(folder)))]
+    again = [item.identity for item in read_all(build_source("tfds", name=str(folder)))]
+    assert before == again
+    path.write_bytes(path.read_bytes())
+    after = [item.identity for item in read_all(build_source("tfds", name=str(folder)))]
+    assert not set(before) & set(after)
+
+
+def test_the_identity_is_that_of_one_file_of_several(root):
+    source = build_source("tfds", name="small", data_dir=root, splits=("train",))
+    assert len({item.identity for item in read_all(source)}) == 3
+
+
+class ManualPhotos(tfds.core.GeneratorBasedBuilder):
+    """Photographs from an archive that is put there by hand, and an optional download."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put photos.zip there."
+    BUILDER_CONFIGS = [  # noqa: RUF012 - TFDS's own form
+        tfds.core.BuilderConfig(name="plain"),
+        tfds.core.BuilderConfig(name="more"),
+    ]
+
+    def _info(self):
+        features = tfds.features.FeaturesDict({"image": IMAGE, "label": LABEL})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, manager):
+        if self.builder_config.name == "more":
+            manager.download("http://localhost:9/more.zip")
+        return {"train": self._generate_examples(manager.manual_dir / "photos.zip")}
+
+    def _generate_examples(self, path):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                image = io.BytesIO(archive.read(name))
+                yield name, {"image": image, "label": name.split("/")[0]}
+
+
+@pytest.fixture
+def archives(tmp_path):
+    folder = tmp_path / "archives"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "photos.zip", "w") as archive:
+        archive.writestr("cat/1.png", file_of(PIXELS, "PNG"))
+        archive.writestr("dog/1.png", file_of(PIXELS + 1, "PNG"))
+    return folder
+
+
+def test_a_dataset_is_prepared_from_its_archive(tmp_path, archives):
+    settings = {"data_dir": tmp_path / "prepared", "manual_dir": archives}
+    source = build_source("tfds", name="manual_photos/plain", **settings)
+    assert sorted(item.label for item in read_all(source)) == [0, 1]
+    (archives / "photos.zip").unlink()
+    again = build_source("tfds", name="manual_photos/plain", **settings)
+    assert again.info() == source.info()
+
+
+def test_what_is_not_in_the_archives_is_not_downloaded(tmp_path, archives):
+    settings = {"data_dir": tmp_path / "prepared", "manual_dir": archives}
+    with pytest.raises(DataError, match=r"it needs http://localhost:9/more\.zip, which is not th"):
+        build_source("tfds", name="manual_photos/more", **settings)
+    (archives / "photos.zip").unlink()
+    with pytest.raises(DataError, match=r"could not be prepared from .*archives.*instructions"):
+        build_source("tfds", name="manual_photos/plain", **settings)
+    archives.rmdir()
+    with pytest.raises(DataError, match=r"manual_dir: no such folder: .*archives"):
+        build_source("tfds", name="manual_photos/plain", **settings)
+    with pytest.raises(DataError, match=r"'absent' could not be prepared from .*absent not found"):
+        build_source("tfds", name="absent", data_dir=tmp_path, manual_dir=tmp_path)
+
+
+def test_an_archive_of_a_known_name_stands_for_its_download(tmp_path):
+    """CIFAR-10's own code asks for this file, and refuses any other content."""
+    with pytest.raises(DataError, match=r"it needs .*cifar-10-binary\.tar\.gz.* as cifar-10-bin"):
+        build_source("tfds", name="cifar10", data_dir=tmp_path, manual_dir=tmp_path)
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(b"something else")
+    with pytest.raises(DataError, match=r"NonMatchingChecksumError"):
+        build_source("tfds", name="cifar10", data_dir=tmp_path, manual_dir=tmp_path)
+
+
+def test_a_bucket_is_refused():
+    with pytest.raises(DataError, match=r"gs://bucket/sets: .* local disk; copy it there"):
+        build_source("tfds", name="small", data_dir="gs://bucket/sets")

@@ -1,0 +1,211 @@
+"""Image files that a table names: a CSV or Parquet file with their labels, splits and weights."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.data import storage
+from components.data.errors import DataError
+from components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
+from components.data.sources.files import file_stamps, read_files
+from components.data.sources.layout import (
+    MOST_CLASSES,
+    number_classes,
+    parse_split,
+    parse_weight,
+)
+from components.data.sources.spool import Entry, LabelledListing, Row, Spool, read_entries
+from components.data.sources.tables import column_names, read_columns
+
+# The identity of a file that is not there.
+_MISSING = "missing"
+
+
+class ListingSource:
+    """The image files that the rows of a CSV (also .csv.gz) or Parquet file name.
+
+    Columns, of which all but the first may be missing:
+
+    - path: relative to the table's folder or to `root`, absolute, or in a bucket (`gs://...`);
+    - label: a class's name, or its number (see `layout.number_classes`); empty for none;
+    - split: train, val, validation, test, unlabelled or unlabeled; empty for none. Unlabelled
+      images have no label;
+    - group: what the image belongs to; empty for nothing;
+    - weight: a finite number above 0;
+    - key: text that no other row has; without the column, the path as it is written.
+
+    The table is read once, in a stream, when that is first needed; what stays in memory is eight
+    bytes an image. Each file's size and time are looked up then; a file that is missing is an item
+    that cannot be read.
+
+    Args:
+        path: the table, local or in a bucket.
+        root: what relative paths are relative to; None takes the table's folder.
+        path_column: the name of the column of paths.
+        label_column: of labels; None takes `label` where there is one.
+        split_column: of splits; None takes `split` where there is one.
+        group_column: of groups; None takes `group` where there is one.
+        weight_column: of weights; None takes `weight` where there is one.
+        key_column: of keys; None takes `key` where there is one.
+        class_names: the names of labels 0, 1 ...
+
+    Raises:
+        DataError: there is no such table, or it has no such column. Later, that a row is not as
+            described, or that two have the same key.
+
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        root: str | Path | None = None,
+        path_column: str = "path",
+        label_column: str | None = None,
+        split_column: str | None = None,
+        group_column: str | None = None,
+        weight_column: str | None = None,
+        key_column: str | None = None,
+        class_names: Sequence[str] = (),
+    ):
+        self._path = storage.resolve(path)
+        self._root = posixpath.dirname(self._path) if root is None else storage.resolve(root)
+        self._class_names = tuple(class_names)
+        asked = {
+            "path": path_column,
+            "label": label_column,
+            "split": split_column,
+            "group": group_column,
+            "weight": weight_column,
+            "key": key_column,
+        }
+        self._columns = _find_columns(self._path, asked)
+        self._held: LabelledListing | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None}
+
+    def info(self) -> SourceInfo:
+        """Classes, count, and a fingerprint of the rows and of the files' sizes and times."""
+        return self._listing().info
+
+    def tasks(self, items: int) -> Iterator[bytes]:
+        """Consecutive rows, with their label."""
+        return self._listing().tasks(items)
+
+    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+        """The files of a task."""
+        return read_entries(task, wanted, lambda _: _Files(self._root))
+
+    def _listing(self) -> LabelledListing:
+        if self._held is None:
+            self._held = self._list()
+        return self._held
+
+    def _list(self) -> LabelledListing:
+        found: set[str] = set()
+        spool = Spool(self._rows(found), repr(("listing", self._class_names)))
+        if not spool.items:
+            raise DataError(f"{self._path}: no rows in it, expected one for each image")
+        if spool.repeated is not None:
+            raise DataError(
+                f"{self._path}: rows {spool.repeated.first + 1} and {spool.repeated.second + 1}: "
+                f"column {self._columns.get('key', self._columns['path'])!r}: expected keys that "
+                f"no other row has, received {spool.repeated.key!r} {spool.repeated.count} times"
+            )
+        class_names, labels = self._class_names, dict[str, int]()
+        if "label" in self._columns:
+            where = f"{self._path}: column {self._columns['label']!r}"
+            class_names, labels = number_classes(found, self._class_names, where)
+        info = SourceInfo(
+            kind="listing",
+            class_names=class_names,
+            latent_names=(),
+            fingerprint=spool.fingerprint,
+            items=spool.items,
+            weighted="weight" in self._columns,
+        )
+        return LabelledListing(spool, info, labels)
+
+    def _rows(self, found: set[str]) -> Iterator[Row]:
+        """The rows; the labels that they have are added to `found`."""
+        number = 0
+        for columns in read_columns(self._path, self._columns):
+            for column, (first, *_) in columns.items():
+                if column != "weight" and not isinstance(first, str):
+                    what = f"expected text or whole numbers, received {first!r}"
+                    raise self._refused(number + 1, column, what)
+            stamps = file_stamps([_locate(self._root, path) for path in columns["path"]])
+            for values, stamp in zip(zip(*columns.values(), strict=True), stamps, strict=True):
+                number += 1
+                row = self._row(number, dict(zip(columns, values, strict=True)), stamp)
+                if row.label is not None:
+                    found.add(row.label)
+                    if len(found) > MOST_CLASSES:
+                        expected = f"expected at most {MOST_CLASSES} different labels"
+                        raise self._refused(number, "label", f"{expected}, received more")
+                yield row
+
+    def _row(self, number: int, values: dict[str, Any], stamp: str | None) -> Row:
+        """One row, counted from 1."""
+        path = values["path"]
+        key = values.get("key", path)
+        for column, text in (("path", path), ("key", key)):
+            if not text:
+                raise self._refused(number, column, "expected text, received ''")
+        column = "split"
+        try:
+            split = parse_split(values.get("split", ""))
+            column = "weight"
+            weight = parse_weight(values.get("weight", 1.0))
+        except DataError as error:
+            raise self._refused(number, column, str(error)) from None
+        label = None if split == "unlabelled" else values.get("label") or None
+        group = values.get("group") or None
+        identity, place = stamp or _MISSING, b""
+        if path != key:
+            identity, place = f"{identity} {path}", path.encode()
+        return Row(key, identity, 0, place, label, split, group, weight)
+
+    def _refused(self, number: int, column: str, what: str) -> DataError:
+        name = self._columns.get(column, self._columns["path"])
+        return DataError(f"{self._path}: row {number}: column {name!r}: {what}")
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Files at their entries' places, which are relative to a root or absolute."""
+
+    root: str
+
+    def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
+        """Their bytes; of a file that has changed since it was listed, that it has."""
+        names = [entry.place.decode() for entry in entries]
+        paths = [
+            _locate(self.root, name or entry.item.key)
+            for name, entry in zip(names, entries, strict=True)
+        ]
+        stamps = [
+            entry.item.identity.removesuffix(f" {name}")
+            for name, entry in zip(names, entries, strict=True)
+        ]
+        return read_files(paths, stamps)
+
+
+def _locate(root: str, path: str) -> str:
+    return path if storage.is_remote(path) else posixpath.join(root, path)
+
+
+def _find_columns(path: str, asked: dict[str, str | None]) -> dict[str, str]:
+    """The columns asked for, and those that have their usual name; by the usual name."""
+    present = column_names(path)
+    found = {usual: usual if name is None else name for usual, name in asked.items()}
+    for usual, name in asked.items():
+        if name is not None and name not in present:
+            raise DataError(
+                f"{path}: no column {name!r} ({usual}_column); present: {', '.join(present)}"
+            )
+    return {usual: name for usual, name in found.items() if name in present}

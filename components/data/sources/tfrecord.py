@@ -1,0 +1,324 @@
+"""Images in TFRecord files that someone else has written, as tf.train.Example."""
+
+from __future__ import annotations
+
+import glob
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from components.data import storage
+from components.data.errors import DataError
+from components.data.example import Example, masked_crc
+from components.data.sources import unpack
+from components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
+from components.data.sources.files import file_stamp, file_system
+from components.data.sources.layout import (
+    MOST_CLASSES,
+    SPLIT_FOLDERS,
+    number_classes,
+    parse_split,
+    parse_weight,
+)
+from components.data.sources.records import (
+    DamagedRecordError,
+    Place,
+    read_record,
+    scan_records,
+)
+from components.data.sources.spool import Entry, LabelledListing, Row, Spool, read_entries
+
+IMAGE_FIELDS = ("image", "image/encoded", "image_raw", "image_bytes")
+LABEL_FIELDS = ("label", "image/class/label")
+
+_FIRST_WORD = re.compile(r"[A-Za-z]*")
+
+
+class _Fields(NamedTuple):
+    """The name of each field, None for one that is not read."""
+
+    image: str
+    label: str | None
+    key: str | None
+    split: str | None
+    group: str | None
+    weight: str | None
+
+
+class TfrecordSource:
+    """Images, with labels and more where there are any, of the records of TFRecord files.
+
+    A record is a tf.train.Example whose image field holds the bytes of an image file. A file's name
+    says its records' split where its first word is one of train, val, validation, test, unlabelled
+    and unlabeled, as in `train-00000-of-00008.tfrecord`. Unlabelled images have no label. Without a
+    key field a key is `<file name>/<position in the file, eight digits>`.
+
+    The files are gone through once, when that is first needed: their headers alone where no field
+    but the image is read, otherwise all of them. What stays in memory is eight bytes an image. A
+    record whose checksum is wrong is an item that cannot be read. Every process that reads a
+    compressed file (whose name ends in .gz) unpacks it into a temporary file first, and keeps four
+    such files.
+
+    Args:
+        path: one file or pattern (`folder/*.tfrecord`), or several; local or in a bucket
+            (`gs://...`).
+        image_field: the image's field; None takes the first of image, image/encoded, image_raw and
+            image_bytes in the first record.
+        label_field: a class's name, or its number (see `layout.number_classes`); None takes the
+            first of label and image/class/label in the first record.
+        key_field: text that no other record has.
+        split_field: train, val, validation, test, unlabelled or unlabeled, or empty for none;
+            instead of what the file's name says.
+        group_field: what the image belongs to, text or a whole number.
+        weight_field: a finite number above 0.
+        class_names: the names of labels 0, 1 ...
+
+    Raises:
+        DataError: a file is missing or no TFRecord, or its first record has no such fields. Later,
+            that a file is damaged, a field is not as described, or two images have the same key.
+
+    """
+
+    def __init__(
+        self,
+        path: str | Path | Sequence[str | Path],
+        image_field: str | None = None,
+        label_field: str | None = None,
+        key_field: str | None = None,
+        split_field: str | None = None,
+        group_field: str | None = None,
+        weight_field: str | None = None,
+        class_names: Sequence[str] = (),
+    ):
+        given = [path] if isinstance(path, str | Path) else list(path)
+        files = tuple(file for each in given for file in _find_files(storage.resolve(each)))
+        if not files:
+            raise DataError("tfrecord source: expected at least one path, received none")
+        self._files = files
+        self._class_names = tuple(class_names)
+        named = (image_field, label_field, key_field, split_field, group_field, weight_field)
+        self._fields = _find_fields(files[0], dict(zip(_Fields._fields, named, strict=True)))
+        self._held: LabelledListing | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None}
+
+    def info(self) -> SourceInfo:
+        """Classes, count, and a fingerprint of the records' sizes, checksums and fields."""
+        return self._listing().info
+
+    def tasks(self, items: int) -> Iterator[bytes]:
+        """Consecutive records, with their label."""
+        return self._listing().tasks(items)
+
+    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+        """The records of a task."""
+        return read_entries(
+            task, wanted, lambda number: _Images(self._files[number], self._fields.image)
+        )
+
+    def _listing(self) -> LabelledListing:
+        if self._held is None:
+            self._held = self._list()
+        return self._held
+
+    def _list(self) -> LabelledListing:
+        found: dict[str, bool] = {}
+        header = repr(("tfrecord", self._fields.image, self._class_names))
+        spool = Spool(self._rows(found), header)
+        if spool.repeated is not None:
+            expected = "names of files that differ, or a key_field"
+            if self._fields.key is not None:
+                expected = f"another value of {self._fields.key!r} in each record"
+            raise DataError(
+                f"{spool.repeated.count} images have the key {spool.repeated.key!r} in "
+                f"{', '.join(self._files)}; expected {expected}"
+            )
+        class_names, labels = self._class_names, dict[str, int]()
+        if self._fields.label is not None:
+            where = f"{self._files[0]}: field {self._fields.label!r}"
+            numbers = all(found.values()) or None
+            class_names, labels = number_classes(found.keys(), self._class_names, where, numbers)
+        info = SourceInfo(
+            kind="tfrecord",
+            class_names=class_names,
+            latent_names=(),
+            fingerprint=spool.fingerprint,
+            items=spool.items,
+            weighted=self._fields.weight is not None,
+        )
+        return LabelledListing(spool, info, labels)
+
+    def _rows(self, found: dict[str, bool]) -> Iterator[Row]:
+        """The records; each label that they have is put in `found`, with whether it is a number."""
+        for number, path in enumerate(self._files):
+            position = -1
+            with _open(path) as file:
+                for position, place in enumerate(scan_records(file, path)):
+                    values = self._read_fields(file, path, place)
+                    row = self._row(number, position, place, values)
+                    if row.label is not None:
+                        found[row.label] = isinstance(values["label"], int)
+                        if len(found) > MOST_CLASSES:
+                            raise DataError(
+                                f"{path}: record {position + 1}: field {self._fields.label!r}: "
+                                f"expected at most {MOST_CLASSES} different labels, received more"
+                            )
+                    yield row
+            if position < 0:
+                raise DataError(f"{path}: no records in it, expected one for each image")
+
+    def _read_fields(self, file: IO[bytes], path: str, place: Place) -> dict[str, Any]:
+        """The values of the fields, if any beside the image is read and the record can be."""
+        if not any(self._fields[1:]):
+            return {}
+        try:
+            example = _parse(read_record(file, place.offset, path), path, place.offset)
+        except DamagedRecordError:
+            return {}
+        read = zip(_Fields._fields[1:], self._fields[1:], strict=True)
+        return {called: _value(example, name) for called, name in read if name is not None}
+
+    def _row(self, number: int, position: int, place: Place, values: dict[str, Any]) -> Row:
+        path = self._files[number]
+        name = posixpath.basename(path)
+        split = SPLIT_FOLDERS.get(_FIRST_WORD.match(name)[0])  # type: ignore[index]
+        column = "split"
+        try:
+            if values.get("split") is not None:
+                split = parse_split(_text(values["split"]))
+            column = "weight"
+            weight = parse_weight(values["weight"]) if "weight" in values else 1.0
+        except DataError as error:
+            field = getattr(self._fields, column)
+            raise DataError(f"{path}: record {position + 1}: field {field!r}: {error}") from None
+        label, group, key = (
+            None if values.get(each) in (None, b"") else _text(values[each])
+            for each in ("label", "group", "key")
+        )
+        return Row(
+            key=key or f"{name}/{position:08d}",
+            identity=_identity(place, self._fields.image),
+            container=number,
+            place=str(place.offset).encode(),
+            label=None if split == "unlabelled" else label,
+            split=split,
+            group=group,
+            weight=weight,
+        )
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The images of one file's records, by the records' offsets."""
+
+    path: str
+    field: str
+
+    def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
+        """Each record's image."""
+        with _open(self.path) as file:
+            for entry in entries:
+                try:
+                    yield self._read(file, entry)
+                except (OSError, DamagedRecordError, DataError) as error:
+                    yield error
+
+    def _read(self, file: IO[bytes], entry: Entry) -> bytes:
+        offset = int(entry.place)
+        data = read_record(file, offset, posixpath.basename(self.path))
+        found = Place(offset, len(data), masked_crc(data))
+        if _identity(found, self.field) != entry.item.identity:
+            raise DataError(f"{self.path}: changed while it was being prepared")
+        image = _value(_parse(data, self.path, offset), self.field)
+        if not isinstance(image, bytes):
+            raise DataError(f"expected bytes in field {self.field!r}, found {image!r}")
+        return image
+
+
+def _identity(place: Place, field: str) -> str:
+    return f"{place.length} {place.checksum:08x} {field}"
+
+
+def _find_files(path: str) -> list[str]:
+    """The file of this path, or those that it is a pattern of, sorted."""
+    found = [path] if storage.size(path) is not None else []
+    if not found and storage.is_remote(path):
+        reached, name = file_system(path)
+        found = [str(reached.unstrip_protocol(each)) for each in reached.glob(name)]
+    elif not found:
+        matching = glob.glob(path, recursive=True)  # noqa: PTH207 - a Path takes no absolute pattern
+        found = [each for each in matching if Path(each).is_file()]
+    if not found:
+        raise DataError(f"tfrecord source: no such file, and nothing matches it: {path}")
+    return sorted(found)
+
+
+def _find_fields(path: str, named: dict[str, str | None]) -> _Fields:
+    """The fields asked for, and those that have a usual name in the first record."""
+    with _open(path) as file:
+        for place in scan_records(file, path):
+            try:
+                example = _parse(read_record(file, place.offset, path), path, place.offset)
+            except DamagedRecordError:
+                continue
+            break
+        else:
+            raise DataError(f"{path}: no readable record in it")
+    present = example.features.feature
+    for usual, name in named.items():
+        if name is not None and name not in present:
+            raise DataError(
+                f"{path}: no field {name!r} ({usual}_field) in its first record; present: "
+                f"{', '.join(sorted(present))}"
+            )
+    for usual, names in (("image", IMAGE_FIELDS), ("label", LABEL_FIELDS)):
+        named[usual] = named[usual] or next((name for name in names if name in present), None)
+    if named["image"] is None:
+        raise DataError(
+            f"{path}: no field {' or '.join(map(repr, IMAGE_FIELDS))} in its first record; name "
+            f"the image's field (image_field), of {', '.join(sorted(present))}"
+        )
+    return _Fields(**named)  # type: ignore[arg-type]
+
+
+def _parse(data: bytes, path: str, offset: int) -> Any:
+    try:
+        return Example.FromString(data)
+    except DecodeError as error:
+        raise DataError(
+            f"{path}: the record at byte {offset} is no tf.train.Example ({error})"
+        ) from error
+
+
+def _value(example: Any, name: str) -> bytes | int | float | None:
+    """The first value of a field, None where there is none."""
+    if name not in example.features.feature:
+        return None
+    feature = example.features.feature[name]
+    kind = feature.WhichOneof("kind")
+    values = getattr(feature, kind).value if kind else ()
+    return values[0] if values else None
+
+
+def _text(value: bytes | int | float) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+@contextmanager
+def _open(path: str) -> Iterator[IO[bytes]]:
+    try:
+        if path.endswith(".gz"):
+            opened = unpack.open_unpacked(path, file_stamp(path))
+        else:
+            opened = storage.open_input(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be opened ({error})") from error
+    with opened as file:
+        yield file
