@@ -24,7 +24,7 @@ SIBLINGS = {
     "export": ("transforms", "encoders", "training.checkpoint"),
 }
 SHARED = ("components.keyed_random", "components.distribute")
-BEAM_MODULES = ("components.data.prepare", "components.data.statistics")
+BEAM_MODULES = ("components.data.beam", "components.data.engines")
 
 
 def imports_of(source, package):

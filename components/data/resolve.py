@@ -1,0 +1,372 @@
+"""The second stage, which one worker does: what is left out, and which shard an image falls into.
+
+It looks at all images at once, at about a hundred bytes of each: their order, split, size, digests
+and group. Shards are ranges of the order, halved until each is small enough, so that an image more
+or less changes the shard that it falls into and no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from components.data import storage
+from components.data.duplicates import Duplicates, find_duplicates
+from components.data.errors import DataError
+from components.data.manifest import HELD_OUT_SPLITS
+from components.data.scan import fixed_binary, open_part, orders_of, spans_of
+from components.data.workplace import Workplace, joined_orders, read_json, write_json
+
+RESOLUTION = "resolution.json"
+REMOVED = "removed.npy"
+
+_SHOWN_CLUSTERS = 60
+_SHOWN_MEMBERS = 6
+_SHOWN_REJECTS = 3
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One shard to write: the images of a split whose order begins with these bits.
+
+    Attributes:
+        split: the split's name.
+        bits: "0" and "1", as many as it takes; empty for the whole split.
+        images: how many there are.
+
+    """
+
+    split: str
+    bits: str
+    images: int
+
+    @property
+    def name(self) -> str:
+        """Names the shard's files in the workplace; sorts like the orders."""
+        return f"{self.split} {self.bits}"
+
+    def bounds(self) -> tuple[int, int]:
+        """The least first word of an order in it, and the least above it."""
+        low = int(self.bits.ljust(64, "0"), 2) if self.bits else 0
+        return low, low + (1 << (64 - len(self.bits)))
+
+
+@dataclass(frozen=True)
+class Everything:
+    """Columns over all images that were accepted, row after row of one part after another.
+
+    Attributes:
+        parts: the parts' names.
+        starts: the first row of each part, and after the last their number.
+        orders: uint64 [N, 2].
+        splits: a number for each split, int8 [N].
+        split_names: the splits that the numbers mean.
+        sizes: bytes to store, int64 [N].
+        digests: of the pixels, uint64 [N, 2].
+        hashes: perceptual, uint64 [N].
+        details: the second perceptual hash, uint64 [N].
+        labels: int32 [N].
+        groups: a hash of the group, uint64 [N], 0 where there is none.
+
+    """
+
+    parts: tuple[str, ...]
+    starts: np.ndarray
+    orders: np.ndarray
+    splits: np.ndarray
+    split_names: tuple[str, ...]
+    sizes: np.ndarray
+    digests: np.ndarray
+    hashes: np.ndarray
+    details: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """Whether a row is in a split that is held out, bool [N]."""
+        numbers = [n for n, name in enumerate(self.split_names) if name in HELD_OUT_SPLITS]
+        return np.isin(self.splits, numbers)
+
+    def place(self, row: int) -> tuple[str, int]:
+        """The part and the row in it."""
+        part = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return self.parts[part], row - int(self.starts[part])
+
+
+def resolve(
+    _: tuple[str, Iterable[str]], workplace: Workplace, parts: tuple[str, ...]
+) -> Iterator[tuple[str, Leaf]]:
+    """Decide over all parts, write the decision down, and give each shard to write by its name.
+
+    What it is handed says only that the parts are made.
+
+    Raises:
+        DataError: too many images were rejected, or all, or two have the same key.
+
+    """
+    rejects = _count_rejects(parts, workplace)
+    every = _gather(parts, workplace)
+    check_rejects(
+        len(every.orders) + rejects["rejected"],
+        rejects["rejected"],
+        rejects["reasons"],
+        rejects["examples"],
+        workplace.settings.max_reject_share,
+    )
+    _check_keys(every, workplace)
+    found = _find(every, workplace)
+    leaked = found.leaked | _leaked_groups(every)
+    removed = _removed(every, found, leaked, workplace)
+    leaves = list(_leaves(every, ~removed, workplace))
+    with storage.new_file(workplace.path("parts", REMOVED)) as file:
+        np.save(file, np.sort(joined_orders(every.orders[removed])))
+    searched = workplace.settings.duplicates.search
+    alike_exactly, alike = _has_another(found.exact), _has_another(found.near)
+    write_json(
+        workplace.path("parts", RESOLUTION),
+        {
+            "leaves": [asdict(leaf) for leaf in leaves],
+            "read": len(every.orders) + rejects["rejected"],
+            "reasons": rejects["reasons"],
+            "duplicates": {
+                "exact": None if searched == "off" else int(alike_exactly.sum()),
+                "near": int(alike.sum()) if searched == "near" else None,
+                "leaked": None if searched == "off" else int(leaked.sum()),
+                "conflicting_labels": None if searched == "off" else _conflicts(every, found),
+                "removed_within": int((removed & ~leaked).sum()),
+                "removed_leaked": int((removed & leaked).sum()),
+            },
+            "clusters": _examples(every, found, leaked, removed),
+        },
+    )
+    for leaf in leaves:
+        yield leaf.name, leaf
+
+
+def check_rejects(
+    read: int,
+    rejected: int,
+    reasons: dict[str, int],
+    examples: Sequence[str],
+    max_reject_share: float,
+) -> None:
+    """Refuse a dataset of which too much was rejected.
+
+    Raises:
+        DataError: it is more than the share allowed, or everything.
+
+    """
+    if rejected and (rejected == read or rejected > max_reject_share * read):
+        listed = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
+        raise DataError(
+            f"{rejected} of {read} images were rejected ({listed}), and the largest share allowed "
+            f"(max_reject_share) is {max_reject_share:g}"
+            + (f"; the first: {'; '.join(examples)}" if examples else "")
+        )
+
+
+def read_rejects(part: str, workplace: Workplace) -> list[dict[str, str]]:
+    """What was rejected of a part, each with key, reason, detail and source_sha256."""
+    content = storage.read_bytes(workplace.path("parts", f"{part}.rejects"))
+    return [json.loads(line) for line in content.splitlines()]
+
+
+def _count_rejects(parts: Sequence[str], workplace: Workplace) -> dict[str, Any]:
+    reasons: Counter[str] = Counter()
+    first: list[tuple[str, str]] = []
+    for part in parts:
+        for reject in read_rejects(part, workplace):
+            reasons[reject["reason"]] += 1
+            key = reject["key"]
+            first.append((key, f"{key} ({reject['reason']}: {reject['detail']})"))
+        first = sorted(first)[:_SHOWN_REJECTS]
+    return {
+        "rejected": sum(reasons.values()),
+        "reasons": dict(sorted(reasons.items())),
+        "examples": [text for _, text in first],
+    }
+
+
+def _gather(parts: Sequence[str], workplace: Workplace) -> Everything:
+    columns: dict[str, list[np.ndarray]] = {
+        name: [] for name in ("orders", "sizes", "digests", "hashes", "details", "labels", "groups")
+    }
+    opened = [open_part(workplace, part) for part in parts]
+    names = tuple(sorted({name for part in opened for name in spans_of(part)}))
+    splits = []
+    for part in opened:
+        code = np.zeros(len(part), np.int8)
+        for name, (start, stop) in spans_of(part).items():
+            code[start:stop] = names.index(name)
+        splits.append(code)
+        columns["orders"].append(orders_of(part).astype(np.uint64))
+        columns["sizes"].append(part.column("stored_bytes").to_numpy())
+        digests = fixed_binary(part.column("pixel_digest"))
+        columns["digests"].append(digests.view(np.uint64).reshape(-1, 2).copy())
+        columns["hashes"].append(part.column("perceptual_hash").to_numpy())
+        columns["details"].append(part.column("detail_hash").to_numpy())
+        columns["labels"].append(part.column("label").to_numpy())
+        columns["groups"].append(_group_hashes(part.column("group").to_pylist()))
+    lengths = [len(part) for part in opened]
+    return Everything(
+        parts=tuple(parts),
+        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        splits=np.concatenate(splits),
+        split_names=names,
+        **{name: np.concatenate(values) for name, values in columns.items()},
+    )
+
+
+def _group_hashes(groups: Sequence[str | None]) -> np.ndarray:
+    return np.array(
+        [
+            0 if group is None else int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) | 1
+            for group in groups
+        ],
+        np.uint64,
+    )
+
+
+def _check_keys(every: Everything, workplace: Workplace) -> None:
+    rows = np.lexsort((every.orders[:, 1], every.orders[:, 0]))
+    same = (every.orders[rows[1:]] == every.orders[rows[:-1]]).all(axis=1)
+    if same.any():
+        part, row = every.place(int(rows[np.flatnonzero(same)[0]]))
+        key = open_part(workplace, part).column("key")[row].as_py()
+        raise DataError(
+            f"two images have the key {key!r}; every image of a source needs a key of its own"
+        )
+
+
+def _find(every: Everything, workplace: Workplace) -> Duplicates:
+    rules = workplace.settings.duplicates
+    if rules.search == "off":
+        own = np.arange(len(every.orders))
+        return Duplicates(own, own, np.zeros(len(own), bool))
+    # In the order of the hashes, so that the row that stands for a cluster is the same whatever
+    # order the source lists its images in.
+    rows = np.lexsort((every.orders[:, 1], every.orders[:, 0]))
+    hashes = every.hashes[rows]
+    found = find_duplicates(
+        every.digests[rows],
+        hashes,
+        every.held_out[rows],
+        hashes != 0,
+        bits=rules.bits if rules.search == "near" else None,
+        details=every.details[rows],
+    )
+    exact, near, leaked = (np.empty_like(each) for each in (found.exact, found.near, found.leaked))
+    exact[rows], near[rows], leaked[rows] = rows[found.exact], rows[found.near], found.leaked
+    return Duplicates(exact, near, leaked)
+
+
+def _has_another(cluster: np.ndarray) -> np.ndarray:
+    return np.bincount(cluster, minlength=len(cluster))[cluster] > 1
+
+
+def _leaked_groups(every: Everything) -> np.ndarray:
+    """Rows in training whose group has images that are held out."""
+    held_out = every.held_out
+    shared = np.unique(every.groups[held_out])
+    return ~held_out & (every.groups != 0) & np.isin(every.groups, shared)
+
+
+def _conflicts(every: Everything, found: Duplicates) -> int:
+    """How many images have equal pixels with another of another label."""
+    labelled = np.flatnonzero(every.labels >= 0)
+    pairs = np.unique(np.stack([found.exact[labelled], every.labels[labelled]], axis=1), axis=0)
+    labels = np.bincount(pairs[:, 0], minlength=len(every.labels))
+    return int((labels[found.exact[labelled]] > 1).sum())
+
+
+def _removed(
+    every: Everything, found: Duplicates, leaked: np.ndarray, workplace: Workplace
+) -> np.ndarray:
+    rules = workplace.settings.duplicates
+    removed = leaked.copy() if rules.leakage == "remove" else np.zeros(len(leaked), bool)
+    if rules.within == "remove":
+        rows = np.flatnonzero(~removed)
+        rows = rows[np.lexsort((every.orders[rows, 1], every.orders[rows, 0]))]
+        clusters = np.stack([found.near[rows], every.splits[rows]], axis=1)
+        _, first = np.unique(clusters, axis=0, return_index=True)
+        removed[np.delete(rows, first)] = True
+    return removed
+
+
+def _leaves(every: Everything, kept: np.ndarray, workplace: Workplace) -> Iterator[Leaf]:
+    settings = workplace.settings
+    for number, split in enumerate(every.split_names):
+        rows = np.flatnonzero(kept & (every.splits == number))
+        rows = rows[np.argsort(every.orders[rows, 0], kind="stable")]
+        firsts = every.orders[rows, 0]
+        sizes = np.concatenate([[0], np.cumsum(every.sizes[rows])])
+        waiting = [""]
+        while waiting:
+            leaf = Leaf(split, waiting.pop(), 0)
+            low, high = leaf.bounds()
+            start = int(np.searchsorted(firsts, np.uint64(low)))
+            stop = len(firsts)
+            if high < 1 << 64:
+                stop = int(np.searchsorted(firsts, np.uint64(high)))
+            images = stop - start
+            small = images <= settings.images_per_shard
+            light = int(sizes[stop] - sizes[start]) <= settings.shard_bytes
+            if images > 1 and not (small and light) and len(leaf.bits) < 64:
+                waiting += [f"{leaf.bits}1", f"{leaf.bits}0"]
+            elif images:
+                yield Leaf(split, leaf.bits, images)
+
+
+def _examples(
+    every: Everything, found: Duplicates, leaked: np.ndarray, removed: np.ndarray
+) -> list[dict[str, Any]]:
+    """Clusters to look at, those with a leak first, each with where its members' rows are."""
+    alike = np.flatnonzero(_has_another(found.near))
+    if not len(alike):
+        return []
+    order = np.lexsort((every.orders[alike, 1], every.orders[alike, 0], found.near[alike]))
+    rows = alike[order]
+    clusters = np.split(rows, np.flatnonzero(np.diff(found.near[rows])) + 1)
+    held_out = every.held_out
+
+    def rank(members: np.ndarray) -> tuple[bool, bool, tuple[int, int]]:
+        high, low = every.orders[members[0]].tolist()
+        exact = len(np.unique(found.exact[members])) == 1
+        return not leaked[members].any(), exact, (high, low)
+
+    shown = sorted(clusters, key=rank)[:_SHOWN_CLUSTERS]
+    return [
+        {
+            "kind": "exact" if len(np.unique(found.exact[members])) == 1 else "near",
+            "leaked": bool(leaked[members].any()),
+            "held_out": int(held_out[members].sum()),
+            "size": len(members),
+            "members": [
+                {"place": every.place(int(row)), "kept": not removed[row]}
+                for row in _chosen(members, leaked, held_out)
+            ],
+        }
+        for members in shown
+    ]
+
+
+def _chosen(members: np.ndarray, leaked: np.ndarray, held_out: np.ndarray) -> list[int]:
+    """A few members; of a leak some from either side."""
+    if leaked[members].any() and len(members) > _SHOWN_MEMBERS:
+        half = _SHOWN_MEMBERS // 2
+        sides = [members[leaked[members]][:half], members[held_out[members]][:half]]
+        return [int(row) for side in sides for row in side]
+    return [int(row) for row in members[:_SHOWN_MEMBERS]]
+
+
+def read_resolution(workplace: Workplace) -> dict[str, Any]:
+    """What `resolve` wrote down."""
+    resolution: dict[str, Any] = read_json(workplace.path("parts", RESOLUTION))
+    return resolution
