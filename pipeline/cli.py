@@ -179,6 +179,20 @@ def views(
 
 
 @app.command()
+def verify(
+    dataset: Annotated[str, typer.Argument(help="the directory of a prepared data set")],
+    decode: Annotated[bool, typer.Option(help="decode every image, too")] = True,
+) -> None:
+    """Check every byte of a prepared data set, and say what is damaged.
+
+    Example: twofold verify twofold-runs/datasets/folder-0123456789abcdef
+    """
+    from pipeline.verify import verify as verify_dataset
+
+    raise typer.Exit(verify_dataset(dataset, out=_out, errors=_errors, decode=decode))
+
+
+@app.command()
 def serve(
     model_dir: Annotated[Path, typer.Argument(help="holds integer versions of a SavedModel")],
     name: Annotated[str, typer.Option(help="name of the model in the address")] = "encoder",
