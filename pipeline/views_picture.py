@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from components import keyed_random
 from components.data.errors import DataError
-from components.data.images import RejectedError, check, encode
+from components.data.images import RejectedError, check
 from components.data.sources import build_source
 from components.data.sources.base import Item
 from components.evaluation.figures import draw_views
@@ -69,14 +70,14 @@ def picture_views(
 def _read(images: Path | None, count: int) -> Iterator[bytes]:
     """Gives the files of up to ``count`` usable images."""
     found = 0
-    for item in _items(images, count):
+    for item in itertools.islice(_items(images, count), count):
         try:
             if item.problem is not None:
                 raise RejectedError("unreadable", item.problem)
             checked = check(item.image)
         except RejectedError:
             continue
-        yield encode(item.image, checked.keep_bytes)
+        yield checked.payload
         found += 1
     if not found:
         raise DataError(f"{images}: none of the images looked at could be read")
@@ -92,11 +93,14 @@ def _items(images: Path | None, count: int) -> Iterator[Item]:
     if images is None:
         source = build_source("dsprites", images=count)
     else:
-        kind = "npz" if images.suffix == ".npz" else "folder"
+        kind = "npz" if images.suffix in (".npz", ".npy") else "folder"
         source = build_source(kind, path=str(images))
-    total = sum(chunk.stop - chunk.start for chunk in source.chunks())
-    positions = np.linspace(0, total - 1, min(count, total)).round().astype(int)
-    yield from source.pick(positions.tolist())
+    # The first images of stretches all over the source; one that is read in one go has one stretch.
+    stretch = max(1, source.info().items // count)
+    stretches = sum(1 for _ in source.tasks(stretch))
+    each = -(-count // stretches)
+    for task in source.tasks(stretch):
+        yield from itertools.islice(source.read(task), each)
 
 
 def _decode(encoded: list[bytes], size: int | None) -> np.ndarray:

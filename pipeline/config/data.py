@@ -7,19 +7,36 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
-from pipeline.config.section import Section, Share, Texts
+from pipeline.config.section import OffIsText, Section, Share, Texts
 
 
 class DataConfig(Section):
     """Where images come from and how they are prepared."""
 
-    source: Literal["dsprites", "npz", "folder", "tfds"] = "dsprites"
-    path: Texts = Field((), description="files or folders of the source; none for dsprites")
+    source: Literal["dsprites", "npz", "folder", "listing", "tfrecord", "tfds"] = "dsprites"
+    path: Texts = Field(
+        (), description="files or folders of the source, also gs://; none for dsprites and tfds"
+    )
     images: int = Field(20_000, ge=1, description="dsprites: how many images to generate")
     image_field: str | None = Field(
-        None, description="npz, tfds: the images; found by name or type if not given"
+        None,
+        description="npz, tfds, tfrecord: the images; listing: the column of their paths; found by "
+        "name or type if not given, as are the fields below",
     )
-    label_field: str | None = Field(None, description="npz, tfds: the labels")
+    label_field: str | None = Field(None, description="npz, listing, tfrecord, tfds: the labels")
+    key_field: str | None = Field(None, description="listing, tfrecord: what names an image")
+    split_field: str | None = Field(None, description="listing, tfrecord: train, val, test ...")
+    group_field: str | None = Field(
+        None, description="listing, tfrecord: what belongs in one split together"
+    )
+    weight_field: str | None = Field(None, description="listing, tfrecord: how often to draw it")
+    class_names: Texts = Field((), description="npz, listing, tfrecord: names of labels 0, 1 ...")
+    root: str | None = Field(None, description="listing: what its relative paths start from")
+    group_pattern: str | None = Field(
+        None,
+        description="folder: a regular expression whose group, found in a key, is what belongs in "
+        "one split together",
+    )
     latents_field: str | None = Field(None, description="npz: array of latents")
     latent_names: Texts = Field((), description="npz: names of the latents' columns")
     label_latent: str | None = Field(None, description="npz: the latent that is the label")
@@ -30,6 +47,9 @@ class DataConfig(Section):
         None, description="tfds: where data sets are prepared; none: TensorFlow Datasets' own"
     )
     tfds_splits: Texts = Field((), description="tfds: which splits; none: all")
+    tfds_manual_dir: str | None = Field(
+        None, description="tfds: where archives lie that you fetched; prepares from them"
+    )
     tfds_download: bool = Field(False, description="tfds: fetch and prepare what is not there")
     image_size: int | None = Field(
         None, ge=8, description="side in pixels of what the encoder sees; none: the images' own"
@@ -45,8 +65,36 @@ class DataConfig(Section):
         1.0, description="of the training labels, class by class, that are used"
     )
     label_seed: int = Field(0, ge=0, description="another number keeps other labels")
-    max_reject_share: Share = Field(0.01, description="stop if more of the images cannot be read")
-    images_per_shard: int = Field(2048, ge=1)
+    max_reject_share: Share = Field(0.01, description="stop if more of the images cannot be used")
+    images_per_shard: int = Field(2048, ge=1, description="a shard holds no more images")
+    shard_bytes: int = Field(128 << 20, ge=1, description="nor more bytes of images")
+    min_side: int = Field(4, ge=1, description="smaller images are rejected")
+    max_pixels: int = Field(64_000_000, ge=1, description="larger images are rejected, undecoded")
+    one_colour: Literal["reject", "keep"] = Field(
+        "reject", description="images of which every pixel is the same"
+    )
+    other_formats: Literal["reject", "convert"] = Field(
+        "reject", description="GIF, BMP, TIFF and WebP: still ones can be converted to PNG"
+    )
+    stored_as: Literal["source", "jpeg", "png", "raw"] = Field(
+        "source", description="source keeps each file's bytes where they can be kept"
+    )
+    stored_size: int | None = Field(
+        None, ge=1, description="larger images are stored with this shorter side in pixels"
+    )
+    jpeg_quality: int = Field(95, ge=1, le=100, description="of stored_as=jpeg")
+    duplicates: Annotated[Literal["off", "exact", "near"], OffIsText] = Field(
+        "near", description="what is searched for: equal pixels, or look-alikes, too"
+    )
+    near_duplicate_bits: int = Field(
+        6, ge=0, le=12, description="of a perceptual hash's 64 in which look-alikes may differ"
+    )
+    on_duplicate: Literal["report", "remove"] = Field(
+        "report", description="what to do about images that are alike in one split"
+    )
+    on_leakage: Literal["report", "remove"] = Field(
+        "report", description="what to do about training images that resemble a held-out one"
+    )
 
     @pydantic.field_validator("path", mode="before")
     @classmethod
@@ -55,8 +103,9 @@ class DataConfig(Section):
 
     @pydantic.model_validator(mode="after")
     def _path_where_needed(self) -> DataConfig:
-        if self.source == "npz" and len(self.path) != 1:
-            raise ValueError(f"data.path must name one .npz file, received {list(self.path)}")
+        if self.source in ("npz", "listing") and len(self.path) != 1:
+            kind = {"npz": ".npz or .npy file", "listing": "CSV or Parquet file"}[self.source]
+            raise ValueError(f"data.path must name one {kind}, received {list(self.path)}")
         if self.source in ("dsprites", "tfds") and self.path:
             raise ValueError(
                 f"data.path must be empty for data.source={self.source}, received {list(self.path)}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 
@@ -31,6 +31,12 @@ def _ascending_from_zero(values: tuple[float, float]) -> tuple[float, float]:
     return values
 
 
+def _off_is_text(value: Any) -> Any:
+    # YAML takes a bare `off` for False.
+    return "off" if value is False else value
+
+
+OffIsText = BeforeValidator(_off_is_text)
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 # Lists in YAML are tuples here, which is all that strictness has to overlook.
 Range = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_ascending)]

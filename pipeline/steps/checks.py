@@ -42,8 +42,8 @@ def held_out_split(manifest: Manifest) -> str:
         return name
     raise DataError(
         f"{manifest.name} has no held-out images: expected a split {' or '.join(_HELD_OUT)}, found "
-        f"{', '.join(manifest.splits)} (data.test_share={manifest.settings.test_share:g} holds out "
-        f"of the images whose folders name no split)"
+        f"{', '.join(manifest.splits)} (data.test_share={manifest.settings['test_share']:g} holds "
+        f"out of the images whose folders name no split)"
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from components.data.manifest import Manifest, load_manifest
+from components.data.sources.base import Source
 from pipeline.artifacts import RunDirectory
 from pipeline.config import RunConfig
+from pipeline.sources import build_data_source
 
 # A description and a total in; a call that says how many are done out.
 ProgressFactory = Callable[
@@ -41,6 +44,11 @@ class Context:
     beam_options: tuple[str, ...]
     progress: ProgressFactory
     say: Callable[[str], None]
+
+    @functools.cached_property
+    def source(self) -> Source:
+        """Where the images come from; it is listed once, however many steps ask."""
+        return build_data_source(self.config.data)
 
     @property
     def dataset_directory(self) -> Path:

@@ -5,53 +5,13 @@ Nothing here needs TensorFlow, so that a run that has nothing to do ends at once
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-from components.data.sources import build_source
-from components.data.sources.base import Source
 from pipeline.artifacts import fingerprint
-from pipeline.config import DataConfig
+from pipeline.sources import preparation_settings
 from pipeline.steps.checks import check_source
 from pipeline.steps.context import Context
-
-
-def build_data_source(data: DataConfig) -> Source:
-    """Builds the source that the configuration names."""
-    settings: dict[str, Any]
-    if data.source == "dsprites":
-        settings = {"images": data.images}
-    elif data.source == "npz":
-        settings = {
-            "path": data.path[0],
-            "image_field": data.image_field,
-            "label_field": data.label_field,
-            "latents_field": data.latents_field,
-            "latent_names": data.latent_names,
-            "label_latent": data.label_latent,
-        }
-    elif data.source == "tfds":
-        settings = {
-            "name": data.tfds_name,
-            "data_dir": data.tfds_dir,
-            "splits": data.tfds_splits,
-            "image_feature": data.image_field,
-            "label_feature": data.label_field,
-            "download": data.tfds_download,
-        }
-    else:
-        settings = {"path": data.path}
-    return build_source(data.source, **settings)
-
-
-def preparation_settings(data: DataConfig) -> dict[str, Any]:
-    """Returns the settings that decide what is written from a source."""
-    return {
-        "test_share": data.test_share,
-        "split_seed": data.split_seed,
-        "validation_share": data.validation_share,
-        "max_reject_share": data.max_reject_share,
-        "images_per_shard": data.images_per_shard,
-    }
 
 
 def step_inputs(step: str, context: Context) -> str:
@@ -60,10 +20,10 @@ def step_inputs(step: str, context: Context) -> str:
 
 
 def _prepare(context: Context) -> dict[str, Any]:
-    data = context.config.data
-    info = build_data_source(data).info()
+    info = context.source.info()
     check_source(context.config, info)
-    return {"source": info.fingerprint, **preparation_settings(data)}
+    settings = dataclasses.asdict(preparation_settings(context.config.data))
+    return {"source": info.fingerprint, **settings}
 
 
 def _pretrain(context: Context) -> dict[str, Any]:

@@ -4,40 +4,70 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.data.prepare import prepare
+from components.data.manifest import REPORT_FILE, Manifest
+from components.data.prepare import find_previous, prepare
+from pipeline.sources import preparation_settings
 from pipeline.steps.context import Context
-from pipeline.steps.inputs import build_data_source, preparation_settings, step_inputs
+from pipeline.steps.inputs import step_inputs
 
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     """Prepares the data set in the shared folder, unless another run already did."""
     data = context.config.data
     name = f"{data.source}-{step_inputs('prepare', context)}"
-    source = build_data_source(data)
-    total = sum(chunk.stop - chunk.start for chunk in source.chunks())
-    with context.progress("prepare", total, "images") as show:
+    settings = preparation_settings(data)
+    info = context.source.info()
+    with context.progress("prepare", info.items, "images") as show:
         manifest = prepare(
-            source,
+            context.source,
             context.datasets / name,
             name=name,
+            settings=settings,
+            previous=find_previous(context.datasets, info, settings),
             beam_options=context.beam_options,
             progress=show,
-            **preparation_settings(data),
         )
-        show(total)
+        show(info.items)
     details["dataset"] = name
     details["dataset_fingerprint"] = manifest.fingerprint
-    counts = manifest.counts
-    splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
-    context.say(f"{counts.written:,} images ({splits}) in {context.datasets / name}")
-    if counts.rejected:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.reasons.items())
-        context.say(
-            f"{counts.rejected} of {counts.read} images were rejected ({reasons}): "
-            f"see {context.datasets / name / 'rejects.jsonl'}"
-        )
+    for line in _lines(manifest, str(context.datasets / name)):
+        context.say(line)
+    counts, found = manifest.counts, manifest.duplicates
+    searched = {"exact": found.exact, "near": found.near, "leaked": found.leaked}
     return {
         "prepare/read": counts.read,
         "prepare/written": counts.written,
         "prepare/rejected": counts.rejected,
+        "prepare/removed_duplicates": counts.duplicates,
+        **{f"prepare/duplicates_{k}": v for k, v in searched.items() if v is not None},
     }
+
+
+def _lines(manifest: Manifest, directory: str) -> list[str]:
+    """What a person should know of a prepared data set."""
+    counts, found = manifest.counts, manifest.duplicates
+    splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
+    lines = [f"{counts.written:,} images ({splits}) in {directory}"]
+    if counts.rejected:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.reasons.items())
+        lines.append(
+            f"{counts.rejected:,} of {counts.read:,} images were rejected ({reasons}): "
+            f"see {directory}/rejects.jsonl"
+        )
+    if counts.repairs:
+        repairs = ", ".join(f"{count:,} {repair}" for repair, count in counts.repairs.items())
+        lines.append(f"repaired: {repairs}")
+    alike = [
+        f"{number:,} {what}"
+        for number, what in (
+            (found.exact, "with equal pixels"),
+            (found.near, "alike"),
+            (found.leaked, "in training like a held-out one"),
+            (found.conflicting_labels, "equal but labelled otherwise"),
+        )
+        if number
+    ]
+    if alike:
+        left_out = f"; {counts.duplicates:,} left out" if counts.duplicates else ""
+        lines.append(f"duplicates: {', '.join(alike)}{left_out}: see {directory}/{REPORT_FILE}")
+    return lines
