@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install quickstart test test-long test-parity has-parity-python benchmark lint format clean
+.PHONY: install quickstart test test-long test-parity has-parity-python test-engines engines has-engines \
+	benchmark lint format clean
 
 # tensorflow-addons, which `make test-parity` compares with, runs on these alone.
 PARITY_VENV ?= .venv-parity
@@ -40,6 +41,41 @@ test-parity: install $(PARITY_VENV)/.installed
 has-parity-python:
 	@test -n "$(PARITY_PYTHON)"
 
+# Engines that `make test-engines` prepares data on, beside those that Beam's Python package brings;
+# of the version of Beam that is installed. What is here stays, so that it is built or fetched once.
+ENGINES ?= .engines
+BEAM_VERSION = $(shell sed -n 's/^apache-beam==//p' constraints.txt)
+PRISM = $(ENGINES)/prism-$(BEAM_VERSION)
+FLINK_NAME = beam-runners-flink-1.20-job-server
+FLINK_JAR = $(ENGINES)/$(FLINK_NAME)-$(BEAM_VERSION).jar
+MAVEN ?= https://repo.maven.apache.org/maven2
+
+$(PRISM):
+	mkdir -p $(ENGINES)
+	GOBIN=$(abspath $(ENGINES))/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION)
+	mv $(ENGINES)/bin/prism $@ && rmdir $(ENGINES)/bin
+
+$(FLINK_JAR):
+	mkdir -p $(ENGINES)
+	curl --fail --silent --show-error --location --output $@.part \
+		$(MAVEN)/org/apache/beam/$(FLINK_NAME)/$(BEAM_VERSION)/$(notdir $@)
+	mv $@.part $@
+
+engines:
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory $(PRISM) || \
+		echo "left out: Prism, which go could not build"; \
+		else echo "left out: Prism, which go builds"; fi
+	@if command -v java >/dev/null; then $(MAKE) --no-print-directory $(FLINK_JAR) || \
+		echo "left out: Flink, whose job server $(MAVEN) did not give"; \
+		else echo "left out: Flink, which needs java"; fi
+
+test-engines: install engines
+	TWOFOLD_ENGINES=$(abspath $(ENGINES)) $(BIN)/python -m pytest -m engine tests/components/data
+
+# Succeeds where `make test-engines` has or can build an engine that Beam's package does not bring.
+has-engines:
+	@command -v go >/dev/null || test -e $(PRISM) || test -e $(FLINK_JAR)
+
 # Some minutes on two cores that have nothing else to do.
 benchmark: install
 	$(BIN)/python -m tests.benchmarks.train_step
@@ -54,4 +90,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) build *.egg-info
+	rm -rf $(VENV) $(PARITY_VENV) $(ENGINES) build *.egg-info

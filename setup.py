@@ -38,6 +38,9 @@ EXTRAS = {
         "mypy>=1.13",
         "ruff>=0.8",
         "types-PyYAML",
+        # Buckets, emulated on this machine.
+        "gcsfs>=2025.2",
+        "gcp-storage-emulator>=2026.7",
     ],
 }
 

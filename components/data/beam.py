@@ -11,16 +11,15 @@ import functools
 import re
 from collections.abc import Sequence
 
+import apache_beam as beam
+
 from components.data.engines import new_pipeline
 from components.data.errors import DataError
-from components.data.quiet import quiet
 from components.data.resolve import Leaf, resolve
 from components.data.scan import scan
+from components.data.silence import quiet
 from components.data.workplace import Workplace
 from components.data.write import write_shard
-
-with quiet():
-    import apache_beam as beam
 
 
 def build_pipeline(

@@ -70,7 +70,8 @@ def prepare(
     directory = storage.resolve(output_dir)
     if beam_options:
         # Beam takes seconds to import.
-        from components.data.engines import check_engine
+        with quiet():
+            from components.data.engines import check_engine
 
         earlier = None if previous is None else storage.resolve(previous)
         folders = {"output folder": directory, "earlier dataset": earlier}

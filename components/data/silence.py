@@ -12,9 +12,11 @@ from collections.abc import Iterator
 def quiet() -> Iterator[None]:
     """No logging and no warnings within the block.
 
-    Beam logs warnings on import and every worker's traceback; Pillow warns of images' oddities.
+    Beam logs warnings on import and every worker's traceback, and gives the root logger a handler,
+    which does not outlast the block; Pillow warns of images' oddities.
     """
     before = logging.root.manager.disable
+    handlers = list(logging.root.handlers)
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
@@ -22,3 +24,5 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+        for handler in set(logging.root.handlers).difference(handlers):
+            logging.root.removeHandler(handler)

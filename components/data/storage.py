@@ -22,6 +22,7 @@ from typing import IO, Any
 from components.data.errors import DataError
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
+_READ_AHEAD = 4 << 20
 
 
 def is_remote(path: Path | str) -> bool:
@@ -51,7 +52,8 @@ def open_input(path: Path | str) -> IO[bytes]:
     if not is_remote(path):
         return Path(path).open("rb")
     file_system, name = _remote(path)
-    opened: IO[bytes] = file_system.open(name, "rb")
+    # By default some file systems ask for every few bytes that are read, one request each.
+    opened: IO[bytes] = file_system.open(name, "rb", block_size=_READ_AHEAD, cache_type="readahead")
     return opened
 
 
@@ -62,8 +64,27 @@ def read_bytes(path: Path | str) -> bytes:
         OSError: there is none, or it cannot be read.
 
     """
-    with open_input(path) as file:
-        return file.read()
+    if not is_remote(path):
+        return Path(path).read_bytes()
+    file_system, name = _remote(path)
+    content: bytes = file_system.cat_file(name)
+    return content
+
+
+def read_range(path: Path | str, start: int, stop: int) -> bytes:
+    """A file's bytes from `start` up to, not including, `stop`; of a bucket by one request.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+
+    """
+    if is_remote(path):
+        file_system, name = _remote(path)
+        content: bytes = file_system.cat_file(name, start=start, end=stop)
+        return content
+    with Path(path).open("rb") as file:
+        file.seek(start)
+        return file.read(stop - start)
 
 
 @contextmanager
