@@ -54,7 +54,11 @@ _HEADLINE = {
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE|FILE.yaml", help="a recipe's name, or a configuration file")
 ]
-WorkdirOption = Annotated[Path, typer.Option(help="where data sets and runs are kept")]
+WorkdirOption = Annotated[Path, typer.Option(help="where runs are kept")]
+DatasetsOption = Annotated[
+    str | None,
+    typer.Option(help="where data sets are kept, also gs://...; none: datasets in the workdir"),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="override a setting; repeatable"),
@@ -105,6 +109,7 @@ def run(
     until: Annotated[str, typer.Option(help=f"last step: {', '.join(STEPS)}")] = STEPS[-1],
     settings: SetOption = None,
     workdir: WorkdirOption = Path("twofold-runs"),
+    datasets: DatasetsOption = None,
     name: NameOption = None,
     update: UpdateOption = False,
 ) -> None:
@@ -114,7 +119,7 @@ def run(
     """
     if until not in STEPS:
         raise typer.BadParameter(f"expected one of {', '.join(STEPS)}", param_hint="--until")
-    with _context(recipe, settings, workdir, name, update, beam) as context:
+    with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
         run_steps(context, until)
         _report(context.run)
 
@@ -127,10 +132,11 @@ def _one_step(step: str) -> None:
         beam: BeamArgument = None,
         settings: SetOption = None,
         workdir: WorkdirOption = Path("twofold-runs"),
+        datasets: DatasetsOption = None,
         name: NameOption = None,
         update: UpdateOption = False,
     ) -> None:
-        with _context(recipe, settings, workdir, name, update, beam) as context:
+        with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
             run_one_step(context, step)
             _report(context.run)
 
@@ -245,6 +251,7 @@ def _context(
     recipe: str,
     settings: list[str] | None,
     workdir: Path,
+    datasets: str | None,
     name: str | None,
     update: bool,
     beam: list[str] | None,
@@ -276,7 +283,7 @@ def _context(
         yield Context(
             config=config,
             run=directory,
-            datasets=workdir / _DATASETS,
+            datasets=datasets or str(workdir / _DATASETS),
             beam_options=tuple(beam or ()),
             progress=functools.partial(progress_bar, _errors),
             say=lambda line: _out.print(escape(line)),

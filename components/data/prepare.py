@@ -21,7 +21,7 @@ from components.data.resolve import RESOLUTION, check_rejects, read_resolution
 from components.data.settings import PrepareSettings
 from components.data.silence import quiet
 from components.data.sources.base import Source, SourceInfo
-from components.data.staging import kept_directory
+from components.data.staging import discard_abandoned, kept_directory
 from components.data.workplace import Workplace, read_json, settings_record, write_json
 from components.data.write import close_files
 
@@ -78,11 +78,13 @@ def prepare(
         check_engine(beam_options, source, folders)
     info = source.info()
     fingerprint = dataset_fingerprint(info.kind, info.fingerprint, settings_record(settings))
-    present = _present(directory, fingerprint, settings)
-    if present is not None:
-        return present
     parent, _, folder = directory.rpartition("/")
     staging = storage.join(parent, f".tmp-{folder}-{fingerprint[:12]}")
+    present = _present(directory, fingerprint, settings)
+    if present is not None:
+        # A kill after the folder was published leaves what it was made in.
+        discard_abandoned(staging)
+        return present
     with (
         kept_directory(staging, fingerprint, abandoned=f".tmp-{folder}-"),
         contextlib.ExitStack() as closing,

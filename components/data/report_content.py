@@ -85,9 +85,9 @@ def _look(workplace: Workplace, manifest: Manifest) -> tuple[dict[str, list[Samp
 def _sample(folder: str, manifest: Manifest, batch: pa.RecordBatch, row: int) -> Sample:
     values = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
     shard = manifest.splits[values["split"]].shards[values["shard"]]
-    with storage.open_input(storage.join(folder, shard.file)) as file:
-        file.seek(values["offset"])
-        record = file.read(values["length"])[HEADER.size : -FOOTER.size]
+    start, stop = values["offset"], values["offset"] + values["length"]
+    framed = storage.read_range(storage.join(folder, shard.file), start, stop)
+    record = framed[HEADER.size : -FOOTER.size]
     shape = (values["height"], values["width"], values["channels"])
     return Sample(values["key"], _pixels(schema.image_of(record), shape, manifest.raw))
 
@@ -105,8 +105,9 @@ def _cluster(workplace: Workplace, cluster: dict[str, Any]) -> Cluster:
     members = []
     for member in cluster["members"]:
         part, place = member["place"]
-        (row,) = open_part(workplace, part).slice(place, 1).to_pylist()
+        found = open_part(workplace, part).slice(place, 1)
+        (row,) = found.to_pylist()
         shape = (row["height"], row["width"], row["channels"])
-        pixels = _pixels(read_stored(row, part, workplace), shape, workplace.raw)
+        pixels = _pixels(read_stored(found, part, workplace), shape, workplace.raw)
         members.append(ClusterMember(row["key"], row["split"], member["kept"], pixels))
     return Cluster(cluster["kind"], cluster["leaked"], tuple(members), size=cluster["size"])

@@ -113,6 +113,15 @@ def kept_directory(path: str, identity: str, *, abandoned: str) -> Iterator[None
         storage.remove_tree(path)
 
 
+def discard_abandoned(path: str) -> None:
+    """Remove a working folder that a killed process left, unless a process is in it."""
+    parent, _, name = path.rpartition("/")
+    if storage.is_remote(path):
+        storage.remove_tree(path)
+    elif Path(parent).is_dir():
+        _remove_abandoned(Path(parent), name)
+
+
 def _lock(path: Path) -> int:
     """Lock a folder that is made where it is not there, waiting for others; its descriptor."""
     while True:

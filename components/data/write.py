@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,8 @@ from components.data.statistics import PixelTotals
 from components.data.workplace import Workplace, joined_orders, write_json
 
 _SCHEMA_VERSION = b"twofold record 2\n"
+# A request to a bucket takes tens of milliseconds, so that several are on their way at a time.
+_REQUESTS = 16
 
 
 def write_shard(
@@ -150,19 +152,16 @@ def _write_records(
 ) -> np.ndarray:
     """Write the records; where each begins, and after the last the file's size, int64 [N + 1]."""
     offsets = np.zeros(len(rows) + 1, np.int64)
-    with (
-        contextlib.ExitStack() as opened,
-        storage.new_file(workplace.path("shards", file)) as writing,
-    ):
-        images = _Images(workplace, opened)
-        names = ("key", "label", "latents", "weight", "height", "width", "channels")
-        places = ("origin", "origin_offset", "origin_length", "stored_sha256")
-        columns = zip(*(rows[name].to_pylist() for name in (*places, *names)), strict=True)
-        for number, (values, part) in enumerate(zip(columns, origins, strict=True)):
-            origin, offset, length, stored, key, label, latents, weight, *shape = values
-            image = images.read(part, origin, offset, length)
+    names = ("key", "label", "latents", "weight", "height", "width", "channels")
+    columns = zip(*(rows[name].to_pylist() for name in ("stored_sha256", *names)), strict=True)
+    places = _places(rows, origins, workplace)
+    images = _read_images(places)
+    with storage.new_file(workplace.path("shards", file)) as writing:
+        for number, (values, place) in enumerate(zip(columns, places, strict=True)):
+            stored, key, label, latents, weight, *shape = values
+            image = images(place)
             if hashlib.sha256(image).digest() != stored:
-                raise DataError(f"{key}: its bytes changed in {images.path(part, origin)}")
+                raise DataError(f"{key}: its bytes changed in {place.path}")
             record = schema.serialize(
                 key,
                 image,
@@ -177,28 +176,52 @@ def _write_records(
     return offsets
 
 
-class _Images:
-    """Stored bytes by where they lie: in a part's spool, or in a shard of the earlier dataset."""
+class _Place(NamedTuple):
+    """Where stored bytes lie: in a part's spool, or as a record in an earlier dataset's shard."""
 
-    def __init__(self, workplace: Workplace, opened: contextlib.ExitStack):
-        self._workplace = workplace
-        self._opened = opened
-        self._files: dict[str, IO[bytes]] = {}
+    path: str
+    start: int
+    stop: int
+    is_record: bool
 
-    def path(self, part: str, origin: int) -> str:
-        if origin < 0 or self._workplace.previous is None:
-            return self._workplace.path("parts", f"{part}.spool")
-        shard = previous_shards(_previous(self._workplace.previous))[origin]
-        return storage.join(self._workplace.previous, shard)
 
-    def read(self, part: str, origin: int, offset: int, length: int) -> bytes:
-        path = self.path(part, origin)
-        file = self._files.get(path)
-        if file is None:
-            file = self._files[path] = self._opened.enter_context(storage.open_input(path))
-        file.seek(offset)
-        content = file.read(length)
-        return content if origin < 0 else schema.image_of(_unframed(content, path))
+def _places(rows: pa.Table, parts: Sequence[str], workplace: Workplace) -> list[_Place]:
+    names = ("origin", "origin_offset", "origin_length")
+    origins, starts, lengths = (rows[name].to_pylist() for name in names)
+    files = {each: _origin(*each, workplace) for each in set(zip(parts, origins, strict=True))}
+    return [
+        _Place(files[part, origin], start, start + length, origin >= 0)
+        for part, origin, start, length in zip(parts, origins, starts, lengths, strict=True)
+    ]
+
+
+def _origin(part: str, origin: int, workplace: Workplace) -> str:
+    if origin < 0 or workplace.previous is None:
+        return workplace.path("parts", f"{part}.spool")
+    shard = previous_shards(_previous(workplace.previous))[origin]
+    return storage.join(workplace.previous, shard)
+
+
+def _read_images(places: Sequence[_Place]) -> Callable[[_Place], bytes]:
+    """Reads what lies at the places; gives a function from each of them to its image.
+
+    A shard's images lie together in each part, so that one request a part reads them all.
+    """
+    spans: dict[str, tuple[int, int]] = {}
+    for path, start, stop, _ in places:
+        first, last = spans.get(path, (start, stop))
+        spans[path] = min(first, start), max(last, stop)
+    requests = _REQUESTS if any(map(storage.is_remote, spans)) else 1
+    with ThreadPoolExecutor(requests) as pool:
+        asked = pool.map(lambda each: storage.read_range(each[0], *each[1]), spans.items())
+        read = dict(zip(spans, asked, strict=True))
+
+    def image(place: _Place) -> bytes:
+        first = spans[place.path][0]
+        content = read[place.path][place.start - first : place.stop - first]
+        return schema.image_of(_unframed(content, place.path)) if place.is_record else content
+
+    return image
 
 
 def _unframed(framed: bytes, path: str) -> bytes:
@@ -214,12 +237,10 @@ def close_files() -> None:
         cached.cache_clear()
 
 
-def read_stored(row: dict[str, Any], part: str, workplace: Workplace) -> bytes:
-    """The stored bytes of one row of a part."""
-    with contextlib.ExitStack() as opened:
-        images = _Images(workplace, opened)
-        place = (row["origin"], row["origin_offset"], row["origin_length"])
-        return images.read(part, *place)
+def read_stored(row: pa.Table, part: str, workplace: Workplace) -> bytes:
+    """The stored bytes of one row of a part, a table of that row."""
+    places = _places(row, [part], workplace)
+    return _read_images(places)(places[0])
 
 
 def _write_index(rows: pa.Table, offsets: np.ndarray, path: str) -> None:

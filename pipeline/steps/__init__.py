@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Protocol, cast
 
+from components.data import storage
 from components.data.manifest import MANIFEST_FILE
 from pipeline.quiet import import_tensorflow
 from pipeline.steps.checks import check_measurable
@@ -59,8 +60,9 @@ def _is_done(context: Context, name: str) -> bool:
     """Tells whether a step was finished from these inputs, and what it made is still there."""
     if not context.run.is_done(name, step_inputs(name, context)):
         return False
+    if name == "prepare":
+        return storage.exists(storage.join(context.dataset_directory, MANIFEST_FILE))
     made = {
-        "prepare": context.dataset_directory / MANIFEST_FILE,
         "pretrain": context.run.path / "checkpoints" / "checkpoint",
         "evaluate": context.run.path / "embeddings",
         "export": context.run.path / "saved_model" / "1" / "saved_model.pb",

@@ -6,8 +6,8 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
+from components.data import storage
 from components.data.manifest import Manifest, load_manifest
 from components.data.sources.base import Source
 from pipeline.artifacts import RunDirectory
@@ -31,7 +31,7 @@ class Context:
     Attributes:
         config: of the run.
         run: its directory.
-        datasets: where prepared data sets live, shared by the runs of a working directory.
+        datasets: where prepared data sets live, shared by runs; may be in a bucket.
         beam_options: what followed ``--`` on the command line.
         progress: shows how far a long part is.
         say: prints one line for a person.
@@ -40,7 +40,7 @@ class Context:
 
     config: RunConfig
     run: RunDirectory
-    datasets: Path
+    datasets: str
     beam_options: tuple[str, ...]
     progress: ProgressFactory
     say: Callable[[str], None]
@@ -51,9 +51,9 @@ class Context:
         return build_data_source(self.config.data)
 
     @property
-    def dataset_directory(self) -> Path:
+    def dataset_directory(self) -> str:
         """Where this run's prepared data set is; known once ``prepare`` is done."""
-        return self.datasets / str(self.run.details("prepare")["dataset"])
+        return storage.join(self.datasets, str(self.run.details("prepare")["dataset"]))
 
     def manifest(self) -> Manifest:
         """Opens the prepared data set."""

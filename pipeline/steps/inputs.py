@@ -40,6 +40,7 @@ def training_images(context: Context) -> dict[str, Any]:
         "image_size": data.image_size,
         "label_share": data.label_share,
         "label_seed": data.label_seed,
+        "sampling": data.sampling,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.data import storage
 from components.data.manifest import REPORT_FILE, Manifest
 from components.data.prepare import find_previous, prepare
 from pipeline.sources import preparation_settings
@@ -15,12 +16,13 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     """Prepares the data set in the shared folder, unless another run already did."""
     data = context.config.data
     name = f"{data.source}-{step_inputs('prepare', context)}"
+    directory = storage.join(context.datasets, name)
     settings = preparation_settings(data)
     info = context.source.info()
     with context.progress("prepare", info.items, "images") as show:
         manifest = prepare(
             context.source,
-            context.datasets / name,
+            directory,
             name=name,
             settings=settings,
             previous=find_previous(context.datasets, info, settings),
@@ -30,7 +32,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         show(info.items)
     details["dataset"] = name
     details["dataset_fingerprint"] = manifest.fingerprint
-    for line in _lines(manifest, str(context.datasets / name)):
+    for line in _lines(manifest, directory):
         context.say(line)
     counts, found = manifest.counts, manifest.duplicates
     searched = {"exact": found.exact, "near": found.near, "leaked": found.leaked}
@@ -62,7 +64,7 @@ def _lines(manifest: Manifest, directory: str) -> list[str]:
         for number, what in (
             (found.exact, "with equal pixels"),
             (found.near, "alike"),
-            (found.leaked, "in training like a held-out one"),
+            (found.leaked, "in training that resemble a held-out one"),
             (found.conflicting_labels, "equal but labelled otherwise"),
         )
         if number

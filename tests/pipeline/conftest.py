@@ -46,6 +46,12 @@ def save_images(folder: Path, count: int, *, size: int = 16) -> None:
         Image.fromarray(image).save(folder / f"{index:03}.jpg")
 
 
+@pytest.fixture(autouse=True)
+def _other_tests_stay_free_of_determinism(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretraining switches it on for its process, which other tests share here."""
+    monkeypatch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
+
+
 @pytest.fixture
 def twofold(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Runs a command in this process."""

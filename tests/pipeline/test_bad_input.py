@@ -19,12 +19,6 @@ from tests.pipeline.conftest import Outcome, save_images, short_run
 Twofold = Callable[..., Outcome]
 
 
-@pytest.fixture(autouse=True)
-def _other_tests_stay_free_of_determinism(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretraining switches it on for its process, which other tests share here."""
-    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
-
-
 @pytest.fixture
 def refuses(twofold: Twofold) -> Callable[..., None]:
     """Holds a command to status 1 and one line that has all of the words."""

@@ -80,7 +80,7 @@ def test_a_run_lives_in_the_working_directory_under_its_name(
     ]
     assert contexts[0].config == load_recipe("quickstart")
     assert contexts[1].config.name == "2024"
-    assert contexts[1].datasets == tmp_path / "datasets"
+    assert contexts[1].datasets == str(tmp_path / "datasets")
     assert list(tmp_path.iterdir()) == []
 
 

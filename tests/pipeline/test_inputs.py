@@ -18,7 +18,7 @@ def _inputs(folder: Path, *settings: str) -> dict[str, str]:
     """Fingerprints every step, each after those before it, as if all ran."""
     config = override(START, settings)
     run = RunDirectory(folder / "run", config, {}, update=True)
-    context = Context(config, run, folder / "datasets", (), no_progress, print)
+    context = Context(config, run, str(folder / "datasets"), (), no_progress, print)
     found = {}
     for step in STEPS:
         found[step] = step_inputs(step, context)
@@ -46,6 +46,7 @@ MATTERS = {
     "pretrain": [
         "seed=1",
         "data.image_size=32",
+        "data.sampling=balanced",
         "views.rotation_degrees=5",
         "views.policy=crop",
         "encoder.filters=[3]",

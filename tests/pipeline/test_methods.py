@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from components import distribute
@@ -18,12 +17,6 @@ Twofold = Callable[..., Outcome]
 
 PROJECTOR = ("method.projector=[8, 8]",)
 PREDICTOR = (*PROJECTOR, "method.predictor=[4]")
-
-
-@pytest.fixture(autouse=True)
-def _other_tests_stay_free_of_determinism(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretraining switches it on for its process, which other tests share here."""
-    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
 
 
 def _pretrain(twofold: Twofold, images: Path, workdir: Path, *settings: str) -> Outcome:

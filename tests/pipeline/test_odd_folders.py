@@ -16,12 +16,6 @@ Twofold = Callable[..., Outcome]
 COMMAND = str(Path(sys.executable).with_name("twofold"))
 
 
-@pytest.fixture
-def _other_tests_stay_free_of_determinism(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretraining switches it on for its process, which other tests share here."""
-    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
-
-
 def _metrics(workdir: Path) -> dict[str, float]:
     metrics: dict[str, float] = json.loads((workdir / "folder_simclr/metrics.json").read_text())
     return metrics
@@ -73,7 +67,6 @@ def test_images_without_labels_are_trained_on_and_not_measured_by_class(
     assert 0 <= _metrics(workdir)["linear_probe/test_accuracy"] <= 1
 
 
-@pytest.mark.usefixtures("_other_tests_stay_free_of_determinism")
 def test_images_without_any_label_give_a_model_without_a_head(
     twofold: Twofold, tmp_path: Path
 ) -> None:
@@ -90,7 +83,6 @@ def test_images_without_any_label_give_a_model_without_a_head(
     assert set(outputs) == {"embedding"}
 
 
-@pytest.mark.usefixtures("_other_tests_stay_free_of_determinism")
 def test_images_of_one_class_are_not_measured_by_class(twofold: Twofold, tmp_path: Path) -> None:
     save_images(tmp_path / "images" / "cat", 40)
     arguments = short_run(tmp_path / "images", tmp_path / "work")
@@ -101,7 +93,6 @@ def test_images_of_one_class_are_not_measured_by_class(twofold: Twofold, tmp_pat
     assert np.isfinite(metrics["pretrain/loss"])
 
 
-@pytest.mark.usefixtures("_other_tests_stay_free_of_determinism")
 def test_loose_images_beside_class_folders_are_no_trouble(twofold: Twofold, tmp_path: Path) -> None:
     for name in ("cat", "dog", "."):
         save_images(tmp_path / "images" / name, 16)
@@ -112,7 +103,6 @@ def test_loose_images_beside_class_folders_are_no_trouble(twofold: Twofold, tmp_
     assert 0 <= _metrics(tmp_path / "work")["linear_probe/test_accuracy"] <= 1
 
 
-@pytest.mark.usefixtures("_other_tests_stay_free_of_determinism")
 def test_latents_without_labels_give_a_picture_and_no_accuracy(
     twofold: Twofold, tmp_path: Path
 ) -> None:
@@ -128,7 +118,6 @@ def test_latents_without_labels_give_a_picture_and_no_accuracy(
     assert not [name for name in _metrics(tmp_path / "work") if "probe" in name or "knn" in name]
 
 
-@pytest.mark.usefixtures("_other_tests_stay_free_of_determinism")
 def test_a_step_done_again_makes_those_after_it_be_done_again(
     twofold: Twofold, two_classes: Path, tmp_path: Path
 ) -> None:

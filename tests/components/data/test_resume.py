@@ -1,9 +1,15 @@
 """A preparation that is killed, at whatever moment, ends as if it had not been."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
+
+from components.data.manifest import load_manifest
+from components.data.prepare import prepare
+from components.data.settings import PrepareSettings
+from components.data.sources import build_source
 
 # Each child is killed one file later than the one before it, until one comes to its end.
 KILLED_AGAIN_AND_AGAIN = """
@@ -67,3 +73,12 @@ def test_work_that_was_done_is_not_done_again(tmp_path, prepared, digests):
     kills = kill_again_and_again(tmp_path / "set", 5, "whole")
     assert kills >= 2
     assert digests(tmp_path / "set") == digests(prepared)
+
+
+def test_what_a_kill_after_publishing_leaves_is_cleared_away(tmp_path, prepared):
+    directory = shutil.copytree(prepared, tmp_path / "set")
+    left = tmp_path / f".tmp-set-{load_manifest(directory).fingerprint[:12]}"
+    (left / "parts").mkdir(parents=True)
+    settings = PrepareSettings(images_per_shard=150)
+    prepare(build_source("dsprites", images=500), directory, name="small", settings=settings)
+    assert list(tmp_path.iterdir()) == [directory]
