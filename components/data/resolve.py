@@ -305,23 +305,40 @@ def _leaves(every: Everything, kept: np.ndarray, workplace: Workplace) -> Iterat
     for number, split in enumerate(every.split_names):
         rows = np.flatnonzero(kept & (every.splits == number))
         rows = rows[np.argsort(every.orders[rows, 0], kind="stable")]
-        firsts = every.orders[rows, 0]
-        sizes = np.concatenate([[0], np.cumsum(every.sizes[rows])])
-        waiting = [""]
-        while waiting:
-            leaf = Leaf(split, waiting.pop(), 0)
-            low, high = leaf.bounds()
-            start = int(np.searchsorted(firsts, np.uint64(low)))
-            stop = len(firsts)
-            if high < 1 << 64:
-                stop = int(np.searchsorted(firsts, np.uint64(high)))
-            images = stop - start
-            small = images <= settings.images_per_shard
-            light = int(sizes[stop] - sizes[start]) <= settings.shard_bytes
-            if images > 1 and not (small and light) and len(leaf.bits) < 64:
-                waiting += [f"{leaf.bits}1", f"{leaf.bits}0"]
-            elif images:
-                yield Leaf(split, leaf.bits, images)
+        firsts, sizes = every.orders[rows, 0], every.sizes[rows]
+        yield from cut(split, firsts, sizes, settings.images_per_shard, settings.shard_bytes)
+
+
+def cut(
+    split: str, firsts: np.ndarray, sizes: np.ndarray, most_images: int, most_bytes: int
+) -> Iterator[Leaf]:
+    """The shards of a split: ranges of the order, halved until each is small enough.
+
+    A shard has at most so many images and bytes, but for one image that is larger by itself.
+
+    Args:
+        split: the split's name.
+        firsts: the first words of its images' orders, uint64 [N], ascending.
+        sizes: their bytes, int64 [N].
+        most_images: in a shard.
+        most_bytes: in a shard.
+
+    """
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    waiting = [""]
+    while waiting:
+        bits = waiting.pop()
+        low, high = Leaf(split, bits, 0).bounds()
+        start = int(np.searchsorted(firsts, np.uint64(low)))
+        stop = len(firsts)
+        if high < 1 << 64:
+            stop = int(np.searchsorted(firsts, np.uint64(high)))
+        images = stop - start
+        fits = images <= most_images and int(ends[stop] - ends[start]) <= most_bytes
+        if images > 1 and not fits and len(bits) < 64:
+            waiting += [f"{bits}1", f"{bits}0"]
+        elif images:
+            yield Leaf(split, bits, images)
 
 
 def _examples(
@@ -331,30 +348,30 @@ def _examples(
     alike = np.flatnonzero(_has_another(found.near))
     if not len(alike):
         return []
-    order = np.lexsort((every.orders[alike, 1], every.orders[alike, 0], found.near[alike]))
-    rows = alike[order]
-    clusters = np.split(rows, np.flatnonzero(np.diff(found.near[rows])) + 1)
+    # A cluster's members side by side, in their order, and where each cluster begins.
+    rows = alike[np.lexsort((every.orders[alike, 1], every.orders[alike, 0], found.near[alike]))]
+    starts = np.flatnonzero(np.diff(found.near[rows], prepend=-1))
+    sizes = np.diff(starts, append=len(rows))
+    leaks = np.logical_or.reduceat(leaked[rows], starts)
+    exact = found.exact[rows]
+    same = np.minimum.reduceat(exact, starts) == np.maximum.reduceat(exact, starts)
+    shown = np.lexsort((every.orders[rows[starts], 0], same, ~leaks))[:_SHOWN_CLUSTERS]
     held_out = every.held_out
-
-    def rank(members: np.ndarray) -> tuple[bool, bool, tuple[int, int]]:
-        high, low = every.orders[members[0]].tolist()
-        exact = len(np.unique(found.exact[members])) == 1
-        return not leaked[members].any(), exact, (high, low)
-
-    shown = sorted(clusters, key=rank)[:_SHOWN_CLUSTERS]
-    return [
-        {
-            "kind": "exact" if len(np.unique(found.exact[members])) == 1 else "near",
-            "leaked": bool(leaked[members].any()),
-            "held_out": int(held_out[members].sum()),
-            "size": len(members),
-            "members": [
-                {"place": every.place(int(row)), "kept": not removed[row]}
-                for row in _chosen(members, leaked, held_out)
-            ],
-        }
-        for members in shown
-    ]
+    examples = []
+    for cluster in shown.tolist():
+        members = rows[starts[cluster] : starts[cluster] + sizes[cluster]]
+        examples.append(
+            {
+                "kind": "exact" if same[cluster] else "near",
+                "leaked": bool(leaks[cluster]),
+                "size": len(members),
+                "members": [
+                    {"place": every.place(row), "kept": not removed[row]}
+                    for row in _chosen(members, leaked, held_out)
+                ],
+            }
+        )
+    return examples
 
 
 def _chosen(members: np.ndarray, leaked: np.ndarray, held_out: np.ndarray) -> list[int]:
