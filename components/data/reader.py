@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import shutil
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
+from PIL import Image
 
-from components.data import schema
+from components.data import cache as caches
+from components.data import storage
+from components.data.encoded import Decoding, EncodedImages
 from components.data.errors import DataError
+from components.data.index import read_split_index
 from components.data.manifest import Manifest, SplitRecord, load_manifest
+from components.data.records import Records, copy_shards
+from components.data.sampling import draws_of, rows_to_draw
+from components.data.schema import IMAGE, SHAPE, parse
 from components.data.split import Split
-from components.data.staging import staged_directory
-from components.data.streams import Stream, stream_elements
+from components.data.streams import FIELDS, Stream, stream_elements
 from components.data.subset import labelled_rows, unlabelled_rows
 
-_DECODE_BATCH = 256
-_CACHE_IMAGES = "images.npy"
-_CACHE_ROWS = "rows.npz"
+_PLACES = ("key", "shard", "offset", "length")
+_STORED = ("height", "width", "channels")
 
 
 def load_split(
@@ -31,210 +39,162 @@ def load_split(
     decode: Callable[[tf.Tensor], tf.Tensor],
     size: tuple[int, int],
     channels: int,
+    fit: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    cache: str = "auto",
     cache_dir: Path | str | None = None,
     cache_key: str = "",
+    progress: Callable[[int], None] | None = None,
 ) -> Split:
-    """Decode a split once, in the order of its shards.
+    """A split, in the order of its shards, its images decoded once or whenever they are read.
+
+    Either way the images are the same, and so is what training draws from them. Every record is
+    held to its checksums when it is read.
 
     Args:
-        dataset_dir: the folder that `prepare` wrote.
+        dataset_dir: the folder that `prepare` wrote, which may be in a bucket.
         split: one of its splits.
-        decode: JPEG or PNG bytes, a scalar string, to uint8 [H, W, C]; runs in a graph.
+        decode: JPEG or PNG bytes, a scalar string, to uint8 [H, W, C]; runs in a graph. Not called
+            where the dataset holds pixels.
         size: the height and width that `decode` is to give.
         channels: the channels that `decode` is to give.
-        cache_dir: where to keep the decoded array, memory-mapped; None decodes into memory.
-        cache_key: names the rule that `decode` follows, since the cache is reused only where the
-            dataset, split, size, channels and this are the same.
+        fit: stored pixels, uint8 [h, w, C], to uint8 [H, W, C], where the dataset holds pixels;
+            runs in a graph; None where they have the size already.
+        cache: where to keep the decoded images: `memory`, `disk` (memory-mapped), `off` (nowhere:
+            `images` is an `EncodedImages`), or `auto`, which takes the first of these that there is
+            room for; see `components.data.cache`.
+        cache_dir: the folder for decoded images and for copies of shards in a bucket; None takes
+            `decoded` in the dataset's folder, or for a dataset in a bucket one in the user's cache.
+        cache_key: names the rule that `decode` and `fit` follow, since decoded images are used
+            again only where the dataset, split, size, channels and this are the same; in memory
+            none are where it is empty.
+        progress: called with the number of images decoded, or copied, so far, if any have to be.
 
     Raises:
         DataError: no such dataset or split, or a damaged one, or an image that is decoded to
             another size or number of channels.
     """
-    directory = Path(dataset_dir)
-    manifest, record = _find_split(directory, split)
-    shape = (record.images, *size, channels)
-    if cache_dir is None:
-        images = np.empty(shape, np.uint8)
-        rows = _decode_into(images, directory, manifest, split, decode)
-    else:
-        identity = json.dumps([manifest.fingerprint, split, shape, cache_key])
-        digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        cached = Path(cache_dir) / f"{split}-{digest}"
-        found = _open_cache(cached, shape)
-        if found is None:
-            shutil.rmtree(cached, ignore_errors=True)
-            _write_cache(cached, shape, directory, manifest, split, decode)
-            found = _open_cache(cached, shape)
-        if found is None:
-            raise DataError(f"{cached}: the decoded images could not be read back")
-        images, rows = found
+    manifest, record = _find_split(dataset_dir, split)
+    columns = [*_PLACES, *_STORED, "label", "latents", "weight"]
+    table = _read_rows(dataset_dir, manifest, split, columns)
+    shape = (*size, channels)
+    decoding = Decoding(decode, fit, shape, manifest.raw, _stored_shape(table))
+    images = EncodedImages(_records(dataset_dir, record, table), decoding)
+    folder = Path(cache_dir) if cache_dir is not None else _own_folder(dataset_dir, manifest)
+    identity = json.dumps([manifest.fingerprint, split, images.shape, cache_key])
+    digest = hashlib.sha256(identity.encode()).hexdigest()
+    decoded = caches.decoded(
+        images,
+        cache=cache,
+        target=folder / f"{split}-{digest[:16]}",
+        keep_as=digest if cache_key else None,
+        progress=progress,
+    )
+    if decoded is None:
+        if storage.is_remote(dataset_dir):
+            copies = folder / f"shards-{manifest.fingerprint[:16]}"
+            images = EncodedImages(copy_shards(images.records, copies, progress), decoding)
+        images.check(np.arange(min(1, len(images))))
     return Split(
-        images=images,
-        labels=rows[schema.LABEL],
-        keys=rows[schema.KEY],
-        latents=rows[schema.LATENTS],
+        images=cast(np.ndarray, images) if decoded is None else decoded,
+        labels=_column(table, "label"),
+        keys=images.records.keys,
+        latents=_latents(table, len(manifest.latent_names)),
         class_names=manifest.class_names,
         latent_names=manifest.latent_names,
         name=split,
+        weights=_column(table, "weight") if manifest.weighted else None,
     )
 
 
 def read_encoded(dataset_dir: Path | str, split: str, count: int) -> list[bytes]:
     """The image files of a split's first rows, as `load_split` orders them, at most `count`.
 
+    Where the dataset holds pixels, these are PNG files of them.
+
     Raises:
         DataError: no such dataset or split, or a damaged one.
     """
-    directory = Path(dataset_dir)
-    manifest, record = _find_split(directory, split)
-    records = _records(directory, record).batch(count).take(1)
-    try:
-        batch = schema.parse(next(iter(records)), len(manifest.latent_names))
-    except tf.errors.OpError as error:
-        raise _unreadable(directory, split, error) from error
-    encoded: list[bytes] = batch[schema.IMAGE].numpy().tolist()
+    manifest, record = _find_split(dataset_dir, split)
+    table = _read_rows(dataset_dir, manifest, split, list(_PLACES)).slice(0, count)
+    records = _records(dataset_dir, record, table)
+    examples = tf.constant(records.read(np.arange(len(records))), tf.string)
+    fields = parse(examples, 0, raw=manifest.raw)
+    encoded: list[bytes] = fields[IMAGE].numpy().tolist()
+    if manifest.raw:
+        shapes = fields[SHAPE].numpy()
+        return [_as_png(pixels, shape) for pixels, shape in zip(encoded, shapes, strict=True)]
     return encoded
 
 
-def _find_split(directory: Path, split: str) -> tuple[Manifest, SplitRecord]:
+def _as_png(content: bytes, shape: np.ndarray) -> bytes:
+    pixels = np.frombuffer(content, np.uint8).reshape(shape)
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def _find_split(directory: Path | str, split: str) -> tuple[Manifest, SplitRecord]:
     manifest = load_manifest(directory)
     if split not in manifest.splits:
         raise DataError(f"{directory} has no split {split!r}; it has {', '.join(manifest.splits)}")
     return manifest, manifest.splits[split]
 
 
-def _records(directory: Path, record: SplitRecord) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset([str(directory / shard.file) for shard in record.shards])
-
-
-def _unreadable(directory: Path, split: str, error: tf.errors.OpError) -> DataError:
-    reason = error.message.splitlines()[0]
-    return DataError(f"{directory}: split {split!r} could not be read: {reason}")
-
-
-def _open_cache(
-    cached: Path, shape: tuple[int, ...]
-) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
-    """The cached images and rows; None where there are none or they are not what they should be."""
+def _read_rows(
+    directory: Path | str, manifest: Manifest, split: str, columns: list[str]
+) -> pa.Table:
+    path = storage.join(directory, manifest.images.file)
     try:
-        images = np.load(cached / _CACHE_IMAGES, mmap_mode="r", allow_pickle=False)
-        # Given a path, np.load leaves the file open where it is no archive.
-        with (
-            (cached / _CACHE_ROWS).open("rb") as file,
-            np.load(file, allow_pickle=False) as archive,
-        ):
-            rows = {name: archive[name] for name in (schema.LABEL, schema.KEY, schema.LATENTS)}
-    # Whatever is wrong with a cache, the answer is to make it again.
-    except Exception:
-        return None
-    intact = images.shape == shape and images.dtype == np.uint8
-    if not intact or any(len(values) != shape[0] for values in rows.values()):
-        return None
-    return images, rows
-
-
-def _write_cache(
-    cached: Path,
-    shape: tuple[int, ...],
-    directory: Path,
-    manifest: Manifest,
-    split: str,
-    decode: Callable[[tf.Tensor], tf.Tensor],
-) -> None:
-    try:
-        with staged_directory(cached) as staging:
-            images = np.lib.format.open_memmap(
-                staging / _CACHE_IMAGES, mode="w+", dtype=np.uint8, shape=shape
-            )
-            rows = _decode_into(images, directory, manifest, split, decode)
-            images.flush()
-            del images
-            np.savez(staging / _CACHE_ROWS, **rows)  # type: ignore[arg-type]
-    except FileExistsError:
-        # Another process wrote the same cache meanwhile; the caller opens that one.
-        return
-
-
-def _decode_into(
-    images: np.ndarray,
-    directory: Path,
-    manifest: Manifest,
-    split: str,
-    decode: Callable[[tf.Tensor], tf.Tensor],
-) -> dict[str, np.ndarray]:
-    """Fill `images` [N, H, W, C]; the label int32, key unicode and latents float32 of its rows."""
-    record = manifest.splits[split]
-    dataset = _decoded(directory, record, decode, images.shape[1:], len(manifest.latent_names))
-    parts: dict[str, list[np.ndarray]] = {schema.LABEL: [], schema.KEY: [], schema.LATENTS: []}
-    filled = 0
-    try:
-        for batch in dataset.as_numpy_iterator():
-            _check_shapes(batch["shape"], batch[schema.KEY], images.shape[1:], directory)
-            pixels = batch[schema.IMAGE]
-            images[filled : filled + len(pixels)] = pixels
-            filled += len(pixels)
-            for name, values in parts.items():
-                values.append(batch[name])
-    except tf.errors.OpError as error:
-        raise _unreadable(directory, split, error) from error
-    if filled != record.images:
+        table = read_split_index(directory, manifest, split, columns)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: split {split!r} could not be read: {reason}") from error
+    expected = manifest.splits[split].images
+    if len(table) != expected:
         raise DataError(
-            f"{directory}: split {split!r}: expected {record.images} images as in the manifest, "
-            f"found {filled} in the shards"
+            f"{path}: expected {expected} images of split {split!r} as in the manifest, "
+            f"found {len(table)}"
         )
-    keys = [key.decode() for key in np.concatenate(parts[schema.KEY]).tolist()]
-    return {
-        schema.LABEL: np.concatenate(parts[schema.LABEL]).astype(np.int32),
-        schema.KEY: np.array(keys, dtype=np.str_),
-        schema.LATENTS: np.concatenate(parts[schema.LATENTS]),
-    }
+    return table
 
 
-def _decoded(
-    directory: Path,
-    record: SplitRecord,
-    decode: Callable[[tf.Tensor], tf.Tensor],
-    shape: tuple[int, ...],
-    latents: int,
-) -> tf.data.Dataset:
-    """Batches of parsed records with `image` uint8 [B, H, W, C] and `shape` int32 [B, 3].
-
-    `shape` is what was decoded; an image of another shape than wanted is left black, for the reader
-    to name.
-    """
-
-    def decode_one(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = decode(content)
-        found = tf.ensure_shape(tf.shape(image), [3])
-        fits = tf.reduce_all(tf.equal(found, shape))
-        image = tf.cond(fits, lambda: image, lambda: tf.zeros(shape, tf.uint8))
-        return tf.ensure_shape(image, shape), found
-
-    def decode_batch(records: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch = schema.parse(records, latents)
-        signature = (tf.TensorSpec(shape, tf.uint8), tf.TensorSpec([3], tf.int32))
-        images, found = tf.map_fn(decode_one, batch[schema.IMAGE], fn_output_signature=signature)
-        return {**batch, schema.IMAGE: images, "shape": found}
-
-    return (
-        _records(directory, record)
-        .batch(_DECODE_BATCH)
-        .map(decode_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(2)
+def _records(directory: Path | str, record: SplitRecord, table: pa.Table) -> Records:
+    keys = table.column("key").to_pylist()
+    return Records(
+        files=tuple(storage.join(directory, shard.file) for shard in record.shards),
+        shard=_column(table, "shard"),
+        offset=_column(table, "offset"),
+        length=_column(table, "length"),
+        # Of any length each: as wide as the longest one, a million paths are a quarter gigabyte.
+        keys=np.array(keys, np.dtypes.StringDType()),
     )
 
 
-def _check_shapes(
-    found: np.ndarray, keys: np.ndarray, expected: tuple[int, ...], directory: Path
-) -> None:
-    wrong = np.flatnonzero((found != np.array(expected)).any(axis=1))
-    if len(wrong):
-        key = keys[wrong[0]].decode()
-        height, width, channels = found[wrong[0]].tolist()
-        raise DataError(
-            f"{directory}: image {key!r} is decoded to {height}x{width} with {channels} channels; "
-            f"expected {expected[0]}x{expected[1]} with {expected[2]}"
-        )
+def _column(table: pa.Table, name: str) -> np.ndarray:
+    values: np.ndarray = table.column(name).to_numpy()
+    return values
+
+
+def _latents(table: pa.Table, count: int) -> np.ndarray:
+    values: np.ndarray = table.column("latents").combine_chunks().flatten().to_numpy()
+    return values.reshape(len(table), count)
+
+
+def _stored_shape(table: pa.Table) -> tuple[int, int, int] | None:
+    """The one shape in which all images are stored, None where there are several."""
+    shapes = [np.unique(_column(table, name)) for name in _STORED]
+    if any(len(values) != 1 for values in shapes):
+        return None
+    height, width, channels = (int(values[0]) for values in shapes)
+    return height, width, channels
+
+
+def _own_folder(directory: Path | str, manifest: Manifest) -> Path:
+    """Where decoded images are kept if nobody says where."""
+    if not storage.is_remote(directory):
+        return Path(directory) / "decoded"
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(user) / "twofold" / manifest.fingerprint[:16]
 
 
 def batches(
@@ -248,13 +208,18 @@ def batches(
     replica_ids: Sequence[int] | None = None,
     shuffle: bool = True,
     labelled_only: bool = False,
+    sampling: str = "uniform",
+    fields: Sequence[str] = FIELDS,
 ) -> tf.data.Dataset:
     """Batches for `steps` training steps from `first_step`, step by step and, within, by replica.
 
     What a step holds depends on seed and step alone: epoch e is a permutation of the rows drawn for
     (seed, e), cut into global batches (the remainder is dropped), and each global batch into one
     slice a replica. So a run that starts at step s gets what an uninterrupted one gets from s on,
-    and any number of replicas sees the same global batches.
+    and any number of replicas sees the same global batches. With another sampling than `uniform`
+    each place in a global batch is a draw for (seed, step, place), with replacement.
+
+    Go through the elements with `components.data.streams.iterate`: it raises what reading raised.
 
     Args:
         split: the images.
@@ -266,22 +231,28 @@ def batches(
         replica_ids: which of them this dataset feeds, in order; None feeds all.
         shuffle: whether to permute; without it every epoch has the rows in order.
         labelled_only: whether to leave out the rows without a label.
+        sampling: `uniform`; `balanced`, which draws each class equally often, and no row without a
+            label; or `weighted`, which draws by the split's weights.
+        fields: which of the fields to give; text is slow to gather.
 
     Returns:
         steps * len(replica_ids) elements of b = batch_size // replicas rows: image uint8
         [b, H, W, C], label int32 [b], key string [b], identity int64 [b] and index (row) int64 [b].
 
     Raises:
-        DataError: the batch is larger than the split, or cannot be divided among the replicas.
+        DataError: the batch is larger than the split, or cannot be divided among the replicas; or
+            `sampling` needs labels or weights that the split does not have.
     """
-    rows = labelled_rows(split) if labelled_only else np.arange(len(split.images))
+    _check_fields(fields)
+    rows = rows_to_draw(split, sampling=sampling, labelled_only=labelled_only)
     if not 1 <= batch_size <= len(rows):
-        kind = "labelled images" if labelled_only else "images"
+        kind = "images" if len(rows) == len(split.labels) else "labelled images"
         raise DataError(f"batch of {batch_size} {kind}, but split {split.name!r} has {len(rows)}")
     if batch_size % replicas:
         raise DataError(f"batch of {batch_size} images cannot be divided among {replicas} replicas")
-    stream = Stream(split, rows, batch_size // replicas, batch_size, seed, shuffle)
-    return stream_elements([stream], first_step, steps, replicas, replica_ids)
+    draws = draws_of(split, rows, sampling=sampling, seed=seed)
+    stream = Stream(split, rows, batch_size // replicas, batch_size, seed, shuffle, draws)
+    return stream_elements([stream], first_step, steps, replicas, replica_ids, fields)
 
 
 def mixed_batches(
@@ -295,6 +266,8 @@ def mixed_batches(
     steps: int,
     replicas: int = 1,
     replica_ids: Sequence[int] | None = None,
+    sampling: str = "uniform",
+    fields: Sequence[str] = FIELDS,
 ) -> tf.data.Dataset:
     """As `batches`, but of two streams that each go through their rows at their own pace.
 
@@ -313,6 +286,8 @@ def mixed_batches(
         steps: how many steps.
         replicas: how many replicas share a step.
         replica_ids: which of them this dataset feeds, in order; None feeds all.
+        sampling: as of `batches`; `balanced` is about the labelled images alone.
+        fields: which of the fields to give.
 
     Returns:
         steps * len(replica_ids) elements with the fields of `batches`, of
@@ -321,8 +296,10 @@ def mixed_batches(
 
     Raises:
         DataError: a batch size is larger than the rows that it is drawn from or cannot be divided
-            among the replicas, or the images of the two splits differ in shape.
+            among the replicas, or the images of the two splits differ in shape; or `sampling` needs
+            labels or weights that are not there.
     """
+    _check_fields(fields)
     if unlabelled.images.shape[1:] != labelled.images.shape[1:]:
         raise DataError(
             f"the images of split {labelled.name!r} are {labelled.images.shape[1:]}; expected "
@@ -339,8 +316,17 @@ def mixed_batches(
             raise DataError(f"{field}, but split {split.name!r} has {len(rows)} {kind} images")
         if size % replicas:
             raise DataError(f"{field} cannot be divided among {replicas} replicas")
-        streams.append(Stream(split, rows, size // replicas, size, stream_seed, True))
-    return stream_elements(streams, first_step, steps, replicas, replica_ids)
+        # Images without a label are of no class that could be balanced.
+        own = "uniform" if sampling == "balanced" and kind == "unlabelled" else sampling
+        draws = draws_of(split, rows, sampling=own, seed=stream_seed)
+        streams.append(Stream(split, rows, size // replicas, size, stream_seed, True, draws))
+    return stream_elements(streams, first_step, steps, replicas, replica_ids, fields)
+
+
+def _check_fields(fields: Sequence[str]) -> None:
+    unknown = [name for name in fields if name not in FIELDS]
+    if unknown or not fields:
+        raise DataError(f"fields must be some of {', '.join(FIELDS)}, received {list(fields)}")
 
 
 def _other_seed(seed: int) -> int:

@@ -11,16 +11,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Split:
-    """One split in memory, or its images memory-mapped; row i of each array is the same image.
+    """One split; row i of each array is the same image.
 
     Attributes:
-        images: uint8 [N, H, W, C].
+        images: uint8 [N, H, W, C]: in memory, memory-mapped, or an `EncodedImages` or
+            `JoinedImages`, which read like an array (`shape`, `dtype`, `len`, indexing by integers,
+            slices and integer arrays, `take`) and hold no pixels.
         labels: int32 [N], -1 where there is none.
-        keys: unicode strings [N].
+        keys: text [N].
         latents: float32 [N, L], L 0 where the dataset has none.
         class_names: the names that labels index.
         latent_names: the L names.
         name: the split's name.
+        weights: float32 [N], how often to draw an image relative to others, above 0; None where the
+            dataset has no weights.
     """
 
     images: np.ndarray
@@ -30,6 +34,7 @@ class Split:
     class_names: tuple[str, ...]
     latent_names: tuple[str, ...]
     name: str = ""
+    weights: np.ndarray | None = None
 
     @cached_property
     def identities(self) -> np.ndarray:
@@ -40,3 +45,29 @@ class Split:
 def key_identity(key: str) -> int:
     """The first 63 bits of a key's sha256: what an image's own randomness folds in."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> 1
+
+
+def find_rows(rows: object, count: int) -> np.ndarray:
+    """The rows, int64, that an index names in an array of `count` rows; of one row a scalar array.
+
+    Args:
+        rows: an integer, a slice, or an array of integers or booleans; negative integers count from
+            the end.
+        count: how many rows there are.
+
+    Raises:
+        IndexError: there is no such row, or `rows` is no such index.
+
+    """
+    if isinstance(rows, slice):
+        return np.arange(*rows.indices(count))
+    found = np.asarray(rows)
+    if found.dtype == bool and found.shape == (count,):
+        return np.flatnonzero(found)
+    if found.size == 0 and not isinstance(rows, tuple):
+        return found.astype(np.int64)
+    if isinstance(rows, tuple) or not np.issubdtype(found.dtype, np.integer):
+        raise IndexError(f"rows are named by integers, slices or arrays of them, received {rows!r}")
+    if found.min() < -count or found.max() >= count:
+        raise IndexError(f"there are {count} rows, received the index {rows!r}")
+    return np.where(found < 0, found + count, found).astype(np.int64)

@@ -75,8 +75,36 @@ def decode_image(contents: tf.Tensor, rule: DecodeRule) -> tf.Tensor:
             )
         ]
     ):
-        # DecodeJpeg decodes PNG as well, and only it takes dct_method.
-        image = tf.io.decode_jpeg(contents, channels=rule.channels, dct_method="INTEGER_ACCURATE")
+        image = decode_pixels(contents, rule)
+    return fit_pixels(image, rule)
+
+
+def decode_pixels(contents: tf.Tensor, rule: DecodeRule) -> tf.Tensor:
+    """Decodes one file that is known to be a sound JPEG or PNG, at its own size.
+
+    Args:
+        contents: string scalar, the bytes of the file.
+        rule: of which only the channels count here.
+
+    Returns:
+        uint8 [h, w, channels].
+
+    """
+    # DecodeJpeg decodes PNG as well, and only it takes dct_method.
+    return tf.io.decode_jpeg(contents, channels=rule.channels, dct_method="INTEGER_ACCURATE")
+
+
+def fit_pixels(image: tf.Tensor, rule: DecodeRule) -> tf.Tensor:
+    """Brings decoded pixels to the rule's size as ``decode_image`` does.
+
+    Args:
+        image: uint8 [h, w, channels].
+        rule: target size.
+
+    Returns:
+        uint8 [height, width, channels].
+
+    """
     right_size = tf.reduce_all(tf.equal(tf.shape(image)[:2], [rule.height, rule.width]))
     image = tf.cond(right_size, lambda: image, lambda: _crop_and_resize(image, rule))
     return tf.ensure_shape(image, [rule.height, rule.width, rule.channels])

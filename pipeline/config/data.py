@@ -65,6 +65,16 @@ class DataConfig(Section):
         1.0, description="of the training labels, class by class, that are used"
     )
     label_seed: int = Field(0, ge=0, description="another number keeps other labels")
+    sampling: Literal["uniform", "balanced", "weighted"] = Field(
+        "uniform",
+        description="training images: each once an epoch; drawn so that each class comes as often; "
+        "or drawn by the weights that they were prepared with",
+    )
+    cache: Annotated[Literal["auto", "memory", "disk", "off"], OffIsText] = Field(
+        "auto",
+        description="where decoded images are kept; off: decoded whenever they are read; auto: in "
+        "memory if they take a tenth of it, or on disk if they take half of what is free, or off",
+    )
     max_reject_share: Share = Field(0.01, description="stop if more of the images cannot be used")
     images_per_shard: int = Field(2048, ge=1, description="a shard holds no more images")
     shard_bytes: int = Field(128 << 20, ge=1, description="nor more bytes of images")

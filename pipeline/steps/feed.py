@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from components.data.errors import DataError
 from components.data.reader import batches, mixed_batches
-from components.data.streams import steps_per_epoch
+from components.data.sampling import rows_to_draw
+from components.data.streams import iterate, steps_per_epoch
 from components.data.subset import labelled_rows, unlabelled_rows
 from components.training.loop import LoopSettings
 from pipeline.config import RunConfig
@@ -39,9 +41,15 @@ class Feed:
         if training.labelled_batch_size is not None:
             unlabelled = training.batch_size - training.labelled_batch_size
             return steps_per_epoch(len(unlabelled_rows(images.unlabelled)), unlabelled)
-        together = images.together
-        rows = len(labelled_rows(together)) if self.labelled_only else len(together.images)
-        return steps_per_epoch(rows, training.batch_size)
+        return steps_per_epoch(len(self._rows()), training.batch_size)
+
+    def _rows(self) -> np.ndarray:
+        """The rows that the batches of one stream draw from."""
+        return rows_to_draw(
+            self.images.together,
+            sampling=self.config.data.sampling,
+            labelled_only=self.labelled_only,
+        )
 
     def check(self, replicas: int) -> None:
         """Refuses batches that the images or the replicas do not allow.
@@ -53,13 +61,14 @@ class Feed:
         training, images = self.config.training, self.images
         labelled = training.labelled_batch_size
         if labelled is None:
-            rows = len(images.together.images)
-            kind = "training images"
-            if self.labelled_only:
-                rows, kind = len(labelled_rows(images.together)), "training images with a label"
+            rows = len(self._rows())
+            of_all = rows == len(images.together.images)
+            kind = "training images" if of_all else "training images with a label"
             field = f"training.batch_size={training.batch_size}"
             parts = [(field, training.batch_size, rows, kind)]
         else:
+            # Of one data set all splits have weights, or none.
+            rows_to_draw(images.labelled, sampling=self.config.data.sampling)
             parts = [
                 (
                     f"training.labelled_batch_size={labelled}",
@@ -103,21 +112,20 @@ class Feed:
 
     def distribute(
         self, strategy: tf.distribute.Strategy, first_step: int, steps: int
-    ) -> tf.data.Dataset:
+    ) -> Iterable[dict[str, tf.Tensor]]:
         """Returns the batches of the steps from one on, a share for each replica."""
         replicas = strategy.num_replicas_in_sync
 
         def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
             local = replicas // context.num_input_pipelines
             first = context.input_pipeline_id * local
-            shares = self._batches(first_step, steps, replicas, range(first, first + local))
-            return shares.map(lambda batch: {name: batch[name] for name in _FED})
+            return self._batches(first_step, steps, replicas, range(first, first + local))
 
-        return strategy.distribute_datasets_from_function(for_worker)
+        return iterate(strategy.distribute_datasets_from_function(for_worker))
 
     def one_epoch(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         """Gives the images, uint8 [B, H, W, C], and identities, int64 [B], of the first epoch."""
-        for element in self._batches(0, self.steps_per_epoch(), 1, range(1)):
+        for element in iterate(self._batches(0, self.steps_per_epoch(), 1, range(1))):
             yield element["image"], element["identity"]
 
     def _batches(
@@ -130,6 +138,8 @@ class Feed:
             "steps": steps - first_step,
             "replicas": replicas,
             "replica_ids": replica_ids,
+            "sampling": self.config.data.sampling,
+            "fields": _FED,
         }
         labelled = training.labelled_batch_size
         if labelled is None:

@@ -1,19 +1,21 @@
-"""The prepared images as the encoder sees them: one size, decoded once."""
+"""The prepared images as the encoder sees them: one size, one rule."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 
-import numpy as np
+import tensorflow as tf
 
 from components.data.errors import DataError
+from components.data.joined import is_encoded, join
 from components.data.manifest import Manifest
 from components.data.reader import load_split
 from components.data.split import Split
 from components.data.subset import keep_labels
-from components.transforms.decode import DecodeRule, decode_image
+from components.transforms.decode import DecodeRule, decode_pixels, fit_pixels
 from pipeline.steps.context import Context
 
 _TRAINING = ("train", "unlabelled")
@@ -42,18 +44,50 @@ def decode_rule(context: Context, manifest: Manifest) -> DecodeRule:
     return DecodeRule(height, width, manifest.channels)
 
 
-def load(context: Context, manifest: Manifest, name: str) -> Split:
-    """Decodes a split once, into the data set's folder, and maps it into memory."""
+def load(context: Context, manifest: Manifest, name: str, *, cache: str | None = None) -> Split:
+    """Opens a split, decoded once or, as ``data.cache`` may say, whenever its images are read.
+
+    Args:
+        context: of the run.
+        manifest: of the data set.
+        name: of the split.
+        cache: instead of ``data.cache``.
+
+    """
     rule = decode_rule(context, manifest)
-    return load_split(
-        context.dataset_directory,
-        name,
-        decode=lambda contents: decode_image(contents, rule),
-        size=(rule.height, rule.width),
-        channels=rule.channels,
-        cache_dir=context.dataset_directory / "decoded",
-        cache_key=rule.fingerprint,
-    )
+    has_size = set(manifest.image_sizes) == {f"{rule.height}x{rule.width}"}
+
+    def fit(pixels: tf.Tensor) -> tf.Tensor:
+        return pixels if has_size else fit_pixels(pixels, rule)
+
+    with _lazy_bar(context, "decode", manifest.splits[name].images) as progress:
+        return load_split(
+            context.dataset_directory,
+            name,
+            # What was prepared is known to be sound, and the checks of serving would take as long
+            # as the decoding of a small image.
+            decode=lambda contents: fit(decode_pixels(contents, rule)),
+            fit=fit,
+            size=(rule.height, rule.width),
+            channels=rule.channels,
+            cache=cache or context.config.data.cache,
+            cache_key=rule.fingerprint,
+            progress=progress,
+        )
+
+
+@contextlib.contextmanager
+def _lazy_bar(context: Context, description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Gives a call that shows a bar from the first time on that it is made."""
+    with contextlib.ExitStack() as stack:
+        shown: list[Callable[[int], None]] = []
+
+        def show(done: int) -> None:
+            if not shown:
+                shown.append(stack.enter_context(context.progress(description, total, "images")))
+            shown[0](done)
+
+        yield show
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +109,7 @@ class TrainingImages:
         """All images as one split; unlabelled ones have label -1."""
         if self.unlabelled is self.labelled:
             return self.labelled
-        return _join([self.labelled, self.unlabelled])
+        return join([self.labelled, self.unlabelled])
 
 
 def load_training_images(context: Context, manifest: Manifest) -> TrainingImages:
@@ -92,23 +126,14 @@ def load_training_images(context: Context, manifest: Manifest) -> TrainingImages
             f"{manifest.name} has no training images: expected a split {' or '.join(_TRAINING)}, "
             f"found {', '.join(manifest.splits)}"
         )
+    if len({is_encoded(part) for part in parts.values()}) > 1:
+        # There was room for one of them only; joined, both are read in the same way.
+        parts = {name: load(context, manifest, name, cache="off") for name in parts}
     labelled = keep_labels(next(iter(parts.values())), data.label_share, data.label_seed)
     if len(parts) == 1:
         return TrainingImages(labelled, labelled)
     if data.label_share < 1:
         # Images that lost their label belong to those without one.
-        joined = _join([labelled, parts["unlabelled"]])
+        joined = join([labelled, parts["unlabelled"]])
         return TrainingImages(joined, joined)
     return TrainingImages(labelled, parts["unlabelled"])
-
-
-def _join(parts: Sequence[Split]) -> Split:
-    return Split(
-        images=np.concatenate([part.images for part in parts]),
-        labels=np.concatenate([part.labels for part in parts]),
-        keys=np.concatenate([part.keys for part in parts]),
-        latents=np.concatenate([part.latents for part in parts]),
-        class_names=parts[0].class_names,
-        latent_names=parts[0].latent_names,
-        name=" and ".join(part.name for part in parts),
-    )

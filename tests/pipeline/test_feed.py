@@ -14,8 +14,10 @@ from components.data import cache
 from components.data.errors import DataError
 from components.data.joined import is_encoded
 from components.data.prepare import prepare
+from components.data.reader import read_encoded
 from components.data.settings import PrepareSettings
 from components.data.sources.folder import FolderSource
+from components.transforms.decode import decode_images
 from pipeline.artifacts import RunDirectory
 from pipeline.config import RunConfig, override
 from pipeline.sources import preparation_settings
@@ -41,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def context_of(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Context]:
     """Gives a run whose preparation is done."""
 
-    def build(*settings: str, progress: Any = no_progress) -> Context:
+    def build(*settings: str, progress: Any = no_progress, folder: Path = folder) -> Context:
         chosen = ("data.source=folder", "data.image_size=12", f"data.path=['{folder}']", *settings)
         config = override(RunConfig(), ("training.batch_size=8", *chosen))
         base = tmp_path_factory.mktemp("run")
@@ -50,7 +52,7 @@ def context_of(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
             settings_of: PrepareSettings = preparation_settings(config.data)
             prepare(FolderSource(folder), base / "pets", name="pets", settings=settings_of)
             entry["details"] = {"dataset": "pets", "dataset_fingerprint": "f"}
-        return Context(config, run, base, (), progress, print)
+        return Context(config, run, str(base), (), progress, print)
 
     return build
 
@@ -87,6 +89,30 @@ def test_training_is_fed_the_same_wherever_the_images_are(
     one, *others = [fed(context_of(f"data.cache={name}", *settings)) for name in CACHES]
     for other in others:
         assert_same(other, one)
+
+
+@pytest.mark.parametrize("name", ["train", "test", "unlabelled"])
+@pytest.mark.parametrize("settings", [(), ("data.stored_as=raw",), ("data.stored_as=png",)])
+def test_training_sees_the_pixels_that_serving_makes_of_the_files(
+    name: str, settings: tuple[str, ...], context_of: Callable[..., Context]
+) -> None:
+    context = context_of("data.cache=off", *settings)
+    manifest = context.manifest()
+    split = images.load(context, manifest, name)
+    files = read_encoded(context.dataset_directory, name, len(split.images))
+    served = decode_images(tf.constant(files), images.decode_rule(context, manifest))
+    np.testing.assert_array_equal(split.images[:], served.numpy())
+
+
+def test_images_that_have_their_size_already_are_those_of_serving_too(
+    two_classes: Path, context_of: Callable[..., Context]
+) -> None:
+    context = context_of("data.image_size=null", folder=two_classes)
+    manifest = context.manifest()
+    split = images.load(context, manifest, "train")
+    files = read_encoded(context.dataset_directory, "train", len(split.images))
+    served = decode_images(tf.constant(files), images.decode_rule(context, manifest))
+    np.testing.assert_array_equal(split.images, served.numpy())
 
 
 def test_images_that_are_read_whenever_they_are_needed_are_nowhere_decoded(
@@ -184,14 +210,14 @@ def test_a_run_measures_the_same_with_and_without_a_cache(
     # Pretraining switches it on for its process, which other tests share here.
     monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
     found = []
-    for name, cached in (("kept", "memory"), ("streamed", "off")):
+    for name, cached, until in (("kept", "memory", "evaluate"), ("streamed", "off", "export")):
         settings = ("data.image_size=12", f"data.cache={cached}", f"name={name}")
-        outcome = twofold(*short_run(folder, tmp_path, *settings))
+        arguments = short_run(folder, tmp_path, "training.compile=none", *settings)
+        outcome = twofold(*arguments, f"--until={until}")
         assert outcome.status == 0, outcome.error
         assert outcome.error == ""
-        found.append(json.loads((tmp_path / name / "metrics.json").read_text()))
-    for metrics in found:
+        metrics = json.loads((tmp_path / name / "metrics.json").read_text())
         # These are about the run and not about the model.
-        for one in ("pretrain/images_per_second", "export/bytes"):
-            del metrics[one]
+        about = ("export/", "pretrain/images_per_second")
+        found.append({key: value for key, value in metrics.items() if not key.startswith(about)})
     assert found[0] == found[1]

@@ -1,23 +1,36 @@
-import dataclasses
-import itertools
+"""A prepared split as arrays, wherever its images are kept."""
+
+import io
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from components.data.encoded import EncodedImages
 from components.data.errors import DataError
+from components.data.index import read_split_index
 from components.data.manifest import load_manifest
 from components.data.prepare import prepare
-from components.data.reader import batches, load_split, mixed_batches, read_encoded
+from components.data.reader import load_split, read_encoded
+from components.data.settings import PrepareSettings
 from components.data.sources import build_source
-from components.data.split import Split, key_identity
+from components.data.split import key_identity
+from tests.components.data.handmade import entry, picture, write_dataset
+
+MODES = ("memory", "disk", "off")
 
 
 def decode(content):
     return tf.io.decode_jpeg(content, channels=1, dct_method="INTEGER_ACCURATE")
+
+
+def decode_colour(content):
+    return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def never_decode(content):
@@ -29,89 +42,82 @@ def load(directory, split="train", **changes):
     return load_split(directory, split, **arguments)
 
 
-def rows(count, name="train"):
-    """A split of `count` tiny images whose every pixel is the row's number."""
-    numbers = np.arange(count)
-    return Split(
-        images=np.broadcast_to(numbers[:, None, None, None], (count, 2, 3, 1)).astype(np.uint8),
-        labels=numbers.astype(np.int32),
-        keys=np.array([f"key/{number}" for number in numbers]),
-        latents=np.zeros((count, 0), np.float32),
-        class_names=(),
-        latent_names=(),
-        name=name,
-    )
+def load_small(directory, split="train", **changes):
+    """As `load`, of what `write_dataset` makes."""
+    return load(directory, split, decode=decode_colour, size=(6, 5), channels=3, **changes)
 
 
-def partly_labelled(count, labelled, name="train"):
-    """`rows`, of which only every row below `labelled` keeps its label."""
-    split = rows(count, name)
-    return dataclasses.replace(split, labels=np.where(split.labels < labelled, split.labels, -1))
-
-
-def mixed_indices(unlabelled, labelled, **arguments):
-    """Each element's rows of the two streams."""
-    arguments = {"seed": 0, "first_step": 0, **arguments}
-    share = arguments["labelled_batch_size"] // arguments.get("replicas", 1)
-    elements = mixed_batches(unlabelled, labelled, **arguments).as_numpy_iterator()
-    found = [element["index"].tolist() for element in elements]
-    return [index[:-share] for index in found], [index[-share:] for index in found]
-
-
-def joined(parts):
-    return list(itertools.chain.from_iterable(parts))
-
-
-def indices(split, **arguments):
-    return [batch["index"].tolist() for batch in batches(split, **arguments).as_numpy_iterator()]
-
-
-def test_a_split_is_what_was_prepared(prepared):
+@pytest.mark.parametrize("mode", MODES)
+def test_a_split_is_what_was_prepared(tmp_path, prepared, mode):
     source = build_source("dsprites", images=500)
-    items = {item.key: item for chunk in source.chunks() for item in source.read(chunk)}
+    items = {item.key: item for task in source.tasks(200) for item in source.read(task)}
     for name, record in load_manifest(prepared).splits.items():
-        split = load(prepared, name)
+        split = load(prepared, name, cache=mode, cache_dir=tmp_path)
         assert split.name == name
         assert split.class_names == ("square", "ellipse", "heart")
         assert split.latent_names[0] == "shape"
         assert len(split.images) == len(split.labels) == len(split.keys) == record.images
+        assert split.images.shape == (record.images, 64, 64, 1)
         assert split.images.dtype == np.uint8
         assert split.labels.dtype == np.int32
         assert split.latents.dtype == np.float32
+        assert split.weights is None
+        pixels = split.images[:]
         for i, key in enumerate(split.keys):
-            np.testing.assert_array_equal(split.images[i], items[key].image)
+            np.testing.assert_array_equal(pixels[i], items[key].image)
             assert split.labels[i] == items[key].label
             np.testing.assert_allclose(split.latents[i], items[key].latents, rtol=1e-6)
 
 
-def test_the_cache_is_the_same_and_decoded_once(tmp_path, prepared):
-    plain = load(prepared)
-    first = load(prepared, cache_dir=tmp_path / "cache", cache_key="rule")
+def test_the_cache_on_disk_is_the_same_and_decoded_once(tmp_path, prepared):
+    plain = load(prepared, cache="memory")
+    arguments = {"cache_dir": tmp_path / "cache", "cache_key": "rule"}
+    first = load(prepared, cache="disk", **arguments)
     assert isinstance(first.images, np.memmap)
-    again = load(prepared, decode=never_decode, cache_dir=tmp_path / "cache", cache_key="rule")
-    for split in (first, again):
+    again = load(prepared, decode=never_decode, cache="disk", **arguments)
+    found = load(prepared, decode=never_decode, **arguments)
+    for split in (first, again, found):
         for field in ("images", "labels", "keys", "latents"):
             np.testing.assert_array_equal(getattr(split, field), getattr(plain, field))
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
+def test_decoded_images_lie_in_the_folder_of_the_dataset(tmp_path, prepared):
+    directory = shutil.copytree(prepared, tmp_path / "set")
+    load(directory, cache="disk")
+    (cached,) = (directory / "decoded").iterdir()
+    assert cached.name.startswith("train-")
+    load_manifest(directory)
+
+
+def test_memory_is_decoded_once_in_a_process_where_the_rule_has_a_name(prepared):
+    first = load(prepared, cache="memory", cache_key="once")
+    again = load(prepared, decode=never_decode, cache="memory", cache_key="once")
+    assert again.images is first.images
+    assert not first.images.flags.writeable
+    other = load(prepared, "test", cache="memory", cache_key="once")
+    assert other.images is not first.images
+    inverted = load(prepared, decode=lambda x: 255 - decode(x), cache="memory")
+    np.testing.assert_array_equal(inverted.images, 255 - first.images)
+
+
 def test_another_rule_is_another_cache(tmp_path, prepared):
-    load(prepared, cache_dir=tmp_path, cache_key="plain")
-    inverted = load(prepared, decode=lambda x: 255 - decode(x), cache_dir=tmp_path, cache_key="inv")
-    np.testing.assert_array_equal(inverted.images, 255 - load(prepared).images)
+    arguments = {"cache": "disk", "cache_dir": tmp_path}
+    plain = load(prepared, cache_key="plain", **arguments)
+    inverted = load(prepared, decode=lambda x: 255 - decode(x), cache_key="inv", **arguments)
+    np.testing.assert_array_equal(inverted.images, 255 - plain.images)
 
 
-@pytest.mark.parametrize("file", ["images.npy", "rows.npz"])
-@pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_damaged_cache_is_made_again(tmp_path, prepared, file, damage):
-    load(prepared, cache_dir=tmp_path)
-    path = next(tmp_path.iterdir()) / file
-    if damage == "cut":
-        path.write_bytes(path.read_bytes()[:-100])
-    else:
-        path.unlink()
-    split = load(prepared, cache_dir=tmp_path)
-    np.testing.assert_array_equal(split.images, load(prepared).images)
+def test_progress_counts_what_is_decoded(tmp_path, prepared):
+    total = load_manifest(prepared).splits["train"].images
+    for mode in ("memory", "disk"):
+        seen = []
+        load(prepared, cache=mode, cache_dir=tmp_path, progress=seen.append)
+        assert seen == [256, total]
+    seen = []
+    load(prepared, cache="disk", cache_dir=tmp_path, progress=seen.append)
+    load(prepared, cache="off", progress=seen.append)
+    assert seen == []
 
 
 def test_an_unknown_split_lists_the_known_ones(prepared):
@@ -119,19 +125,27 @@ def test_an_unknown_split_lists_the_known_ones(prepared):
         load(prepared, "validation")
 
 
-def test_an_image_of_another_size_is_named(tmp_path, write_files, image_bytes):
+def test_an_unknown_cache_lists_the_known_ones(prepared):
+    with pytest.raises(DataError, match="one of auto, memory, disk, off, received 'ram'"):
+        load(prepared, cache="ram")
+
+
+@pytest.mark.parametrize("mode", ["memory", "disk"])
+def test_an_image_of_another_size_is_named(tmp_path, write_files, image_bytes, mode):
     files = {f"{i}.jpg": image_bytes(i, size=(8, 8)) for i in range(5)}
     files["odd.jpg"] = image_bytes(9, size=(8, 12))
     source = build_source("folder", path=write_files(tmp_path / "images", files))
-    prepare(source, tmp_path / "set", name="x", test_share=0)
-    with pytest.raises(DataError, match=r"'odd\.jpg' is decoded to 8x12 .*expected 8x8 with 1"):
-        load(tmp_path / "set", size=(8, 8), cache_dir=tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    prepare(source, tmp_path / "set", name="x", settings=PrepareSettings(test_share=0))
+    message = r"train-.*image 'odd\.jpg' is decoded to 8x12 with 1 channels; expected 8x8 with 1"
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "set", size=(8, 8), cache=mode, cache_dir=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists() or list((tmp_path / "cache").iterdir()) == []
 
 
-def test_wrong_channels_are_named(prepared):
+@pytest.mark.parametrize("mode", MODES)
+def test_wrong_channels_are_named(tmp_path, prepared, mode):
     with pytest.raises(DataError, match=r"64x64 with 1 channels; expected 64x64 with 3"):
-        load(prepared, channels=3)
+        load(prepared, channels=3, cache=mode, cache_dir=tmp_path)
 
 
 def test_encoded_images_are_the_first_rows(prepared):
@@ -145,223 +159,131 @@ def test_encoded_images_are_the_first_rows(prepared):
         read_encoded(prepared, "validation", 1)
 
 
-def test_a_damaged_shard_is_named(tmp_path, prepared):
-    directory = shutil.copytree(prepared, tmp_path / "set")
-    shard = next(directory.glob("train-00001-*"))
+@pytest.mark.parametrize("raw", [False, True])
+def test_weights_and_latents_come_from_the_table(tmp_path, raw):
+    images = [entry(f"{n}", label=n % 2, latents=(n, n / 8), weight=n + 0.5) for n in range(9)]
+    names = {"latent_names": ("a", "b"), "weighted": True}
+    write_dataset(tmp_path / "set", images, raw=raw, **names)
+    split = load_small(tmp_path / "set", cache="off")
+    for i, key in enumerate(split.keys):
+        assert split.weights[i] == int(key) + 0.5
+        assert split.latents[i].tolist() == [int(key), int(key) / 8]
+        assert split.labels[i] == int(key) % 2
+    assert split.weights.dtype == np.float32
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_stored_pixels_of_one_size_are_taken_as_they_are(tmp_path, mode):
+    images = [entry(f"{n}") for n in range(9)]
+    write_dataset(tmp_path / "set", images, raw=True)
+    split = load_small(tmp_path / "set", cache=mode)
+    expected = {image["key"]: image["pixels"] for image in images}
+    np.testing.assert_array_equal(split.images[:], [expected[key] for key in split.keys])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_stored_pixels_of_several_sizes_and_grey_ones_are_made_alike(tmp_path, mode):
+    shapes = [(6, 5, 3), (6, 5, 1), (9, 5, 3), (6, 8, 1)]
+    images = [entry(f"{n}", pixels=picture(n, *shapes[n % 4])) for n in range(12)]
+    write_dataset(tmp_path / "set", images, raw=True)
+    split = load_small(tmp_path / "set", cache=mode, fit=lambda pixels: pixels[:6, :5])
+    for row, key in enumerate(split.keys):
+        stored = images[int(key)]["pixels"][:6, :5]
+        np.testing.assert_array_equal(split.images[row], np.broadcast_to(stored, (6, 5, 3)))
+
+
+def test_stored_grey_pixels_of_one_size_are_given_as_colour_where_colour_is_asked_for(tmp_path):
+    write_dataset(tmp_path / "set", [entry(f"{n}", pixels=picture(n, 6, 5, 1)) for n in range(4)])
+    files = load_small(tmp_path / "set", cache="memory")
+    images = [entry(f"{n}", pixels=picture(n, 6, 5, 1)) for n in range(4)]
+    write_dataset(tmp_path / "raw", images, raw=True)
+    np.testing.assert_array_equal(load_small(tmp_path / "raw").images, files.images)
+
+
+@pytest.mark.parametrize(("raw", "mode"), [(True, "memory"), (True, "off"), (False, "off")])
+def test_an_image_of_a_shape_that_does_not_fit_is_named(tmp_path, raw, mode):
+    images = [entry("fits"), entry("wide", pixels=picture(1, 6, 7))]
+    write_dataset(tmp_path / "set", images, raw=raw)
+    with pytest.raises(DataError, match=r"'wide' is decoded to 6x7 with 3 .* expected 6x5"):
+        load_small(tmp_path / "set", cache=mode).images[:]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_encoded_images_of_stored_pixels_are_files_of_them(tmp_path, channels):
+    images = [entry(f"{n}", pixels=picture(n, 4 + n, 5, channels)) for n in range(5)]
+    write_dataset(tmp_path / "set", images, raw=True)
+    manifest = load_manifest(tmp_path / "set")
+    keys = read_split_index(tmp_path / "set", manifest, "train", ["key"])["key"].to_pylist()
+    files = read_encoded(tmp_path / "set", "train", 3)
+    assert len(files) == 3
+    for key, file in zip(keys, files, strict=False):
+        pixels = images[int(key)]["pixels"]
+        found = np.asarray(Image.open(io.BytesIO(file)))
+        np.testing.assert_array_equal(found.reshape(pixels.shape), pixels)
+
+
+@pytest.mark.parametrize("mode", ["auto", *MODES])
+def test_a_dataset_in_a_bucket_reads_as_one_on_disk(tmp_path, prepared, to_bucket, mode):
+    bucket = to_bucket(prepared, f"read-{mode}")
+    split = load(bucket, "test", cache=mode, cache_dir=tmp_path)
+    expected = load(prepared, "test")
+    for rows in (slice(None), [5, 1, -1], 3):
+        np.testing.assert_array_equal(split.images[rows], expected.images[rows])
+    np.testing.assert_array_equal(split.keys, expected.keys)
+    assert isinstance(split.images, EncodedImages) == (mode == "off")
+
+
+def test_shards_of_a_bucket_are_copied_once(tmp_path, prepared, to_bucket):
+    bucket = to_bucket(prepared, "copied-once")
+    seen = []
+    load(bucket, "train", cache="off", cache_dir=tmp_path, progress=seen.append)
+    record = load_manifest(prepared).splits["train"]
+    (folder,) = tmp_path.iterdir()
+    assert {path.name: path.stat().st_size for path in folder.iterdir()} == {
+        shard.file: shard.bytes for shard in record.shards
+    }
+    assert seen == np.cumsum([shard.images for shard in record.shards]).tolist()
+    copied = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    load(bucket, "train", cache="off", cache_dir=tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == copied
+
+
+def test_a_bucket_without_a_folder_is_kept_in_that_of_the_user(
+    tmp_path, prepared, to_bucket, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    load(to_bucket(prepared, "for-user"), "test", cache="disk")
+    fingerprint = load_manifest(prepared).fingerprint
+    assert list((tmp_path / "twofold" / fingerprint[:16]).glob("test-*/images.npy"))
+
+
+@pytest.mark.parametrize("mode", ["memory", "disk", "off"])
+def test_a_damaged_record_in_a_bucket_names_shard_and_image(tmp_path, to_bucket, mode):
+    write_dataset(tmp_path / "set", [entry(f"pets/{n}") for n in range(20)])
+    (shard,) = (tmp_path / "set").glob("train-00001-*")
     content = bytearray(shard.read_bytes())
-    content[5000] ^= 255
+    content[-20] ^= 4
     shard.write_bytes(content)
-    for read in (load, lambda path: read_encoded(path, "train", 10_000)):
-        with pytest.raises(DataError, match="split 'train' could not be read"):
-            read(directory)
+    bucket = to_bucket(tmp_path / "set", f"damaged-{mode}")
+    with pytest.raises(DataError, match=r"train-00001-\S+ is damaged: the record of image 'pets/"):
+        load_small(bucket, cache=mode, cache_dir=tmp_path / "cache").images[:]
 
 
-def test_batches_hold_the_rows_they_name():
-    split = rows(40)
-    for batch in batches(split, batch_size=8, seed=1, first_step=0, steps=4).as_numpy_iterator():
-        index = batch["index"]
-        assert batch["image"].shape == (8, 2, 3, 1)
-        np.testing.assert_array_equal(batch["image"][:, 0, 0, 0], index)
-        np.testing.assert_array_equal(batch["label"], index)
-        assert batch["key"].tolist() == [f"key/{i}".encode() for i in index]
-        assert batch["identity"].tolist() == [key_identity(f"key/{i}") for i in index]
+def test_encoded_images_of_a_damaged_shard_are_refused(tmp_path, to_bucket):
+    write_dataset(tmp_path / "set", [entry(f"pets/{n}") for n in range(4)], shards=1)
+    (shard,) = (tmp_path / "set").glob("train-*")
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    with pytest.raises(DataError, match="is not as its checksums say"):
+        read_encoded(to_bucket(tmp_path / "set", "damaged-first"), "train", 9)
 
 
-def test_batches_have_static_shapes_and_types():
-    spec = batches(rows(9), batch_size=4, seed=0, first_step=0, steps=1, replicas=2).element_spec
-    assert spec["image"] == tf.TensorSpec([2, 2, 3, 1], tf.uint8)
-    assert spec["label"] == tf.TensorSpec([2], tf.int32)
-    assert spec["key"] == tf.TensorSpec([2], tf.string)
-    assert spec["identity"] == tf.TensorSpec([2], tf.int64)
-    assert spec["index"] == tf.TensorSpec([2], tf.int64)
-
-
-@given(
-    count=st.integers(1, 30),
-    data=st.data(),
-    seed=st.integers(0, 2**63 - 1),
-    first_step=st.integers(0, 12),
-)
-@settings(max_examples=15, deadline=None)
-def test_resuming_gives_the_rest_of_the_uninterrupted_run(count, data, seed, first_step):
-    batch_size = data.draw(st.integers(1, count))
-    split = rows(count)
-    whole = indices(split, batch_size=batch_size, seed=seed, first_step=0, steps=14)
-    steps = 14 - first_step
-    rest = indices(split, batch_size=batch_size, seed=seed, first_step=first_step, steps=steps)
-    assert rest == whole[first_step:]
-
-
-@given(count=st.integers(1, 30), data=st.data(), seed=st.integers(0, 2**31))
-@settings(max_examples=15, deadline=None)
-def test_an_epoch_never_repeats_a_row(count, data, seed):
-    batch_size = data.draw(st.integers(1, count))
-    per_epoch = count // batch_size
-    found = indices(
-        rows(count), batch_size=batch_size, seed=seed, first_step=0, steps=2 * per_epoch
+def test_a_table_that_does_not_fit_the_manifest_is_refused(tmp_path, prepared, monkeypatch):
+    monkeypatch.setattr(
+        "components.data.reader.read_split_index",
+        lambda *arguments: pa.table({"key": ["a"]}),
     )
-    for epoch in (found[:per_epoch], found[per_epoch:]):
-        seen = [index for batch in epoch for index in batch]
-        assert len(set(seen)) == len(seen) == per_epoch * batch_size
-        assert set(seen) <= set(range(count))
-
-
-def test_epochs_and_seeds_are_in_different_orders():
-    split = rows(200)
-    whole = {"batch_size": 200, "steps": 3}
-    epochs = indices(split, seed=0, first_step=0, **whole)
-    orders = {tuple(order) for order in epochs + indices(split, seed=1, first_step=0, **whole)}
-    assert len(orders) == 6
-    assert all(sorted(order) == list(range(200)) for order in orders)
-
-
-@pytest.mark.parametrize("replicas", [2, 3])
-def test_replicas_partition_the_same_global_batches(replicas):
-    split = rows(50)
-    common = {"batch_size": 12, "seed": 5, "first_step": 2, "steps": 7}
-    alone = indices(split, **common)
-    together = indices(split, replicas=replicas, **common)
-    assert len(together) == 7 * replicas
-    for step, batch in enumerate(alone):
-        shares = together[step * replicas : (step + 1) * replicas]
-        assert [index for share in shares for index in share] == batch
-    for replica in range(replicas):
-        fed = indices(split, replicas=replicas, replica_ids=[replica], **common)
-        assert fed == together[replica::replicas]
-
-
-def test_unshuffled_batches_are_in_order():
-    found = indices(rows(10), batch_size=4, seed=0, first_step=1, steps=2, shuffle=False)
-    assert found == [[4, 5, 6, 7], [0, 1, 2, 3]]
-
-
-def test_a_batch_larger_than_the_split_is_refused():
-    with pytest.raises(DataError, match="batch of 512 images, but split 'train' has 300"):
-        batches(rows(300), batch_size=512, seed=0, first_step=0, steps=1)
-
-
-def test_labelled_rows_alone_can_be_drawn():
-    split = partly_labelled(20, 6)
-    parts = list(
-        batches(
-            split, batch_size=3, seed=0, first_step=0, steps=2, labelled_only=True
-        ).as_numpy_iterator()
-    )
-    drawn = np.concatenate([part["index"] for part in parts])
-    assert sorted(drawn.tolist()) == np.flatnonzero(split.labels >= 0).tolist()
-    with pytest.raises(DataError, match="batch of 7 labelled images, but split 'train' has 6"):
-        batches(split, batch_size=7, seed=0, first_step=0, steps=1, labelled_only=True)
-
-
-def test_a_batch_that_replicas_cannot_share_is_refused():
-    with pytest.raises(DataError, match="batch of 9 images cannot be divided among 2 replicas"):
-        batches(rows(10), batch_size=9, seed=0, first_step=0, steps=1, replicas=2)
-
-
-def test_mixed_batches_hold_the_rows_they_name_labelled_images_last():
-    split = partly_labelled(30, labelled=9)
-    sizes = {"unlabelled_batch_size": 6, "labelled_batch_size": 2}
-    found = mixed_batches(split, split, **sizes, seed=1, first_step=0, steps=5)
-    for batch in found.as_numpy_iterator():
-        index = batch["index"]
-        np.testing.assert_array_equal(batch["image"][:, 1, 2, 0], index)
-        np.testing.assert_array_equal(batch["label"], split.labels[index])
-        assert (batch["label"] >= 0).tolist() == [False] * 6 + [True] * 2
-        assert batch["key"].tolist() == [f"key/{i}".encode() for i in index]
-        assert batch["identity"].tolist() == [key_identity(f"key/{i}") for i in index]
-
-
-def test_mixed_batches_have_the_shapes_and_types_of_batches():
-    split = partly_labelled(9, labelled=4)
-    mixed = mixed_batches(
-        split,
-        split,
-        unlabelled_batch_size=4,
-        labelled_batch_size=2,
-        seed=0,
-        first_step=0,
-        steps=1,
-        replicas=2,
-    )
-    plain = batches(rows(9), batch_size=3, seed=0, first_step=0, steps=1)
-    assert mixed.element_spec == plain.element_spec
-
-
-def test_each_stream_goes_through_its_rows_at_its_own_pace():
-    split = partly_labelled(30, labelled=6)
-    sizes = {"unlabelled_batch_size": 8, "labelled_batch_size": 2}
-    unlabelled, labelled = mixed_indices(split, split, **sizes, steps=6)
-    for epochs in (unlabelled[:3], unlabelled[3:]):
-        assert sorted(joined(epochs)) == list(range(6, 30))
-    for epochs in (labelled[:3], labelled[3:]):
-        assert sorted(joined(epochs)) == list(range(6))
-    sizes["labelled_batch_size"] = 6
-    again, whole = mixed_indices(split, split, **sizes, steps=6)
-    assert again == unlabelled
-    assert all(sorted(epoch) == list(range(6)) for epoch in whole)
-    assert len({tuple(epoch) for epoch in whole}) == 6
-
-
-def test_the_streams_can_be_two_splits():
-    unlabelled, labelled = partly_labelled(8, labelled=0, name="unlabelled"), rows(4)
-    sizes = {"unlabelled_batch_size": 4, "labelled_batch_size": 2}
-    found = mixed_indices(unlabelled, labelled, **sizes, steps=2)
-    assert [sorted(joined(stream)) for stream in found] == [list(range(8)), list(range(4))]
-
-
-def test_streams_of_one_length_are_in_different_orders():
-    split = partly_labelled(200, labelled=100)
-    sizes = {"unlabelled_batch_size": 100, "labelled_batch_size": 100}
-    (unlabelled,), (labelled,) = mixed_indices(split, split, **sizes, steps=1)
-    assert [row - 100 for row in unlabelled] != labelled
-
-
-@given(seed=st.integers(0, 2**63 - 1), first_step=st.integers(0, 9))
-@settings(max_examples=10, deadline=None)
-def test_resuming_mixed_batches_gives_the_rest_of_the_uninterrupted_run(seed, first_step):
-    split = partly_labelled(20, labelled=7)
-    common = {"unlabelled_batch_size": 5, "labelled_batch_size": 2, "seed": seed}
-    whole = mixed_indices(split, split, **common, steps=10)
-    rest = mixed_indices(split, split, **common, first_step=first_step, steps=10 - first_step)
-    assert rest == tuple(stream[first_step:] for stream in whole)
-
-
-@pytest.mark.parametrize("replicas", [2, 3])
-def test_replicas_partition_the_same_mixed_batches(replicas):
-    split = partly_labelled(60, labelled=20)
-    common = {"unlabelled_batch_size": 12, "labelled_batch_size": 6, "first_step": 2, "steps": 7}
-    alone = mixed_indices(split, split, **common)
-    together = mixed_indices(split, split, **common, replicas=replicas)
-    for whole, shares in zip(alone, together, strict=True):
-        starts = range(0, 7 * replicas, replicas)
-        assert [joined(shares[start : start + replicas]) for start in starts] == whole
-    for replica in range(replicas):
-        fed = mixed_indices(split, split, **common, replicas=replicas, replica_ids=[replica])
-        assert fed == tuple(shares[replica::replicas] for shares in together)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"labelled_batch_size": 8}, "labelled_batch_size=8, but split 'train' has 7 labelled"),
-        ({"unlabelled_batch_size": 14}, "unlabelled_batch_size=14, .*has 13 unlabelled"),
-        ({"labelled_batch_size": 0}, "labelled_batch_size=0, but .*has 7 labelled images"),
-        ({"unlabelled_batch_size": 5}, "unlabelled_batch_size=5 cannot be divided among 2"),
-        ({"labelled_batch_size": 3}, "labelled_batch_size=3 cannot be divided among 2"),
-    ],
-)
-def test_mixed_batches_that_cannot_be_made_are_refused(changes, message):
-    split = partly_labelled(20, labelled=7)
-    sizes = {"unlabelled_batch_size": 4, "labelled_batch_size": 2, **changes}
-    with pytest.raises(DataError, match=message):
-        mixed_batches(split, split, **sizes, seed=0, first_step=0, steps=1, replicas=2)
-
-
-def test_splits_of_different_image_shapes_do_not_mix():
-    wide = dataclasses.replace(rows(4, "wide"), images=np.zeros((4, 2, 4, 1), np.uint8))
-    sizes = {"unlabelled_batch_size": 2, "labelled_batch_size": 2}
-    with pytest.raises(DataError, match=r"'wide' are \(2, 4, 1\); expected \(2, 3, 1\)"):
-        mixed_batches(partly_labelled(4, 0), wide, **sizes, seed=0, first_step=0, steps=1)
+    with pytest.raises(DataError, match=r"images\.parquet: expected \d+ images of split 'train'"):
+        load(prepared)
 
 
 @given(st.text())
