@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .PHONY: install quickstart test test-long test-parity has-parity-python test-engines engines has-engines \
-	benchmark lint format clean
+	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions lint format clean
 
 # tensorflow-addons, which `make test-parity` compares with, runs on these alone.
 PARITY_VENV ?= .venv-parity
@@ -22,8 +22,9 @@ install: $(VENV)/.installed
 quickstart: install
 	$(BIN)/twofold run quickstart
 
+# A file's tests share what they are slow to make, so they stay in one process.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 test-long: install
 	$(BIN)/python -m pytest -m long
@@ -79,6 +80,21 @@ has-engines:
 # Some minutes on two cores that have nothing else to do.
 benchmark: install
 	$(BIN)/python -m tests.benchmarks.train_step
+
+# Ten minutes and five, likewise.
+benchmark-preparation: install
+	$(BIN)/python -m tests.benchmarks.preparation
+
+benchmark-reading: install
+	$(BIN)/python -m tests.benchmarks.reading
+
+# Five minutes, likewise.
+benchmark-measures: install
+	$(BIN)/python -m tests.benchmarks.measures
+
+# Half a minute.
+benchmark-corruptions: install
+	$(BIN)/python -m tests.benchmarks.corruptions
 
 lint: install
 	$(BIN)/ruff format --check .

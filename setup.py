@@ -24,6 +24,8 @@ REQUIRES = [
     "rich>=13",
     "matplotlib>=3.9",
     "scikit-learn>=1.6",
+    "scipy>=1.14",
+    "threadpoolctl>=3.5",
     "pillow>=11",
     "aiohttp>=3.11",
 ]
@@ -54,6 +56,7 @@ setup(
     package_data={
         "components": ["py.typed"],
         "components.data": ["templates/*"],
+        "components.evaluation": ["templates/*"],
         "pipeline": ["py.typed"],
         "serving": ["py.typed"],
     },

@@ -47,6 +47,8 @@ _HEADLINE = {
     "knn/test_accuracy": "kNN, held-out accuracy",
     "classifier/test_accuracy": "the network's own classifier, held-out accuracy",
     "teacher/test_accuracy": "its teacher's, held-out accuracy",
+    "robustness/mean_accuracy": "mean accuracy on corrupted images",
+    "robustness/mce": "mCE, relative to the baseline",
     "pretrain/loss": "pretraining loss",
     "embedding/effective_rank": "effective rank of the embedding",
 }
@@ -120,8 +122,9 @@ def run(
     if until not in STEPS:
         raise typer.BadParameter(f"expected one of {', '.join(STEPS)}", param_hint="--until")
     with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
-        run_steps(context, until)
+        ran = run_steps(context, until)
         _report(context.run)
+        _write_page(context, ran)
 
 
 def _one_step(step: str) -> None:
@@ -137,8 +140,9 @@ def _one_step(step: str) -> None:
         update: UpdateOption = False,
     ) -> None:
         with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
-            run_one_step(context, step)
+            ran = run_one_step(context, step)
             _report(context.run)
+            _write_page(context, ran)
 
     purpose = {
         "prepare": "Write the images as TFRecord shards with a manifest",
@@ -185,6 +189,29 @@ def views(
 
 
 @app.command()
+def corruptions(
+    images: Annotated[
+        Path | None,
+        typer.Option(help="an image, or what holds some: the first is drawn; none: a sprite"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="the PNG file to write")] = Path("corruptions.png"),
+    seed: Annotated[int, typer.Option(min=0, help="another number gives other noise")] = 0,
+    size: Annotated[
+        int | None, typer.Option(min=8, help="side in pixels; none: the image's own")
+    ] = None,
+) -> None:
+    """Draw what the 19 common corruptions do to an image, at each severity.
+
+    Example: twofold corruptions --images photo.jpg --size 32
+    """
+    import_tensorflow()
+    from pipeline.corruptions_picture import picture_corruptions
+
+    drawn = picture_corruptions(images, out, seed=seed, size=size)
+    _out.print(escape(f"{drawn} corruptions in {out}"))
+
+
+@app.command()
 def verify(
     dataset: Annotated[str, typer.Argument(help="the directory of a prepared data set")],
     decode: Annotated[bool, typer.Option(help="decode every image, too")] = True,
@@ -196,6 +223,45 @@ def verify(
     from pipeline.verify import verify as verify_dataset
 
     raise typer.Exit(verify_dataset(dataset, out=_out, errors=_errors, decode=decode))
+
+
+@app.command()
+def report(
+    run_directory: Annotated[
+        Path, typer.Argument(metavar="RUN", help="a run's directory, with a finished step")
+    ],
+    datasets: Annotated[
+        str | None,
+        typer.Option(help="where data sets are kept; none: datasets beside the run"),
+    ] = None,
+) -> None:
+    """Write the page of a run anew: what was run, its figures, curves, and images to look at.
+
+    Example: twofold report twofold-runs/quickstart
+    """
+    from pipeline.report import write_report
+
+    place = datasets or str(run_directory.resolve().parent / _DATASETS)
+    _out.print(escape(str(write_report(run_directory, place))))
+
+
+@app.command()
+def compare(
+    run_directories: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN RUN...", help="runs' directories; the first is held against"),
+    ],
+    out: Annotated[Path, typer.Option(help="the page to write")] = Path("compare.html"),
+) -> None:
+    """Hold runs against the first one, and say which differences exceed noise.
+
+    Runs that differ in their seed alone are taken together.
+
+    Example: twofold compare twofold-runs/quickstart twofold-runs/short
+    """
+    from pipeline.compare import compare_runs
+
+    compare_runs(run_directories, out, _out)
 
 
 @app.command()
@@ -276,6 +342,7 @@ def _context(
             "python": platform.python_version(),
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "git_revision": _git_revision(),
+            "recipe": Path(recipe).name,
         },
         update=update,
     )
@@ -319,6 +386,23 @@ def _report(directory: RunDirectory) -> None:
     _out.print(escape(str(directory.path)))
     if table.row_count:
         _out.print(table)
+
+
+def _write_page(context: Context, ran: list[str]) -> None:
+    """Writes the page of a run that went on; the run is finished, whatever becomes of its page."""
+    from pipeline.report import PAGE, has_content, write_report
+
+    if not has_content(context.run.path) or (not ran and (context.run.path / PAGE).exists()):
+        return
+    try:
+        page = write_report(context.run.path, context.datasets)
+    except Exception as error:
+        _errors.print(
+            f"the run is finished, but its page could not be written: {escape(_one_line(error))}; "
+            f"`twofold report {escape(str(context.run.path))}` tries again"
+        )
+    else:
+        _out.print(escape(str(page)))
 
 
 def main(arguments: list[str] | None = None) -> None:

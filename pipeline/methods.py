@@ -73,6 +73,31 @@ def _projector(config: RunConfig, encoder: keras.Model) -> keras.Model:
     )
 
 
+def rebuild_projector(
+    config: RunConfig, encoder: keras.Model, checkpoints: Path
+) -> keras.Model | None:
+    """Rebuilds the projector that training ended with, in float32.
+
+    Args:
+        config: of the run.
+        encoder: what it projects the features of.
+        checkpoints: of the run.
+
+    Returns:
+        Features [B, D] to projections [B, P]; None where the method has no projector, or one
+        without a layer.
+
+    Raises:
+        CheckpointError: if the checkpoints do not hold it.
+
+    """
+    if not getattr(config.method, "projector", ()):
+        return None
+    projector = _projector(config, encoder)
+    read_final(checkpoints, {"projector": projector})
+    return projector
+
+
 def _siamese(config: RunConfig, encoder: keras.Model, *settings: str) -> dict[str, Any]:
     """Returns what all methods with two views and a projector have, and settings by their names."""
     return {

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from components import keyed_random
@@ -30,7 +31,14 @@ from components.training.precision import precision
 from components.training.step import TrainState, build_train_step
 from components.training.tensorboard import TensorBoardWriter
 from components.training.validation import EpochRules, Watched, build_validation
-from pipeline.build import ImageShape, build_state, build_view, describe, step_settings
+from pipeline.build import (
+    ImageShape,
+    build_configured_encoder,
+    build_state,
+    build_view,
+    describe,
+    step_settings,
+)
 from pipeline.config import RunConfig
 from pipeline.methods import MethodContext, build_method
 from pipeline.steps.context import ProgressFactory
@@ -189,6 +197,16 @@ def _settle(stage: Stage, feed: Feed, state: TrainState) -> None:
     elif (stage.checkpoints / _BEST).exists():
         read_weights(stage.checkpoints / _BEST, state.models)
     write_final(stage.checkpoints, state.models)
+
+
+def random_encoder(
+    config: RunConfig, training: TrainingImages, image_shape: tuple[int, ...]
+) -> keras.Model:
+    """Builds the encoder with its first weights; its batch statistics are those of the images."""
+    height, width, channels = image_shape
+    encoder = build_configured_encoder(config.encoder, (height, width, channels), config.seed)
+    reestimate_batch_norm(encoder, views_of(Feed(config, training)))
+    return encoder
 
 
 def views_of(feed: Feed) -> Iterator[tf.Tensor]:

@@ -58,7 +58,7 @@ def picture_views(
         DataError: if none of the images can be read.
 
     """
-    originals = _decode([*_read(images, count)], size)
+    originals = decode_files([*read_files(images, count)], size)
     keys = keyed_random.image_keys(
         0, tf.constant(0, tf.int64), tf.range(len(originals), dtype=tf.int64)
     )
@@ -67,8 +67,17 @@ def picture_views(
     return len(originals)
 
 
-def _read(images: Path | None, count: int) -> Iterator[bytes]:
-    """Gives the files of up to ``count`` usable images."""
+def read_files(images: Path | None, count: int) -> Iterator[bytes]:
+    """Gives the files of up to ``count`` usable images.
+
+    Args:
+        images: an image file, a folder, a .zip, a .tar or a .npz; None for sprites.
+        count: how many to look at, evenly spaced over what there is.
+
+    Raises:
+        DataError: if none of them can be read.
+
+    """
     found = 0
     for item in itertools.islice(_items(images, count), count):
         try:
@@ -103,7 +112,14 @@ def _items(images: Path | None, count: int) -> Iterator[Item]:
         yield from itertools.islice(source.read(task), each)
 
 
-def _decode(encoded: list[bytes], size: int | None) -> np.ndarray:
+def decode_files(encoded: list[bytes], size: int | None) -> np.ndarray:
+    """Gives the pixels of image files, uint8 [n, H, W, C].
+
+    Args:
+        encoded: what ``read_files`` gave.
+        size: side in pixels to resize to; None for the first image's own.
+
+    """
     pixels = [check(one).pixels for one in encoded]
     height, width = (size, size) if size is not None else pixels[0].shape[:2]
     rule = DecodeRule(height, width, max(one.shape[-1] for one in pixels))

@@ -107,7 +107,7 @@ def histogram(
         Line(name, colours[name], _steps(shares[name] / y_top), _summary(found, form))
         for name, found in values.items()
     )
-    ticks = _log_ticks(low, high) if logarithmic else _ticks(low, high)
+    ticks = _log_ticks(low, high) if logarithmic else round_ticks(low, high)
     span = edges[-1] - edges[0]
     x_ticks = tuple((_x(float(scale(tick) - edges[0]) / span), form(tick)) for tick in ticks)
     y_ticks = tuple(
@@ -132,7 +132,7 @@ def sizes_chart(sizes: Sequence[tuple[int, int, int]]) -> Chart | None:
         return None
     widest = max(width for _, width, _ in sizes)
     highest = max(height for height, _, _ in sizes)
-    x_ticks, y_ticks = (_ticks(0, largest * 1.05) for largest in (widest, highest))
+    x_ticks, y_ticks = (round_ticks(0, largest * 1.05) for largest in (widest, highest))
     most = sizes[0][2]
     bubbles = tuple(
         Bubble(
@@ -199,7 +199,8 @@ def _nice(step: float) -> float:
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= step * (1 - 1e-9))
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def round_ticks(low: float, high: float) -> list[float]:
+    """Round numbers within a range, four to ten of them."""
     step = _nice((high - low) / 5)
     first = math.ceil(low / step - 1e-9)
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
@@ -209,6 +210,6 @@ def _log_ticks(low: float, high: float) -> list[float]:
     """Powers of two, or of a power of two, or where the values span little, steps between them."""
     first, last = math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9)
     if last - first < 2:
-        return _ticks(low, high)
+        return round_ticks(low, high)
     stride = math.ceil((last - first + 1) / 6)
     return [2.0**power for power in range(first, last + 1, stride)]

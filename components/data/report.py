@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +13,7 @@ from PIL import Image
 
 from components.data.charts import Chart, histogram, profile, sizes_chart
 from components.data.manifest import HELD_OUT_SPLITS, Manifest, SplitRecord
+from components.data.page import byte_text, page_environment, plain, short
 
 # What a page shows at most, so that it stays a few megabytes large whatever the dataset is.
 _THUMBNAILS = 720
@@ -31,13 +28,10 @@ _ALL_CLASSES = 2000
 _SIZES = 12
 _BUBBLES = 400
 _FILES = 2000
-_TEXT = 160
 
 # Below this many images of a class in `train`, and above this ratio between classes, it is said.
 _FEW_IMAGES = 10
 _LARGE_RATIO = 10
-# Thumbnails up to this many pixels are stored without loss.
-_LOSSLESS_PIXELS = 48 * 48
 
 _KNOWN_SPLITS = ("train", "validation", "test", "unlabelled")
 
@@ -151,27 +145,7 @@ def render_report(content: ReportContent) -> str:
         "files_left": max(0, len(manifest.every_file) - _FILES),
         **_shapes(content, splits),
     }
-    return _environment().get_template("dataset_report.html").render(values)
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components.data", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: _visible(value) if type(value) is str else value,
-    )
-    environment.filters |= {
-        "number": lambda value: f"{value:,}",
-        "bytes": _bytes,
-        "share": _share,
-        "short": _short,
-        "image": _data_uri,
-    }
-    return environment
+    return page_environment("components.data").get_template("dataset_report.html").render(values)
 
 
 def _split_order(splits: Mapping[str, SplitRecord]) -> list[str]:
@@ -191,7 +165,7 @@ def _notes(manifest: Manifest) -> Iterator[str]:
     train = manifest.splits.get("train")
     if train is not None and manifest.class_names:
         images = [(train.labels.get(name, 0), name) for name in manifest.class_names]
-        few = [f"{_short(name)} ({number})" for number, name in images if number < _FEW_IMAGES]
+        few = [f"{short(name)} ({number})" for number, name in images if number < _FEW_IMAGES]
         if few:
             yield (
                 f"{_count(len(few), 'class', 'classes')} with fewer than {_FEW_IMAGES} training "
@@ -206,7 +180,7 @@ def _notes(manifest: Manifest) -> Iterator[str]:
         if missing and name != "train":
             yield (
                 f"{name} has no image of {_count(len(missing), 'class', 'classes')}: "
-                f"{_listed([_short(label) for label in missing])}."
+                f"{_listed([short(label) for label in missing])}."
             )
         largest, smallest = (
             choose(sorted(present), key=present.__getitem__) for choose in (max, min)
@@ -214,8 +188,8 @@ def _notes(manifest: Manifest) -> Iterator[str]:
         ratio = present[largest] / present[smallest]
         if ratio > _LARGE_RATIO:
             yield (
-                f"{name} is unbalanced: {_short(largest)} ({present[largest]:,} images) has "
-                f"{ratio:,.0f} times the images of {_short(smallest)} ({present[smallest]:,}). "
+                f"{name} is unbalanced: {short(largest)} ({present[largest]:,} images) has "
+                f"{ratio:,.0f} times the images of {short(smallest)} ({present[smallest]:,}). "
                 "Accuracy over all images hides how small classes fare."
             )
     if not set(HELD_OUT_SPLITS) & set(manifest.splits):
@@ -320,18 +294,18 @@ def _shapes(content: ReportContent, splits: Mapping[str, SplitRecord]) -> dict[s
             "Aspect ratios",
             "width / height, logarithmic",
             width / height,
-            form=_plain,
+            form=plain,
             logarithmic=True,
         ),
         chart(
             "Sizes of the stored images",
             "bytes, logarithmic",
             stored,
-            form=_bytes,
+            form=byte_text,
             logarithmic=True,
         ),
-        chart("Brightness", "mean of an image's values", mean, form=_plain),
-        chart("Contrast", "deviation of an image's values", deviation, form=_plain),
+        chart("Brightness", "mean of an image's values", mean, form=plain),
+        chart("Contrast", "deviation of an image's values", deviation, form=plain),
     ]
     return {
         "sizes": sizes[:_SIZES],
@@ -353,21 +327,6 @@ def _brightness(table: pa.Table, values: np.ndarray) -> tuple[np.ndarray, np.nda
     mean = totals[0] / values
     variance = np.maximum(totals[1] / values - mean**2, 0)
     return mean / 255, np.sqrt(variance) / 255
-
-
-def _data_uri(pixels: np.ndarray) -> str:
-    """An image as an address that holds it."""
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    encodings: list[tuple[str, dict[str, int]]] = [("png", {})]
-    if pixels.shape[0] * pixels.shape[1] > _LOSSLESS_PIXELS:
-        encodings.append(("jpeg", {"quality": 82, "optimize": 1}))
-    encoded = {}
-    for kind, options in encodings:
-        file = io.BytesIO()
-        picture.save(file, kind, **options)
-        encoded[kind] = file.getvalue()
-    kind = min(encoded, key=lambda name: len(encoded[name]))
-    return f"data:image/{kind};base64,{base64.b64encode(encoded[kind]).decode()}"
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -399,44 +358,3 @@ def _count(number: int, one: str, several: str) -> str:
 
 def _ratio(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _plain(value: float) -> str:
-    return f"{value:.3g}"
-
-
-def _bytes(value: float) -> str:
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1024 or unit == "TiB":
-            break
-        value /= 1024
-    return f"{value:,.0f} {unit}" if value >= 100 or unit == "bytes" else f"{value:.3g} {unit}"
-
-
-def _share(part: float, whole: float) -> str:
-    share = 100 * part / whole if whole else 0.0
-    return (
-        f"{share:.0f} %"
-        if share in (0, 100)
-        else f"{share:.2g} %"
-        if share < 99
-        else f"{share:.4g} %"
-    )
-
-
-def _short(text: str) -> str:
-    """A text with its middle left out where it is long."""
-    text = _visible(text)
-    return text if len(text) <= _TEXT else f"{text[: _TEXT // 2]} ... {text[-_TEXT // 2 :]}"
-
-
-def _visible(text: str) -> str:
-    """A text with what cannot be seen, or would turn the line around, written out."""
-    if text.isprintable():
-        return text
-    return "".join(
-        letter
-        if letter.isprintable() or letter == "\n"
-        else letter.encode("unicode_escape").decode()
-        for letter in text
-    )

@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from components.evaluation.cosine import normalise_rows
 from components.evaluation.inputs import check_embeddings
+from components.evaluation.threads import threads_for
 
 RANKME_EPSILON = 1e-7
+DEAD_SPREAD = 1e-6
 
 
 def feature_std(embeddings: NDArray[Any]) -> float:
@@ -51,9 +53,34 @@ def effective_rank(embeddings: NDArray[Any]) -> float:
 
     """
     check_embeddings(embeddings)
-    singular = np.linalg.svd(embeddings.astype(np.float64), compute_uv=False)
+    with threads_for(4 * embeddings.size * min(embeddings.shape)):
+        singular = np.linalg.svd(embeddings.astype(np.float64), compute_uv=False)
     total = singular.sum()
     if total == 0:
         return 0.0
     shares = singular / total + RANKME_EPSILON
     return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def dead_units(embeddings: NDArray[Any]) -> int:
+    """Count the features that have one value for all images, and so tell none from another.
+
+    A feature counts as dead where its largest and smallest value differ by at most 1e-6 of the
+    largest absolute value of all features, about the precision of the embeddings: after a ReLU,
+    these are the units that no image excites.
+
+    Args:
+        embeddings: float [N, D].
+
+    Returns:
+        A number in [0, D].
+
+    Raises:
+        EvaluationError: if the embeddings cannot be used.
+
+    """
+    check_embeddings(embeddings)
+    low = embeddings.min(axis=0).astype(np.float64)
+    high = embeddings.max(axis=0).astype(np.float64)
+    largest = max(float(np.abs(low).max()), float(np.abs(high).max()))
+    return int((high - low <= DEAD_SPREAD * largest).sum())

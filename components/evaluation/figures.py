@@ -70,7 +70,7 @@ def draw_rsm(
     rotation = 90 if sum(map(len, names)) > LETTERS_IN_A_LINE else 0
     # Long names get room beside and below the matrices, instead of taking it from them.
     room = 0.08 * max(0, max(map(len, names)) - 8)
-    figure = _figure(width=0.9 + 3.6 * len(named) + room, height=4.1 + room * (rotation > 0))
+    figure = new_figure(width=0.9 + 3.6 * len(named) + room, height=4.1 + room * (rotation > 0))
     figure.suptitle(_plain(title), fontsize=12)
     panels = _panels(figure, rows=1, columns=len(named))
     for panel, (name, matrix) in zip(panels, named.items(), strict=True):
@@ -87,7 +87,7 @@ def draw_rsm(
             panel.axhline(border, color="black", linewidth=0.6)
     panels[0].set_ylabel(_plain(latent_name))
     figure.colorbar(heat_map, ax=panels, label="cosine similarity", shrink=0.85, pad=0.02)
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def draw_views(
@@ -128,7 +128,7 @@ def draw_views(
     }
     columns = len(originals)
     heading = 0.35 if title else 0.0
-    figure = _figure(width=0.9 + 0.95 * columns, height=0.95 * len(rows) + heading)
+    figure = new_figure(width=0.9 + 0.95 * columns, height=0.95 * len(rows) + heading)
     if title:
         figure.suptitle(title, fontsize=12)
     panels = _panels(figure, rows=len(rows), columns=columns)
@@ -143,7 +143,7 @@ def draw_views(
             panel.set_yticks([])
             for spine in panel.spines.values():
                 spine.set_color("0.8")
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def draw_curves(
@@ -173,7 +173,7 @@ def draw_curves(
     columns = min(len(series), 3)
     rows = math.ceil(len(series) / columns)
     heading = 0.35 if title else 0.0
-    figure = _figure(width=3.3 * columns, height=2.4 * rows + heading)
+    figure = new_figure(width=3.3 * columns, height=2.4 * rows + heading)
     if title:
         figure.suptitle(title, fontsize=12)
     panels = _panels(figure, rows, columns)
@@ -191,10 +191,11 @@ def draw_curves(
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[len(series) :]:
         panel.set_visible(False)
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure of a size in inches that no global state knows."""
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     # pyplot would register the figure in global state; a canvas of its own makes it safe to draw
     # from any thread and frees it with its last reference.
@@ -250,15 +251,24 @@ def _in_few_colours(image: Image.Image) -> Image.Image:
     return indexed
 
 
-def _write_png(figure: Figure, path: Path) -> None:
-    """Write the figure under a temporary name and move it, so that no half file is ever seen."""
+def write_png(figure: Figure, path: Path, *, few_colours: bool = True) -> None:
+    """Write the figure under a temporary name and move it, so that no half file is ever seen.
+
+    Args:
+        figure: to write.
+        path: of the PNG file; folders that lack are made.
+        few_colours: whether 256 colours will do.
+
+    """
     rendered, encoded = BytesIO(), BytesIO()
     with warnings.catch_warnings():
         # Names in a script that the font lacks show as boxes, which is no trouble of the run.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(rendered, format="png")
     with Image.open(rendered) as image:
-        _in_few_colours(image.convert("RGB")).save(encoded, format="png", optimize=True)
+        drawn = image.convert("RGB")
+        drawn = _in_few_colours(drawn) if few_colours else drawn
+        drawn.save(encoded, format="png", optimize=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -1,13 +1,18 @@
 """Weighted nearest-neighbour classification: what the neighbourhoods know, with nothing to fit."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.evaluation.cosine import normalise_rows
 from components.evaluation.errors import EvaluationError
 from components.evaluation.inputs import check_embeddings, check_labels
+from components.evaluation.neighbours import nearest_neighbours
+
+_VOTES_AT_ONCE = 4096
 
 
 def knn_predict(
@@ -35,8 +40,8 @@ def knn_predict(
         classes: K, the number of classes.
         k: neighbours that vote, at least 1; all N where it is larger than N.
         temperature: above 0; the smaller, the more the nearest count.
-        chunk: test images compared at once. Memory grows as about 20 * chunk * N bytes; the
-            result does not depend on it.
+        chunk: test images compared at once; the result does not depend on it. How memory depends on
+            it is said at `nearest_neighbours`.
 
     Returns:
         float32 [M, K]: each class's share of the votes, each row adding up to 1.
@@ -44,6 +49,46 @@ def knn_predict(
     Raises:
         EvaluationError: if embeddings or labels cannot be used, differ in width, or k, temperature
             or chunk are out of range.
+
+    """
+    (votes,) = knn_votes(
+        train_embeddings,
+        train_labels,
+        test_embeddings,
+        classes=classes,
+        ks=(k,),
+        temperature=temperature,
+        chunk=chunk,
+    )
+    return votes
+
+
+def knn_votes(
+    train_embeddings: NDArray[Any],
+    train_labels: NDArray[Any],
+    test_embeddings: NDArray[Any],
+    *,
+    classes: int,
+    ks: Sequence[int],
+    temperature: float = 0.07,
+    chunk: int = 256,
+) -> list[NDArray[np.float32]]:
+    """Give what `knn_predict` gives for several k, with one search for the largest of them.
+
+    Args:
+        train_embeddings: float [N, D].
+        train_labels: int [N] in [0, classes).
+        test_embeddings: float [M, D].
+        classes: K, the number of classes.
+        ks: at least one.
+        temperature: see `knn_predict`.
+        chunk: see `knn_predict`.
+
+    Returns:
+        float32 [M, K] for each k, in their order.
+
+    Raises:
+        EvaluationError: as `knn_predict`.
 
     """
     check_embeddings(train_embeddings, "train_embeddings")
@@ -54,19 +99,22 @@ def knn_predict(
             "Training and test embeddings must have one width, but they have "
             f"{train_embeddings.shape[1]} and {test_embeddings.shape[1]}."
         )
-    if k < 1 or chunk < 1 or not temperature > 0:
+    if not ks or min(ks) < 1 or chunk < 1 or not temperature > 0:
         raise EvaluationError(
             "k and chunk must be at least 1 and temperature above 0, "
-            f"but they are {k}, {chunk} and {temperature}."
+            f"but they are {', '.join(map(str, ks)) or 'none'}, {chunk} and {temperature}."
         )
-
-    train = normalise_rows(train_embeddings)
-    test = normalise_rows(test_embeddings)
-    votes = [
-        _vote(test[start : start + chunk] @ train.T, train_labels, classes, k, temperature)
-        for start in range(0, len(test), chunk)
-    ]
-    return np.concatenate(votes)
+    rows, similarities = nearest_neighbours(test_embeddings, train_embeddings, max(ks), chunk=chunk)
+    votes = []
+    for k in ks:
+        shares = np.empty((len(rows), classes), np.float32)
+        for start in range(0, len(rows), _VOTES_AT_ONCE):
+            part = slice(start, start + _VOTES_AT_ONCE)
+            shares[part] = _vote(
+                train_labels[rows[part, :k]], similarities[part, :k], classes, temperature
+            )
+        votes.append(shares)
+    return votes
 
 
 def knn_accuracy(
@@ -112,30 +160,14 @@ def knn_accuracy(
 
 
 def _vote(
-    products: NDArray[np.float64],
-    labels: NDArray[Any],
-    classes: int,
-    k: int,
-    temperature: float,
+    labels: NDArray[Any], similarities: NDArray[np.float32], classes: int, temperature: float
 ) -> NDArray[np.float32]:
-    # Matrix products of other shapes differ in the last bits. Rounded to about the precision of
-    # the float32 embeddings, these are gone, so that ties stay ties whatever the chunk.
-    similarities = np.round(products, 6).astype(np.float32)
-    nearest = _nearest(similarities, min(k, similarities.shape[1]))
-    exponents = np.take_along_axis(similarities, nearest, axis=1).astype(np.float64) / temperature
-    weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+    """Add up the weights by class: labels and similarities [B, k] to shares [B, K]."""
+    exponents = similarities.astype(np.float64) / temperature
+    # The first is the largest.
+    weights = np.exp(exponents - exponents[:, :1])
     weights /= weights.sum(axis=1, keepdims=True)
-    rows = len(similarities)
-    cells = np.arange(rows)[:, None] * classes + labels[nearest]
+    rows = len(labels)
+    cells = np.arange(rows)[:, None] * classes + labels
     votes = np.bincount(cells.ravel(), weights.ravel(), minlength=rows * classes)
     return votes.reshape(rows, classes).astype(np.float32)
-
-
-def _nearest(similarities: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    columns = similarities.shape[1]
-    nearest = np.argpartition(similarities, columns - k, axis=1)[:, columns - k :]
-    threshold = np.take_along_axis(similarities, nearest, axis=1).min(axis=1, keepdims=True)
-    for row in np.flatnonzero((similarities >= threshold).sum(axis=1) > k):
-        nearest[row] = np.argsort(-similarities[row], kind="stable")[:k]
-    # Sums are taken in one order, whatever order the partition left.
-    return np.sort(nearest, axis=1)

@@ -1,6 +1,7 @@
 """Linear classifiers on frozen embeddings: how much of the classes a straight cut can read."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from components.evaluation.errors import EvaluationError
 from components.evaluation.inputs import check_embeddings, check_labels
+from components.evaluation.selection import best_setting
+from components.evaluation.threads import threads_for
 
 ABSENT_CLASS_MARGIN = 30.0
 
@@ -113,7 +116,8 @@ def fit_logistic_regression(
     scaler = StandardScaler()
     standardised = scaler.fit_transform(embeddings.astype(np.float64))
     model = LogisticRegression(C=regularisation, max_iter=max_iterations, tol=tolerance)
-    with warnings.catch_warnings(record=True) as caught:
+    operations = 2 * embeddings.size * len(present)
+    with warnings.catch_warnings(record=True) as caught, threads_for(operations):
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(standardised, labels)
     converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
@@ -132,6 +136,52 @@ def fit_logistic_regression(
     weights[:, present] = fitted.T
     bias[present] = intercept
     return LinearProbe(weights.astype(np.float32), bias.astype(np.float32), converged)
+
+
+def choose_regularisation(
+    embeddings: NDArray[Any],
+    labels: NDArray[Any],
+    validation_embeddings: NDArray[Any],
+    validation_labels: NDArray[Any],
+    *,
+    classes: int,
+    strengths: Sequence[float],
+    tolerance: float = 1e-4,
+) -> float:
+    """Choose the strength of the L2 penalty on images that the fits have not seen.
+
+    As Kornblith et al. 2019 ("Do Better ImageNet Models Transfer Better?", section 3.1) choose it:
+    one logistic regression for each strength, of which the one of highest accuracy wins; where
+    several are equal, the one of lowest cross-entropy. Fit again on all images with what it gives.
+
+    Args:
+        embeddings: float [N, D], to fit on.
+        labels: int [N] in [0, classes), of at least two different classes.
+        validation_embeddings: float [M, D], to choose on.
+        validation_labels: int [M] in [0, classes).
+        classes: K.
+        strengths: values of scikit-learn's C, at least one, each above 0.
+        tolerance: as of `fit_logistic_regression`.
+
+    Raises:
+        EvaluationError: if there is no strength, or the embeddings or labels cannot be used.
+
+    """
+    if not strengths:
+        raise EvaluationError("A strength to choose needs some to choose from, but there is none.")
+    check_labels(validation_labels, len(validation_embeddings), classes, "validation_labels")
+    scores: dict[float, tuple[float, ...]] = {}
+    for strength in sorted(set(strengths)):
+        probe = fit_logistic_regression(
+            embeddings, labels, classes=classes, regularisation=strength, tolerance=tolerance
+        )
+        logits = probe.logits(validation_embeddings).astype(np.float64)
+        own = logits[np.arange(len(logits)), validation_labels]
+        largest = logits.max(axis=1)
+        spread = largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1))
+        accuracy = float((logits.argmax(axis=1) == validation_labels).mean())
+        scores[strength] = accuracy, float((own - spread).mean())
+    return best_setting(scores)
 
 
 def fit_recipe_probe(

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal, get_args
+
+import pydantic
 from pydantic import Field
 
-from pipeline.config.section import Section
+from pipeline.config.section import OffIsText, Section, Widths
+
+Measure = Literal["alignment", "calibration", "clustering", "confusion", "retrieval", "uniformity"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+
+Measures = Annotated[tuple[Measure, ...], Field(strict=False)]
+Baselines = Annotated[tuple[Literal["projector", "pixels", "random"], ...], Field(strict=False)]
+Strengths = Annotated[tuple[Annotated[float, Field(gt=0.0)], ...], Field(strict=False)]
+Fractions = Annotated[tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...], Field(strict=False)]
+Severities = Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(strict=False)]
 
 
 class EvaluationConfig(Section):
@@ -17,9 +29,52 @@ class EvaluationConfig(Section):
     regularisation: float = Field(
         1.0, gt=0.0, description="scikit-learn's C of the logistic regression"
     )
+    regularisation_sweep: Strengths = Field(
+        (0.01, 0.1, 10.0, 100.0), description="more of them, the best of all on validation images"
+    )
     neighbours: int = Field(20, ge=1, description="k of kNN")
+    neighbour_sweep: Widths = Field(
+        (5, 10, 50, 100, 200), description="more of them, the best of all on validation images"
+    )
     neighbour_temperature: float = Field(0.07, gt=0.0)
     rsm_images: int = Field(600, ge=2)
     rsm_latent: str | None = Field(
         None, description="latent to sort by; none: the class, or the first latent"
     )
+    measures: Measures = Field(MEASURES, description="what else to measure")
+    measured_images: int = Field(
+        10_000, ge=2, description="most held-out images for clusters, retrieval and uniformity"
+    )
+    baselines: Baselines = Field(
+        (), description="what else gets a linear probe: projector, pixels, random"
+    )
+    label_fractions: Fractions = Field((), description="shares of the labels for a linear probe")
+    label_fraction_seeds: int = Field(3, ge=2, description="times that each share is drawn")
+    robustness: Annotated[Literal["off", "main", "all"], OffIsText] = Field(
+        "off", description="accuracy on corrupted held-out images: of 15 corruptions, or of all 19"
+    )
+    robustness_classifier: Literal["linear_probe", "knn", "classifier"] = Field(
+        "linear_probe", description="who classifies them; classifier: the network's own"
+    )
+    corruption_severities: Severities = Field((1, 2, 3, 4, 5), min_length=1)
+    corruption_images: int | None = Field(
+        None, ge=1, description="how many held-out images, chosen by their keys; none: all"
+    )
+    corruption_seed: int = Field(0, ge=0, description="another number gives other noise")
+    corrupted_tfds: str | None = Field(
+        None,
+        description="folder with TensorFlow Datasets' cifar10_corrupted, to measure on the "
+        "published images instead",
+    )
+    robustness_baseline: str | None = Field(
+        None, description="directory of a run that errors are divided by, measured likewise"
+    )
+
+    @pydantic.field_validator("corruption_severities")
+    @classmethod
+    def _each_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(
+                f"evaluation.corruption_severities: expected each once, received {list(value)}"
+            )
+        return value

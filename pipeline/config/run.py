@@ -13,6 +13,9 @@ from pipeline.config.section import Section
 from pipeline.config.training import TrainingConfig
 from pipeline.config.views import AffineViewsConfig, ViewsConfig
 
+# The methods whose network classifies.
+_CLASSIFIERS = ("supervised", "self_training")
+
 
 class RunConfig(Section):
     """A whole run, from images to a served encoder."""
@@ -47,5 +50,11 @@ class RunConfig(Section):
             raise ValueError(
                 f"method.negatives={negatives}: an anchor has only {smallest} others to draw from "
                 f"at training.batch_size={batch}, training.accumulate={self.training.accumulate}"
+            )
+        own = self.evaluation.robustness_classifier == "classifier"
+        if own and self.evaluation.robustness != "off" and method.name not in _CLASSIFIERS:
+            raise ValueError(
+                f"evaluation.robustness_classifier=classifier: method.name={method.name} has no "
+                f"classifier of its own: expected one of {', '.join(_CLASSIFIERS)}, or linear_probe"
             )
         return self

@@ -2,118 +2,107 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
-from components.data.errors import DataError
+from components import keyed_random
 from components.data.split import Split
-from components.evaluation.collapse import effective_rank, feature_std
-from components.evaluation.confidence import binomial_interval
-from components.evaluation.embed import embed
+from components.evaluation.collapse import dead_units, effective_rank, feature_std
 from components.evaluation.figures import draw_rsm
-from components.evaluation.knn import knn_accuracy
-from components.evaluation.linear import LinearProbe, fit_logistic_regression, fit_recipe_probe
+from components.evaluation.linear import LinearProbe
 from components.evaluation.rsm import sample_rows, similarity_matrix, sort_order
-from pipeline.artifacts import publish_directory
-from pipeline.build import rebuild_encoder
+from components.evaluation.sphere import alignment, uniformity
+from components.transforms.views import make_views
+from pipeline.build import build_view, rebuild_encoder
 from pipeline.steps import images as step_images
 from pipeline.steps.checks import held_out_split
+from pipeline.steps.classes import measure_classes
 from pipeline.steps.context import Context
+from pipeline.steps.embeddings import embed_splits
+from pipeline.steps.robustness import Fitted, measure, plan_robustness
+
+_ALIGNED_IMAGES = 1000
+_VIEWS_AT_ONCE = 250
+_PROBE_FILE = "linear_probe.npz"
 
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
-    """Embeds the training and held-out images once, and takes every measure from that."""
+    """Embeds the images once, and takes every measure from that."""
     manifest = context.manifest()
     held_out_name = held_out_split(manifest)
+    plan = plan_robustness(context, manifest)
     encoder = rebuild_encoder(context.run.path / "checkpoints")
-    splits = {
-        "train": step_images.load_training_images(context, manifest).together,
-        held_out_name: step_images.load(context, manifest, held_out_name),
-    }
-    embeddings = {}
-    with publish_directory(context.run.path / "embeddings") as folder:
-        total = sum(len(split.images) for split in splits.values())
-        with context.progress("evaluate", total, "images") as show:
-            done = 0
-            for name, split in splits.items():
-                embeddings[name] = embed(
-                    encoder, split.images, progress=functools.partial(_add, show, done)
-                )
-                done += len(split.images)
-                np.save(folder / f"{name}.npy", embeddings[name])
-        probe_metrics: dict[str, float] = {}
-        train, held_out = splits["train"], splits[held_out_name]
-        if len(train.class_names) > 1:
-            probe, probe_metrics = _measure_classes(
-                context, embeddings["train"], train, embeddings[held_out_name], held_out
-            )
-            np.savez(folder / "linear_probe.npz", weights=probe.weights, bias=probe.bias)
+    training = step_images.load_training_images(context, manifest)
+    splits = {"train": training.together}
+    # Settings are chosen on it, where the data set has one beside the held-out split.
+    for name in dict.fromkeys(["validation", held_out_name]):
+        if name in manifest.splits:
+            splits[name] = step_images.load(context, manifest, name)
+    train, held_out = splits["train"], splits[held_out_name]
+    store, parts = embed_splits(context, encoder, training, splits)
+    metrics = _measure_all(context, encoder, store.read(held_out_name), held_out)
+    if len(train.class_names) > 1:
+        probe, measured = measure_classes(context, details, store, parts, splits, held_out_name)
+        _write_probe(store.folder, probe)
+        k = details["chosen"]["neighbours"]
+        fitted = Fitted(probe, store.read("train"), train.labels, neighbours=k)
+        metrics |= measured | measure(plan, context, details, encoder, fitted, held_out)
     details["held_out_split"] = held_out_name
     details["images"] = {name: len(split.images) for name, split in splits.items()}
     if len(train.class_names) > 1 or held_out.latent_names:
-        _picture_rsm(context, embeddings[held_out_name], held_out)
-    return probe_metrics | {
-        "embedding/feature_std": feature_std(embeddings[held_out_name]),
-        "embedding/effective_rank": effective_rank(embeddings[held_out_name]),
+        _picture_rsm(context, store.read(held_out_name), held_out)
+    return metrics
+
+
+def _write_probe(folder: Path, probe: LinearProbe) -> None:
+    part = folder / f".{_PROBE_FILE}.part"
+    try:
+        with part.open("wb") as file:
+            np.savez(file, weights=probe.weights, bias=probe.bias)
+        part.replace(folder / _PROBE_FILE)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _measure_all(
+    context: Context, encoder: keras.Model, embeddings: np.ndarray, held_out: Split
+) -> dict[str, float]:
+    """Takes the measures that need no label."""
+    config, seed = context.config.evaluation, context.config.seed
+    metrics = {
+        "embedding/feature_std": feature_std(embeddings),
+        "embedding/effective_rank": effective_rank(embeddings),
+        "embedding/dead_units": float(dead_units(embeddings)),
     }
+    if "uniformity" in config.measures and len(embeddings) > 1:
+        rows = sample_rows(len(embeddings), config.measured_images, seed)
+        metrics["embedding/uniformity"] = uniformity(embeddings[rows])
+    if "alignment" in config.measures:
+        metrics["embedding/alignment"] = _align(context, encoder, held_out)
+    return metrics
 
 
-def _add(show: Callable[[int], None], before: int, done: int) -> None:
-    show(before + done)
-
-
-def _measure_classes(
-    context: Context,
-    train_embeddings: np.ndarray,
-    train: Split,
-    test_embeddings: np.ndarray,
-    test: Split,
-) -> tuple[LinearProbe, dict[str, float]]:
-    config, classes = context.config.evaluation, len(train.class_names)
-    labelled = train.labels >= 0
-    train_embeddings, train_labels = train_embeddings[labelled], train.labels[labelled]
-    known = test.labels >= 0
-    test_embeddings, test_labels = test_embeddings[known], test.labels[known]
-    if not len(test_labels):
-        raise DataError("the held-out split has no labels, though the training images have classes")
-    probe = fit_logistic_regression(
-        train_embeddings, train_labels, classes=classes, regularisation=config.regularisation
-    )
-    if not probe.converged:
-        context.say("the logistic regression stopped before it converged")
-    recipe_probe = fit_recipe_probe(
-        train_embeddings,
-        train_labels,
-        classes=classes,
-        epochs=config.probe_epochs,
-        batch_size=config.probe_batch_size,
-        learning_rate=config.probe_learning_rate,
-        schedule_epochs=config.probe_schedule_epochs,
-        seed=context.config.seed,
-    )
-    metrics: dict[str, float] = {}
-    for name, one in (("linear_probe", probe), ("recipe_probe", recipe_probe)):
-        accuracy = one.accuracy(test_embeddings, test_labels)
-        low, high = binomial_interval(round(accuracy * len(test_labels)), len(test_labels))
-        metrics |= {
-            f"{name}/train_accuracy": one.accuracy(train_embeddings, train_labels),
-            f"{name}/test_accuracy": accuracy,
-            f"{name}/test_accuracy_low": low,
-            f"{name}/test_accuracy_high": high,
-        }
-    metrics["knn/test_accuracy"] = knn_accuracy(
-        train_embeddings,
-        train_labels,
-        test_embeddings,
-        test_labels,
-        classes=classes,
-        k=config.neighbours,
-        temperature=config.neighbour_temperature,
-    )
-    return probe, metrics
+def _align(context: Context, encoder: keras.Model, held_out: Split) -> float:
+    """Measures how far apart two views of an image lie, by the policies of training."""
+    config = context.config
+    first = build_view(config.views)
+    second = first if config.second_views is None else build_view(config.second_views)
+    rows = sample_rows(len(held_out.images), _ALIGNED_IMAGES, config.seed)
+    features: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for start in range(0, len(rows), _VIEWS_AT_ONCE):
+        part = rows[start : start + _VIEWS_AT_ONCE]
+        keys = keyed_random.image_keys(
+            config.seed, tf.constant(0, tf.int64), tf.constant(held_out.identities[part])
+        )
+        images = tf.constant(np.asarray(held_out.images[part]))
+        views = make_views((first, second), images, keys)
+        for found, view in zip(features, tf.unstack(views, num=2), strict=True):
+            found.append(tf.cast(encoder(view, training=False), tf.float32).numpy())
+    return alignment(*map(np.concatenate, features))
 
 
 def _picture_rsm(context: Context, embeddings: np.ndarray, split: Split) -> None:

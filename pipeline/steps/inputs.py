@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.artifacts import fingerprint
 from pipeline.sources import preparation_settings
+from pipeline.steps.baseline import read_baseline
 from pipeline.steps.checks import check_source
 from pipeline.steps.context import Context
 
@@ -48,6 +49,7 @@ def _evaluate(context: Context) -> dict[str, Any]:
     return {
         "pretrain": context.run.fingerprint_of("pretrain"),
         "evaluation": context.config.evaluation.model_dump(mode="json"),
+        "robustness_baseline": read_baseline(context.config.evaluation),
     }
 
 

@@ -15,21 +15,19 @@ from components.data.split import Split
 from components.evaluation.figures import draw_curves, draw_views
 from components.methods import Method
 from components.methods.vae import VAE
-from components.training.averaging import reestimate_batch_norm
 from components.training.checkpoint import write_description, write_final
 from components.training.tensorboard import TensorBoardWriter, read_scalars
 from components.training.validation import build_validation
 from components.transforms.policies import randaugment_noise
 from components.transforms.views import make_views
 from pipeline.artifacts import fingerprint
-from pipeline.build import build_configured_encoder, build_view, describe
+from pipeline.build import build_view, describe
 from pipeline.config import RandomConfig, RunConfig, SelfTrainingConfig, SupervisedConfig
 from pipeline.steps import images as step_images
 from pipeline.steps.checks import check_trainable, find_held_out_split
 from pipeline.steps.context import Context
-from pipeline.steps.feed import Feed
 from pipeline.steps.inputs import step_inputs, training_images
-from pipeline.training import Data, Stage, forget_other_inputs, train, views_of
+from pipeline.training import Data, Stage, forget_other_inputs, random_encoder, train
 
 _PICTURED = 10
 _CURVES = {
@@ -162,9 +160,8 @@ def _train_teacher(
 
 def _leave_random(stage: Stage, data: Data, details: dict[str, Any]) -> dict[str, float]:
     """Keeps the encoder's first weights; only its batch statistics are those of the images."""
-    encoder = build_configured_encoder(stage.config.encoder, data.image_shape, stage.config.seed)
-    reestimate_batch_norm(encoder, views_of(Feed(stage.config, data.training)))
     shape = data.image_shape
+    encoder = random_encoder(stage.config, data.training, shape)
     write_description(stage.checkpoints, describe(stage.config, shape, stage.fingerprint))
     write_final(stage.checkpoints, {"encoder": encoder})
     details |= {"steps": 0, "parameters": encoder.count_params()}

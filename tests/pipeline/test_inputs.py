@@ -55,7 +55,15 @@ MATTERS = {
         "training.batch_size=10",
         "training.epochs=2",
     ],
-    "evaluate": ["evaluation.neighbours=3", "evaluation.rsm_latent=posX"],
+    "evaluate": [
+        "evaluation.neighbours=3",
+        "evaluation.neighbour_sweep=[]",
+        "evaluation.regularisation_sweep=[2.0]",
+        "evaluation.measures=[calibration]",
+        "evaluation.baselines=[pixels]",
+        "evaluation.label_fractions=[0.1]",
+        "evaluation.rsm_latent=posX",
+    ],
     "export": [],
 }
 

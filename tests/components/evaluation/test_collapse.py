@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.evaluation.collapse import effective_rank, feature_std
+from components.evaluation.collapse import dead_units, effective_rank, feature_std
 from components.evaluation.errors import EvaluationError
 
 
@@ -58,7 +58,22 @@ def test_embeddings_of_zeros_have_neither_spread_nor_rank():
     assert effective_rank(zeros) == 0
 
 
-@pytest.mark.parametrize("measure", [feature_std, effective_rank])
+@pytest.mark.parametrize("measure", [feature_std, effective_rank, dead_units])
 def test_values_that_are_not_finite_are_refused(measure):
     with pytest.raises(EvaluationError, match="1 of its 2 values"):
         measure(np.array([[1, np.nan]], np.float32))
+
+
+def test_dead_units_hand_worked():
+    rows = np.array([[1, 0, 5, -2], [2, 0, 5, -2], [3, 0, 5 + 1e-6, -1]], np.float32)
+    assert dead_units(rows) == 2
+    assert dead_units(np.zeros((3, 4), np.float32)) == 4
+
+
+@given(seed=st.integers(0, 100), dead=st.integers(0, 8), scale=st.floats(1e-3, 1e3))
+def test_dead_units_are_counted_whatever_order_and_scale(seed, dead, scale):
+    random = np.random.default_rng(seed)
+    rows = np.maximum(random.normal(size=(50, 8)), 0)
+    rows[:, :dead] = 0
+    rows = (rows[:, random.permutation(8)] * scale).astype(np.float32)
+    assert dead_units(rows) == dead == dead_units(rows[random.permutation(50)])

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.neighbors import KNeighborsClassifier
 
 from components.evaluation.errors import EvaluationError
-from components.evaluation.knn import knn_accuracy, knn_predict
+from components.evaluation.knn import knn_accuracy, knn_predict, knn_votes
 
 
 def drawn(*, train=60, test=25, width=5, classes=4, seed=0):
@@ -141,3 +142,19 @@ def test_missing_labels_are_refused_and_say_on_which_side():
         knn_accuracy(train, np.full_like(labels, -1), test, test_labels, classes=4)
     with pytest.raises(EvaluationError, match=r"test_labels .* missing"):
         knn_accuracy(train, labels, test, np.full_like(test_labels, -1), classes=4)
+
+
+def test_several_ks_are_answered_by_one_search():
+    train, labels, test, _ = drawn()
+    ks = (7, 1, 60)
+    votes = knn_votes(train, labels, test, classes=4, ks=ks)
+    for k, found in zip(ks, votes, strict=True):
+        np.testing.assert_array_equal(found, knn_predict(train, labels, test, classes=4, k=k))
+
+
+@pytest.mark.parametrize("k", [1, 9])
+def test_equal_weights_predict_what_scikit_learn_s_votes_do(k):
+    train, labels, test, _ = drawn(classes=2)
+    votes = knn_predict(train, labels, test, classes=2, k=k, temperature=1e6)
+    model = KNeighborsClassifier(k, metric="cosine", algorithm="brute").fit(train, labels)
+    np.testing.assert_array_equal(votes.argmax(axis=1), model.predict(test))

@@ -1,0 +1,204 @@
+"""Accuracy on corrupted held-out images, as a part of the step that evaluates."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from components.data.errors import DataError
+from components.data.manifest import Manifest
+from components.data.sources.base import Source
+from components.data.split import Split
+from components.encoders.heads import build_linear_head
+from components.evaluation.corruption_figures import draw_robustness
+from components.evaluation.errors import EvaluationError
+from components.evaluation.knn import knn_predict
+from components.evaluation.linear import LinearProbe
+from components.evaluation.published_corruptions import open_published, published_batches
+from components.evaluation.robustness import (
+    CorruptedBatches,
+    Predict,
+    Robustness,
+    corrupt_batches,
+    measure_robustness,
+    read_robustness,
+    relative_metrics,
+)
+from components.training.checkpoint import read_final
+from components.transforms.corruptions import CORRUPTIONS, MAIN
+from pipeline.steps import images as step_images
+from pipeline.steps.baseline import read_baseline
+from pipeline.steps.context import Context
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What will be measured; all that could be wrong with it has been looked at.
+
+    Attributes:
+        corruptions: their names.
+        severities: of each.
+        baseline: of another run, or None.
+        published: the published sets, or None where images are corrupted here.
+
+    """
+
+    corruptions: tuple[str, ...]
+    severities: tuple[int, ...]
+    baseline: Robustness | None
+    published: Mapping[tuple[str, int], Source] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """What the training images taught.
+
+    Attributes:
+        probe: the logistic regression.
+        embeddings: float32 [N, D], of the training images.
+        labels: int [N], -1 where there is none.
+        neighbours: k of kNN.
+
+    """
+
+    probe: LinearProbe
+    embeddings: np.ndarray
+    labels: np.ndarray
+    neighbours: int
+
+
+def plan_robustness(context: Context, manifest: Manifest) -> Plan | None:
+    """Looks, before anything is computed, at what is to be measured; None where nothing is.
+
+    Raises:
+        DataError: if there are no classes, the baseline was not measured likewise, or published
+            images are missing.
+
+    """
+    config = context.config.evaluation
+    if config.robustness == "off":
+        return None
+    if len(manifest.class_names) < 2:
+        raise DataError(
+            f"evaluation.robustness={config.robustness} needs images of at least two classes, and "
+            f"{manifest.name} has {len(manifest.class_names)}"
+        )
+    names = MAIN if config.robustness == "main" else tuple(CORRUPTIONS)
+    severities = tuple(sorted(config.corruption_severities))
+    figures, baseline, published = read_baseline(config), None, None
+    if figures is not None:
+        try:
+            baseline = read_robustness(figures, names, severities)
+        except EvaluationError as error:
+            raise DataError(
+                f"evaluation.robustness_baseline={config.robustness_baseline}: {error}"
+            ) from None
+    if config.corrupted_tfds is not None:
+        try:
+            published = open_published(config.corrupted_tfds, names, severities)
+        except DataError as error:
+            raise DataError(f"evaluation.corrupted_tfds={config.corrupted_tfds}: {error}") from None
+    return Plan(names, severities, baseline, published)
+
+
+def measure(
+    plan: Plan | None,
+    context: Context,
+    details: dict[str, Any],
+    encoder: keras.Model,
+    fitted: Fitted,
+    held_out: Split,
+) -> dict[str, float]:
+    """Measures as planned, and leaves ``figures/robustness.png``; nothing where nothing is planned.
+
+    Args:
+        plan: what to measure.
+        context: of the run.
+        details: takes what is recorded beside the figures.
+        encoder: the trained one.
+        fitted: what classifies its features.
+        held_out: the images to corrupt.
+
+    Returns:
+        Metrics by name.
+
+    """
+    if plan is None:
+        return {}
+    config = context.config.evaluation
+    rows = _choose(held_out, config.corruption_images)
+    images, labels, per_set = held_out.images, held_out.labels, len(rows)
+    corrupted: CorruptedBatches
+    if plan.published is None:
+        corrupted = corrupt_batches(
+            images, labels, held_out.identities, seed=config.corruption_seed, rows=rows
+        )
+    else:
+        rule = step_images.decode_rule(context, context.manifest())
+        corrupted = published_batches(
+            plan.published, rule, held_out.class_names, count=config.corruption_images
+        )
+        most = max(source.info().items for source in plan.published.values())
+        per_set = min(most, config.corruption_images or most)
+    kinds = len(plan.corruptions) * len(plan.severities)
+    with context.progress("robustness", len(rows) + kinds * per_set, "images") as show:
+        measured = measure_robustness(
+            encoder,
+            _classifier(context, encoder, fitted, len(held_out.class_names)),
+            images,
+            labels,
+            corrupted,
+            corruptions=plan.corruptions,
+            severities=plan.severities,
+            rows=rows,
+            progress=show,
+        )
+    details["robustness"] = {
+        "images": per_set,
+        "seed": config.corruption_seed,
+        "classifier": config.robustness_classifier,
+        "published_images": plan.published is not None,
+    }
+    draw_robustness(
+        measured,
+        context.run.path / "figures" / "robustness.png",
+        f"Accuracy of {config.robustness_classifier.replace('_', ' ')} on corrupted images",
+    )
+    compared = {} if plan.baseline is None else relative_metrics(measured, plan.baseline)
+    if plan.baseline is not None and "robustness/mce" not in compared:
+        context.say("robustness: the baseline makes no error somewhere, so there is no mCE")
+    return measured.metrics() | compared
+
+
+def _choose(split: Split, count: int | None) -> np.ndarray:
+    """Gives the rows of the labelled images, or those of them whose keys hash to the least."""
+    known = np.flatnonzero(split.labels >= 0)
+    if count is None or count >= len(known):
+        return known
+    order = np.argsort(split.identities[known], kind="stable")
+    return np.sort(known[order[:count]])
+
+
+def _classifier(context: Context, encoder: keras.Model, fitted: Fitted, classes: int) -> Predict:
+    config = context.config.evaluation
+    if config.robustness_classifier == "linear_probe":
+        return lambda features: fitted.probe.logits(features).argmax(axis=1)
+    if config.robustness_classifier == "knn":
+        known = fitted.labels >= 0
+        vote = functools.partial(
+            knn_predict,
+            fitted.embeddings[known],
+            fitted.labels[known],
+            classes=classes,
+            k=fitted.neighbours,
+            temperature=config.neighbour_temperature,
+        )
+        return lambda features: vote(features).argmax(axis=1)
+    head = build_linear_head(encoder.output_shape[-1], classes, seed=0)
+    read_final(context.run.path / "checkpoints", {"head": head})
+    return lambda features: head(features, training=False).numpy().argmax(axis=1)
