@@ -59,11 +59,15 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Everything:
-    """Columns over all images that were accepted, row after row of one part after another.
+    """Columns over all images that were accepted, ascending by order.
+
+    In this order a row that stands for others is the same whatever order the source lists its
+    images in.
 
     Attributes:
         parts: the parts' names.
-        starts: the first row of each part, and after the last their number.
+        starts: how many rows the parts before each one have, and last how many all have.
+        origins: which of these rows each is, counted over all parts, int64 [N].
         orders: uint64 [N, 2].
         splits: a number for each split, int8 [N].
         split_names: the splits that the numbers mean.
@@ -78,6 +82,7 @@ class Everything:
 
     parts: tuple[str, ...]
     starts: np.ndarray
+    origins: np.ndarray
     orders: np.ndarray
     splits: np.ndarray
     split_names: tuple[str, ...]
@@ -96,8 +101,9 @@ class Everything:
 
     def place(self, row: int) -> tuple[str, int]:
         """The part and the row in it."""
-        part = int(np.searchsorted(self.starts, row, side="right")) - 1
-        return self.parts[part], row - int(self.starts[part])
+        origin = int(self.origins[row])
+        part = int(np.searchsorted(self.starts, origin, side="right")) - 1
+        return self.parts[part], origin - int(self.starts[part])
 
 
 def resolve(
@@ -126,7 +132,7 @@ def resolve(
     removed = _removed(every, found, leaked, workplace)
     leaves = list(_leaves(every, ~removed, workplace))
     with storage.new_file(workplace.path("parts", REMOVED)) as file:
-        np.save(file, np.sort(joined_orders(every.orders[removed])))
+        np.save(file, joined_orders(every.orders[removed]))
     searched = workplace.settings.duplicates.search
     alike_exactly, alike = _has_another(found.exact), _has_another(found.near)
     write_json(
@@ -195,32 +201,37 @@ def _count_rejects(parts: Sequence[str], workplace: Workplace) -> dict[str, Any]
 
 
 def _gather(parts: Sequence[str], workplace: Workplace) -> Everything:
-    columns: dict[str, list[np.ndarray]] = {
-        name: [] for name in ("orders", "sizes", "digests", "hashes", "details", "labels", "groups")
-    }
     opened = [open_part(workplace, part) for part in parts]
     names = tuple(sorted({name for part in opened for name in spans_of(part)}))
-    splits = []
-    for part in opened:
-        code = np.zeros(len(part), np.int8)
-        for name, (start, stop) in spans_of(part).items():
-            code[start:stop] = names.index(name)
-        splits.append(code)
-        columns["orders"].append(orders_of(part).astype(np.uint64))
-        columns["sizes"].append(part.column("stored_bytes").to_numpy())
-        digests = fixed_binary(part.column("pixel_digest"))
-        columns["digests"].append(digests.view(np.uint64).reshape(-1, 2).copy())
-        columns["hashes"].append(part.column("perceptual_hash").to_numpy())
-        columns["details"].append(part.column("detail_hash").to_numpy())
-        columns["labels"].append(part.column("label").to_numpy())
-        columns["groups"].append(_group_hashes(part.column("group").to_pylist()))
-    lengths = [len(part) for part in opened]
+    starts = np.cumsum([0, *(len(part) for part in opened)])
+    count = int(starts[-1])
+    # Filled in place: what a million images take is held once.
+    columns: dict[str, np.ndarray] = {
+        "orders": np.empty((count, 2), np.uint64),
+        "splits": np.empty(count, np.int8),
+        "sizes": np.empty(count, np.int64),
+        "digests": np.empty((count, 2), np.uint64),
+        "hashes": np.empty(count, np.uint64),
+        "details": np.empty(count, np.uint64),
+        "labels": np.empty(count, np.int32),
+        "groups": np.empty(count, np.uint64),
+    }
+    for part, start, stop in zip(opened, starts, starts[1:], strict=False):
+        filled = {name: column[start:stop] for name, column in columns.items()}
+        for name, (first, last) in spans_of(part).items():
+            filled["splits"][first:last] = names.index(name)
+        filled["orders"][:] = orders_of(part)
+        filled["sizes"][:] = part.column("stored_bytes")
+        filled["digests"][:] = fixed_binary(part.column("pixel_digest")).view(np.uint64)
+        filled["hashes"][:] = part.column("perceptual_hash")
+        filled["details"][:] = part.column("detail_hash")
+        filled["labels"][:] = part.column("label")
+        filled["groups"][:] = _group_hashes(part.column("group").to_pylist())
+    origins = np.lexsort((columns["orders"][:, 1], columns["orders"][:, 0]))
+    for name in columns:
+        columns[name] = columns[name][origins]
     return Everything(
-        parts=tuple(parts),
-        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        splits=np.concatenate(splits),
-        split_names=names,
-        **{name: np.concatenate(values) for name, values in columns.items()},
+        parts=tuple(parts), starts=starts, split_names=names, origins=origins, **columns
     )
 
 
@@ -235,10 +246,9 @@ def _group_hashes(groups: Sequence[str | None]) -> np.ndarray:
 
 
 def _check_keys(every: Everything, workplace: Workplace) -> None:
-    rows = np.lexsort((every.orders[:, 1], every.orders[:, 0]))
-    same = (every.orders[rows[1:]] == every.orders[rows[:-1]]).all(axis=1)
+    same = (every.orders[1:] == every.orders[:-1]).all(axis=1)
     if same.any():
-        part, row = every.place(int(rows[np.flatnonzero(same)[0]]))
+        part, row = every.place(int(np.flatnonzero(same)[0]))
         key = open_part(workplace, part).column("key")[row].as_py()
         raise DataError(
             f"two images have the key {key!r}; every image of a source needs a key of its own"
@@ -250,21 +260,14 @@ def _find(every: Everything, workplace: Workplace) -> Duplicates:
     if rules.search == "off":
         own = np.arange(len(every.orders))
         return Duplicates(own, own, np.zeros(len(own), bool))
-    # In the order of the hashes, so that the row that stands for a cluster is the same whatever
-    # order the source lists its images in.
-    rows = np.lexsort((every.orders[:, 1], every.orders[:, 0]))
-    hashes = every.hashes[rows]
-    found = find_duplicates(
-        every.digests[rows],
-        hashes,
-        every.held_out[rows],
-        hashes != 0,
+    return find_duplicates(
+        every.digests,
+        every.hashes,
+        every.held_out,
+        every.hashes != 0,
         bits=rules.bits if rules.search == "near" else None,
-        details=every.details[rows],
+        details=every.details,
     )
-    exact, near, leaked = (np.empty_like(each) for each in (found.exact, found.near, found.leaked))
-    exact[rows], near[rows], leaked[rows] = rows[found.exact], rows[found.near], found.leaked
-    return Duplicates(exact, near, leaked)
 
 
 def _has_another(cluster: np.ndarray) -> np.ndarray:
@@ -293,7 +296,6 @@ def _removed(
     removed = leaked.copy() if rules.leakage == "remove" else np.zeros(len(leaked), bool)
     if rules.within == "remove":
         rows = np.flatnonzero(~removed)
-        rows = rows[np.lexsort((every.orders[rows, 1], every.orders[rows, 0]))]
         clusters = np.stack([found.near[rows], every.splits[rows]], axis=1)
         _, first = np.unique(clusters, axis=0, return_index=True)
         removed[np.delete(rows, first)] = True
@@ -304,7 +306,6 @@ def _leaves(every: Everything, kept: np.ndarray, workplace: Workplace) -> Iterat
     settings = workplace.settings
     for number, split in enumerate(every.split_names):
         rows = np.flatnonzero(kept & (every.splits == number))
-        rows = rows[np.argsort(every.orders[rows, 0], kind="stable")]
         firsts, sizes = every.orders[rows, 0], every.sizes[rows]
         yield from cut(split, firsts, sizes, settings.images_per_shard, settings.shard_bytes)
 
@@ -349,13 +350,13 @@ def _examples(
     if not len(alike):
         return []
     # A cluster's members side by side, in their order, and where each cluster begins.
-    rows = alike[np.lexsort((every.orders[alike, 1], every.orders[alike, 0], found.near[alike]))]
+    rows = alike[np.argsort(found.near[alike], kind="stable")]
     starts = np.flatnonzero(np.diff(found.near[rows], prepend=-1))
     sizes = np.diff(starts, append=len(rows))
     leaks = np.logical_or.reduceat(leaked[rows], starts)
     exact = found.exact[rows]
     same = np.minimum.reduceat(exact, starts) == np.maximum.reduceat(exact, starts)
-    shown = np.lexsort((every.orders[rows[starts], 0], same, ~leaks))[:_SHOWN_CLUSTERS]
+    shown = np.lexsort((rows[starts], same, ~leaks))[:_SHOWN_CLUSTERS]
     held_out = every.held_out
     examples = []
     for cluster in shown.tolist():

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from tempfile import SpooledTemporaryFile
@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 from components.data import storage
 from components.data.duplicates import (
@@ -35,8 +36,8 @@ from components.data.statistics import pixel_sums
 from components.data.workplace import PART_SCHEMA, Workplace, order_of
 
 # Pixels wait until so many images, or so many bytes of them, can be hashed and summed together.
-_BATCH_IMAGES = 256
-_BATCH_BYTES = 32 << 20
+_BATCH_IMAGES = 96
+_BATCH_BYTES = 4 << 20
 # The bytes to store wait in memory up to this many, and on disk beyond.
 _SPOOL_IN_MEMORY = 64 << 20
 
@@ -94,9 +95,8 @@ def _make_part(task: str, workplace: Workplace) -> None:
                 continue
             rows.add(item, checked, split_of(item, settings))
         rows.flush()
-        made = rows.rows + _known_rows(kept, known, settings)
-        made.sort(key=lambda row: (row["split"], row["order"]))
-        _write_spool(made, spool, workplace.path("parts", f"{task}.spool"))
+        made = _sorted([*rows.batches, *_known_rows(kept, known, settings)])
+        made = _write_spool(made, spool, workplace.path("parts", f"{task}.spool"))
     lines = "".join(f"{json.dumps(reject)}\n" for reject in rejects)
     storage.write_bytes(workplace.path("parts", f"{task}.rejects"), lines.encode())
     _write_rows(made, workplace.path("parts", f"{task}.arrow"))
@@ -108,14 +108,14 @@ class _Rows:
 
     Attributes:
         spool: takes the bytes to store, one image after the other.
-        rows: what is known of each image so far.
-        waiting: how many of the last rows still lack hash and sums, and their pixels.
+        batches: the rows that are complete, as a part has them.
 
     """
 
     spool: IO[bytes]
-    rows: list[Row] = field(default_factory=list)
-    waiting: list[np.ndarray] = field(default_factory=list)
+    batches: list[pa.RecordBatch] = field(default_factory=list)
+    _waiting: list[Row] = field(default_factory=list)
+    _pixels: list[np.ndarray] = field(default_factory=list)
     _bytes: int = 0
 
     def add(self, item: Item, checked: Checked, split: str) -> None:
@@ -140,29 +140,50 @@ class _Rows:
             "origin_length": len(checked.payload),
         }
         self.spool.write(checked.payload)
-        self.rows.append(row)
-        self.waiting.append(checked.pixels)
+        self._waiting.append(row)
+        self._pixels.append(checked.pixels)
         self._bytes += checked.pixels.nbytes
-        if len(self.waiting) >= _BATCH_IMAGES or self._bytes >= _BATCH_BYTES:
+        if len(self._waiting) >= _BATCH_IMAGES or self._bytes >= _BATCH_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Compute what the waiting rows lack."""
-        if not self.waiting:
+        rows = self._waiting
+        if not rows:
             return
-        rows = self.rows[-len(self.waiting) :]
-        small = thumbnails(self.waiting)
-        hashes = zip(perceptual_hashes(small).tolist(), detail_hashes(small).tolist(), strict=True)
+        by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for place, pixels in enumerate(self._pixels):
+            by_shape[pixels.shape].append(place)
+        small: list[Any] = [None] * len(rows)
+        for places in by_shape.values():
+            images = np.stack([self._pixels[place] for place in places])
+            sums, squares = (each.tolist() for each in pixel_sums(images))
+            for number, (place, thumbnail) in enumerate(
+                zip(places, thumbnails(_grey(images)), strict=True)
+            ):
+                rows[place] |= {"sums": sums[number], "squares": squares[number]}
+                small[place] = thumbnail
+        together = np.stack(small)
+        hashes = zip(perceptual_hashes(together), detail_hashes(together), strict=True)
         for row, (first, second) in zip(rows, hashes, strict=True):
             row |= {"perceptual_hash": first, "detail_hash": second}
-        by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for place, pixels in enumerate(self.waiting):
-            by_shape[pixels.shape].append(place)
-        for places in by_shape.values():
-            sums, squares = pixel_sums(np.stack([self.waiting[place] for place in places]))
-            for place, one, other in zip(places, sums.tolist(), squares.tolist(), strict=True):
-                rows[place] |= {"sums": one, "squares": other}
-        self.waiting, self._bytes = [], 0
+        # As Python's objects they would take ten times the memory.
+        self.batches.append(_batch(rows))
+        self._waiting, self._pixels, self._bytes = [], [], 0
+
+
+def _grey(images: np.ndarray) -> np.ndarray:
+    """Each of the images, uint8 [N, H, W, 1 or 3], as Pillow makes it grey; by one call for all."""
+    count, height, width, channels = images.shape
+    if channels == 1:
+        return images
+    below_each_other = Image.fromarray(images.reshape(count * height, width, channels))
+    return np.asarray(below_each_other.convert("L")).reshape(count, height, width, 1)
+
+
+def _batch(rows: Sequence[Row]) -> pa.RecordBatch:
+    columns = [pa.array([row[field.name] for row in rows], field.type) for field in PART_SCHEMA]
+    return pa.record_batch(columns, schema=PART_SCHEMA)
 
 
 def _from_item(item: Item, split: str) -> Row:
@@ -185,13 +206,17 @@ def _source_digest(image: bytes | np.ndarray) -> bytes:
 
 def _known_rows(
     kept: Sequence[tuple[Item, int]], known: Known, settings: PrepareSettings
-) -> list[Row]:
+) -> Iterator[pa.RecordBatch]:
     """The rows of images that an earlier preparation has looked at, as the source has them now."""
-    found = known.rows([number for _, number in kept])
-    return [
-        {**row, **_from_item(item, split_of(item, settings)), "order": order_of(item.key)}
-        for (item, _), row in zip(kept, found, strict=True)
-    ]
+    for start in range(0, len(kept), _BATCH_IMAGES):
+        some = kept[start : start + _BATCH_IMAGES]
+        found = known.rows([number for _, number in some])
+        yield _batch(
+            [
+                {**row, **_from_item(item, split_of(item, settings)), "order": order_of(item.key)}
+                for (item, _), row in zip(some, found, strict=True)
+            ]
+        )
 
 
 def _reject(item: Item, rejected: RejectedError) -> dict[str, str]:
@@ -204,30 +229,48 @@ def _reject(item: Item, rejected: RejectedError) -> dict[str, str]:
     }
 
 
-def _write_spool(rows: list[Row], spool: IO[bytes], path: str) -> None:
-    """Write the images in the order of the rows, so that a shard's are read in one piece."""
+def _sorted(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
+    """All rows, by split and order."""
+    table = pa.Table.from_batches(batches, schema=PART_SCHEMA)
+    columns = [column.combine_chunks() for column in table.columns]
+    together = pa.record_batch(columns, schema=PART_SCHEMA)
+    orders = orders_of(together)
+    rows = np.lexsort((orders[:, 1], orders[:, 0], _splits_of(together)))
+    return together.take(pa.array(rows))
+
+
+def _splits_of(rows: pa.RecordBatch) -> np.ndarray:
+    return np.array(rows.column("split").to_pylist(), np.str_)
+
+
+def _write_spool(rows: pa.RecordBatch, spool: IO[bytes], path: str) -> pa.RecordBatch:
+    """Write the images in the order of the rows, so that a shard's are read in one piece.
+
+    Returns:
+        The rows, with where the images are now.
+
+    """
+    offsets = rows.column("origin_offset").to_numpy().copy()
+    lengths = rows.column("origin_length").to_pylist()
     place = 0
     with storage.new_file(path) as file:
-        for row in rows:
-            if row["origin"] < 0:
-                spool.seek(row["origin_offset"])
-                file.write(spool.read(row["origin_length"]))
-                row["origin_offset"] = place
-                place += row["origin_length"]
+        for row in np.flatnonzero(rows.column("origin").to_numpy() < 0).tolist():
+            spool.seek(offsets[row])
+            file.write(spool.read(lengths[row]))
+            offsets[row] = place
+            place += lengths[row]
+    column = PART_SCHEMA.get_field_index("origin_offset")
+    return rows.set_column(column, PART_SCHEMA.field(column), pa.array(offsets))
 
 
-def _write_rows(rows: list[Row], path: str) -> None:
+def _write_rows(rows: pa.RecordBatch, path: str) -> None:
     """Write the rows as one batch, and in its metadata where each split begins and ends."""
-    spans: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        spans.setdefault(row["split"], [place, place])[1] = place + 1
-    schema = PART_SCHEMA.with_metadata({"spans": json.dumps(spans)})
-    columns = [
-        pa.array([row[name] for row in rows], kind)
-        for name, kind in zip(schema.names, schema.types, strict=True)
-    ]
-    with storage.new_file(path) as file, pa.ipc.new_file(file, schema) as writer:
-        writer.write_batch(pa.record_batch(columns, schema=schema))
+    splits, starts, counts = np.unique(_splits_of(rows), return_index=True, return_counts=True)
+    found = zip(splits.tolist(), starts.tolist(), counts.tolist(), strict=True)
+    spans = {split: [start, start + count] for split, start, count in found}
+    described = rows.replace_schema_metadata({"spans": json.dumps(spans)})
+    with storage.new_file(path) as file, pa.ipc.new_file(file, described.schema) as writer:
+        writer.write_batch(described)
 
 
 @functools.lru_cache(maxsize=256)

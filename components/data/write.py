@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.data import schema, storage
@@ -55,10 +56,6 @@ def _write(leaf: Leaf, workplace: Workplace, parts: tuple[str, ...]) -> dict[str
     described = describe_file(workplace.folder("shards"), file)
     _write_index(rows, offsets, workplace.path("shards", f"{leaf.name}.arrow"))
     shard = Shard(**described.model_dump(), images=len(rows), content=content)
-    totals = PixelTotals()
-    columns = (rows["height"], rows["width"], rows["sums"], rows["squares"])
-    for height, width, sums, squares in zip(*(c.to_pylist() for c in columns), strict=True):
-        totals.add(height * width, sums, squares)
     shapes = zip(rows["height"].to_pylist(), rows["width"].to_pylist(), strict=True)
     return {
         "split": leaf.split,
@@ -67,8 +64,24 @@ def _write(leaf: Leaf, workplace: Workplace, parts: tuple[str, ...]) -> dict[str
         "sizes": Counter(f"{height}x{width}" for height, width in shapes),
         "formats": Counter(rows["format"].to_pylist()),
         "repairs": Counter(filter(None, rows["repair"].to_pylist())),
-        "totals": totals.to_json(),
+        "totals": _totals(rows).to_json(),
     }
+
+
+def _totals(rows: pa.Table) -> PixelTotals:
+    totals = PixelTotals()
+    for channels in (1, 3):
+        some = rows.filter(pc.equal(rows["channels"], channels))
+        sides = zip(some["height"].to_pylist(), some["width"].to_pylist(), strict=True)
+        # Python's integers hold the sum of any number of images.
+        sums, squares = (
+            [sum(values[channel::channels]) for channel in range(channels)]
+            for values in (
+                some[name].combine_chunks().flatten().to_pylist() for name in ("sums", "squares")
+            )
+        )
+        totals.add(sum(height * width for height, width in sides), sums, squares)
+    return totals
 
 
 def _collect(
@@ -211,10 +224,13 @@ def _read_images(places: Sequence[_Place]) -> Callable[[_Place], bytes]:
     for path, start, stop, _ in places:
         first, last = spans.get(path, (start, stop))
         spans[path] = min(first, start), max(last, stop)
-    requests = _REQUESTS if any(map(storage.is_remote, spans)) else 1
-    with ThreadPoolExecutor(requests) as pool:
-        asked = pool.map(lambda each: storage.read_range(each[0], *each[1]), spans.items())
-        read = dict(zip(spans, asked, strict=True))
+    if any(map(storage.is_remote, spans)):
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            asked = pool.map(lambda each: storage.read_range(each[0], *each[1]), spans.items())
+            read = dict(zip(spans, asked, strict=True))
+    else:
+        # Nothing that would be worth handing over to a thread.
+        read = {path: storage.read_range(path, *span) for path, span in spans.items()}
 
     def image(place: _Place) -> bytes:
         first = spans[place.path][0]

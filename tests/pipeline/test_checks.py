@@ -6,10 +6,13 @@ import pytest
 
 from components.data.errors import DataError
 from components.data.manifest import (
+    FORMAT_VERSION,
+    IMAGES_FILE,
     Counts,
+    DuplicateRecord,
+    File,
     Manifest,
     PixelStatistics,
-    Settings,
     SourceRecord,
     SplitRecord,
 )
@@ -28,24 +31,31 @@ def manifest(splits: Mapping[str, Mapping[str, int]]) -> Manifest:
         for name, classes in splits.items()
     }
     return Manifest(
-        format_version=1,
+        format_version=FORMAT_VERSION,
         name="pets",
         fingerprint="f",
         source=SourceRecord(kind="folder", fingerprint="f", ignored=0),
-        settings=Settings(
-            test_share=0.2,
-            split_seed=0,
-            validation_share=0.0,
-            max_reject_share=0.01,
-            images_per_shard=2048,
-        ),
+        settings={"test_share": 0.2},
         class_names=tuple(sorted({one for classes in splits.values() for one in classes if one})),
         latent_names=(),
         channels=3,
+        raw=False,
+        weighted=False,
         image_sizes={"16x16": 1},
+        formats={"JPEG": 1},
         splits=records,
         statistics=PixelStatistics(splits=("train",), mean=(0.5,) * 3, std=(0.1,) * 3),
-        counts=Counts(read=1, written=1, rejected=0, reasons={}),
+        counts=Counts(read=1, written=1, rejected=0, duplicates=0, reasons={}, repairs={}),
+        duplicates=DuplicateRecord(
+            exact=None,
+            near=None,
+            leaked=None,
+            conflicting_labels=None,
+            removed_within=0,
+            removed_leaked=0,
+        ),
+        images=File(file=IMAGES_FILE, bytes=0, sha256="", blocks=()),
+        files=(),
     )
 
 
