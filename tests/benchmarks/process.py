@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import multiprocessing
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -17,7 +19,7 @@ class FirstStep:
 
     Attributes:
         seconds: of the first step, with tracing and compilation.
-        loss: of it, to see that the variants compute what they should.
+        loss: what it returned, to see that the variants compute what they should.
 
     """
 
@@ -32,27 +34,30 @@ class Turn:
     Attributes:
         seconds: that passed.
         processor_seconds: that all threads of the process computed.
+        value: what the step returned.
 
     """
 
     seconds: float
     processor_seconds: float
+    value: float
 
 
 class Stepper:
     """A running process with one variant, built and stepped once; a context manager.
 
     Args:
-        variant: a key of ``VARIANTS``.
-        images: N of a step.
-        side: height and width in pixels.
+        module: has a dict ``VARIANTS`` of functions that build a step, itself a function that takes
+            nothing and returns a number.
+        variant: a key of it.
+        arguments: of the function that builds the step.
 
     """
 
-    def __init__(self, variant: str, images: int, side: int) -> None:
+    def __init__(self, module: str, variant: str, *arguments: object) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, variant, images, side))
+        self._process = context.Process(target=_serve, args=(theirs, module, variant, arguments))
         self._process.start()
         theirs.close()
         self.first: FirstStep = self._connection.recv()
@@ -76,11 +81,9 @@ class Stepper:
         self._process.join()
 
 
-def _serve(connection: Connection, variant: str, images: int, side: int) -> None:
+def _serve(connection: Connection, module: str, variant: str, arguments: Sequence[object]) -> None:
     import_tensorflow()
-    from tests.benchmarks.variants import VARIANTS
-
-    step = VARIANTS[variant](images, side)
+    step = importlib.import_module(module).VARIANTS[variant](*arguments)
     before = _resident("VmRSS")
     started = time.perf_counter()
     loss = step()
@@ -94,10 +97,9 @@ def _serve(connection: Connection, variant: str, images: int, side: int) -> None
             connection.send(_resident("VmHWM") - before)
             continue
         started, computed = time.perf_counter(), time.process_time()
-        for _ in range(count):
-            step()
+        total = sum(step() for _ in range(count))
         seconds, processor = time.perf_counter() - started, time.process_time() - computed
-        connection.send(Turn(seconds / count, processor / count))
+        connection.send(Turn(seconds / count, processor / count, total / count))
 
 
 def _resident(field: str) -> int:

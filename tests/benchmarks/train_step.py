@@ -33,6 +33,7 @@ from rich.table import Table
 
 from tests.benchmarks.process import Stepper, Turn
 
+_VARIANTS = "tests.benchmarks.variants"
 NAMES = [
     f"{kind} {dtype}"
     for dtype in ("float32", "bfloat16")
@@ -75,7 +76,8 @@ def measure(size: Size, rounds: int, seconds: float, names: Sequence[str]) -> di
     end = time.monotonic() + seconds
     with contextlib.ExitStack() as stack:
         steppers = {
-            name: stack.enter_context(Stepper(name, size.images, size.side)) for name in names
+            name: stack.enter_context(Stepper(_VARIANTS, name, size.images, size.side))
+            for name in names
         }
         turns: dict[str, list[Turn]] = {name: [] for name in names}
         for done in range(rounds):
@@ -145,11 +147,11 @@ def build_table(size: Size, results: dict[str, Measured]) -> Table:
             f"{processor:.3f}",
             f"{size.images / seconds:.0f}",
             *[
-                _spread(ratios(plain, result, field), "{:.2f}") if plain and compared else ""
+                spread(ratios(plain, result, field), "{:.2f}") if plain and compared else ""
                 for field in fields
             ],
             *[
-                _spread([100 * (one - 1) for one in ratios(result, networks, field)], "{:+.0f}")
+                spread([100 * (one - 1) for one in ratios(result, networks, field)], "{:+.0f}")
                 if networks and compared
                 else ""
                 for field in fields
@@ -160,7 +162,8 @@ def build_table(size: Size, results: dict[str, Measured]) -> Table:
     return table
 
 
-def _spread(values: Sequence[float], form: str) -> str:
+def spread(values: Sequence[float], form: str) -> str:
+    """The median of values and, in brackets, the least and the most."""
     median, least, most = (
         form.format(one) for one in (statistics.median(values), min(values), max(values))
     )
