@@ -9,10 +9,11 @@ dataset; they take turns, round by round, so that a ratio compares runs made wit
 other. Each is run on the first few hundred images, too: what that takes is nearly all start-up
 (imports, Beam, workers), and what all images take beyond it gives the steady rate.
 
-Memory: as many small images as each size says, made up when they are read, go through `prepare` in
-one process and with two workers. Memory should not grow with them.
+The plain loop is one process without Beam that computes the hashes and sums of each image alone;
+"by 256" of so many together, much as `prepare` does.
 
-The plain loop computes the hashes of each image alone; "by 256" of as many together as `prepare`.
+Memory: as many small images as each size says, made up when they are read, go through `prepare` in
+one process and with two workers. Memory should hardly grow with them.
 
 The targets: in one process at least 0.9 times the plain loop's steady rate and 2.5 times plain
 Beam's, with two processes at least 1.5 times the plain loop's.
