@@ -8,6 +8,7 @@ import keras
 
 from components.encoders.initializers import Initializer
 from components.encoders.normalisation import batch_normalization
+from components.encoders.upsampled import UpsampledConv2DTranspose
 
 _KERNEL = 5
 
@@ -24,8 +25,9 @@ def build_decoder(
     """Builds dense layers, then nearest upsampling and transposed convolutions of 5x5 in turn.
 
     Each of ``units`` is Dense, ReLU, BN; a further Dense with ReLU fills the last map of ``core``
-    for the same ``filters`` (2,704 = 13x13x16 at 64x64). Each step up is upsampling by 2, BN and a
-    transposed convolution, with ReLU between the steps. No BN has scale or offset.
+    for the same ``filters`` (2,704 = 13x13x16 at 64x64). Each step up is BN, upsampling by 2 and a
+    transposed convolution, with ReLU between the steps. No BN has scale or offset. The recipe has
+    BN after the upsampling, which is the same: repeating pixels changes neither mean nor variance.
 
     Only sizes that ``core`` halves without a remainder are taken, since a picture must come back
     at its own size: 4m + 12 pixels for two convolutions (16, 20, ..., 64, ..., 96, ...).
@@ -64,11 +66,10 @@ def build_decoder(
     for index, count in enumerate((*reversed(filters[:-1]), image_shape[2])):
         if index > 0:
             x = keras.layers.ReLU()(x)
-        x = keras.layers.UpSampling2D(2)(x)
         x = batch_normalization(f"conv{index}_norm", affine=False)(x)
         # PyTorch counts the outputs of a transposed convolution as its fan-in.
         fan_in = _KERNEL**2 * count
-        x = keras.layers.Conv2DTranspose(
+        x = UpsampledConv2DTranspose(
             count, _KERNEL, name=f"conv{index}", **initial.arguments(fan_in)
         )(x)
     return keras.Model(codes, x, name="decoder")
