@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from components.data import storage
 from components.data.errors import DataError
 from components.data.manifest import REPORT_FILE, Manifest, load_manifest
 from components.data.page import byte_text
+from components.evaluation.curve_charts import Series
 from components.evaluation.errors import EvaluationError
 from components.evaluation.report import Examples, RunContent, StepCost, render_run
 from pipeline.artifacts import (
@@ -32,8 +33,8 @@ from pipeline.run_record import (
     setting_text,
 )
 from pipeline.steps.context import Context, no_progress
-
-PAGE = "report.html"
+from pipeline.study import STEP
+from pipeline.study_report import PAGE, write_study_report
 
 # Below this many dimensions in use, an embedding holds next to nothing.
 _COLLAPSED_RANK = 1.5
@@ -54,7 +55,10 @@ def write_report(path: Path, datasets: str) -> Path:
         RunDirectoryError: if the path holds no run with a finished step.
 
     """
-    page = render_run(collect(read_record(path), datasets))
+    record = read_record(path)
+    if STEP in record.steps:
+        return write_study_report(record)
+    page = render_run(collect(record, datasets))
     write_atomically(path / PAGE, page)
     return path / PAGE
 
@@ -98,12 +102,25 @@ def collect(record: RunRecord, datasets: str) -> RunContent:
         held_out=_labelled(record, manifest),
         curves=curves,
         teacher_curves=record.curves("tensorboard-teacher"),
+        finetune_curves=_finetune_curves(record),
         figures=record.figures(),
         notes=notes,
         facts=list(_facts(record)),
         links=list(_links(record, directory if manifest is not None else None)),
         examples=examples,
     )
+
+
+def _finetune_curves(record: RunRecord) -> dict[str, Mapping[str, Series]]:
+    """The curves of the trainings with labels that the run's figures are of."""
+    # Needs TensorFlow.
+    from pipeline.steps.finetune import CURVES, PREFIXES
+
+    return {
+        start: record.curves(folder)
+        for start, folder in CURVES.items()
+        if f"{PREFIXES[start]}/test_accuracy" in record.metrics
+    }
 
 
 def _config(record: RunRecord, notes: list[str]) -> RunConfig | None:

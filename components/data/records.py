@@ -59,6 +59,11 @@ class Records:
             keys=np.concatenate([part.keys for part in parts]),
         )
 
+    def select(self, rows: np.ndarray) -> Records:
+        """The records of rows, int64 [n]."""
+        places = (self.shard, self.offset, self.length, self.keys)
+        return Records(self.files, *(place[rows] for place in places))
+
     def __len__(self) -> int:
         return len(self.shard)
 

@@ -14,9 +14,9 @@ class Split:
     """One split; row i of each array is the same image.
 
     Attributes:
-        images: uint8 [N, H, W, C]: in memory, memory-mapped, or an `EncodedImages` or
-            `JoinedImages`, which read like an array (`shape`, `dtype`, `len`, indexing by integers,
-            slices and integer arrays, `take`) and hold no pixels.
+        images: uint8 [N, H, W, C]: in memory, memory-mapped, or an `EncodedImages`,
+            `JoinedImages` or `SelectedImages`, which read like an array (`shape`, `dtype`, `len`,
+            indexing by integers, slices and integer arrays, `take`) and hold no pixels.
         labels: int32 [N], -1 where there is none.
         keys: text [N].
         latents: float32 [N, L], L 0 where the dataset has none.

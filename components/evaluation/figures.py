@@ -28,6 +28,7 @@ CURVE_COLOUR = "#0072B2"
 # What a heat map has room for: groups with a border and a label each, and letters below it in all.
 LABELLED_GROUPS = 10
 LETTERS_IN_A_LINE = 36
+MATRICES_IN_A_ROW = 3
 DOTS_PER_INCH = 100
 
 
@@ -39,7 +40,7 @@ def draw_rsm(
     path: Path,
     tick_names: Sequence[str] | None = None,
 ) -> None:
-    """Draw similarity matrices as heat maps on one scale from -1 to 1, side by side.
+    """Draw similarity matrices as heat maps on one scale from -1 to 1, at most three in a row.
 
     Args:
         matrices: float [n, n] in [-1, 1], or one such matrix for each encoder by its name.
@@ -70,23 +71,34 @@ def draw_rsm(
     rotation = 90 if sum(map(len, names)) > LETTERS_IN_A_LINE else 0
     # Long names get room beside and below the matrices, instead of taking it from them.
     room = 0.08 * max(0, max(map(len, names)) - 8)
-    figure = new_figure(width=0.9 + 3.6 * len(named) + room, height=4.1 + room * (rotation > 0))
-    figure.suptitle(_plain(title), fontsize=12)
-    panels = _panels(figure, rows=1, columns=len(named))
-    for panel, (name, matrix) in zip(panels, named.items(), strict=True):
+    rows = math.ceil(len(named) / MATRICES_IN_A_ROW)
+    columns = math.ceil(len(named) / rows)
+    figure = new_figure(
+        width=0.9 + 3.6 * columns + room, height=0.3 + (3.8 + room * (rotation > 0)) * rows
+    )
+    figure.suptitle(plain(title), fontsize=12)
+    panels = _panels(figure, rows, columns)
+    for place, (panel, (name, matrix)) in enumerate(zip(panels, named.items(), strict=False)):
         heat_map = panel.imshow(
             matrix, cmap=SIMILARITY_COLOURS, vmin=-1, vmax=1, interpolation="nearest"
         )
-        panel.set_title(name, fontsize=11)
-        panel.set_xlabel(_plain(latent_name))
+        panel.set_title(plain(name), fontsize=11)
+        if place + columns >= len(named):
+            panel.set_xlabel(plain(latent_name))
         panel.set_xticks(centres, names, rotation=rotation)
-        panel.set_yticks(centres, names if panel is panels[0] else [""] * len(names))
+        first = place % columns == 0
+        panel.set_yticks(centres, names if first else [""] * len(names))
+        if first:
+            panel.set_ylabel(plain(latent_name))
         panel.tick_params(length=0 if borders else 3, labelsize=9)
         for border in borders:
             panel.axvline(border, color="black", linewidth=0.6)
             panel.axhline(border, color="black", linewidth=0.6)
-    panels[0].set_ylabel(_plain(latent_name))
-    figure.colorbar(heat_map, ax=panels, label="cosine similarity", shrink=0.85, pad=0.02)
+    for panel in panels[len(named) :]:
+        panel.set_visible(False)
+    figure.colorbar(
+        heat_map, ax=panels, label="cosine similarity", shrink=0.85 / rows, pad=0.02, aspect=20
+    )
     write_png(figure, path)
 
 
@@ -222,13 +234,13 @@ def _group_ticks(
         named = np.linspace(0, len(values) - 1, LABELLED_GROUPS // 2 + 1).round().astype(int)
         centres, borders = named.astype(float), np.zeros(0)
     names = [
-        _plain(tick_names[int(value)]) if tick_names is not None else f"{value:.3g}"
+        plain(tick_names[int(value)]) if tick_names is not None else f"{value:.3g}"
         for value in values[named]
     ]
     return borders.tolist(), centres.tolist(), names
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Keep dollar signs in names from being read as formulas."""
     return text.replace("$", r"\$")
 

@@ -23,6 +23,8 @@ HEADLINES = {
     "knn/test_accuracy": "kNN, held-out accuracy",
     "classifier/test_accuracy": "the network's own classifier, held-out accuracy",
     "teacher/test_accuracy": "its teacher's, held-out accuracy",
+    "finetune/test_accuracy": "fine-tuned with labels, held-out accuracy",
+    "finetune_scratch/test_accuracy": "the same from scratch, for comparison",
     "linear_probe_projector/test_accuracy": "linear probe behind the projector, for comparison",
     "linear_probe_random/test_accuracy": "linear probe of an untrained encoder, for comparison",
     "linear_probe_pixels/test_accuracy": "linear probe of the pixels, for comparison",
@@ -62,6 +64,7 @@ _PICTURES = {
     "rsm": "Cosine similarities of held-out images: the more each block on the diagonal stands "
     "out, the more the embedding keeps its images together.",
     "rsm_histogram": "How the similarities spread.",
+    "finetune_fractions": "Held-out accuracy after fine-tuning on shares of the labels.",
     "reliability": "Accuracy of the linear probe against its confidence: on the diagonal, it is "
     "right as often as it says.",
 }
@@ -70,6 +73,7 @@ _DRAWN = ("curves", "teacher_curves", "robustness", "label_fractions")
 _MATRIX_CLASSES = 20
 _CONFUSIONS = 12
 _ROBUSTNESS = re.compile(r"robustness/(.+)/([0-9]+)/accuracy")
+_FINETUNED = {"fine-tuned": "finetune", "from scratch": "finetune_scratch"}
 _LABEL_FRACTION = re.compile(r"label_fraction/([^/]+)/test_accuracy")
 _SHARES = re.compile(r".*accuracy.*|calibration/ece|(.+/)?consistency")
 # Measures that are many, or say nothing of the encoder, are in a table of their own.
@@ -159,6 +163,7 @@ class RunContent:
         held_out: images of the held-out split that have a label, 0 where that is not known.
         curves: name -> values over the training steps.
         teacher_curves: likewise of the teacher, where there is one.
+        finetune_curves: likewise of the trainings with labels, by what they started from.
         figures: name -> PNG file.
         examples: images to look at.
         notes: what a reader should know, a sentence each.
@@ -176,6 +181,7 @@ class RunContent:
     held_out: int = 0
     curves: Mapping[str, Series] = field(default_factory=dict)
     teacher_curves: Mapping[str, Series] = field(default_factory=dict)
+    finetune_curves: Mapping[str, Mapping[str, Series]] = field(default_factory=dict)
     figures: Mapping[str, bytes] = field(default_factory=dict)
     examples: Examples = Examples()
     notes: Sequence[str] = ()
@@ -195,6 +201,7 @@ def render_run(content: RunContent) -> str:
         "tiles": list(_tiles(metrics)),
         "curves": list(charts_of(content.curves)),
         "teacher_curves": list(charts_of(content.teacher_curves)),
+        "finetuned": _finetuned(content),
         "figures": figures,
         "captions": _PICTURES,
         "further": [name for name in figures if name not in known],
@@ -282,6 +289,49 @@ def _label_fractions(
             continue
         rows.append((share, accuracy, metrics.get(f"{name}_low"), metrics.get(f"{name}_high")))
     return sorted(rows, key=lambda row: row[0])
+
+
+def _finetuned(content: RunContent) -> dict[str, Any] | None:
+    """Rows (what, accuracy, lower and upper bound), and charts that hold the trainings together."""
+    metrics = content.metrics
+    if "finetune/test_accuracy" not in metrics:
+        return None
+    names = {
+        "fine-tuned": "finetune/test_accuracy",
+        "fine-tuned, at its best validation epoch": "finetune/best_test_accuracy",
+        "the same network from scratch": "finetune_scratch/test_accuracy",
+        "from scratch, at its best validation epoch": "finetune_scratch/best_test_accuracy",
+        "linear probe of the frozen encoder": "linear_probe/test_accuracy",
+    }
+    charts = []
+    for title, tag in (
+        ("training loss", "loss"),
+        ("training accuracy", "accuracy"),
+        ("validation accuracy", "validation/accuracy"),
+        ("held-out accuracy", "test/accuracy"),
+    ):
+        lines = {
+            start: curves[tag] for start, curves in content.finetune_curves.items() if tag in curves
+        }
+        charts.append(line_chart(title, lines))
+    shares: dict[float, dict[str, tuple[float, float, float]]] = {}
+    for start, prefix in _FINETUNED.items():
+        pattern = re.compile(rf"{prefix}/([0-9.e-]+)/test_accuracy")
+        for name, accuracy in metrics.items():
+            found = pattern.fullmatch(name)
+            if found is not None:
+                bounds = metrics.get(f"{name}_low", accuracy), metrics.get(f"{name}_high", accuracy)
+                shares.setdefault(float(found[1]), {})[start] = (accuracy, *bounds)
+    return {
+        "rows": [
+            (what, metrics[name], metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
+            for what, name in names.items()
+            if name in metrics
+        ],
+        "charts": [chart for chart in charts if chart is not None],
+        "starts": [start for start in _FINETUNED if any(start in row for row in shares.values())],
+        "shares": sorted(shares.items()),
+    }
 
 
 def _robustness(metrics: Mapping[str, float]) -> dict[str, Any] | None:

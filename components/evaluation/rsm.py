@@ -62,3 +62,34 @@ def similarity_matrix(embeddings: NDArray[Any], order: NDArray[np.integer]) -> N
     check_embeddings(embeddings)
     rows = normalise_rows(embeddings[order])
     return np.clip(rows @ rows.T, -1, 1).astype(np.float32)
+
+
+def split_pairs(
+    matrix: NDArray[Any], values: NDArray[Any] | None = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Take the similarities of different images, each pair once, apart by whether values agree.
+
+    Args:
+        matrix: [n, n], symmetric, n at least 2.
+        values: numbers [n], one for each image; None takes all pairs for different.
+
+    Returns:
+        The similarities of pairs of equal value, and of different value; n (n - 1) / 2 in all.
+
+    Raises:
+        EvaluationError: if the shapes do not fit.
+
+    """
+    size = len(matrix)
+    if matrix.shape != (size, size) or size < 2 or (values is not None and len(values) != size):
+        raise EvaluationError(
+            "Pairs need a matrix [n, n] of at least two images, and a value for each where there "
+            f"are values, but the shapes are {list(matrix.shape)} and "
+            f"{None if values is None else list(np.shape(values))}."
+        )
+    rows, columns = np.triu_indices(size, k=1)
+    similarities = matrix[rows, columns]
+    if values is None:
+        return similarities[:0], similarities
+    equal = values[rows] == values[columns]
+    return similarities[equal], similarities[~equal]

@@ -2,6 +2,7 @@
 
 from pipeline.config.data import DataConfig
 from pipeline.config.encoders import (
+    BagOfPatchesConfig,
     Conv4Config,
     CoreConfig,
     EncoderConfig,
@@ -15,6 +16,7 @@ from pipeline.config.evaluation import EvaluationConfig
 from pipeline.config.methods import (
     BarlowTwinsConfig,
     BYOLConfig,
+    EMPSSLConfig,
     MethodConfig,
     MoCoConfig,
     NNCLRConfig,
@@ -29,6 +31,7 @@ from pipeline.config.methods import (
 )
 from pipeline.config.parse import ConfigError, load_yaml, override, parse_config, to_yaml
 from pipeline.config.run import RunConfig
+from pipeline.config.study import StudyConfig
 from pipeline.config.training import (
     EarlyStoppingConfig,
     EmaConfig,
@@ -46,6 +49,7 @@ from pipeline.config.views import (
     NNCLRViewsConfig,
     NNCLRWeakViewsConfig,
     NoViewsConfig,
+    PatchesViewsConfig,
     RandAugmentViewsConfig,
     SimCLRImageNetViewsConfig,
     SimCLRStrongViewsConfig,
@@ -58,6 +62,7 @@ __all__ = [
     "BYOLAViewsConfig",
     "BYOLBViewsConfig",
     "BYOLConfig",
+    "BagOfPatchesConfig",
     "BarlowTwinsConfig",
     "BarlowViewsConfig",
     "ConfigError",
@@ -66,6 +71,7 @@ __all__ = [
     "CoreConfig",
     "CropViewsConfig",
     "DataConfig",
+    "EMPSSLConfig",
     "EarlyStoppingConfig",
     "EmaConfig",
     "EncoderConfig",
@@ -76,6 +82,7 @@ __all__ = [
     "NNCLRViewsConfig",
     "NNCLRWeakViewsConfig",
     "NoViewsConfig",
+    "PatchesViewsConfig",
     "PlateauConfig",
     "RandAugmentViewsConfig",
     "RandomConfig",
@@ -91,6 +98,7 @@ __all__ = [
     "SimCLRStrongViewsConfig",
     "SimCLRWeakViewsConfig",
     "SimSiamConfig",
+    "StudyConfig",
     "SupervisedConfig",
     "SwaConfig",
     "TeacherConfig",

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
-from pipeline.config.section import OffIsText, Section, Share, Texts
+from pipeline.config.section import OffIsText, RangeWithEnds, Section, Share, Texts
+
+Rules = Annotated[tuple[dict[str, RangeWithEnds], ...], Field(strict=False)]
 
 
 class DataConfig(Section):
@@ -65,6 +67,15 @@ class DataConfig(Section):
         1.0, description="of the training labels, class by class, that are used"
     )
     label_seed: int = Field(0, ge=0, description="another number keeps other labels")
+    training_rules: Rules = Field(
+        (),
+        description="train on images that meet one of them, each ranges of the label's number or "
+        "of latents: [{label: [0, 0], posX: [0, 0.3]}, ...]; held-out images are not chosen",
+    )
+    training_images: int | None = Field(
+        None, ge=2, description="train on so many, chosen by key; none: all"
+    )
+    training_seed: int = Field(0, ge=0, description="another number chooses others")
     sampling: Literal["uniform", "balanced", "weighted"] = Field(
         "uniform",
         description="training images: each once an epoch; drawn so that each class comes as often; "
@@ -74,6 +85,9 @@ class DataConfig(Section):
         "auto",
         description="where decoded images are kept; off: decoded whenever they are read; auto: in "
         "memory if they take a tenth of it, or on disk if they take half of what is free, or off",
+    )
+    licence: str | None = Field(
+        None, description="of the images, for the card of the model; none: not stated"
     )
     max_reject_share: Share = Field(0.01, description="stop if more of the images cannot be used")
     images_per_shard: int = Field(2048, ge=1, description="a shard holds no more images")

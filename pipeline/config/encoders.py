@@ -68,8 +68,20 @@ class ResNet34PublishedConfig(Section):
     initializer: Literal["keras", "pytorch", "he"] = "keras"
 
 
+class BagOfPatchesConfig(Section):
+    """A small residual network of patches; an image's features are their mean."""
+
+    name: Literal["bag_of_patches"] = "bag_of_patches"
+    patch: int = Field(16, ge=1, description="side in pixels")
+    stride: int = Field(8, ge=1, description="pixels from one patch to the next")
+    filters: Widths = Field((32, 64, 128, 256), description="of the stem and of each block")
+    features: int = Field(1024, ge=1, description="width of what it gives")
+    initializer: Literal["keras", "pytorch", "he"] = "he"
+
+
 EncoderConfig = Annotated[
-    CoreConfig
+    BagOfPatchesConfig
+    | CoreConfig
     | Conv4Config
     | ResNet18Config
     | ResNet34Config

@@ -8,6 +8,7 @@ import pydantic
 from pydantic import Field
 
 from pipeline.config.section import OffIsText, Section, Widths
+from pipeline.config.views import ViewsConfig
 
 Measure = Literal["alignment", "calibration", "clustering", "confusion", "retrieval", "uniformity"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -50,6 +51,30 @@ class EvaluationConfig(Section):
     )
     label_fractions: Fractions = Field((), description="shares of the labels for a linear probe")
     label_fraction_seeds: int = Field(3, ge=2, description="times that each share is drawn")
+    finetune_epochs: int | None = Field(
+        None, ge=1, description="of training the encoder on with labels; none: off"
+    )
+    finetune_from_scratch: bool = Field(
+        False, description="train the same network from its first weights, too, to compare"
+    )
+    finetune_learning_rate: float = Field(1e-3, gt=0.0, description="of Adam")
+    finetune_batch_size: int = Field(64, ge=2)
+    finetune_views: ViewsConfig | None = Field(
+        None, description="none: as probe_views, and without those the image as it is"
+    )
+    finetune_layer_decay: float | None = Field(
+        None,
+        gt=0.0,
+        le=1.0,
+        description="factor on the rate from each block of the encoder to the one below it, such "
+        "as 0.75; none: one rate for all",
+    )
+    finetune_head: Literal["new", "linear_probe"] = Field(
+        "new", description="what the head starts from"
+    )
+    finetune_label_fractions: Fractions = Field(
+        (), description="shares of the labels to fine-tune on, drawn as for the linear probe"
+    )
     robustness: Annotated[Literal["off", "main", "all"], OffIsText] = Field(
         "off", description="accuracy on corrupted held-out images: of 15 corruptions, or of all 19"
     )
@@ -78,3 +103,15 @@ class EvaluationConfig(Section):
                 f"evaluation.corruption_severities: expected each once, received {list(value)}"
             )
         return value
+
+    @pydantic.model_validator(mode="after")
+    def _none_without_effect(self) -> EvaluationConfig:
+        if self.finetune_epochs is not None:
+            return self
+        for name in ("finetune_from_scratch", "finetune_label_fractions"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"evaluation.{name} has no effect without fine-tuning: expected "
+                    f"evaluation.finetune_epochs, received none"
+                )
+        return self

@@ -95,6 +95,16 @@ class SimSiamConfig(_ProjectorConfig):
     predictor: Widths = Field((512,), description="widths of its hidden layers")
 
 
+class EMPSSLConfig(_ProjectorConfig):
+    """Many patches of an image agree with their mean, and all spread out."""
+
+    name: Literal["emp_ssl"] = "emp_ssl"
+    projector: Widths = (256,)
+    patches: int = Field(20, ge=2, description="of each image in a step")
+    invariance: float = Field(200.0, ge=0.0)
+    squared_distortion: float = Field(0.2, gt=0.0)
+
+
 class VAEConfig(Section):
     """The variational autoencoder."""
 
@@ -144,6 +154,7 @@ MethodConfig = Annotated[
     | VICRegConfig
     | BYOLConfig
     | SimSiamConfig
+    | EMPSSLConfig
     | VAEConfig
     | SupervisedConfig
     | RandomConfig

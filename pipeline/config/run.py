@@ -6,12 +6,13 @@ import pydantic
 from pydantic import Field
 
 from pipeline.config.data import DataConfig
-from pipeline.config.encoders import CoreConfig, EncoderConfig
+from pipeline.config.encoders import BagOfPatchesConfig, CoreConfig, EncoderConfig
 from pipeline.config.evaluation import EvaluationConfig
 from pipeline.config.methods import MethodConfig, MoCoConfig, NNCLRConfig, SimCLRConfig
 from pipeline.config.section import Section
+from pipeline.config.study import StudyConfig
 from pipeline.config.training import TrainingConfig
-from pipeline.config.views import AffineViewsConfig, ViewsConfig
+from pipeline.config.views import AffineViewsConfig, PatchesViewsConfig, ViewsConfig
 
 # The methods whose network classifies.
 _CLASSIFIERS = ("supervised", "self_training")
@@ -34,6 +35,9 @@ class RunConfig(Section):
     method: MethodConfig = SimCLRConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    study: StudyConfig | None = Field(
+        None, description="several encoders instead of one; none: a run by itself"
+    )
 
     @pydantic.model_validator(mode="after")
     def _possible(self) -> RunConfig:
@@ -50,6 +54,15 @@ class RunConfig(Section):
             raise ValueError(
                 f"method.negatives={negatives}: an anchor has only {smallest} others to draw from "
                 f"at training.batch_size={batch}, training.accumulate={self.training.accumulate}"
+            )
+        views = (self.views, self.second_views, self.probe_views)
+        patches = [view.side for view in views if isinstance(view, PatchesViewsConfig)]
+        side = self.encoder.patch if isinstance(self.encoder, BagOfPatchesConfig) else None
+        if patches and (side is None or min(patches) < side):
+            raise ValueError(
+                f"views.policy=patches, views.side={min(patches)}: expected "
+                f"encoder.name=bag_of_patches with encoder.patch of at most that, since other "
+                f"encoders see whole images"
             )
         own = self.evaluation.robustness_classifier == "classifier"
         if own and self.evaluation.robustness != "off" and method.name not in _CLASSIFIERS:

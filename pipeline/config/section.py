@@ -31,6 +31,12 @@ def _ascending_from_zero(values: tuple[float, float]) -> tuple[float, float]:
     return values
 
 
+def _in_order(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] > values[1]:
+        raise PydanticCustomError("range", "Input should be two numbers, the lower first")
+    return values
+
+
 def _off_is_text(value: Any) -> Any:
     # YAML takes a bare `off` for False.
     return "off" if value is False else value
@@ -43,5 +49,6 @@ Range = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_asce
 RangeFromZero = Annotated[
     tuple[float, float], Field(strict=False), AfterValidator(_ascending_from_zero)
 ]
+RangeWithEnds = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_in_order)]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]

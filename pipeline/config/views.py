@@ -152,6 +152,18 @@ class RandAugmentViewsConfig(Section):
     magnitude: int = Field(9, ge=0, le=30)
 
 
+class PatchesViewsConfig(Section):
+    """Small crops for encoders of patches, then SimCLR's jitter and grey."""
+
+    policy: Literal["patches"] = "patches"
+    side: int = Field(16, ge=1, description="pixels")
+    area: Range = (0.2, 0.6)
+    aspect: Range = (3 / 4, 4 / 3)
+    jitter_probability: Share = 0.8
+    strength: float = Field(1.0, ge=0.0, le=2.5)
+    grey_probability: Share = 0.2
+
+
 ViewsConfig = Annotated[
     NoViewsConfig
     | AffineViewsConfig
@@ -164,6 +176,7 @@ ViewsConfig = Annotated[
     | SimCLRImageNetViewsConfig
     | BYOLAViewsConfig
     | BYOLBViewsConfig
+    | PatchesViewsConfig
     | ConsistencyViewsConfig
     | RandAugmentViewsConfig,
     Field(discriminator="policy"),

@@ -29,6 +29,13 @@ def array_name(split: str, part: str = "") -> str:
     return f"{split}_{part}" if part else split
 
 
+def open_store(context: Context) -> EmbeddingStore:
+    """Opens the embeddings of a run; those of other weights or images are dropped."""
+    # What the weights and the images come from; embeddings outlive a change of the measures.
+    made_from = fingerprint({"pretrain": context.run.fingerprint_of("pretrain")})
+    return EmbeddingStore(context.run.path / "embeddings", made_from)
+
+
 def embed_splits(
     context: Context, encoder: keras.Model, training: TrainingImages, splits: Mapping[str, Split]
 ) -> tuple[EmbeddingStore, tuple[str, ...]]:
@@ -44,10 +51,7 @@ def embed_splits(
         The store, and the baselines that are in it.
 
     """
-    folder = context.run.path / "embeddings"
-    # What the weights and the images come from; embeddings outlive a change of the measures.
-    made_from = fingerprint({"pretrain": context.run.fingerprint_of("pretrain")})
-    store = EmbeddingStore(folder, made_from)
+    store = open_store(context)
     for name, split in splits.items():
         store.write_rows(name, split.keys, split.labels)
     projector = None

@@ -23,6 +23,7 @@ from pipeline.steps.checks import held_out_split
 from pipeline.steps.classes import measure_classes
 from pipeline.steps.context import Context
 from pipeline.steps.embeddings import embed_splits
+from pipeline.steps.finetune import check_finetune, measure_finetuning
 from pipeline.steps.robustness import Fitted, measure, plan_robustness
 
 _ALIGNED_IMAGES = 1000
@@ -35,6 +36,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     manifest = context.manifest()
     held_out_name = held_out_split(manifest)
     plan = plan_robustness(context, manifest)
+    check_finetune(context, manifest)
     encoder = rebuild_encoder(context.run.path / "checkpoints")
     training = step_images.load_training_images(context, manifest)
     splits = {"train": training.together}
@@ -51,6 +53,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         k = details["chosen"]["neighbours"]
         fitted = Fitted(probe, store.read("train"), train.labels, neighbours=k)
         metrics |= measured | measure(plan, context, details, encoder, fitted, held_out)
+        metrics |= measure_finetuning(context, details, store, splits, held_out_name)
     details["held_out_split"] = held_out_name
     details["images"] = {name: len(split.images) for name, split in splits.items()}
     if len(train.class_names) > 1 or held_out.latent_names:

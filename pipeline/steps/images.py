@@ -13,6 +13,7 @@ from components.data.errors import DataError
 from components.data.joined import is_encoded, join
 from components.data.manifest import Manifest
 from components.data.reader import load_split
+from components.data.selected import first_rows, rows_by_rules, select
 from components.data.split import Split
 from components.data.subset import keep_labels
 from components.transforms.decode import DecodeRule, decode_pixels, fit_pixels
@@ -116,7 +117,7 @@ def load_training_images(context: Context, manifest: Manifest) -> TrainingImages
     """Loads the training images, of whose labels ``data.label_share`` is kept.
 
     Raises:
-        DataError: if there are none.
+        DataError: if there are none, or none as ``data.training_rules`` asks.
 
     """
     data = context.config.data
@@ -129,6 +130,7 @@ def load_training_images(context: Context, manifest: Manifest) -> TrainingImages
     if len({is_encoded(part) for part in parts.values()}) > 1:
         # There was room for one of them only; joined, both are read in the same way.
         parts = {name: load(context, manifest, name, cache="off") for name in parts}
+    parts = _chosen(context, parts)
     labelled = keep_labels(next(iter(parts.values())), data.label_share, data.label_seed)
     if len(parts) == 1:
         return TrainingImages(labelled, labelled)
@@ -137,3 +139,24 @@ def load_training_images(context: Context, manifest: Manifest) -> TrainingImages
         joined = join([labelled, parts["unlabelled"]])
         return TrainingImages(joined, joined)
     return TrainingImages(labelled, parts["unlabelled"])
+
+
+def _chosen(context: Context, parts: dict[str, Split]) -> dict[str, Split]:
+    """Keeps the training images that the settings choose."""
+    data = context.config.data
+    if data.training_rules:
+        parts = {
+            name: select(part, rows_by_rules(part, data.training_rules))
+            for name, part in parts.items()
+        }
+    if data.training_images is None:
+        return parts
+    if len(parts) > 1:
+        raise DataError(
+            f"data.training_images={data.training_images} needs one split to choose from, found "
+            f"{', '.join(parts)}"
+        )
+    return {
+        name: select(part, first_rows(part, data.training_images, data.training_seed))
+        for name, part in parts.items()
+    }

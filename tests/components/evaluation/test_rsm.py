@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.evaluation.errors import EvaluationError
-from components.evaluation.rsm import sample_rows, similarity_matrix, sort_order
+from components.evaluation.rsm import sample_rows, similarity_matrix, sort_order, split_pairs
 
 
 def embeddings(seed=0, images=12, width=4):
@@ -80,3 +80,19 @@ def test_another_seed_samples_other_rows():
 def test_an_empty_sample_is_refused(total, wanted):
     with pytest.raises(EvaluationError, match="at least 1"):
         sample_rows(total, wanted, seed=0)
+
+
+def test_pairs_of_equal_and_of_different_value_each_once():
+    matrix = np.array([[1, 0.1, 0.2], [0.1, 1, 0.3], [0.2, 0.3, 1]])
+    within, between = split_pairs(matrix, np.array([5, 7, 5]))
+    assert within.tolist() == [0.2]
+    assert sorted(between.tolist()) == [0.1, 0.3]
+    within, between = split_pairs(matrix)
+    assert within.tolist() == []
+    assert sorted(between.tolist()) == [0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize(("shape", "values"), [((1, 1), None), ((2, 3), None), ((3, 3), 2)])
+def test_pairs_that_do_not_fit_are_refused(shape, values):
+    with pytest.raises(EvaluationError, match="at least two images"):
+        split_pairs(np.zeros(shape), None if values is None else np.zeros(values))

@@ -1,0 +1,46 @@
+"""A study: several encoders of the same images, measured side by side."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pydantic
+from pydantic import Field
+
+from pipeline.config.evaluation import Fractions
+from pipeline.config.section import Section, Share, Texts
+
+_Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seeds = Annotated[tuple[_Seed, ...], Field(strict=False, min_length=1)]
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class StudyConfig(Section):
+    """Several encoders of the same images, measured side by side."""
+
+    encoders: dict[_Name, Texts] = Field(
+        min_length=1, description="by name, the settings that make one of this configuration"
+    )
+    seeds: Seeds = Field((0,), description="each trains every encoder once")
+    pixels: _Name | None = Field("raw", description="what the images as they are are called; none")
+    pixel_epochs: int = Field(25, ge=1, description="of the recipe's probe on pixels")
+    label_fractions: Fractions = Field(
+        (),
+        description="shares of the labels; a probe, or a supervised network, then takes its epochs "
+        "divided by the root of the share",
+    )
+    rsm_images: int = Field(600, ge=2, description="held-out images in a similarity matrix")
+    rsm_latents: Texts = Field((), description="what matrices are sorted by; none: all latents")
+    reference: dict[_Name, Share] = Field(
+        default_factory=dict, description="published accuracy by encoder, to show beside ours"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _names_differ(self) -> StudyConfig:
+        if self.pixels in self.encoders:
+            raise ValueError(
+                f"study.pixels={self.pixels}: an encoder is called so: expected another name"
+            )
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"study.seeds: expected each once, received {list(self.seeds)}")
+        return self
