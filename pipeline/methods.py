@@ -149,6 +149,12 @@ def _vicreg(config: RunConfig, context: MethodContext, encoder: keras.Model) -> 
     return _siamese(config, encoder, "invariance", "variance", "covariance")
 
 
+def _emp_ssl(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dict[str, Any]:
+    settings = ("patches", "invariance", "squared_distortion")
+    parts = _siamese(config, encoder, *settings)
+    return parts | {"views": parts["views"][:1]}
+
+
 def _predictor(config: RunConfig, projector: keras.Model) -> keras.Model:
     method: Any = config.method
     width = projector.output_shape[-1]
@@ -232,6 +238,7 @@ def _self_training(
 _PARTS: dict[str, Callable[[RunConfig, MethodContext, keras.Model], dict[str, Any]]] = {
     "barlow_twins": _barlow_twins,
     "byol": _byol,
+    "emp_ssl": _emp_ssl,
     "moco": _moco,
     "nnclr": _nnclr,
     "self_training": _self_training,

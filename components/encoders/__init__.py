@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import keras
 
+from components.encoders.bag_of_patches import build_bag_of_patches
 from components.encoders.conv4 import build_conv4
 from components.encoders.core import build_core
 from components.encoders.resnet import RESNETS, build_resnet
@@ -13,6 +14,7 @@ from components.encoders.resnet34_published import build_resnet34_published
 from components.encoders.resnet50v2 import build_resnet50v2
 
 ENCODERS: dict[str, Callable[..., keras.Model]] = {
+    "bag_of_patches": build_bag_of_patches,
     "conv4": build_conv4,
     "core": build_core,
     **{name: functools.partial(build_resnet, name) for name in RESNETS},

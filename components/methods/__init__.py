@@ -5,6 +5,7 @@ from collections.abc import Callable
 from components.methods.barlow_twins import BarlowTwins
 from components.methods.base import Method
 from components.methods.byol import BYOL
+from components.methods.emp_ssl import EMPSSL
 from components.methods.moco import MoCo
 from components.methods.nnclr import NNCLR
 from components.methods.self_training import SelfTraining
@@ -17,6 +18,7 @@ from components.methods.vicreg import VICReg
 METHODS: dict[str, Callable[..., Method]] = {
     "barlow_twins": BarlowTwins,
     "byol": BYOL,
+    "emp_ssl": EMPSSL,
     "moco": MoCo,
     "nnclr": NNCLR,
     "self_training": SelfTraining,

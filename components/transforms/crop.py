@@ -115,26 +115,27 @@ def sample_window(keys: tf.Tensor, ranges: WindowRanges, height: int, width: int
     )
 
 
-def apply_crop(images: tf.Tensor, parameters: CropParameters) -> tf.Tensor:
-    """Cuts each box out and resizes it bilinearly to the image's own size, without antialiasing.
+def apply_crop(images: tf.Tensor, parameters: CropParameters, side: int | None = None) -> tf.Tensor:
+    """Cuts each box out and resizes it bilinearly, without antialiasing.
 
     Args:
         images: float32 [B, H, W, C].
         parameters: one box for each image.
+        side: height and width of the result in pixels; None for the image's own.
 
     Returns:
-        float32 [B, H, W, C].
+        float32 [B, H, W, C], or [B, side, side, C].
 
     """
     height, width = images.shape[1:3]
-    rows = _source_positions(parameters.top, parameters.height, height)
-    columns = _source_positions(parameters.left, parameters.width, width)
+    rows = _source_positions(parameters.top, parameters.height, height, side or height)
+    columns = _source_positions(parameters.left, parameters.width, width, side or width)
     columns = tf.where(parameters.flip[:, None], columns[:, ::-1], columns)
     return resample(images, rows, columns)
 
 
-def _source_positions(start: tf.Tensor, length: tf.Tensor, side: int) -> tf.Tensor:
-    """Returns float32 [B, side]: where each output pixel comes from, in pixels."""
-    output = tf.range(side, dtype=tf.float32) + 0.5
+def _source_positions(start: tf.Tensor, length: tf.Tensor, side: int, pixels: int) -> tf.Tensor:
+    """Returns float32 [B, pixels]: where each output pixel comes from, in pixels of the side."""
+    output = (tf.range(pixels, dtype=tf.float32) + 0.5) * (side / pixels)
     # Without a division by the side, which would round, the whole image maps to itself exactly.
     return start[:, None] * side + length[:, None] * output - 0.5

@@ -129,9 +129,16 @@ def _png_size(contents: tf.Tensor) -> tf.Tensor:
             )
         ]
     ):
+        kind = tf.strings.substr(contents, 12, 4)
+    with tf.control_dependencies(
+        [
+            tf.debugging.Assert(
+                tf.equal(kind, b"IHDR"), ["expected a PNG that starts with IHDR, received another"]
+            )
+        ]
+    ):
         header = tf.strings.substr(contents, 16, 8)
-        width_height = tf.io.decode_raw(header, tf.int32, little_endian=False)
-    return tf.reshape(width_height, [2])[::-1]
+    return tf.reshape(tf.io.decode_raw(header, tf.int32, little_endian=False), [2])[::-1]
 
 
 def _crop_and_resize(image: tf.Tensor, rule: DecodeRule) -> tf.Tensor:

@@ -204,17 +204,7 @@ def simclr_imagenet(
     )
     return chain(
         _resized_crop(CropRanges(area, aspect)),
-        sometimes(
-            jitter_probability,
-            _jitter(
-                JitterRanges(
-                    brightness=0.8 * strength,
-                    contrast=0.8 * strength,
-                    saturation=0.8 * strength,
-                    hue=0.2 * strength,
-                )
-            ),
-        ),
+        sometimes(jitter_probability, _simclr_jitter(strength)),
         fixed(clip_to_unit_range),
         sometimes(grey_probability, fixed(to_grey)),
         sometimes(blur_probability, _blur_of_share(BlurRanges(sigma), blur_share)),
@@ -303,6 +293,34 @@ def byol_b(
     )
 
 
+def patches(
+    *,
+    side: int = 16,
+    area: Span = (0.2, 0.6),
+    aspect: Span = (3 / 4, 4 / 3),
+    jitter_probability: float = 0.8,
+    strength: float = 1.0,
+    grey_probability: float = 0.2,
+) -> ViewFunction:
+    """Crops of ``side`` pixels for encoders of patches, then the jitter and grey of SimCLR.
+
+    Crop with flip, colour jitter of .8, .8, .8, .2 times ``strength``, grey, as in Tong et al.
+    (2023), EMP-SSL, but for its blur and solarisation. There ``area`` is .25, and patches are made
+    as large as the image again, which costs four times the work.
+    """
+    if side < 1:
+        raise ValueError(f"side must be at least 1 pixel, received {side}")
+    check_number("strength", strength, high=2.5)
+    _check_shares(jitter_probability=jitter_probability, grey_probability=grey_probability)
+    ranges = CropRanges(area, aspect)
+    return chain(
+        drawn(lambda keys: sample_crop(keys, ranges), functools.partial(apply_crop, side=side)),
+        sometimes(jitter_probability, _simclr_jitter(strength)),
+        fixed(clip_to_unit_range),
+        sometimes(grey_probability, fixed(to_grey)),
+    )
+
+
 def consistency(*, crop: float = 0.75) -> ViewFunction:
     """Recipe D's clean view: flip, and a crop of a share of the side at a random place.
 
@@ -341,6 +359,7 @@ POLICIES: dict[str, Callable[..., ViewFunction]] = {
     "simclr_imagenet": simclr_imagenet,
     "byol_a": byol_a,
     "byol_b": byol_b,
+    "patches": patches,
     "consistency": consistency,
     "randaugment": randaugment,
 }
@@ -386,6 +405,17 @@ def _window(ranges: WindowRanges) -> ViewFunction:
 
 def _jitter(ranges: JitterRanges) -> ViewFunction:
     return drawn(lambda keys: sample_jitter(keys, ranges), apply_jitter)
+
+
+def _simclr_jitter(strength: float) -> ViewFunction:
+    return _jitter(
+        JitterRanges(
+            brightness=0.8 * strength,
+            contrast=0.8 * strength,
+            saturation=0.8 * strength,
+            hue=0.2 * strength,
+        )
+    )
 
 
 def _blur(ranges: BlurRanges, size: int) -> ViewFunction:
