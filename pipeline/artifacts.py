@@ -86,6 +86,7 @@ class RunDirectory:
     ) -> None:
         self.path = path
         self.config = config
+        self._facts = dict(facts)
         self._lock: IO[str] | None = None
         if path.exists() and not path.is_dir():
             raise RunDirectoryError(f"{path} is a file: expected a directory or a new path")
@@ -103,6 +104,13 @@ class RunDirectory:
                 f"{path} is not empty and holds no {RECORD}: expected a run directory or a new path"
             )
         self._record |= {**facts, "configuration": wanted}
+
+    def part(self, config: RunConfig) -> RunDirectory:
+        """Gives the directory of a run within this one, named as its configuration is.
+
+        It may hold another configuration's work: this directory was taken over, too.
+        """
+        return RunDirectory(self.path / config.name, config, self._facts, update=True)
 
     def _read_record(self) -> dict[str, Any]:
         path = self.path / RECORD
@@ -172,7 +180,7 @@ class RunDirectory:
         self._begin()
         self._record["steps"][step] = entry
         self._write()
-        start = time.monotonic()
+        start, cpu_start = time.monotonic(), time.process_time()
         try:
             yield entry
         except BaseException as error:
@@ -182,6 +190,8 @@ class RunDirectory:
             entry["status"] = "done"
         finally:
             entry["seconds"] = round(time.monotonic() - start, 2)
+            # Of all threads, but not of other processes.
+            entry["cpu_seconds"] = round(time.process_time() - cpu_start, 2)
             self._write()
 
     def metrics(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ from components.evaluation.curve_charts import Series
 from pipeline.artifacts import RECORD, RunDirectoryError
 from pipeline.config.section import Section
 
-_ORDER = ("prepare", "pretrain", "evaluate", "export")
+_ORDER = ("prepare", "pretrain", "evaluate", "export", "study")
 _CHOICES = ("name", "policy", "kind")
 
 
