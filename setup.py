@@ -30,10 +30,22 @@ REQUIRES = [
     "aiohttp>=3.11",
 ]
 
+# Converters to other runtimes, and the runtimes themselves, which each file is proven with.
+RUNTIMES = [
+    "tf2onnx>=1.17,<1.18",
+    "onnx>=1.20",
+    "onnxruntime>=1.24",
+    "ai-edge-litert>=2.1,<3",
+]
+
 EXTRAS = {
+    "runtimes": RUNTIMES,
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
     "gcp": ["apache-beam[gcp]>=2.77,<2.78", "gcsfs>=2025.2"],
     "dev": [
+        *RUNTIMES,
+        # It reads the ONNX files; the benchmark of runtimes measures it beside the others.
+        "openvino>=2026.1",
         "pytest>=8",
         "pytest-xdist>=3.6",
         "hypothesis>=6.100",
@@ -57,6 +69,7 @@ setup(
         "components": ["py.typed"],
         "components.data": ["templates/*"],
         "components.evaluation": ["templates/*"],
+        "components.export": ["templates/*"],
         "pipeline": ["py.typed"],
         "serving": ["py.typed"],
     },

@@ -21,13 +21,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import config as configuration
-from pipeline import recipes
+from pipeline import model_commands, picture_commands, recipes
 from pipeline.artifacts import RunDirectory
 from pipeline.config import ConfigError, RunConfig
 from pipeline.progress import progress_bar
 from pipeline.quiet import import_tensorflow
 from pipeline.steps import STEPS, run_one_step, run_steps
 from pipeline.steps.context import Context
+from pipeline.study import STEP as STUDY
+from pipeline.study import run_study
+from pipeline.study_summary import summary_table
 
 app = typer.Typer(
     help="Self-supervised image encoders: prepare, pretrain, evaluate, export, serve.",
@@ -45,6 +48,8 @@ _HEADLINE = {
     "linear_probe/test_accuracy": "linear probe, held-out accuracy",
     "recipe_probe/test_accuracy": "recipe's probe, held-out accuracy",
     "knn/test_accuracy": "kNN, held-out accuracy",
+    "finetune/test_accuracy": "fine-tuned with labels, held-out accuracy",
+    "finetune_scratch/test_accuracy": "the same from scratch, for comparison",
     "classifier/test_accuracy": "the network's own classifier, held-out accuracy",
     "teacher/test_accuracy": "its teacher's, held-out accuracy",
     "robustness/mean_accuracy": "mean accuracy on corrupted images",
@@ -122,8 +127,13 @@ def run(
     if until not in STEPS:
         raise typer.BadParameter(f"expected one of {', '.join(STEPS)}", param_hint="--until")
     with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
-        ran = run_steps(context, until)
-        _report(context.run)
+        if context.config.study is not None:
+            ran = [STUDY] if run_study(context) else []
+            _out.print(escape(str(context.run.path)))
+            _out.print(summary_table(context.config, context.run.metrics()))
+        else:
+            ran = run_steps(context, until)
+            _report(context.run)
         _write_page(context, ran)
 
 
@@ -140,6 +150,10 @@ def _one_step(step: str) -> None:
         update: UpdateOption = False,
     ) -> None:
         with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
+            if context.config.study is not None:
+                raise ConfigError(
+                    f"{context.config.name} is a study of several runs: expected `twofold run`"
+                )
             ran = run_one_step(context, step)
             _report(context.run)
             _write_page(context, ran)
@@ -156,59 +170,6 @@ def _one_step(step: str) -> None:
 
 for _step in STEPS:
     _one_step(_step)
-
-
-@app.command()
-def views(
-    policy: Annotated[str, typer.Argument(help="its name; an unknown one lists the known")],
-    images: Annotated[
-        Path | None,
-        typer.Option(help="an image, a folder, a .zip, a .tar or a .npz; none: sprites"),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="the PNG file to write")] = Path("views.png"),
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="override a setting of the policy"),
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, max=40, help="how many images")] = 8,
-    each: Annotated[int, typer.Option(min=1, max=40, help="how many views of each")] = 4,
-    size: Annotated[
-        int | None, typer.Option(min=8, help="side in pixels; none: the first image's")
-    ] = None,
-) -> None:
-    """Draw what a view policy does to a few images.
-
-    Example: twofold views byol_a --images photos.zip --out views.png
-    """
-    import_tensorflow()
-    from pipeline.views_picture import parse_policy, picture_views
-
-    chosen = parse_policy(policy, settings or [])
-    drawn = picture_views(chosen, images, out, count=count, each=each, size=size)
-    _out.print(escape(f"{drawn} images with {each} views each in {out}"))
-
-
-@app.command()
-def corruptions(
-    images: Annotated[
-        Path | None,
-        typer.Option(help="an image, or what holds some: the first is drawn; none: a sprite"),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="the PNG file to write")] = Path("corruptions.png"),
-    seed: Annotated[int, typer.Option(min=0, help="another number gives other noise")] = 0,
-    size: Annotated[
-        int | None, typer.Option(min=8, help="side in pixels; none: the image's own")
-    ] = None,
-) -> None:
-    """Draw what the 19 common corruptions do to an image, at each severity.
-
-    Example: twofold corruptions --images photo.jpg --size 32
-    """
-    import_tensorflow()
-    from pipeline.corruptions_picture import picture_corruptions
-
-    drawn = picture_corruptions(images, out, seed=seed, size=size)
-    _out.print(escape(f"{drawn} corruptions in {out}"))
 
 
 @app.command()
@@ -262,6 +223,10 @@ def compare(
     from pipeline.compare import compare_runs
 
     compare_runs(run_directories, out, _out)
+
+
+picture_commands.add_to(app)
+model_commands.add_to(app)
 
 
 @app.command()

@@ -31,7 +31,7 @@ def run_steps(context: Context, until: str = STEPS[-1]) -> list[str]:
     """
     ran = []
     for name in STEPS[: STEPS.index(until) + 1]:
-        if name == "pretrain" and until != "pretrain" and not _is_done(context, name):
+        if name == "pretrain" and until != "pretrain" and not is_done(context, name):
             check_measurable(context.manifest())
         ran += [name] if _run_if_needed(context, name) else []
     return ran
@@ -48,7 +48,7 @@ def run_one_step(context: Context, name: str) -> list[str]:
 
     """
     for earlier in STEPS[: STEPS.index(name)]:
-        if not _is_done(context, earlier):
+        if not is_done(context, earlier):
             raise StepError(
                 f"step {name} needs step {earlier}, which is not finished for this configuration "
                 f"in {context.run.path}: run `twofold {earlier}` with the same arguments first"
@@ -56,7 +56,7 @@ def run_one_step(context: Context, name: str) -> list[str]:
     return [name] if _run_if_needed(context, name) else []
 
 
-def _is_done(context: Context, name: str) -> bool:
+def is_done(context: Context, name: str) -> bool:
     """Tells whether a step was finished from these inputs, and what it made is still there."""
     if not context.run.is_done(name, step_inputs(name, context)):
         return False
@@ -71,7 +71,7 @@ def _is_done(context: Context, name: str) -> bool:
 
 
 def _run_if_needed(context: Context, name: str) -> bool:
-    if _is_done(context, name):
+    if is_done(context, name):
         context.say(f"{name}: finished before, reused")
         return False
     for later in STEPS[STEPS.index(name) + 1 :]:

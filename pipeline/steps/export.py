@@ -2,55 +2,186 @@
 
 from __future__ import annotations
 
-import json
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
+from components import keyed_random
+from components.data import schema
 from components.data.reader import read_encoded
-from components.export.module import LinearHead, save_encoder
-from components.export.verify import Sample, prove
+from components.data.split import Split
+from components.encoders.heads import build_linear_head
+from components.evaluation.embed import embed
+from components.evaluation.knn import knn_predict
+from components.evaluation.linear import LinearProbe
+from components.export.heads import Head, LinearHead, NetworkHead
+from components.export.module import save_encoder
+from components.export.neighbours import NeighbourHead
+from components.export.signatures import TrainingViews
+from components.export.verify import FEW, Sample, prove
+from components.training.checkpoint import read_final
+from components.transforms.policies import randaugment_noise
+from components.transforms.views import make_views
 from pipeline.artifacts import publish_directory
-from pipeline.build import rebuild_encoder
+from pipeline.build import build_view, rebuild_encoder
+from pipeline.config import RunConfig, SelfTrainingConfig, SupervisedConfig
 from pipeline.steps import images as step_images
 from pipeline.steps.context import Context
+from pipeline.steps.export_lineage import describe
+from pipeline.steps.finetune import FINETUNED
 
-_PROOF_IMAGES = 16
+# A batch of the evaluation, so that the embeddings can be the same to the last bit; fewer where
+# images are large.
+_PROOF_IMAGES = 256
+_PROOF_BYTES = 2**27
+# An index of neighbours that would be larger is left out.
+_INDEX_BYTES = 2**28
+# What the student of ``components.methods.self_training`` folds into the keys of its noise.
+_STUDENT_NOISE = 0x5E1F
 
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
-    """Writes ``saved_model/1``, proves it in a fresh process, and only then gives it its name."""
+    """Writes ``saved_model/1``, proves it in fresh processes, and only then gives it its name."""
     path, manifest = context.run.path, context.manifest()
     held_out_name = context.run.details("evaluate")["held_out_split"]
     rule = step_images.decode_rule(context, manifest)
-    probe_path = path / "embeddings" / "linear_probe.npz"
-    head = None
-    if probe_path.exists():
-        with np.load(probe_path, allow_pickle=False) as arrays:
-            head = LinearHead(arrays["weights"], arrays["bias"])
     split = step_images.load(context, manifest, held_out_name)
-    encoded = read_encoded(context.dataset_directory, held_out_name, _PROOF_IMAGES)
-    sample = Sample(
-        image_bytes=encoded,
-        images=np.asarray(split.images[: len(encoded)]),
-        embeddings=np.load(path / "embeddings" / f"{held_out_name}.npy")[: len(encoded)],
-    )
+    encoder = rebuild_encoder(path / "checkpoints")
+    heads = _heads(context, encoder, len(split.class_names))
+    views = _training_views(context.config)
+    sample = _sample(context, held_out_name, split, heads, views)
     (path / "saved_model").mkdir(parents=True, exist_ok=True)
     with publish_directory(path / "saved_model" / "1") as version:
-        save_encoder(version, rebuild_encoder(path / "checkpoints"), rule, head)
-        differences = prove(version, sample)
-        extra = version / "assets.extra"
-        extra.mkdir(exist_ok=True)
-        description = {
-            "configuration": context.config.model_dump(mode="json"),
-            "class_names": list(split.class_names) if head is not None else [],
-            "image": {"height": rule.height, "width": rule.width, "channels": rule.channels},
-            "dataset_fingerprint": manifest.fingerprint,
-            "metrics": context.run.metrics(),
-        }
-        (extra / "twofold.json").write_text(
-            json.dumps(description, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+        signatures = save_encoder(
+            version,
+            encoder,
+            rule,
+            heads.get(""),
+            class_names=sample.class_names,
+            heads={name: head for name, head in heads.items() if name},
+            views=views,
+            example_feature=schema.IMAGE,
         )
-    details["proof"] = {"images": len(encoded), **differences}
+        proof = prove(version, sample, signatures)
+        describe(context, version, rule, sample, proof.metrics())
+    details["proof"] = {"images": len(sample.image_bytes), **proof.differences}
+    details["signatures"] = signatures
     size = sum(file.stat().st_size for file in (path / "saved_model" / "1").rglob("*"))
-    return {"export/bytes": size} | {f"export/{name}": d for name, d in differences.items()}
+    return {"export/bytes": size} | {f"export/{name}": d for name, d in proof.metrics().items()}
+
+
+def _heads(context: Context, encoder: keras.Model, classes: int) -> dict[str, Head]:
+    """Gives the classifiers that the run has, the default one under an empty name."""
+    chosen = context.run.details("evaluate").get("chosen")
+    if chosen is None:
+        return {}
+    folder = context.run.path / "embeddings"
+    with np.load(folder / "linear_probe.npz", allow_pickle=False) as arrays:
+        heads: dict[str, Head] = {"": LinearHead(arrays["weights"], arrays["bias"])}
+    embeddings = np.load(folder / "train.npy", mmap_mode="r", allow_pickle=False)
+    labels = np.load(folder / "train_labels.npy", allow_pickle=False)
+    known = labels >= 0
+    size = int(known.sum()) * embeddings.shape[1] * 4
+    if size <= _INDEX_BYTES:
+        heads["knn"] = NeighbourHead(
+            np.asarray(embeddings)[known],
+            labels[known],
+            classes,
+            k=chosen["neighbours"],
+            temperature=context.config.evaluation.neighbour_temperature,
+        )
+    else:
+        context.say(
+            f"export: without classify_knn, whose index of {size / 2**20:.0f} MiB is larger than "
+            f"{_INDEX_BYTES / 2**20:.0f}"
+        )
+    if isinstance(context.config.method, SupervisedConfig | SelfTrainingConfig):
+        network = build_linear_head(encoder.output_shape[-1], classes, seed=0)
+        read_final(context.run.path / "checkpoints", {"head": network})
+        heads["classifier"] = NetworkHead(network)
+    finetuned = context.run.path / FINETUNED
+    if "finetune" in context.run.details("evaluate"):
+        own = rebuild_encoder(finetuned)
+        network = build_linear_head(own.output_shape[-1], classes, seed=0)
+        read_final(finetuned, {"head": network})
+        heads["finetuned"] = NetworkHead(network, own)
+    return heads
+
+
+def _training_views(config: RunConfig) -> TrainingViews:
+    """Gives the two views that training draws; of methods with one policy, two of it."""
+    first = build_view(config.views)
+    method = config.method
+    if isinstance(method, SelfTrainingConfig):
+        noise = randaugment_noise(layers=method.noise_layers, magnitude=method.noise_magnitude)
+
+        def draw(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            clean = make_views((first,), images, keys)[0]
+            return clean, noise(clean, keyed_random.fold_in(keys, _STUDENT_NOISE))
+
+        return draw
+    second = first if config.second_views is None else build_view(config.second_views)
+    return lambda images, keys: tf.unstack(make_views((first, second), images, keys), num=2)
+
+
+def _sample(
+    context: Context,
+    held_out_name: str,
+    split: Split,
+    heads: Mapping[str, Head],
+    views: TrainingViews,
+) -> Sample:
+    """Records held-out images, and what the offline computations make of them."""
+    image_bytes = int(np.prod(split.images.shape[1:]))
+    count = max(FEW, min(_PROOF_IMAGES, _PROOF_BYTES // image_bytes))
+    encoded = read_encoded(context.dataset_directory, held_out_name, count)
+    images = np.asarray(split.images[: len(encoded)])
+    folder, seed = context.run.path / "embeddings", context.config.seed
+    embeddings = np.load(folder / f"{held_out_name}.npy", mmap_mode="r")[: len(encoded)]
+    few = images[:FEW]
+    keys = keyed_random.image_keys(
+        seed, tf.constant(0, tf.int64), tf.range(len(few), dtype=tf.int64)
+    )
+    # In a graph, as training draws them.
+    drawn = tf.stack(tf.function(views)(tf.constant(few), keys)).numpy()
+    signatures = {f"classify_{name}" if name else "classify": head for name, head in heads.items()}
+    return Sample(
+        image_bytes=encoded,
+        images=images,
+        embeddings=embeddings,
+        class_names=split.class_names if heads else (),
+        heads={name: _offline(head, few) for name, head in signatures.items()},
+        views=drawn,
+        seed=seed,
+        other_encoders=[name for name, head in signatures.items() if head.encoder is not None],
+        example_feature=schema.IMAGE,
+    )
+
+
+def _offline(head: Head, images: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Gives a head's arithmetic outside of the graph, from embeddings [n, D] to [n, K].
+
+    A head with an encoder of its own answers for the images that it is asked about.
+    """
+    if isinstance(head, LinearHead):
+        return LinearProbe(head.weights, head.bias).probabilities
+    if isinstance(head, NeighbourHead):
+        return functools.partial(
+            knn_predict,
+            head.embeddings,
+            head.labels,
+            classes=head.classes,
+            k=head.k,
+            temperature=head.temperature,
+        )
+    features = None if head.encoder is None else embed(head.encoder, images)
+    logits = head.build().logits
+
+    def probabilities(embeddings: np.ndarray) -> np.ndarray:
+        return np.asarray(tf.nn.softmax(logits(embeddings if features is None else features)))
+
+    return probabilities

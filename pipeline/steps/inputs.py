@@ -14,10 +14,13 @@ from pipeline.steps.baseline import read_baseline
 from pipeline.steps.checks import check_source
 from pipeline.steps.context import Context
 
+# Of what a step makes of its inputs: another number makes finished work count as old.
+_VERSIONS = {"prepare": 1, "pretrain": 1, "evaluate": 1, "export": 2}
+
 
 def step_inputs(step: str, context: Context) -> str:
     """Fingerprints what a step is made from, when the steps before it are done."""
-    return fingerprint({"step": f"{step}-1", **_INPUTS[step](context)})
+    return fingerprint({"step": f"{step}-{_VERSIONS[step]}", **_INPUTS[step](context)})
 
 
 def _prepare(context: Context) -> dict[str, Any]:
@@ -42,6 +45,13 @@ def training_images(context: Context) -> dict[str, Any]:
         "label_share": data.label_share,
         "label_seed": data.label_seed,
         "sampling": data.sampling,
+        # Left out where they choose nothing.
+        **({"training_rules": list(data.training_rules)} if data.training_rules else {}),
+        **(
+            {"training_images": data.training_images, "training_seed": data.training_seed}
+            if data.training_images is not None
+            else {}
+        ),
     }
 
 
@@ -54,7 +64,10 @@ def _evaluate(context: Context) -> dict[str, Any]:
 
 
 def _export(context: Context) -> dict[str, Any]:
-    return {"evaluate": context.run.fingerprint_of("evaluate")}
+    return {
+        "evaluate": context.run.fingerprint_of("evaluate"),
+        "licence": context.config.data.licence,
+    }
 
 
 _INPUTS = {"prepare": _prepare, "pretrain": _pretrain, "evaluate": _evaluate, "export": _export}

@@ -34,6 +34,7 @@ _CURVES = {
     "loss": "loss",
     "contrastive_accuracy": "contrastive accuracy",
     "correlation_accuracy": "correlation accuracy",
+    "agreement": "agreement of patches",
     "accuracy": "training accuracy",
     "consistency": "consistency with the teacher",
     "reconstruction": "reconstruction, nats",
@@ -48,7 +49,7 @@ _CURVES = {
     "learning_rate": "learning rate",
 }
 # The loss of an image depends on the others of its batch.
-_OF_THE_BATCH = ("barlow_twins", "nnclr", "simclr", "vicreg")
+_OF_THE_BATCH = ("barlow_twins", "emp_ssl", "nnclr", "simclr", "vicreg")
 _NO_METRICS = ("learning_rate", "images_per_second")
 
 

@@ -1,18 +1,31 @@
+"""The proof in fresh processes: what it finds right, and what it finds out."""
+
 import dataclasses
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from components import keyed_random
 from components.encoders import build_encoder
-from components.export.module import LinearHead, save_encoder
+from components.evaluation.embed import embed
+from components.evaluation.knn import knn_predict
+from components.export import verify
+from components.export.heads import LinearHead
+from components.export.module import save_encoder
+from components.export.neighbours import NeighbourHead
 from components.export.verify import ProofError, Sample, prove
 from components.transforms.decode import DecodeRule, decode_images
-from components.transforms.views import to_unit_range
+from components.transforms.policies import build_policy
+from components.transforms.views import make_views
 
 RULE = DecodeRule(16, 16, 3)
+NAMES = ("cat", "dog")
+VIEW = build_policy("simclr_weak")
 
 
 def png(picture):
@@ -22,48 +35,161 @@ def png(picture):
     return file.getvalue() + b"\0" * 5
 
 
+def training_views(images, keys):
+    return tf.unstack(make_views((VIEW, VIEW), images, keys), num=2)
+
+
 @pytest.fixture(scope="module")
 def encoder():
     return build_encoder("core", (16, 16, 3), seed=0)
 
 
 @pytest.fixture(scope="module")
-def sample(encoder):
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 20, 20, 3), np.uint8)
+def heads(encoder):
+    random = np.random.default_rng(1)
+    width = encoder.output_shape[-1]
+    rows = np.abs(random.normal(size=(200, width))).astype(np.float32)
+    return {
+        "classify": LinearHead(
+            random.normal(size=(width, 2)).astype(np.float32), np.zeros(2, np.float32)
+        ),
+        "classify_knn": NeighbourHead(rows, random.integers(0, 2, 200), 2, k=5),
+    }
+
+
+def by_neighbours(head, embeddings):
+    return knn_predict(head.embeddings, head.labels, embeddings, classes=2, k=head.k)
+
+
+@pytest.fixture(scope="module")
+def sample(encoder, heads):
+    pictures = np.random.default_rng(0).integers(0, 256, (70, 20, 20, 3), np.uint8)
     files = [png(picture) for picture in pictures]
-    images = decode_images(tf.constant(files), RULE)
-    embeddings = np.asarray(encoder(to_unit_range(images), training=False))
-    return Sample(files, images.numpy(), embeddings)
+    images = decode_images(tf.constant(files), RULE).numpy()
+    keys = keyed_random.image_keys(3, tf.constant(0, tf.int64), tf.range(8, dtype=tf.int64))
+    linear = heads["classify"].build()
+    return Sample(
+        files,
+        images,
+        embed(encoder, images),
+        class_names=NAMES,
+        heads={
+            "classify": lambda embeddings: tf.nn.softmax(linear.logits(embeddings)).numpy(),
+            "classify_knn": lambda embeddings: by_neighbours(heads["classify_knn"], embeddings),
+        },
+        views=make_views((VIEW, VIEW), tf.constant(images[:8]), keys).numpy(),
+        seed=3,
+    )
 
 
-def test_a_fresh_process_answers_as_the_encoder_did(encoder, sample, tmp_path):
-    head = LinearHead(np.ones((84, 2), np.float32), np.zeros(2, np.float32))
-    save_encoder(tmp_path / "1", encoder, RULE, head)
+@pytest.fixture(scope="module")
+def exported(encoder, heads, tmp_path_factory):
+    version = tmp_path_factory.mktemp("model") / "1"
+    signatures = save_encoder(
+        version,
+        encoder,
+        RULE,
+        heads["classify"],
+        class_names=NAMES,
+        heads={"knn": heads["classify_knn"]},
+        views=training_views,
+    )
+    return version, signatures
 
-    differences = prove(tmp_path / "1", sample)
 
-    assert set(differences) == {"max_difference/serving_default", "max_difference/embed"}
-    assert all(0 <= difference < 1e-5 for difference in differences.values())
+@pytest.fixture(scope="module")
+def proof(exported, sample):
+    version, signatures = exported
+    return prove(version, sample, signatures)
 
 
-def test_another_weight_is_found_out(sample, tmp_path):
+def test_fresh_processes_answer_as_the_encoder_did(proof):
+    embeddings = {"serving_default", "classify", "classify_knn", "embed", "embed_bytes"}
+    assert set(proof.differences) == {
+        *embeddings,
+        "c_api/embed",
+        "c_api/embed_bytes",
+        "probabilities/classify",
+        "probabilities/classify_knn",
+        "views",
+    }
+    assert all(0 <= proof.differences[name] < 1e-5 for name in embeddings)
+    assert proof.differences["c_api/embed"] < 1e-5
+    assert proof.differences["views"] < 1e-5
+    assert proof.differences["probabilities/classify_knn"] < 1e-4
+
+
+def test_the_same_batch_on_the_same_machine_gives_the_same_bits(proof):
+    # All 70 images at once, as `embed` computes them: one kernel, one order of sums.
+    assert proof.differences["serving_default"] == 0
+    assert proof.differences["embed"] == 0
+    assert proof.differences["c_api/embed"] == 0
+
+
+def test_latency_and_differences_are_metrics(proof):
+    metrics = proof.metrics()
+
+    assert {name for name in metrics if name.startswith("latency")} == {
+        "latency_ms_batch_1",
+        "latency_ms_batch_8",
+        "latency_ms_batch_64",
+    }
+    assert all(value > 0 for name, value in metrics.items() if name.startswith("latency"))
+    assert metrics["max_difference/serving_default"] == proof.differences["serving_default"]
+    assert not [name for name in metrics if "probabilities" in name or "views" in name]
+
+
+def test_another_weight_is_found_out_with_the_signature_and_the_difference(sample, tmp_path):
     tampered = build_encoder("core", (16, 16, 3), seed=0)
     bias = tampered.get_layer("dense2").bias
     bias.assign(bias + 0.01)
-    save_encoder(tmp_path / "1", tampered, RULE, None)
+    signatures = save_encoder(tmp_path / "1", tampered, RULE)
+    plain = Sample(sample.image_bytes, sample.images, sample.embeddings)
 
-    with pytest.raises(ProofError, match="the served embeddings are not the offline ones"):
-        prove(tmp_path / "1", sample)
-
-
-def test_embeddings_of_another_width_are_found_out(encoder, sample, tmp_path):
-    save_encoder(tmp_path / "1", encoder, RULE, None)
-    narrow = dataclasses.replace(sample, embeddings=sample.embeddings[:, :1])
-
-    with pytest.raises(ProofError, match=r"embeddings of shape \(5, 84\), expected \(5, 1\)"):
-        prove(tmp_path / "1", narrow)
+    with pytest.raises(ProofError, match=r"1: embed: the embedding differs .* by \d\.\d\de-0\d"):
+        prove(tmp_path / "1", plain, signatures)
 
 
 def test_a_directory_without_a_model_is_named(sample, tmp_path):
-    with pytest.raises(ProofError, match=f"{tmp_path} does not answer"):
-        prove(tmp_path, sample)
+    with pytest.raises(ProofError, match=f"{tmp_path} holds no SavedModel"):
+        prove(tmp_path, sample, ["embed"])
+
+
+def test_a_model_that_does_not_load_is_said_with_its_cause(exported, sample, tmp_path):
+    version, signatures = exported
+    (tmp_path / "saved_model.pb").write_bytes((version / "saved_model.pb").read_bytes())
+
+    with pytest.raises(ProofError, match=r"does not answer through the C\+\+ loader \(exit status"):
+        prove(tmp_path, sample, signatures)
+
+
+def test_probabilities_may_differ_by_what_the_last_bits_of_an_embedding_do(sample):
+    few = sample.embeddings[:8]
+    # A head that magnifies differences of embeddings, and one that does not look at them.
+    steep = dataclasses.replace(
+        sample, heads={"classify": lambda e: tf.nn.softmax(1e8 * (e - few)).numpy()}
+    )
+    flat = dataclasses.replace(sample, heads={"classify": lambda e: np.full((len(e), 2), 0.5)})
+
+    assert verify._tolerance("probabilities/classify", flat) == verify.PROBABILITY_TOLERANCE
+    assert verify._tolerance("probabilities/classify", steep) > 2 * verify.PROBABILITY_TOLERANCE
+
+
+@pytest.mark.parametrize("statement", ["import keras", "import keras.layers", "import components"])
+def test_what_is_blocked_cannot_be_imported(statement, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(f"import sys\nprint(sys.argv[1:])\n{statement}\n")
+
+    finished = subprocess.run(
+        [
+            *(sys.executable, "-I", str(verify._FOLDER / "proof_isolated.py")),
+            *("keras,components", str(script), "one", "two"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert finished.stdout == "['one', 'two']\n"
+    assert "ModuleNotFoundError" in finished.stderr
+    assert finished.returncode == 1

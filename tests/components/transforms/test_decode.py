@@ -1,4 +1,5 @@
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -147,6 +148,7 @@ OTHER_BYTES = {
     "text": b"this is no image",
     "GIF": encoded(pixels(4, 4, 3), "GIF"),
     "BMP": encoded(pixels(4, 4, 3), "BMP"),
+    "TIFF": encoded(pixels(4, 4, 3), "TIFF"),
     "WebP": encoded(pixels(4, 4, 3), "WEBP"),
     "cut PNG signature": FILES["RGB PNG"][:7],
 }
@@ -162,6 +164,15 @@ def test_bytes_that_are_neither_jpeg_nor_png_are_refused(name):
 def test_a_cut_png_header_is_refused(kept):
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected a whole PNG header"):
         decoded(FILES["RGB PNG"][:kept], RGB)
+
+
+def test_a_png_whose_size_is_not_where_the_format_puts_it_is_refused():
+    whole = FILES["RGB PNG"]
+    text = len(b"a\0b").to_bytes(4) + b"tEXta\0b"
+    moved = whole[:8] + text + zlib.crc32(text[4:]).to_bytes(4) + whole[8:]
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a PNG that starts with IHDR"):
+        decoded(moved, RGB)
 
 
 @pytest.mark.parametrize("name", ["RGB PNG", "RGB JPEG"])
