@@ -93,8 +93,13 @@ class RunDirectory:
         self._record = self._read_record()
         present = self._record.get("configuration")
         wanted = config.model_dump(mode="json")
-        if self._has_work() and present != wanted and not update:
-            changes = "; ".join(_differences(present, wanted))
+        changes = "; ".join(
+            line
+            for line in _differences(present, wanted)
+            # What is exported changes no other step, and costs little to do anew.
+            if not line.startswith("export.") and not line.startswith("export:")
+        )
+        if self._has_work() and changes and not update:
             raise RunDirectoryError(
                 f"{path} holds a run of another configuration ({changes}): give this run a name of "
                 f"its own with --name, or let it take over the directory with --update"

@@ -74,6 +74,10 @@ NameOption = Annotated[str | None, typer.Option(help="name of the run's director
 UpdateOption = Annotated[
     bool, typer.Option("--update", help="let the run directory take another configuration")
 ]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", help="of the export, by commas: saved_model,onnx,litert,..."),
+]
 BeamArgument = Annotated[
     list[str] | None,
     typer.Argument(metavar="[-- BEAM OPTIONS]", help="e.g. -- --runner=FlinkRunner"),
@@ -119,6 +123,7 @@ def run(
     datasets: DatasetsOption = None,
     name: NameOption = None,
     update: UpdateOption = False,
+    formats: FormatOption = None,
 ) -> None:
     """Prepare, pretrain, evaluate and export; finished steps are reused.
 
@@ -126,6 +131,7 @@ def run(
     """
     if until not in STEPS:
         raise typer.BadParameter(f"expected one of {', '.join(STEPS)}", param_hint="--until")
+    settings = _with_formats(settings, formats)
     with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
         if context.config.study is not None:
             ran = [STUDY] if run_study(context) else []
@@ -137,7 +143,7 @@ def run(
         _write_page(context, ran)
 
 
-def _one_step(step: str) -> None:
+def _one_step(step: str, purpose: str) -> None:
     """Adds the command of one step."""
 
     def command(
@@ -150,26 +156,50 @@ def _one_step(step: str) -> None:
         update: UpdateOption = False,
     ) -> None:
         with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
-            if context.config.study is not None:
-                raise ConfigError(
-                    f"{context.config.name} is a study of several runs: expected `twofold run`"
-                )
-            ran = run_one_step(context, step)
-            _report(context.run)
-            _write_page(context, ran)
+            _run_step(context, step)
 
-    purpose = {
-        "prepare": "Write the images as TFRecord shards with a manifest",
-        "pretrain": "Train the encoder, from the last checkpoint if there is one",
-        "evaluate": "Embed the images once and measure the encoder",
-        "export": "Write a SavedModel and prove it in a fresh process",
-    }[step]
     command.__doc__ = f"{purpose}.\n\nExample: twofold {step} quickstart"
     app.command(step)(command)
 
 
-for _step in STEPS:
-    _one_step(_step)
+_one_step("prepare", "Write the images as TFRecord shards with a manifest")
+_one_step("pretrain", "Train the encoder, from the last checkpoint if there is one")
+_one_step("evaluate", "Embed the images once and measure the encoder")
+
+
+@app.command()
+def export(
+    recipe: RecipeArgument,
+    beam: BeamArgument = None,
+    settings: SetOption = None,
+    workdir: WorkdirOption = Path("twofold-runs"),
+    datasets: DatasetsOption = None,
+    name: NameOption = None,
+    update: UpdateOption = False,
+    formats: FormatOption = None,
+) -> None:
+    """Write a SavedModel and prove it in fresh processes; convert it for other runtimes.
+
+    Example: twofold export quickstart --format saved_model,onnx,litert
+    """
+    settings = _with_formats(settings, formats)
+    with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
+        _run_step(context, "export")
+
+
+def _with_formats(settings: list[str] | None, formats: str | None) -> list[str]:
+    chosen = [] if formats is None else [f"export.formats=[{formats}]"]
+    return [*(settings or ()), *chosen]
+
+
+def _run_step(context: Context, step: str) -> None:
+    if context.config.study is not None:
+        raise ConfigError(
+            f"{context.config.name} is a study of several runs: expected `twofold run`"
+        )
+    ran = run_one_step(context, step)
+    _report(context.run)
+    _write_page(context, ran)
 
 
 @app.command()

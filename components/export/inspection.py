@@ -196,6 +196,7 @@ def _sizes(version: Path) -> dict[str, int]:
 
 
 def _runtimes(version: Path) -> Iterator[RuntimeFile]:
+    version = version.resolve()
     beside = [
         path
         for pattern in ("*", "*/*")
@@ -203,6 +204,8 @@ def _runtimes(version: Path) -> Iterator[RuntimeFile]:
         # Another version's are not this one's.
         if not is_version_number(path.relative_to(version.parent).parts[0])
     ]
-    for path in sorted({*version.rglob("*"), *beside}):
+    # Where a run keeps them.
+    of_the_run = (version.parents[1] / "runtimes").glob("*")
+    for path in sorted({*version.rglob("*"), *beside, *of_the_run}):
         if path.suffix in _RUNTIMES and path.is_file():
             yield RuntimeFile(_RUNTIMES[path.suffix], path, path.stat().st_size)

@@ -31,6 +31,7 @@ that cannot be decoded.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,9 +59,10 @@ _IDENTITIES = 2**63 - 1
 _EVALUATION_CROP = CropRanges(area=(0.7, 1.0), aspect=(3 / 4, 4 / 3), flip=True)
 
 
-def evaluation_view() -> ViewFunction:
+def evaluation_view(*, flip: bool = True) -> ViewFunction:
     """The views of ``classify_tta``: a crop of 70 to 100 % of the area, half of them mirrored."""
-    return drawn(lambda keys: sample_crop(keys, _EVALUATION_CROP), apply_crop)
+    ranges = dataclasses.replace(_EVALUATION_CROP, flip=flip)
+    return drawn(lambda keys: sample_crop(keys, ranges), apply_crop)
 
 
 class SignatureBuilder:

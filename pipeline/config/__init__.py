@@ -13,6 +13,7 @@ from pipeline.config.encoders import (
     ResNet50V2Config,
 )
 from pipeline.config.evaluation import EvaluationConfig
+from pipeline.config.export import ExportConfig
 from pipeline.config.methods import (
     BarlowTwinsConfig,
     BYOLConfig,
@@ -76,6 +77,7 @@ __all__ = [
     "EmaConfig",
     "EncoderConfig",
     "EvaluationConfig",
+    "ExportConfig",
     "MethodConfig",
     "MoCoConfig",
     "NNCLRConfig",

@@ -8,6 +8,7 @@ from pydantic import Field
 from pipeline.config.data import DataConfig
 from pipeline.config.encoders import BagOfPatchesConfig, CoreConfig, EncoderConfig
 from pipeline.config.evaluation import EvaluationConfig
+from pipeline.config.export import ExportConfig
 from pipeline.config.methods import MethodConfig, MoCoConfig, NNCLRConfig, SimCLRConfig
 from pipeline.config.section import Section
 from pipeline.config.study import StudyConfig
@@ -35,6 +36,7 @@ class RunConfig(Section):
     method: MethodConfig = SimCLRConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    export: ExportConfig = ExportConfig()
     study: StudyConfig | None = Field(
         None, description="several encoders instead of one; none: a run by itself"
     )

@@ -21,7 +21,7 @@ CONFIG = RunConfig(
     method=EMPSSLConfig(patches=8),
     training=TrainingConfig(
         batch_size=128,
-        epochs=9,
+        epochs=8,
         optimizer="adamw",
         learning_rate=2e-3,
         weight_decay=1e-4,

@@ -21,7 +21,7 @@ from components.evaluation.linear import LinearProbe
 from components.export.heads import Head, LinearHead, NetworkHead
 from components.export.module import save_encoder
 from components.export.neighbours import NeighbourHead
-from components.export.signatures import TrainingViews
+from components.export.signatures import TrainingViews, evaluation_view
 from components.export.verify import FEW, Sample, prove
 from components.training.checkpoint import read_final
 from components.transforms.policies import randaugment_noise
@@ -31,6 +31,7 @@ from pipeline.build import build_view, rebuild_encoder
 from pipeline.config import RunConfig, SelfTrainingConfig, SupervisedConfig
 from pipeline.steps import images as step_images
 from pipeline.steps.context import Context
+from pipeline.steps.export_formats import write_formats
 from pipeline.steps.export_lineage import describe
 from pipeline.steps.finetune import FINETUNED
 
@@ -46,7 +47,7 @@ _STUDENT_NOISE = 0x5E1F
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     """Writes ``saved_model/1``, proves it in fresh processes, and only then gives it its name."""
-    path, manifest = context.run.path, context.manifest()
+    path, manifest, config = context.run.path, context.manifest(), context.config.export
     held_out_name = context.run.details("evaluate")["held_out_split"]
     rule = step_images.decode_rule(context, manifest)
     split = step_images.load(context, manifest, held_out_name)
@@ -64,6 +65,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
             class_names=sample.class_names,
             heads={name: head for name, head in heads.items() if name},
             views=views,
+            tta_view=evaluation_view(flip=config.tta_flip),
             example_feature=schema.IMAGE,
         )
         proof = prove(version, sample, signatures)
@@ -71,7 +73,12 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     details["proof"] = {"images": len(sample.image_bytes), **proof.differences}
     details["signatures"] = signatures
     size = sum(file.stat().st_size for file in (path / "saved_model" / "1").rglob("*"))
-    return {"export/bytes": size} | {f"export/{name}": d for name, d in proof.metrics().items()}
+    converted = write_formats(context, details, encoder, heads.get(""), split)
+    return (
+        converted
+        | {"export/bytes": size}
+        | {f"export/{name}": d for name, d in proof.metrics().items()}
+    )
 
 
 def _heads(context: Context, encoder: keras.Model, classes: int) -> dict[str, Head]:
@@ -86,7 +93,7 @@ def _heads(context: Context, encoder: keras.Model, classes: int) -> dict[str, He
     labels = np.load(folder / "train_labels.npy", allow_pickle=False)
     known = labels >= 0
     size = int(known.sum()) * embeddings.shape[1] * 4
-    if size <= _INDEX_BYTES:
+    if context.config.export.neighbour_head and size <= _INDEX_BYTES:
         heads["knn"] = NeighbourHead(
             np.asarray(embeddings)[known],
             labels[known],
@@ -94,7 +101,7 @@ def _heads(context: Context, encoder: keras.Model, classes: int) -> dict[str, He
             k=chosen["neighbours"],
             temperature=context.config.evaluation.neighbour_temperature,
         )
-    else:
+    elif context.config.export.neighbour_head:
         context.say(
             f"export: without classify_knn, whose index of {size / 2**20:.0f} MiB is larger than "
             f"{_INDEX_BYTES / 2**20:.0f}"

@@ -67,6 +67,7 @@ def _export(context: Context) -> dict[str, Any]:
     return {
         "evaluate": context.run.fingerprint_of("evaluate"),
         "licence": context.config.data.licence,
+        "export": context.config.export.model_dump(mode="json"),
     }
 
 
