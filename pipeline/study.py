@@ -139,7 +139,8 @@ def epochs_on_fewer(epochs: int, fraction: float) -> int:
 
 def _members_are_there(context: Context) -> bool:
     names: Iterator[str] = iter(context.run.details(STEP)["members"])
-    return all((context.run.path / name / "checkpoints" / "checkpoint").exists() for name in names)
+    folders = (context.run.path / name / "checkpoints" / "final" for name in names)
+    return all((folder / "weights.index").exists() for folder in folders)
 
 
 def _part(study: Context, config: RunConfig) -> Context:

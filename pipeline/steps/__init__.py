@@ -63,7 +63,7 @@ def is_done(context: Context, name: str) -> bool:
     if name == "prepare":
         return storage.exists(storage.join(context.dataset_directory, MANIFEST_FILE))
     made = {
-        "pretrain": context.run.path / "checkpoints" / "checkpoint",
+        "pretrain": context.run.path / "checkpoints" / "final" / "weights.index",
         "evaluate": context.run.path / "embeddings",
         "export": context.run.path / "saved_model" / "1" / "saved_model.pb",
     }

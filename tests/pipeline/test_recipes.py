@@ -9,8 +9,23 @@ from pipeline.recipes import describe_recipe, load_recipe, recipe_names
 
 def test_the_promised_recipes_are_there() -> None:
     published = {"stl10_simclr", "stl10_nnclr", "cifar10_barlow_twins", "cifar10_consistency"}
-    study = {"simclr", "simclr_tuned", "supervised", "random", "vae", "two_negatives"}
-    promised = {"quickstart", "folder_simclr", *published, *(f"{name}_cpu" for name in published)}
+    study = {
+        "simclr",
+        "best",
+        "study",
+        "bias_study",
+        "supervised",
+        "random",
+        "vae",
+        "two_negatives",
+    }
+    promised = {
+        "quickstart",
+        "folder_simclr",
+        "cifar10_hour",
+        *published,
+        *(f"{name}_cpu" for name in published),
+    }
     assert promised | {f"dsprites_{name}" for name in study} == set(recipe_names())
     assert recipe_names() == sorted(recipe_names())
 
