@@ -80,13 +80,13 @@ class BagOfPatchesConfig(Section):
 
 
 EncoderConfig = Annotated[
-    BagOfPatchesConfig
-    | CoreConfig
+    CoreConfig
     | Conv4Config
     | ResNet18Config
     | ResNet34Config
     | ResNet50Config
     | ResNet50V2Config
-    | ResNet34PublishedConfig,
+    | ResNet34PublishedConfig
+    | BagOfPatchesConfig,
     Field(discriminator="name"),
 ]

@@ -66,6 +66,13 @@ class RunConfig(Section):
                 f"encoder.name=bag_of_patches with encoder.patch of at most that, since other "
                 f"encoders see whole images"
             )
+        pair = (self.views, self.second_views or self.views)
+        one, other = (view.side if isinstance(view, PatchesViewsConfig) else None for view in pair)
+        if one != other:
+            raise ValueError(
+                f"second_views.policy={pair[1].policy}, views.policy={pair[0].policy}: the two "
+                f"views of an image must be of one size, both patches of one side or neither"
+            )
         own = self.evaluation.robustness_classifier == "classifier"
         if own and self.evaluation.robustness != "off" and method.name not in _CLASSIFIERS:
             raise ValueError(
