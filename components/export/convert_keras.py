@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,23 @@ def save_keras(encoder: keras.Model, out_dir: Path, sample_images: np.ndarray) -
         sample_images: uint8 [N, H, W, C], what is compared.
 
     Raises:
-        ConversionError: if the files do not load, or not answer as the encoder does.
+        ConversionError: if the encoder has layers of this project, or the files do not load or not
+            answer as the encoder does.
         ValueError: if the images are not of the encoder's size.
 
     """
+    own = sorted(
+        {
+            type(layer).__name__
+            for layer in encoder.layers
+            if not type(layer).__module__.startswith("keras.")
+        }
+    )
+    if own:
+        raise ConversionError(
+            f"{MODEL}: the encoder {encoder.name} has layers that Keras alone does not know: "
+            f"{', '.join(own)}"
+        )
     shape = tuple(encoder.input_shape[1:])
     if sample_images.dtype != np.uint8 or sample_images.shape[1:] != shape:
         raise ValueError(
@@ -48,8 +62,12 @@ def save_keras(encoder: keras.Model, out_dir: Path, sample_images: np.ndarray) -
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=out_dir) as name:
         folder = Path(name)
-        encoder.save(folder / MODEL)
-        encoder.save_weights(folder / WEIGHTS)
+        with warnings.catch_warnings():
+            # Keras's variables do not know what NumPy 2 asks of arrays; what is written is read
+            # back below.
+            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+            encoder.save(folder / MODEL)
+            encoder.save_weights(folder / WEIGHTS)
         answers = convert_process.answer(__name__, folder, MODEL, sample_images)
         converted = []
         for key, file in (("keras", MODEL), ("keras_weights", WEIGHTS)):

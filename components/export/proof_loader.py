@@ -141,8 +141,10 @@ class Proof:
     def _augment(self) -> None:
         images = self._arrays["images"][: self._few]
         answer = self._ask("augment", images=images, seed=self._seed)
+        # Views of patches have a size of their own.
+        shape = self._arrays["views"].shape[1:] if "views" in self._arrays else images.shape
         for key in ("view_1", "view_2"):
-            _check(answer, key, np.float32, images.shape)
+            _check(answer, key, np.float32, shape)
             low, high = float(answer[key].min()), float(answer[key].max())
             if low < -_UNIT_SLACK or high > 1 + _UNIT_SLACK:
                 raise WrongAnswerError(f"{key} lies in [{low:g}, {high:g}], expected [0, 1]")
