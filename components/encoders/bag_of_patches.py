@@ -46,9 +46,14 @@ def build_bag_of_patches(
         A model from [B, H, W, C] to features [B, D], at least 0.
 
     Raises:
-        ValueError: if the image is smaller than a patch, or a patch too small for the blocks.
+        ValueError: if there are no filters, the image is smaller than a patch, or a patch too small
+            for the blocks.
 
     """
+    if not filters:
+        raise ValueError(
+            "the encoder bag_of_patches needs filters for its first convolution, received none"
+        )
     if min(image_shape[:2]) < patch:
         raise ValueError(
             f"the encoder bag_of_patches needs images of at least {patch}x{patch}, one patch, "
@@ -82,15 +87,28 @@ def build_bag_of_patches(
 
 
 class Patches(keras.layers.Layer):
-    """Cuts images [B, H, W, C] into P square patches each, [B * P, side, side, C]."""
+    """Cuts images [B, H, W, C] into P square patches each, [B * P, side, side, C].
+
+    H and W are known when it is called, and may differ from call to call.
+    """
 
     def __init__(self, side: int, stride: int, name: str) -> None:
         super().__init__(name=name)
         self.side, self.stride = side, stride
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        """Cuts them."""
+        """Cuts them.
+
+        Raises:
+            ValueError: if they are smaller than a patch.
+
+        """
         height, width, channels = images.shape[1:]
+        if min(height, width) < self.side:
+            raise ValueError(
+                f"images of at least {self.side}x{self.side}, one patch, are needed, received "
+                f"{height}x{width}"
+            )
         if (height, width) == (self.side, self.side):
             return images
         parts = [

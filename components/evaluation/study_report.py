@@ -111,8 +111,12 @@ def _shares(content: StudyContent) -> dict[str, object]:
             share = key.removeprefix(f"{name}@")
             if share != key and not share.endswith(("_low", "_high")):
                 found.setdefault(float(share), {})[encoder] = value
-        if found and name in content.metrics:
-            found.setdefault(1.0, {})[encoder] = content.metrics[name]
+    if found:
+        # Also of an encoder that was measured with all labels alone.
+        for encoder in content.encoders:
+            name = f"study/{encoder}/{content.label}_accuracy"
+            if name in content.metrics:
+                found.setdefault(1.0, {})[encoder] = content.metrics[name]
     shares = sorted(found)
     return {
         "shares": shares,

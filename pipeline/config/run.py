@@ -9,7 +9,13 @@ from pipeline.config.data import DataConfig
 from pipeline.config.encoders import BagOfPatchesConfig, CoreConfig, EncoderConfig
 from pipeline.config.evaluation import EvaluationConfig
 from pipeline.config.export import ExportConfig
-from pipeline.config.methods import MethodConfig, MoCoConfig, NNCLRConfig, SimCLRConfig
+from pipeline.config.methods import (
+    MethodConfig,
+    MoCoConfig,
+    NNCLRConfig,
+    SimCLRConfig,
+    VAEConfig,
+)
 from pipeline.config.section import Section
 from pipeline.config.study import StudyConfig
 from pipeline.config.training import TrainingConfig
@@ -72,6 +78,10 @@ class RunConfig(Section):
             raise ValueError(
                 f"second_views.policy={pair[1].policy}, views.policy={pair[0].policy}: the two "
                 f"views of an image must be of one size, both patches of one side or neither"
+            )
+        if one is not None and isinstance(method, VAEConfig):
+            raise ValueError(
+                "views.policy=patches: method.name=vae rebuilds whole images, expected another"
             )
         own = self.evaluation.robustness_classifier == "classifier"
         if own and self.evaluation.robustness != "off" and method.name not in _CLASSIFIERS:

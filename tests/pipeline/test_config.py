@@ -243,6 +243,9 @@ REFUSED = [
     ("method.negatives=1999", "has only 1998 others to draw from at training.batch_size=1000"),
     ("method={name: nnclr, queue_size: 999}", "method.queue_size=999 cannot hold a batch"),
     ("method={name: moco, queue_size: 999}", "expected at least training.batch_size=1000"),
+    ("views.policy=patches", "views.side=16: expected encoder.name=bag_of_patches"),
+    ("second_views.policy=patches", "since other encoders see whole images"),
+    ("probe_views={policy: patches, side: 9}", "views.side=9: expected encoder.name=bag_of_patch"),
     ("second_views.flip=true", "second_views.policy is missing: expected one of none, affine"),
     ("probe_views.policy=crops", "unknown probe_views.policy 'crops': expected one of none"),
     ("training.averaging.decay=0.9", "training.averaging.kind is missing: expected one of ema"),
@@ -275,6 +278,38 @@ def test_a_setting_that_is_wrong_is_refused_by_name(setting: str, message: str) 
         override(DEFAULT, [setting])
     assert message in str(refusal.value)
     assert str(refusal.value).startswith(f"--set {setting.partition('=')[0]}")
+
+
+_PATCHES = "encoder={name: bag_of_patches, patch: 12}"
+
+
+@pytest.mark.parametrize("side", [12, 16])
+def test_patches_are_for_an_encoder_of_patches_no_larger(side: int) -> None:
+    config = override(DEFAULT, [_PATCHES, f"views={{policy: patches, side: {side}}}"])
+    assert config.views.model_dump()["side"] == side
+    with pytest.raises(ConfigError, match=r"views\.side=11: expected encoder\.name=bag_of_patches"):
+        override(config, ["views.side=11"])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("{policy: patches}", "{policy: affine}"),
+        ("{policy: crop}", "{policy: patches}"),
+        ("{policy: patches, side: 12}", "{policy: patches, side: 16}"),
+    ],
+)
+def test_two_views_of_an_image_have_one_size(first: str, second: str) -> None:
+    with pytest.raises(ConfigError, match="the two views of an image must be of one size"):
+        override(DEFAULT, [_PATCHES, f"views={first}", f"second_views={second}"])
+    # The probe's view is taken by itself.
+    override(DEFAULT, [_PATCHES, f"views={first}", f"probe_views={second}"])
+
+
+def test_a_vae_does_not_rebuild_patches() -> None:
+    config = override(DEFAULT, [_PATCHES, "views.policy=patches"])
+    with pytest.raises(ConfigError, match=r"method\.name=vae rebuilds whole images"):
+        override(config, ["method.name=vae"])
 
 
 def test_every_fault_is_named_at_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 from components.data.errors import DataError
 from components.data.prepare import prepare
 from components.data.sources.folder import FolderSource
+from components.data.split import Split
 from pipeline.artifacts import RunDirectory
 from pipeline.config import RunConfig, override
 from pipeline.steps import images
@@ -22,7 +23,7 @@ def _prepared(folder: Path, base: Path, *settings: str) -> Context:
     with run.record("prepare", "f") as entry:
         prepare(FolderSource(folder), base / "datasets" / "pets", name="pets")
         entry["details"] = {"dataset": "pets", "dataset_fingerprint": "f"}
-    return Context(config, run, base / "datasets", (), no_progress, print)
+    return Context(config, run, str(base / "datasets"), (), no_progress, print)
 
 
 def test_images_of_one_size_keep_it(two_classes: Path, tmp_path: Path) -> None:
@@ -79,3 +80,66 @@ def test_images_that_lose_their_label_count_as_unlabelled(tmp_path: Path) -> Non
     assert training.labelled is training.unlabelled is training.together
     labels = training.together.labels.tolist()
     assert [labels.count(label) for label in (0, 1, -1)] == [2, 1, 14]
+
+
+def _chosen(folder: Path, base: Path, *settings: str) -> dict[str, Split]:
+    """The training images that the settings choose, and the held-out ones."""
+    context = _prepared(folder, base, *settings)
+    manifest = context.manifest()
+    return {
+        "training": images.load_training_images(context, manifest).together,
+        "test": images.load(context, manifest, "test"),
+    }
+
+
+def test_rules_choose_training_images_and_leave_the_held_out_ones(
+    two_classes: Path, tmp_path: Path
+) -> None:
+    every = _chosen(two_classes, tmp_path / "every")
+    dogs = _chosen(two_classes, tmp_path / "dogs", "data.training_rules=[{label: [1, 1]}]")
+
+    assert set(dogs["training"].labels.tolist()) == {1}
+    wanted = every["training"].labels == 1
+    assert dogs["training"].keys.tolist() == every["training"].keys[wanted].tolist()
+    np.testing.assert_array_equal(dogs["training"].images[:], every["training"].images[wanted])
+    assert dogs["test"].keys.tolist() == every["test"].keys.tolist()
+    assert set(dogs["test"].labels.tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk", "off"])
+def test_a_number_of_training_images_is_chosen_by_key(
+    two_classes: Path, tmp_path: Path, cache: str
+) -> None:
+    every = _chosen(two_classes, tmp_path / "every")["training"]
+    pixels = dict(zip(every.keys.tolist(), every.images, strict=True))
+    settings = ("data.training_images=9", f"data.cache={cache}")
+    few = _chosen(two_classes, tmp_path / "few", *settings)
+    other = _chosen(two_classes, tmp_path / "other", *settings, "data.training_seed=1")
+
+    found = few["training"]
+    assert len(found.images) == len(found.keys) == 9
+    np.testing.assert_array_equal(found.images[:], [pixels[key] for key in found.keys.tolist()])
+    assert set(found.keys.tolist()) != set(other["training"].keys.tolist())
+    assert len(few["test"].keys) == 40 - len(every.keys)
+
+
+def test_a_number_is_taken_of_the_images_that_meet_a_rule(
+    two_classes: Path, tmp_path: Path
+) -> None:
+    settings = ("data.training_rules=[{label: [0, 0]}]", "data.training_images=3")
+    assert _chosen(two_classes, tmp_path, *settings)["training"].labels.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.training_rules=[{label: [7, 9]}]", "none of the 7 images of split 'train' meets"),
+        ("data.training_rules=[{posX: [0, 1]}]", "has no latent 'posX': expected one of label"),
+        ("data.training_images=4", r"needs one split to choose from, found train, unlabelled"),
+    ],
+)
+def test_what_cannot_be_chosen_is_refused(tmp_path: Path, setting: str, message: str) -> None:
+    for name, count in (("train/cat", 3), ("train/dog", 4), ("unlabelled", 5), ("test/cat", 2)):
+        save_images(tmp_path / "images" / name, count)
+    with pytest.raises(DataError, match=message):
+        _chosen(tmp_path / "images", tmp_path, setting)

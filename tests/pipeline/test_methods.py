@@ -17,6 +17,12 @@ Twofold = Callable[..., Outcome]
 
 PROJECTOR = ("method.projector=[8, 8]",)
 PREDICTOR = (*PROJECTOR, "method.predictor=[4]")
+# Patches of an encoder that takes them.
+PATCHES = (
+    "encoder={name: bag_of_patches, patch: 8, stride: 4, filters: [4, 4], features: 6}",
+    "views={policy: patches, side: 8}",
+)
+EMP_SSL = ("method.name=emp_ssl", "method.patches=3", "method.projector=[8]", *PATCHES)
 
 
 def _pretrain(twofold: Twofold, images: Path, workdir: Path, *settings: str) -> Outcome:
@@ -39,6 +45,8 @@ def _metrics(workdir: Path) -> dict[str, float]:
         (("method.name=vicreg", *PROJECTOR), set()),
         (("method.name=byol", "second_views.policy=byol_b", *PREDICTOR), set()),
         (("method.name=simsiam", *PREDICTOR), set()),
+        (EMP_SSL, {"agreement"}),
+        (("method.name=simsiam", *PREDICTOR, *PATCHES), set()),
         (("method.negatives=other_view",), {"contrastive_accuracy"}),
         (("method.negatives=2",), {"contrastive_accuracy"}),
     ],
@@ -63,6 +71,22 @@ def test_a_method_without_labels_trains_and_says_how_it_does(
     assert (run / "figures/curves.png").exists()
     with Image.open(run / "figures/views.png") as picture:
         assert picture.size[0] > 100
+
+
+def test_an_encoder_of_patches_is_measured_on_whole_images(
+    twofold: Twofold, two_classes: Path, tmp_path: Path
+) -> None:
+    arguments = short_run(two_classes, tmp_path, "training.compile=none", *EMP_SSL)
+    ended = twofold(*arguments)
+    assert ended.status == 0, ended
+    run = tmp_path / "folder_simclr"
+    assert (run / "saved_model/1/saved_model.pb").is_file()
+    embeddings = np.load(run / "embeddings/test.npy")
+    assert embeddings.shape[1] == 6
+    assert np.isfinite(embeddings).all()
+    metrics = _metrics(tmp_path)
+    assert -1 <= metrics["pretrain/agreement"] <= 1
+    assert {"linear_probe/test_accuracy", "embedding/alignment"} <= set(metrics)
 
 
 def test_a_vae_leaves_a_picture_of_its_reconstructions(

@@ -7,6 +7,7 @@ from components.encoders import ENCODERS, build_encoder
 
 # One a convolution of He et al.'s networks, those of the shortcuts included where they have any.
 BATCH_NORMALISATIONS = {
+    "bag_of_patches": 1 + 2 * 2 + 1,
     "conv4": 0,
     "core": 4,
     "resnet18": 1 + 8 * 2 + 3,
@@ -17,6 +18,7 @@ BATCH_NORMALISATIONS = {
 }
 # Narrow, since only the layers' kinds matter here.
 NARROW = {
+    "bag_of_patches": {"filters": (2, 3, 4), "features": 5},
     "conv4": {"width": 4},
     "core": {"filters": (2, 3), "units": (5, 4)},
     "resnet18": {"width_multiplier": 1 / 32},
@@ -26,7 +28,7 @@ NARROW = {
     "resnet34_published": {},
 }
 # ResNet-34 and 50 have the same function as ResNet-18.
-ONE_OF_A_KIND = ["conv4", "core", "resnet18", "resnet50v2", "resnet34_published"]
+ONE_OF_A_KIND = ["bag_of_patches", "conv4", "core", "resnet18", "resnet50v2", "resnet34_published"]
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -62,7 +64,8 @@ def test_every_encoder_computes_in_the_global_dtype(policy, name, dtype):
 
 
 @pytest.mark.parametrize(
-    ("name", "training"), [("core", True), ("core", False), ("resnet18", True)]
+    ("name", "training"),
+    [("bag_of_patches", True), ("core", True), ("core", False), ("resnet18", True)],
 )
 def test_graph_and_xla_give_the_features_of_eager_execution(policy, name, training):
     policy("float64")
@@ -116,7 +119,9 @@ def test_settings_reach_the_encoder():
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match="unknown encoder 'resnet': expected one of conv4, core"):
+    with pytest.raises(
+        ValueError, match="unknown encoder 'resnet': expected one of bag_of_patches, conv4"
+    ):
         build_encoder("resnet", (32, 32, 1), seed=0)
 
 

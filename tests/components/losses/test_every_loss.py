@@ -7,7 +7,14 @@ import pytest
 import tensorflow as tf
 
 from components import distribute
-from components.losses import contrastive, distillation, redundancy, regression, vae
+from components.losses import (
+    coding_rate,
+    contrastive,
+    distillation,
+    redundancy,
+    regression,
+    vae,
+)
 from tests.components.losses.replicated import add_up
 
 IMAGES, WIDTH = 8, 6
@@ -38,6 +45,10 @@ def few_negatives_of_constant_keys(views, all_views, start, temperature):
     return contrastive.few_negatives(views, all_views, start, temperature, 3, keys)
 
 
+def coding_rate_of_two_patches(first, second):
+    return coding_rate.coding_rate_of_patches(tf.stack([first, second]))
+
+
 def reconstruction(logits, images):
     return vae.reconstruction(logits, tf.stop_gradient(images))
 
@@ -56,6 +67,7 @@ LOSSES = {
     ),
     "barlow_twins": (redundancy.barlow_twins, PROJECTIONS),
     "vicreg": (redundancy.vicreg, PROJECTIONS * 0.7),
+    "coding_rate_of_patches": (coding_rate_of_two_patches, PROJECTIONS),
     "byol": (regression.byol, PROJECTIONS),
     "simsiam": (regression.simsiam, PROJECTIONS),
     "consistency": (functools.partial(distillation.consistency, temperature=3.0), PROJECTIONS),

@@ -29,6 +29,7 @@ BATCH, CLASSES, FEATURES, PROJECTIONS, QUEUE = 8, 3, 6, 5, 12
 FORMS = {
     "barlow_twins": ("barlow_twins", {}),
     "byol": ("byol", {"momentum": 0.9, "steps": 10}),
+    "emp_ssl": ("emp_ssl", {"patches": 3, "invariance": 5.0}),
     "moco": ("moco", {"temperature": 0.2, "momentum": 0.9}),
     "nnclr": ("nnclr", {"temperature": 0.2}),
     "self_training": ("self_training", {"temperature": 2.0, "confidence": 0.3443}),
@@ -41,7 +42,7 @@ FORMS = {
     "vicreg": ("vicreg", {}),
 }
 
-_ONE_VIEW = ("supervised", "vae")
+_ONE_VIEW = ("emp_ssl", "supervised", "vae")
 
 
 def shift_by_key(images, keys):

@@ -8,7 +8,15 @@ from tests.components.methods.forms import FORMS, build_form
 from tests.components.training.trained import train_single
 
 # Compiling takes seconds; between them these have every kind of operation and of memory.
-COMPILED = ("barlow_twins", "byol", "nnclr", "self_training", "simclr, few negatives", "vae")
+COMPILED = (
+    "barlow_twins",
+    "byol",
+    "emp_ssl",
+    "nnclr",
+    "self_training",
+    "simclr, few negatives",
+    "vae",
+)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -31,21 +31,22 @@ def cropped(image, **named):
     return apply_crop(tf.constant(image[None]), parameters(**named)).numpy()[0]
 
 
-def cropped_in_plain_loops(image, top, left, box_height, box_width, flip):
+def cropped_in_plain_loops(image, top, left, box_height, box_width, flip, side=None):
     """Bilinear sampling at the centres of the box's pixels, one output pixel at a time."""
-    height, width, _ = image.shape
-    result = np.zeros(image.shape, np.float64)
-    for row in range(height):
-        for column in range(width):
-            y = (top + box_height * (row + 0.5) / height) * height - 0.5
-            x = (left + box_width * (column + 0.5) / width) * width - 0.5
+    height, width, channels = image.shape
+    rows, columns = side or height, side or width
+    result = np.zeros((rows, columns, channels), np.float64)
+    for row in range(rows):
+        for column in range(columns):
+            y = (top + box_height * (row + 0.5) / rows) * height - 0.5
+            x = (left + box_width * (column + 0.5) / columns) * width - 0.5
             y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
             y_floor, x_floor = math.floor(y), math.floor(x)
             y_next, x_next = min(y_floor + 1, height - 1), min(x_floor + 1, width - 1)
             y_share, x_share = y - y_floor, x - x_floor
             above = (1 - x_share) * image[y_floor, x_floor] + x_share * image[y_floor, x_next]
             below = (1 - x_share) * image[y_next, x_floor] + x_share * image[y_next, x_next]
-            target = width - 1 - column if flip else column
+            target = columns - 1 - column if flip else column
             result[row, target] = (1 - y_share) * above + y_share * below
     return result
 
@@ -72,7 +73,44 @@ def test_a_quarter_of_a_two_by_two_image_is_one_pixel():
     np.testing.assert_allclose(corner[..., 0], np.array([[1.5, 1.75], [2.0, 2.25]]) / 4)
 
 
-def test_equals_bilinear_sampling_in_plain_loops(execute, images, keys):
+def test_the_whole_image_at_half_its_side_is_the_mean_of_two_by_two_pixels(images):
+    image = images(8, 8, 3)
+
+    result = apply_crop(tf.constant(image[None]), parameters(), side=4).numpy()[0]
+
+    # Half way between two pixels, in both directions.
+    expected = image.reshape(4, 2, 4, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+def test_a_side_gives_squares_of_images_that_are_none(images):
+    image = images(8, 12, 3)
+
+    result = apply_crop(tf.constant(image[None]), parameters(flip=True), side=4).numpy()[0]
+
+    # The middle one of each three columns.
+    expected = image[:, 1::3].reshape(4, 2, 4, 3).mean(axis=1)[:, ::-1]
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+def test_an_image_can_be_enlarged_by_a_side(images):
+    image = images(3, 3, 1)
+
+    result = apply_crop(tf.constant(image[None]), parameters(), side=9).numpy()[0]
+
+    # The centre of each pixel is the middle one of the three that it becomes.
+    np.testing.assert_allclose(result[1::3, 1::3], image, atol=1e-6)
+
+
+def test_the_images_own_side_changes_nothing(images, keys):
+    batch = tf.constant(images(6, 11, 11, 3))
+    drawn = sample_crop(keys(6), CropRanges())
+
+    np.testing.assert_array_equal(apply_crop(batch, drawn, side=11), apply_crop(batch, drawn))
+
+
+@pytest.mark.parametrize("side", [None, 5, 20])
+def test_equals_bilinear_sampling_in_plain_loops(execute, images, keys, side):
     batch = images(6, 9, 12, 3)
     drawn = sample_crop(keys(6), CropRanges(area=(0.1, 1.0), aspect=(0.5, 2.0)))
     boxes = (drawn.top, drawn.left, drawn.height, drawn.width, drawn.flip)
@@ -80,13 +118,13 @@ def test_equals_bilinear_sampling_in_plain_loops(execute, images, keys):
 
     @execute
     def run(batch, *boxes):
-        return apply_crop(batch, CropParameters(*boxes))
+        return apply_crop(batch, CropParameters(*boxes), side)
 
     result = run(tf.constant(batch), *boxes).numpy()
 
     for row, (image, view) in enumerate(zip(batch, result, strict=True)):
         box = [part.numpy()[row] for part in boxes]
-        np.testing.assert_allclose(view, cropped_in_plain_loops(image, *box), atol=1e-5)
+        np.testing.assert_allclose(view, cropped_in_plain_loops(image, *box, side), atol=1e-5)
 
 
 def test_areas_and_aspects_fill_their_ranges_evenly(keys):

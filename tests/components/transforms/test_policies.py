@@ -11,6 +11,8 @@ from components.transforms.views import make_views
 
 RANDOM = sorted(set(POLICIES) - {"none"})
 HEIGHT, WIDTH = 20, 24
+# The side of squares, of policies that do not keep the image's own size.
+SIDES = {"patches": 16}
 
 
 def batch_of(count, channels=3):
@@ -33,8 +35,9 @@ def views_of(policy, batch, keys, count=2):
     return make_views([policy] * count, batch, keys).numpy()
 
 
-def check_views(views, channels):
-    assert views.shape[2:] == (HEIGHT, WIDTH, channels)
+def check_views(views, name, channels):
+    side = SIDES.get(name)
+    assert views.shape[2:] == (side or HEIGHT, side or WIDTH, channels)
     assert views.dtype == np.float32
     assert views.min() >= 0.0
     assert views.max() <= 1.0
@@ -43,12 +46,12 @@ def check_views(views, channels):
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_views_are_float_images_in_the_unit_range(name):
-    check_views(published_views(name)[0], channels=3)
+    check_views(published_views(name)[0], name, channels=3)
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_grey_images_of_one_channel_have_views_too(keys, name):
-    check_views(views_of(build_policy(name), batch_of(6, 1), keys(6), count=1), channels=1)
+    check_views(views_of(build_policy(name), batch_of(6, 1), keys(6), count=1), name, channels=1)
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -133,7 +136,37 @@ def test_without_all_else_a_view_is_the_image_or_its_mirror_image(keys, name):
     assert 0 < same.sum() < 16
 
 
-@pytest.mark.parametrize("name", ["barlow", "simclr_imagenet", "byol_a"])
+def test_a_patch_of_the_whole_image_is_the_image_or_its_mirror_image_in_small(keys):
+    batch = batch_of(16)[:, :, :HEIGHT]
+    policy = build_policy(
+        "patches", side=HEIGHT // 2, jitter_probability=0.0, grey_probability=0.0, **WHOLE
+    )
+
+    views = views_of(policy, batch, keys(16), 1)[0]
+
+    half = HEIGHT // 2
+    small = (batch.numpy() / 255).reshape(16, half, 2, half, 2, 3).mean(axis=(2, 4))
+    same = np.abs(views - small).max(axis=(1, 2, 3)) < 1e-5
+    mirrored = np.abs(views - small[:, :, ::-1]).max(axis=(1, 2, 3)) < 1e-5
+    assert np.all(same | mirrored)
+    assert 0 < same.sum() < 16
+
+
+def test_patches_are_jittered_with_their_strength(keys):
+    always = {"jitter_probability": 1.0, "grey_probability": 0.0}
+    batch, some = batch_of(6), keys(6)
+
+    never, weakest, strongest = (
+        views_of(build_policy("patches", **(always | settings)), batch, some, 1)
+        for settings in ({"jitter_probability": 0.0}, {"strength": 0.0}, {})
+    )
+
+    # Without strength only rounding is left of the jitter.
+    np.testing.assert_allclose(weakest, never, atol=1e-5)
+    assert np.all(np.abs(strongest - never).max(axis=(0, 2, 3, 4)) > 0.02)
+
+
+@pytest.mark.parametrize("name", ["barlow", "simclr_imagenet", "byol_a", "patches"])
 def test_a_grey_probability_of_one_leaves_no_colour(keys, name):
     views = views_of(build_policy(name, grey_probability=1.0), batch_of(6), keys(6))
 
@@ -198,6 +231,10 @@ def test_an_unknown_setting_is_refused_with_the_known_ones(name, expected):
         ("byol_b", {"solarise_threshold": 128.0}),
         ("byol_b", {"blur_share": 3.0}),
         ("simclr_imagenet", {"strength": 3.0}),
+        ("patches", {"side": 0}),
+        ("patches", {"area": (0.0, 0.5)}),
+        ("patches", {"strength": 3.0}),
+        ("patches", {"grey_probability": 1.5}),
         ("consistency", {"crop": 0.0}),
         ("randaugment", {"magnitude": 31}),
     ],
