@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .PHONY: install quickstart test test-long test-parity has-parity-python test-engines engines has-engines \
-	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions lint format clean
+	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
+	benchmark-runtimes lint format clean
 
 # tensorflow-addons, which `make test-parity` compares with, runs on these alone.
 PARITY_VENV ?= .venv-parity
@@ -97,6 +98,10 @@ benchmark-measures: install
 # Half a minute.
 benchmark-corruptions: install
 	$(BIN)/python -m tests.benchmarks.corruptions
+
+# Five minutes, likewise.
+benchmark-runtimes: install
+	$(BIN)/python -m tests.benchmarks.runtimes
 
 lint: install
 	$(BIN)/ruff format --check .

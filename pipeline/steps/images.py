@@ -145,10 +145,14 @@ def _chosen(context: Context, parts: dict[str, Split]) -> dict[str, Split]:
     """Keeps the training images that the settings choose."""
     data = context.config.data
     if data.training_rules:
-        parts = {
-            name: select(part, rows_by_rules(part, data.training_rules))
-            for name, part in parts.items()
-        }
+        rows = {name: rows_by_rules(part, data.training_rules) for name, part in parts.items()}
+        if not any(map(len, rows.values())):
+            raise DataError(
+                f"none of the training images meets one of data.training_rules: "
+                f"{[dict(rule) for rule in data.training_rules]}"
+            )
+        # Images without a label meet no rule for it.
+        parts = {name: select(parts[name], rows[name]) for name in rows if len(rows[name])}
     if data.training_images is None:
         return parts
     if len(parts) > 1:

@@ -133,7 +133,10 @@ def test_a_number_is_taken_of_the_images_that_meet_a_rule(
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("data.training_rules=[{label: [7, 9]}]", "none of the 7 images of split 'train' meets"),
+        (
+            "data.training_rules=[{label: [7, 9]}]",
+            "none of the training images meets one of data.training_rules",
+        ),
         ("data.training_rules=[{posX: [0, 1]}]", "has no latent 'posX': expected one of label"),
         ("data.training_images=4", r"needs one split to choose from, found train, unlabelled"),
     ],
