@@ -1,6 +1,28 @@
-"""Recipe E's study: six views of the same sprites, side by side (Neuromatch's tutorial).
+"""Recipe E's study: six encoders of the same sprites, side by side (Neuromatch's tutorial).
 
-twofold run dsprites_study --set data.source=npz --set data.path=dsprites_subset.npz
+    twofold run dsprites_study --set data.source=npz --set data.path=dsprites_subset.npz
+
+``--set study.seeds=[0,1,2]`` gives means with intervals. Without the other two settings it
+generates images of its own.
+
+Cost: 55 minutes of one CPU core a seed. It took 61 minutes beside other work that had more than
+half of 2 cores.
+
+Shape accuracy on held-out images of the public subset, seed 0, in per cent, by the recipe's probe
+with all labels and with 5 %, then by a converged logistic regression, and what the reference prints
+for all labels:
+
+    raw pixels          40.3   36.5      -    39.6
+    random encoder      43.1   38.0   43.6    44.7
+    VAE                 47.6   47.2   50.5    45.8
+    SimCLR              98.8   95.0   99.4    97.5
+    two negatives       54.0   53.9   66.4    66.8
+
+Two trainings are not the published ones. SimCLR trains 100 epochs, with a rate that falls over 120,
+instead of 60 at a nearly constant rate, which reached 90.8 by the recipe's probe and 95.6 by
+logistic regression (``dsprites_simclr``, three seeds). The VAE trains 100 epochs instead of 300:
+its shape accuracy was 48.3 after 8, and between 48 and 50 around epoch 80. All networks compute in
+bfloat16.
 """
 
 from pipeline.config import StudyConfig
@@ -15,7 +37,7 @@ CONFIG = SIMCLR.model_copy(
                 "supervised": (
                     "views.policy=none",
                     "method.name=supervised",
-                    "training.epochs=10",
+                    "training.epochs=20",
                     "training.schedule_epochs=null",
                 ),
                 "random": (
