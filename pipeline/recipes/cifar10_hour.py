@@ -15,8 +15,8 @@ validation after each epoch among them), beside other work on 2 cores.
 On CIFAR-10 recompressed as quality-75 JPEG, one run, 10,000 test images, in per cent: logistic
 regression 74.09 (95 % interval 73.2 to 74.9), the recipe's probe 70.29, kNN 67.80; the online
 probe had 45.3, 55.5, 59.1, 56.8, 64.9, 65.6, 66.1, 67.0 after each epoch. The published recipe C
-prints 68.2 after 90 minutes of a GPU, on the original images. What limits it is the time: the loss still falls, and in tries of 4 CPU-minutes
-each doubling of the patches seen brought 4 points.
+prints 68.2 after 90 minutes of a GPU, on the original images. What limits it is the time: the loss
+still falls, and in tries of 4 CPU-minutes the doubling of the patches seen brought 4 points.
 """
 
 from pipeline.config import (
