@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import tensorflow as tf
 from components.encoders import build_encoder
 from components.encoders.heads import build_linear_head
 from components.methods import Method
+from components.methods.self_training import noisy_view
 from components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
 from components.training.checkpoint import load_encoder
 from components.training.loop import LoopSettings
@@ -20,9 +21,16 @@ from components.training.optimizers import build_optimizer
 from components.training.precision import keep_gradients
 from components.training.schedules import ScaledSchedule, build_schedule, scaled_rate
 from components.training.step import Average, OnlineProbe, StepSettings, TrainState
-from components.transforms.policies import build_policy
-from components.transforms.views import ViewFunction
-from pipeline.config import EncoderConfig, RunConfig, SwaConfig, TrainingConfig, ViewsConfig
+from components.transforms.policies import build_policy, randaugment_noise
+from components.transforms.views import ViewFunction, make_views
+from pipeline.config import (
+    EncoderConfig,
+    RunConfig,
+    SelfTrainingConfig,
+    SwaConfig,
+    TrainingConfig,
+    ViewsConfig,
+)
 
 ImageShape = tuple[int, int, int]
 
@@ -31,6 +39,33 @@ def build_view(views: ViewsConfig) -> ViewFunction:
     """Builds a view policy."""
     settings = views.model_dump()
     return build_policy(settings.pop("policy"), **settings)
+
+
+def build_training_views(
+    config: RunConfig,
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Builds what draws the two views of training; of methods with one policy, two by it.
+
+    Returns:
+        A function of images uint8 [B, H, W, C] and keys uint32 [B].
+
+    """
+    first, method = build_view(config.views), config.method
+    if isinstance(method, SelfTrainingConfig):
+        noise = randaugment_noise(layers=method.noise_layers, magnitude=method.noise_magnitude)
+
+        def teacher_and_student(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            clean = make_views((first,), images, keys)[0]
+            return clean, noisy_view(noise, clean, keys)
+
+        return teacher_and_student
+    second = first if config.second_views is None else build_view(config.second_views)
+
+    def two(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        one, other = tf.unstack(make_views((first, second), images, keys), num=2)
+        return one, other
+
+    return two
 
 
 def build_configured_encoder(

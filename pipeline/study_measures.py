@@ -78,7 +78,6 @@ def measure_study(
     """
     study, curves = study_of(context.config), dict[str, dict[int, Curve]]()
     classes = label_name(context.config)
-    repeated: dict[str, dict[str, list[float]]] = {}
     whole = [member for member in members if member.fraction == 1]
     first: dict[str, Embedded] = {}
     with context.progress("measure", len(whole) + len(study.seeds), "encoders") as show:
@@ -89,11 +88,6 @@ def measure_study(
             curves.setdefault(member.encoder, {})[member.seed] = _curve(
                 member.context.config, own, embedded, fewer_labels(study)
             )
-            metrics = member.context.run.metrics()
-            for name, title in _REPEATED.items():
-                if name in metrics:
-                    found = repeated.setdefault(member.encoder, {}).setdefault(title, [])
-                    found.append(metrics[name])
             if member.seed == study.seeds[0]:
                 first[member.encoder] = embedded
             done += 1
@@ -125,11 +119,20 @@ def measure_study(
         for fraction, value in shares.items():
             name = f"study/{encoder}/{classes}_accuracy"
             result |= _named(name if fraction == 1 else f"{name}@{fraction:g}", value)
-        for title, values in repeated.get(encoder, {}).items():
-            result[f"study/{encoder}/{title}"] = float(np.mean(values))
+        result |= _repeated(encoder, [one for one in whole if one.encoder == encoder])
         for latent, one in decoded.get(encoder, {}).items():
             result[f"study/{encoder}/decodability/{latent}"] = one.score
     return result
+
+
+def _repeated(encoder: str, members: Sequence[Member]) -> dict[str, float]:
+    """Gives the means over the seeds of what an encoder's runs measured themselves."""
+    metrics = [member.context.run.metrics() for member in members]
+    return {
+        f"study/{encoder}/{title}": float(np.mean([one[name] for one in metrics]))
+        for name, title in _REPEATED.items()
+        if metrics and all(name in one for one in metrics)
+    }
 
 
 def _is_of(one: Member, member: Member) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from components.training.checkpoint import (
 from components.training.loop import Callbacks, run_loop
 from components.training.precision import precision
 from components.training.step import TrainState, build_train_step
-from components.training.tensorboard import TensorBoardWriter
+from components.training.tensorboard import Rate, TensorBoardWriter
 from components.training.validation import EpochRules, Watched, build_validation
 from pipeline.build import (
     ImageShape,
@@ -138,17 +137,17 @@ def train(
     train_step = build_train_step(strategy, method, state, step_settings(config, replicas))
     writer = TensorBoardWriter(stage.tensorboard)
     batch_size = config.training.batch_size
-    last = {"step": 0, "time": time.monotonic()}
+    rate = Rate(batch_size)
 
     def on_metrics(step: int, means: Mapping[str, float]) -> None:
-        now = time.monotonic()
-        rate = (step - last["step"]) * batch_size / max(now - last["time"], 1e-9)
-        last.update(step=step, time=now)
-        learning_rate = float(state.optimizer.learning_rate.numpy())
-        writer.scalars(step, {**means, "learning_rate": learning_rate, "images_per_second": rate})
+        added = {
+            "learning_rate": float(state.optimizer.learning_rate.numpy()),
+            "images_per_second": rate.since(step),
+        }
+        writer.scalars(step, {**means, **added})
 
     def batches_from(first_step: int) -> tf.data.Dataset:
-        last["step"] = first_step
+        rate.begin(first_step)
         return feed.distribute(strategy, first_step, settings.steps)
 
     with progress(stage.name, settings.steps * batch_size, "images") as show:

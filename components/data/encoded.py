@@ -12,7 +12,7 @@ import tensorflow as tf
 from components.data import schema
 from components.data.errors import DataError
 from components.data.records import Records
-from components.data.split import find_rows
+from components.data.split import ImageRows
 
 # Decoded at a time where no batch says otherwise.
 _BATCH = 256
@@ -85,17 +85,18 @@ class Decoding:
         return tf.tile(pixels, tf.concat([ones, [times]], axis=0))
 
 
-class EncodedImages:
+class EncodedImages(ImageRows):
     """Images uint8 [N, H, W, C] that read like an array and are decoded whenever they are read.
 
-    What is asked for at once is held decoded, and nothing else.
+    What is asked for at once is held decoded, and nothing else. Reading raises `DataError`, naming
+    shard and key, where a record is damaged or its image is not decoded to the shape that it should
+    have.
     """
 
     def __init__(self, records: Records, decoding: Decoding) -> None:
         self.records = records
         self.decoding = decoding
-        self.shape: tuple[int, ...] = (len(records), *decoding.shape)
-        self.dtype = np.dtype(np.uint8)
+        super().__init__(len(records), decoding.shape)
 
     @staticmethod
     def join(parts: Sequence[EncodedImages]) -> EncodedImages:
@@ -104,20 +105,6 @@ class EncodedImages:
         alike = all(decoding.stored == decodings[0].stored for decoding in decodings)
         decoding = decodings[0] if alike else dataclasses.replace(decodings[0], stored=None)
         return EncodedImages(Records.join([part.records for part in parts]), decoding)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: object) -> np.ndarray:
-        """As of an array.
-
-        Raises:
-            DataError: a record is damaged, or its image is not decoded to the shape that it should
-                have; the shard and the key are named.
-
-        """
-        found = find_rows(rows, len(self))
-        return self.take(found.ravel()).reshape(*found.shape, *self.shape[1:])
 
     def take(
         self, rows: np.ndarray, axis: int = 0, out: np.ndarray | None = None, mode: str = "clip"

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from components.data.encoded import EncodedImages
-from components.data.split import Split, find_rows
+from components.data.split import ImageRows, Split
 
 
 def join(splits: Sequence[Split]) -> Split:
@@ -52,23 +52,14 @@ def is_encoded(split: Split) -> bool:
     return isinstance(images, EncodedImages)
 
 
-class JoinedImages:
+class JoinedImages(ImageRows):
     """Arrays uint8 [N, H, W, C], one after the other, that read as one."""
 
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
         self._parts = tuple(parts)
         # Where each part begins, and where the last one ends.
         self._starts = np.cumsum([0, *(len(part) for part in self._parts)])
-        self.shape: tuple[int, ...] = (int(self._starts[-1]), *self._parts[0].shape[1:])
-        self.dtype = np.dtype(np.uint8)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: object) -> np.ndarray:
-        """As of an array; the pixels are copied."""
-        found = find_rows(rows, len(self))
-        return self.take(found.ravel()).reshape(*found.shape, *self.shape[1:])
+        super().__init__(int(self._starts[-1]), self._parts[0].shape[1:])
 
     def take(
         self, rows: np.ndarray, axis: int = 0, out: np.ndarray | None = None, mode: str = "clip"

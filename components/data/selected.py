@@ -11,7 +11,7 @@ import numpy as np
 
 from components.data.encoded import EncodedImages
 from components.data.errors import DataError
-from components.data.split import Split, find_rows
+from components.data.split import ImageRows, Split
 
 # What a rule calls the label; other names are latents.
 LABEL = "label"
@@ -78,21 +78,12 @@ def select(split: Split, rows: np.ndarray) -> Split:
     )
 
 
-class SelectedImages:
+class SelectedImages(ImageRows):
     """Rows of an array uint8 [N, H, W, C], that read like one of their own."""
 
     def __init__(self, images: np.ndarray, rows: np.ndarray) -> None:
+        super().__init__(len(rows), images.shape[1:])
         self._images, self._rows = images, rows
-        self.shape: tuple[int, ...] = (len(rows), *images.shape[1:])
-        self.dtype = np.dtype(np.uint8)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, rows: object) -> np.ndarray:
-        """As of an array; the pixels are copied."""
-        found = find_rows(rows, len(self))
-        return self.take(found.ravel()).reshape(*found.shape, *self.shape[1:])
 
     def take(
         self, rows: np.ndarray, axis: int = 0, out: np.ndarray | None = None, mode: str = "clip"

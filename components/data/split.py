@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +15,9 @@ class Split:
     """One split; row i of each array is the same image.
 
     Attributes:
-        images: uint8 [N, H, W, C]: in memory, memory-mapped, or an `EncodedImages`,
-            `JoinedImages` or `SelectedImages`, which read like an array (`shape`, `dtype`, `len`,
-            indexing by integers, slices and integer arrays, `take`) and hold no pixels.
+        images: uint8 [N, H, W, C]: in memory, memory-mapped, or an `ImageRows`,
+            which reads like an array (`shape`, `dtype`, `len`, indexing by integers, slices and
+            integer arrays, `take`) and holds no pixels.
         labels: int32 [N], -1 where there is none.
         keys: text [N].
         latents: float32 [N, L], L 0 where the dataset has none.
@@ -40,6 +41,34 @@ class Split:
     def identities(self) -> np.ndarray:
         """`key_identity` of every key, int64 [N]."""
         return np.array([key_identity(key) for key in self.keys.tolist()], np.int64)
+
+
+class ImageRows(abc.ABC):
+    """Images uint8 [N, H, W, C] that read like an array, and are copied when they are read.
+
+    Args:
+        count: N.
+        image_shape: (H, W, C).
+
+    """
+
+    def __init__(self, count: int, image_shape: tuple[int, ...]) -> None:
+        self.shape: tuple[int, ...] = (count, *image_shape)
+        self.dtype = np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: object) -> np.ndarray:
+        """As of an array."""
+        found = find_rows(rows, len(self))
+        return self.take(found.ravel()).reshape(*found.shape, *self.shape[1:])
+
+    @abc.abstractmethod
+    def take(
+        self, rows: np.ndarray, axis: int = 0, out: np.ndarray | None = None, mode: str = "clip"
+    ) -> np.ndarray:
+        """The images of rows, int64 [B] from 0 up, as numpy's `take` gives them along axis 0."""
 
 
 def key_identity(key: str) -> int:

@@ -90,9 +90,11 @@ class SelfTraining(Method):
         )
 
     def _draw(self, batch: MethodInput) -> tuple[tf.Tensor, tf.Tensor]:
-        def noisy_of(clean: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-            return self.noise(clean, keyed_random.fold_in(keys, _NOISE))
-
         (clean,) = draw_views((self.clean,), batch.images, batch.keys, compiled=self.compile_views)
-        draw = tf.function(noisy_of, jit_compile=self.compile_views, autograph=False)
-        return clean, draw(clean, batch.keys)
+        draw = tf.function(noisy_view, jit_compile=self.compile_views, autograph=False)
+        return clean, draw(self.noise, clean, batch.keys)
+
+
+def noisy_view(noise: ViewFunction, clean: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+    """Makes the student's view of the teacher's, float32 [B, H, W, C], by the images' keys."""
+    return noise(clean, keyed_random.fold_in(keys, _NOISE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,6 +39,29 @@ class TensorBoardWriter:
     def close(self) -> None:
         """Flushes and closes the event file."""
         self._writer.close()
+
+
+class Rate:
+    """How many images a second were seen between two moments of a training.
+
+    Args:
+        batch_size: images a step.
+
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self._batch_size = batch_size
+        self.begin(0)
+
+    def begin(self, step: int) -> None:
+        """Starts the clock at a step that a training goes on from."""
+        self._step, self._time = step, time.monotonic()
+
+    def since(self, step: int) -> float:
+        """Gives the rate up to a step since the last call, and starts anew."""
+        steps, seconds = step - self._step, time.monotonic() - self._time
+        self.begin(step)
+        return steps * self._batch_size / max(seconds, 1e-9)
 
 
 def read_scalars(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -20,8 +20,8 @@ _CONTROL = "data.training_images=4886"
 _SUPERVISED = (
     "views.policy=none",
     "method.name=supervised",
-    "training.epochs=25",
-    "training.schedule_epochs=null",
+    "training.epochs=30",
+    "training.precision=float32",
 )
 _SIMCLR = ("training.epochs=150",)
 _RANDOM = ("views.policy=none", "method.name=random", "evaluation.probe_epochs=25")

@@ -24,11 +24,9 @@ from components.export.neighbours import NeighbourHead
 from components.export.signatures import TrainingViews, evaluation_view
 from components.export.verify import FEW, Sample, prove
 from components.training.checkpoint import read_final
-from components.transforms.policies import randaugment_noise
-from components.transforms.views import make_views
 from pipeline.artifacts import publish_directory
-from pipeline.build import build_view, rebuild_encoder
-from pipeline.config import RunConfig, SelfTrainingConfig, SupervisedConfig
+from pipeline.build import build_training_views, rebuild_encoder
+from pipeline.config import SelfTrainingConfig, SupervisedConfig
 from pipeline.steps import images as step_images
 from pipeline.steps.context import Context
 from pipeline.steps.export_formats import write_formats
@@ -41,8 +39,6 @@ _PROOF_IMAGES = 256
 _PROOF_BYTES = 2**27
 # An index of neighbours that would be larger is left out.
 _INDEX_BYTES = 2**28
-# What the student of ``components.methods.self_training`` folds into the keys of its noise.
-_STUDENT_NOISE = 0x5E1F
 
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
@@ -53,7 +49,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     split = step_images.load(context, manifest, held_out_name)
     encoder = rebuild_encoder(path / "checkpoints")
     heads = _heads(context, encoder, len(split.class_names))
-    views = _training_views(context.config)
+    views = build_training_views(context.config)
     sample = _sample(context, held_out_name, split, heads, views)
     (path / "saved_model").mkdir(parents=True, exist_ok=True)
     with publish_directory(path / "saved_model" / "1") as version:
@@ -117,22 +113,6 @@ def _heads(context: Context, encoder: keras.Model, classes: int) -> dict[str, He
         read_final(finetuned, {"head": network})
         heads["finetuned"] = NetworkHead(network, own)
     return heads
-
-
-def _training_views(config: RunConfig) -> TrainingViews:
-    """Gives the two views that training draws; of methods with one policy, two of it."""
-    first = build_view(config.views)
-    method = config.method
-    if isinstance(method, SelfTrainingConfig):
-        noise = randaugment_noise(layers=method.noise_layers, magnitude=method.noise_magnitude)
-
-        def draw(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            clean = make_views((first,), images, keys)[0]
-            return clean, noise(clean, keyed_random.fold_in(keys, _STUDENT_NOISE))
-
-        return draw
-    second = first if config.second_views is None else build_view(config.second_views)
-    return lambda images, keys: tf.unstack(make_views((first, second), images, keys), num=2)
 
 
 def _sample(

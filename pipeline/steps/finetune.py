@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ from components.training.loop import Callbacks, TrainingDivergedError, run_loop
 from components.training.monitors import EarlyStopping
 from components.training.precision import keep_gradients, precision
 from components.training.step import TrainState, build_train_step
-from components.training.tensorboard import TensorBoardWriter
+from components.training.tensorboard import Rate, TensorBoardWriter
 from components.training.validation import EpochRules, Watched, build_validation
 from pipeline.artifacts import fingerprint
 from pipeline.build import describe, step_settings
@@ -352,18 +351,14 @@ def _train(
     )
     batch_size = config.training.batch_size
     writer = TensorBoardWriter(stage.tensorboard) if job.whole else None
-    last = {"step": 0, "time": time.monotonic()}
+    rate = Rate(batch_size)
 
     def on_metrics(step: int, means: Mapping[str, float]) -> None:
-        if writer is None:
-            return
-        now = time.monotonic()
-        rate = (step - last["step"]) * batch_size / max(now - last["time"], 1e-9)
-        last.update(step=step, time=now)
-        writer.scalars(step, {**means, "images_per_second": rate})
+        if writer is not None:
+            writer.scalars(step, {**means, "images_per_second": rate.since(step)})
 
     def batches_from(first_step: int) -> Any:
-        last["step"] = first_step
+        rate.begin(first_step)
         return feed.distribute(strategy, first_step, settings.steps)
 
     try:

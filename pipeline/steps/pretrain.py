@@ -18,10 +18,8 @@ from components.methods.vae import VAE
 from components.training.checkpoint import write_description, write_final
 from components.training.tensorboard import TensorBoardWriter, read_scalars
 from components.training.validation import build_validation
-from components.transforms.policies import randaugment_noise
-from components.transforms.views import make_views
 from pipeline.artifacts import fingerprint
-from pipeline.build import build_view, describe
+from pipeline.build import build_training_views, describe
 from pipeline.config import RandomConfig, RunConfig, SelfTrainingConfig, SupervisedConfig
 from pipeline.steps import images as step_images
 from pipeline.steps.checks import check_trainable, find_held_out_split
@@ -184,14 +182,8 @@ def _picture_views(config: RunConfig, split: Split, path: Path) -> None:
     keys = keyed_random.image_keys(
         config.seed, tf.constant(0, tf.int64), tf.range(len(originals), dtype=tf.int64)
     )
-    first = build_view(config.views)
-    second = first if config.second_views is None else build_view(config.second_views)
-    views = make_views((first, second), tf.constant(originals), keys).numpy()
-    if isinstance(config.method, SelfTrainingConfig):
-        method = config.method
-        noise = randaugment_noise(layers=method.noise_layers, magnitude=method.noise_magnitude)
-        views[1] = noise(tf.constant(views[0]), keyed_random.fold_in(keys, 1)).numpy()
-    draw_views(originals, views, path)
+    views = build_training_views(config)(tf.constant(originals), keys)
+    draw_views(originals, np.stack(views), path)
 
 
 def _picture_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:

@@ -12,7 +12,7 @@ from components.methods.base import MethodInput
 from components.methods.self_training import SelfTraining
 from components.transforms.policies import randaugment_noise
 from components.transforms.views import make_views
-from pipeline.build import build_view
+from pipeline.build import build_training_views, build_view
 from pipeline.cli import main
 from pipeline.config import CropViewsConfig, NNCLRViewsConfig, RunConfig, SelfTrainingConfig
 from pipeline.steps import export
@@ -29,7 +29,7 @@ def test_two_policies_draw_the_two_views_of_training():
     config = RunConfig(views=NNCLRViewsConfig(), second_views=CropViewsConfig())
     images, keys = images_and_keys()
 
-    found = export._training_views(config)(images, keys)
+    found = build_training_views(config)(images, keys)
 
     policies = build_view(config.views), build_view(config.second_views)
     np.testing.assert_array_equal(tf.stack(found), make_views(policies, images, keys))
@@ -40,7 +40,7 @@ def test_self_training_draws_a_clean_view_and_the_students_noisy_one():
     config = RunConfig(method=method)
     images, keys = images_and_keys()
 
-    clean, noisy = tf.function(export._training_views(config))(images, keys)
+    clean, noisy = tf.function(build_training_views(config))(images, keys)
 
     noise = randaugment_noise(layers=method.noise_layers, magnitude=method.noise_magnitude)
     student = SelfTraining(
