@@ -12,6 +12,7 @@ import numpy as np
 from components.data.split import Split
 from components.export.convert import Converted, convert
 from components.export.convert_keras import save_keras
+from components.export.convert_process import ConversionError
 from components.export.heads import Head, LinearHead
 from pipeline.steps.context import Context
 
@@ -54,19 +55,26 @@ def write_formats(
     labels = held_out.labels[:compared]
     written: list[Converted] = []
     others = [name for name in formats if name != "keras"]
-    if others:
-        written += convert(
-            path / "saved_model" / "1",
-            others,
-            path / FOLDER,
-            images,
-            labels=labels if linear is not None and (labels >= 0).all() else None,
-            head=linear,
-            # Few held-out images have to do for both.
-            calibration_images=calibration if len(calibration) else images,
-        )
-    if "keras" in formats:
-        written += save_keras(encoder, path / FOLDER, images)
+    try:
+        if others:
+            written += convert(
+                path / "saved_model" / "1",
+                others,
+                path / FOLDER,
+                images,
+                labels=labels if linear is not None and (labels >= 0).all() else None,
+                head=linear,
+                # Few held-out images have to do for both.
+                calibration_images=calibration if len(calibration) else images,
+            )
+        if "keras" in formats:
+            written += save_keras(encoder, path / FOLDER, images)
+    except ConversionError as error:
+        shutil.rmtree(path / FOLDER, ignore_errors=True)
+        raise ConversionError(
+            f"{error}; no file is left beside saved_model/1, which is proven: leave the format out "
+            f"of --format ({','.join(config.formats)}) to have the others"
+        ) from error
     details["formats"] = [
         {**dataclasses.asdict(one), "path": one.path.relative_to(path).as_posix()}
         for one in written

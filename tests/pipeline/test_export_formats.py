@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from components.export.convert_process import ConversionError
 from pipeline.config import ConfigError, RunConfig, override
 from tests.pipeline.conftest import Outcome, short_run
 
@@ -55,6 +56,22 @@ def test_files_for_other_runtimes_come_and_go_without_training_again(
     assert "export: done" in fewer.out
     assert not (run / "runtimes").exists()
     assert _record(run)["steps"]["pretrain"] == steps["pretrain"]
+
+
+def test_a_refused_file_takes_the_others_with_it_and_leaves_the_proven_model(
+    twofold: Twofold, two_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **settings: object) -> None:
+        raise ConversionError("encoder.onnx does not answer as the original")
+
+    monkeypatch.setattr("pipeline.steps.export_formats.convert", refuse)
+    ended = twofold(*short_run(two_classes, tmp_path), "--format", "saved_model,onnx")
+    run = tmp_path / "folder_simclr"
+    assert ended.status == 1
+    assert "encoder.onnx does not answer as the original; no file is left" in ended.error
+    assert "leave the format out of --format (saved_model,onnx)" in ended.error
+    assert not (run / "runtimes").exists()
+    assert (run / "saved_model/1/saved_model.pb").is_file()
 
 
 @pytest.mark.parametrize("formats", ["tflite", "onnx,onnx"])
