@@ -30,6 +30,7 @@ _ACCURACIES = {
     "recipe_probe/test_accuracy": "recipe's probe, held-out accuracy",
     "knn/test_accuracy": "kNN, held-out accuracy",
     "classifier/test_accuracy": "the network's own classifier, held-out accuracy",
+    "finetune/test_accuracy": "fine-tuned with labels, held-out accuracy",
     "linear_probe_random/test_accuracy": "linear probe of an untrained encoder, for comparison",
     "linear_probe_pixels/test_accuracy": "linear probe of the pixels, for comparison",
 }
