@@ -38,6 +38,11 @@ _REPEATED = {
     "embedding/effective_rank": "effective_rank",
     "embedding/feature_std": "feature_std",
     "embedding/dead_units": "dead_units",
+    "robustness/clean_accuracy": "clean_accuracy",
+    "robustness/mean_accuracy": "robust_accuracy",
+    "teacher/robustness/clean_accuracy": "teacher_clean_accuracy",
+    "teacher/robustness/mean_accuracy": "teacher_robust_accuracy",
+    "robustness/gain_over_teacher": "gain_over_teacher",
 }
 # Accuracy by share of the labels, 1 for all.
 Curve = dict[float, float]
@@ -128,11 +133,11 @@ def measure_study(
 def _repeated(encoder: str, members: Sequence[Member]) -> dict[str, float]:
     """Gives the means over the seeds of what an encoder's runs measured themselves."""
     metrics = [member.context.run.metrics() for member in members]
-    return {
-        f"study/{encoder}/{title}": float(np.mean([one[name] for one in metrics]))
-        for name, title in _REPEATED.items()
-        if metrics and all(name in one for one in metrics)
-    }
+    result: dict[str, float] = {}
+    for name, title in _REPEATED.items():
+        if metrics and all(name in one for one in metrics):
+            result |= _named(f"study/{encoder}/{title}", _mean([one[name] for one in metrics]))
+    return result
 
 
 def _is_of(one: Member, member: Member) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.colors import Colormap
 
 from components.evaluation.errors import EvaluationError
 from components.evaluation.figures import DOTS_PER_INCH, new_figure, write_png
@@ -15,6 +17,8 @@ from components.transforms.corruptions import MAIN
 
 # Rises in lightness, so that it holds for colour-vision deficiencies and in grey.
 ACCURACY_COLOURS = colormaps["cividis"]
+# Red and blue are told apart with most colour-vision deficiencies; the signs are written, too.
+GAIN_COLOURS = colormaps["RdBu"]
 
 _GAP = 4
 _CELL_PIXELS = 96
@@ -33,38 +37,113 @@ def draw_robustness(measured: Robustness, path: Path, title: str | None = None) 
         title: above all, if any.
 
     """
+    cells, names = _cells(measured)
+    most = 100 * max(measured.clean, float(cells.max()) / 100, 0.01)
+    texts = [
+        [(f"{value:.1f}", "black" if value > 0.55 * most else "white") for value in row]
+        for row in cells
+    ]
+    _draw_cells(
+        cells,
+        texts,
+        names,
+        measured,
+        _Scale(ACCURACY_COLOURS, 0, most, "held-out accuracy, %"),
+        f"severity (without any corruption {100 * measured.clean:.1f} %)",
+        path,
+        title,
+    )
+
+
+def draw_gain(
+    measured: Robustness, baseline: Robustness, path: Path, title: str | None = None
+) -> None:
+    """Draw in the same way by how many points accuracies are above a baseline's.
+
+    Blue is better, red is worse, and white the same.
+
+    Args:
+        measured: of one encoder.
+        baseline: of another one, for the same corruptions and severities.
+        path: of the PNG file; folders that lack are made.
+        title: above all, if any.
+
+    """
+    ours, names = _cells(measured)
+    cells = ours - _cells(baseline)[0]
+    most = max(float(np.abs(cells).max()), 0.1)
+    texts = [
+        [(f"{value:+.1f}", "white" if abs(value) > 0.6 * most else "black") for value in row]
+        for row in cells
+    ]
+    _draw_cells(
+        cells,
+        texts,
+        names,
+        measured,
+        _Scale(GAIN_COLOURS, -most, most, "difference, points"),
+        f"severity (without any corruption {100 * (measured.clean - baseline.clean):+.1f})",
+        path,
+        title,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scale:
+    colours: Colormap
+    least: float
+    most: float
+    label: str
+
+
+def _cells(measured: Robustness) -> tuple[np.ndarray, list[str]]:
+    """Gives accuracies in per cent with their means, and the names of the rows."""
     main = [name for name in measured.corruptions if name in MAIN]
     extra = [name for name in measured.corruptions if name not in MAIN]
-    severities = measured.severities
     groups = [[name] for name in main] + [main] * bool(main) + [[name] for name in extra]
-    names = [*main, *["mean of these"] * bool(main), *extra]
-    columns = [*([severity] for severity in severities), severities]
-    cells = 100 * np.array(
-        [[measured.mean(group, column) for column in columns] for group in groups]
-    )
+    columns = [*([severity] for severity in measured.severities), measured.severities]
+    cells = [[100 * measured.mean(group, column) for column in columns] for group in groups]
+    return np.array(cells), [*main, *["mean of these"] * bool(main), *extra]
+
+
+def _draw_cells(
+    cells: np.ndarray,
+    texts: Sequence[Sequence[tuple[str, str]]],
+    names: Sequence[str],
+    measured: Robustness,
+    scale: _Scale,
+    below: str,
+    path: Path,
+    title: str | None,
+) -> None:
     heading = 0.3 if title else 0.0
-    figure = new_figure(width=2.7 + 0.62 * len(columns), height=0.9 + 0.29 * len(names) + heading)
+    rows, columns = cells.shape
+    figure = new_figure(width=2.7 + 0.62 * columns, height=0.9 + 0.29 * rows + heading)
     if title:
         figure.suptitle(title.replace("$", r"\$"), fontsize=12)
     panel = figure.add_subplot()
-    most = 100 * max(measured.clean, float(cells.max()) / 100, 0.01)
     heat_map = panel.imshow(
-        cells, cmap=ACCURACY_COLOURS, vmin=0, vmax=most, aspect="auto", interpolation="nearest"
+        cells,
+        cmap=scale.colours,
+        vmin=scale.least,
+        vmax=scale.most,
+        aspect="auto",
+        interpolation="nearest",
     )
     for row, column in np.ndindex(cells.shape):
-        value = cells[row, column]
-        colour = "black" if value > 0.55 * most else "white"
-        panel.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=9, color=colour)
-    panel.set_xticks(range(len(columns)), [*map(str, severities), "mean"])
-    panel.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    panel.set_xlabel(f"severity (without any corruption {100 * measured.clean:.1f} %)")
+        text, colour = texts[row][column]
+        panel.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
+    panel.set_xticks(range(columns), [*map(str, measured.severities), "mean"])
+    panel.set_yticks(range(rows), [name.replace("_", " ") for name in names])
+    panel.set_xlabel(below)
     panel.tick_params(length=0, labelsize=9)
-    panel.axvline(len(severities) - 0.5, color="white", linewidth=1.5)
-    for border in {len(main) - 0.5, len(main) + 0.5} if main else set():
+    main = sum(name in MAIN for name in measured.corruptions)
+    panel.axvline(columns - 1.5, color="white", linewidth=1.5)
+    for border in {main - 0.5, main + 0.5} if main else set():
         panel.axhline(border, color="white", linewidth=1.5)
     for spine in panel.spines.values():
         spine.set_visible(False)
-    figure.colorbar(heat_map, ax=panel, label="held-out accuracy, %", shrink=0.6, pad=0.02)
+    figure.colorbar(heat_map, ax=panel, label=scale.label, shrink=0.6, pad=0.02)
     write_png(figure, path)
 
 

@@ -29,6 +29,7 @@ HEADLINES = {
     "linear_probe_random/test_accuracy": "linear probe of an untrained encoder, for comparison",
     "linear_probe_pixels/test_accuracy": "linear probe of the pixels, for comparison",
     "robustness/mean_accuracy": "mean accuracy on corrupted images",
+    "teacher/robustness/mean_accuracy": "its teacher's, on the same corrupted images",
     "robustness/mce": "corruption error over the baseline's (mCE)",
     "calibration/ece": "calibration error of the linear probe",
     "embedding/effective_rank": "effective rank of the embedding",
@@ -64,6 +65,8 @@ _PICTURES = {
     "rsm": "Cosine similarities of held-out images: the more each block on the diagonal stands "
     "out, the more the embedding keeps its images together.",
     "rsm_histogram": "How the similarities spread.",
+    "robustness_gain": "By how many points the student's accuracy on corrupted images exceeds its "
+    "teacher's.",
     "finetune_fractions": "Held-out accuracy after fine-tuning on shares of the labels.",
     "reliability": "Accuracy of the linear probe against its confidence: on the diagonal, it is "
     "right as often as it says.",
@@ -75,10 +78,10 @@ _CONFUSIONS = 12
 _ROBUSTNESS = re.compile(r"robustness/(.+)/([0-9]+)/accuracy")
 _FINETUNED = {"fine-tuned": "finetune", "from scratch": "finetune_scratch"}
 _LABEL_FRACTION = re.compile(r"label_fraction/([^/]+)/test_accuracy")
-_SHARES = re.compile(r".*accuracy.*|calibration/ece|(.+/)?consistency")
+_SHARES = re.compile(r".*accuracy.*|calibration/ece|(.+/)?consistency|.*gain_over_teacher")
 # Measures that are many, or say nothing of the encoder, are in a table of their own.
 _ASIDE = re.compile(
-    r"robustness/.+/.+|robustness/.*_severity_.*|prepare/.*|export/.*|.*/images_per_second|"
+    r"(teacher/)?robustness/(.+/.+|.*_severity_.*)|prepare/.*|export/.*|.*/images_per_second|"
     r".*_(low|high)"
 )
 
@@ -355,6 +358,7 @@ def _robustness(metrics: Mapping[str, float]) -> dict[str, Any] | None:
             for name, row in sorted(cells.items())
         ],
         "mean": metrics.get("robustness/mean_accuracy"),
+        "teacher": metrics.get("teacher/robustness/mean_accuracy"),
     }
 
 

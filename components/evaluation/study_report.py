@@ -12,6 +12,9 @@ from components.evaluation.report import PACKAGES, metric_text, png_uri
 _COLUMNS = {
     "linear_probe_accuracy": "linear probe, converged",
     "knn_accuracy": "kNN",
+    "robust_accuracy": "on corrupted images",
+    "teacher_robust_accuracy": "its teacher on these",
+    "gain_over_teacher": "gain over its teacher",
     "clustering_nmi": "clusters, NMI",
     "effective_rank": "effective rank",
     "alignment": "alignment",
@@ -95,11 +98,20 @@ def _row(content: StudyContent, encoder: str, columns: Sequence[str]) -> dict[st
         "high": metrics.get(f"{accuracy}_high"),
         "seeds": content.seeds.get(encoder, {}),
         "reference": content.reference.get(encoder),
-        "cells": [
-            metric_text(name, metrics[prefix + name]) if prefix + name in metrics else ""
-            for name in columns
-        ],
+        "cells": [_cell(metrics, prefix + name) for name in columns],
     }
+
+
+def _cell(metrics: Mapping[str, float], name: str) -> tuple[str, str]:
+    """Gives a measure and its interval as texts; empty where there is none."""
+    if name not in metrics:
+        return "", ""
+    bounds = [f"{name}_{end}" for end in ("low", "high")]
+    if not all(bound in metrics for bound in bounds):
+        return metric_text(name, metrics[name]), ""
+    # As the measure itself is written.
+    low, high = (metric_text(name, metrics[bound]) for bound in bounds)
+    return metric_text(name, metrics[name]), f"{low} to {high}"
 
 
 def _shares(content: StudyContent) -> dict[str, object]:

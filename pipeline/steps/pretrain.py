@@ -27,6 +27,8 @@ from pipeline.steps.context import Context
 from pipeline.steps.inputs import step_inputs, training_images
 from pipeline.training import Data, Stage, forget_other_inputs, random_encoder, train
 
+# The folder of a run that keeps self-training's teacher.
+TEACHER = "teacher"
 _PICTURED = 10
 _CURVES = {
     "loss": "loss",
@@ -148,7 +150,7 @@ def _train_teacher(
         name="teacher",
         config=teacher,
         fingerprint=fingerprint({**training_images(context), **inputs}),
-        checkpoints=path / "teacher",
+        checkpoints=path / TEACHER,
         tensorboard=path / "tensorboard-teacher",
     )
     finished = train(stage, data, strategy, context.progress)

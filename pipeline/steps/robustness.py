@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ from components.data.manifest import Manifest
 from components.data.sources.base import Source
 from components.data.split import Split
 from components.encoders.heads import build_linear_head
-from components.evaluation.corruption_figures import draw_robustness
+from components.evaluation.corruption_figures import draw_gain, draw_robustness
 from components.evaluation.errors import EvaluationError
 from components.evaluation.knn import knn_predict
 from components.evaluation.linear import LinearProbe
@@ -31,9 +32,12 @@ from components.evaluation.robustness import (
 )
 from components.training.checkpoint import read_final
 from components.transforms.corruptions import CORRUPTIONS, MAIN
+from pipeline.build import rebuild_encoder
+from pipeline.config import RunConfig, SelfTrainingConfig
 from pipeline.steps import images as step_images
 from pipeline.steps.baseline import read_baseline
 from pipeline.steps.context import Context
+from pipeline.steps.pretrain import TEACHER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +120,10 @@ def measure(
 ) -> dict[str, float]:
     """Measures as planned, and leaves ``figures/robustness.png``; nothing where nothing is planned.
 
+    Where a student's own classifier is asked, so is its teacher's, about the same images:
+    ``teacher/robustness/...`` are its figures, ``robustness/gain_over_teacher`` is the difference
+    of the mean accuracies, and ``figures/robustness_gain.png`` that of each.
+
     Args:
         plan: what to measure.
         context: of the run.
@@ -145,34 +153,72 @@ def measure(
         )
         most = max(source.info().items for source in plan.published.values())
         per_set = min(most, config.corruption_images or most)
-    kinds = len(plan.corruptions) * len(plan.severities)
-    with context.progress("robustness", len(rows) + kinds * per_set, "images") as show:
-        measured = measure_robustness(
-            encoder,
-            _classifier(context, encoder, fitted, len(held_out.class_names)),
-            images,
-            labels,
-            corrupted,
-            corruptions=plan.corruptions,
-            severities=plan.severities,
-            rows=rows,
-            progress=show,
-        )
+    asked = {"": (encoder, _classifier(context, encoder, fitted, len(held_out.class_names)))}
+    if _has_teacher(context.config):
+        asked["teacher/"] = _teacher(context, len(held_out.class_names))
+    each = len(rows) + len(plan.corruptions) * len(plan.severities) * per_set
+    measured: dict[str, Robustness] = {}
+    with context.progress("robustness", len(asked) * each, "images") as show:
+        for prefix, (network, classifier) in asked.items():
+            measured[prefix] = measure_robustness(
+                network,
+                classifier,
+                images,
+                labels,
+                corrupted,
+                corruptions=plan.corruptions,
+                severities=plan.severities,
+                rows=rows,
+                progress=_from(show, len(measured) * each),
+            )
     details["robustness"] = {
         "images": per_set,
         "seed": config.corruption_seed,
         "classifier": config.robustness_classifier,
         "published_images": plan.published is not None,
     }
+    ours, figures = measured[""], context.run.path / "figures"
     draw_robustness(
-        measured,
-        context.run.path / "figures" / "robustness.png",
+        ours,
+        figures / "robustness.png",
         f"Accuracy of {config.robustness_classifier.replace('_', ' ')} on corrupted images",
     )
-    compared = {} if plan.baseline is None else relative_metrics(measured, plan.baseline)
+    compared = {} if plan.baseline is None else relative_metrics(ours, plan.baseline)
     if plan.baseline is not None and "robustness/mce" not in compared:
         context.say("robustness: the baseline makes no error somewhere, so there is no mCE")
-    return measured.metrics() | compared
+    if "teacher/" in measured:
+        compared |= _against_teacher(ours, measured["teacher/"], figures)
+    return ours.metrics() | compared
+
+
+def _has_teacher(config: RunConfig) -> bool:
+    own = config.evaluation.robustness_classifier == "classifier"
+    return own and isinstance(config.method, SelfTrainingConfig)
+
+
+def _teacher(context: Context, classes: int) -> tuple[keras.Model, Predict]:
+    folder = context.run.path / TEACHER
+    encoder = rebuild_encoder(folder)
+    return encoder, _own_classifier(folder, encoder, classes)
+
+
+def _against_teacher(student: Robustness, teacher: Robustness, figures: Path) -> dict[str, float]:
+    draw_gain(
+        student,
+        teacher,
+        figures / "robustness_gain.png",
+        "Accuracy on corrupted images, student less teacher",
+    )
+    theirs = teacher.metrics()
+    gain = student.metrics()["robustness/mean_accuracy"] - theirs["robustness/mean_accuracy"]
+    return {
+        **{f"teacher/{name}": value for name, value in theirs.items()},
+        "robustness/gain_over_teacher": gain,
+    }
+
+
+def _from(show: Callable[[int], None], before: int) -> Callable[[int], None]:
+    return lambda done: show(before + done)
 
 
 def _choose(split: Split, count: int | None) -> np.ndarray:
@@ -199,6 +245,10 @@ def _classifier(context: Context, encoder: keras.Model, fitted: Fitted, classes:
             temperature=config.neighbour_temperature,
         )
         return lambda features: vote(features).argmax(axis=1)
+    return _own_classifier(context.run.path / "checkpoints", encoder, classes)
+
+
+def _own_classifier(checkpoints: Path, encoder: keras.Model, classes: int) -> Predict:
     head = build_linear_head(encoder.output_shape[-1], classes, seed=0)
-    read_final(context.run.path / "checkpoints", {"head": head})
+    read_final(checkpoints, {"head": head})
     return lambda features: head(features, training=False).numpy().argmax(axis=1)

@@ -147,6 +147,42 @@ def test_a_run_with_robustness_has_its_metrics_its_figure_and_its_headline(
         assert min(picture.size) > 100
 
 
+def test_a_student_is_held_against_its_teacher_on_the_same_images(
+    classes: Path, tmp_path: Path, twofold: Twofold
+) -> None:
+    ended = twofold(
+        *short_run(
+            classes,
+            tmp_path,
+            "method.name=self_training",
+            "method.teacher.training.epochs=2",
+            "method.teacher.training.batch_size=10",
+            "method.teacher.encoder={name: core, filters: [3], units: [5], pooling: average}",
+            "views.policy=none",
+            "data.test_share=0.4",
+            "evaluation.measures=[]",
+            "evaluation.robustness_classifier=classifier",
+            *FEW,
+        ),
+        "--until",
+        "evaluate",
+    )
+
+    assert ended.status == 0, ended.error
+    run = tmp_path / "folder_simclr"
+    metrics = json.loads((run / "metrics.json").read_text())
+    for prefix, own in (("", "classifier"), ("teacher/", "teacher")):
+        clean = metrics[f"{prefix}robustness/clean_accuracy"]
+        assert clean == pytest.approx(metrics[f"{own}/test_accuracy"])
+    student = {name for name in metrics if name.startswith("robustness/")}
+    assert {f"teacher/{name}" for name in student - {"robustness/gain_over_teacher"}} < set(metrics)
+    gain = metrics["robustness/mean_accuracy"] - metrics["teacher/robustness/mean_accuracy"]
+    assert metrics["robustness/gain_over_teacher"] == pytest.approx(gain)
+    page = (run / "report.html").read_text()
+    assert "where its teacher has" in page
+    assert (run / "figures" / "robustness_gain.png").is_file()
+
+
 def test_without_it_nothing_is_corrupted(trained: Context, evaluated: Evaluated) -> None:
     assert _measure(trained, evaluated) == ({}, {}, 0, [])
 

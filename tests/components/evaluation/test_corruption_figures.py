@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluation.corruption_figures import draw_contact_sheet, draw_robustness
+from components.evaluation.corruption_figures import draw_contact_sheet, draw_gain, draw_robustness
 from components.evaluation.errors import EvaluationError
 from components.evaluation.robustness import Robustness
 from components.transforms.corruptions import CORRUPTIONS, EXTRA, MAIN
@@ -59,6 +59,22 @@ def test_good_is_light_and_bad_is_dark(tmp_path):
         colours, counts = np.unique(middle, axis=0, return_counts=True)
         lightness.append(colours[counts.argmax()].sum())
     assert lightness[0] < lightness[1] < lightness[2]
+
+
+def test_better_is_blue_worse_is_red_and_the_same_is_white(tmp_path):
+    found = []
+    for value in (0.2, 0.5, 0.8):
+        ours, baseline = measured(MAIN, value=value), measured(MAIN, value=0.5)
+        draw_gain(ours, baseline, tmp_path / "gain.png", "Gain")
+        drawn = pixels(tmp_path / "gain.png")
+        height, width = drawn.shape[:2]
+        middle = drawn[height // 4 : height // 2, width // 3 : width // 2].reshape(-1, 3)
+        colours, counts = np.unique(middle, axis=0, return_counts=True)
+        found.append(colours[counts.argmax()])
+    worse, same, better = found
+    assert worse[0] > worse[2] + 50
+    assert better[2] > better[0] + 50
+    assert same.min() > 230
 
 
 def test_nothing_right_anywhere_can_be_drawn(tmp_path):
