@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from components import keyed_random
 from components.data.split import Split
+from components.data.subset import sample_labelled
 from components.methods import Method
 from components.methods.base import draw_views
 from components.training.averaging import reestimate_batch_norm
@@ -179,10 +181,11 @@ def _epoch_rules(stage: Stage, data: Data, state: TrainState) -> EpochRules | No
     if training.early_stopping is not None:
         metric = f"{prefix}/{training.early_stopping.metric}"
         watched["early_stopping"] = Watched(metric, state.extra["early_stopping"])
+    rows = sample_labelled(validation, training.validation_images)
+    labels = np.full_like(validation.labels, -1)
+    labels[rows] = validation.labels[rows]
     return EpochRules(
-        validate=build_validation(
-            state.models["encoder"], head, validation.images, validation.labels, prefix
-        ),
+        validate=build_validation(state.models["encoder"], head, validation.images, labels, prefix),
         keep_best=lambda: write_weights(stage.checkpoints / _BEST, state.models),
         **watched,
     )

@@ -61,3 +61,20 @@ def keep_labels(split: Split, share: float, seed: int) -> Split:
 
 def _rank(seed: int, key: str) -> str:
     return hashlib.sha256(f"labels:{seed}:{key}".encode()).hexdigest()[:32]
+
+
+def sample_labelled(split: Split, count: int | None) -> np.ndarray:
+    """Gives the rows of the labelled images, or those of them whose keys hash to the least.
+
+    Fewer are a part of more. Ascending int64 [n].
+
+    Args:
+        split: the images.
+        count: at least 1, or None for all.
+
+    """
+    known = labelled_rows(split)
+    if count is None or count >= len(known):
+        return known
+    order = np.argsort(split.identities[known], kind="stable")
+    return np.sort(known[order[:count]])

@@ -23,6 +23,7 @@ from pipeline.config.views import AffineViewsConfig, PatchesViewsConfig, ViewsCo
 
 # The methods whose network classifies.
 _CLASSIFIERS = ("supervised", "self_training")
+_ONE_VIEW = ("emp_ssl", "random", "self_training", "supervised", "vae")
 
 
 class RunConfig(Section):
@@ -62,6 +63,11 @@ class RunConfig(Section):
             raise ValueError(
                 f"method.negatives={negatives}: an anchor has only {smallest} others to draw from "
                 f"at training.batch_size={batch}, training.accumulate={self.training.accumulate}"
+            )
+        if self.second_views is not None and method.name in _ONE_VIEW:
+            raise ValueError(
+                f"second_views.policy={self.second_views.policy} has no effect: "
+                f"method.name={method.name} draws by views alone: expected second_views=null"
             )
         views = (self.views, self.second_views, self.probe_views)
         patches = [view.side for view in views if isinstance(view, PatchesViewsConfig)]

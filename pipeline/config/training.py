@@ -86,6 +86,9 @@ class TrainingConfig(Section):
     )
     log_every: int = Field(16, ge=1, description="steps")
     checkpoint_every_epochs: int = Field(5, ge=1)
+    validation_images: int | None = Field(
+        None, ge=1, description="most to look at after each epoch, chosen by their keys; none: all"
+    )
 
     @pydantic.model_validator(mode="after")
     def _possible(self) -> TrainingConfig:

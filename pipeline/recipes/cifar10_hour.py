@@ -33,7 +33,7 @@ CONFIG = RunConfig(
     name="cifar10_hour",
     data=DataConfig(source="tfds", tfds_name="cifar10"),
     views=PatchesViewsConfig(side=16, area=(0.2, 0.6)),
-    encoder=BagOfPatchesConfig(patch=16, filters=(32, 64, 128, 256), features=2048),
+    encoder=BagOfPatchesConfig(patch=16, stride=4, filters=(32, 64, 128, 256), features=2048),
     method=EMPSSLConfig(patches=8),
     training=TrainingConfig(
         batch_size=128,
@@ -46,6 +46,7 @@ CONFIG = RunConfig(
         precision="bfloat16",
         log_every=65,
         checkpoint_every_epochs=1,
+        validation_images=2000,
     ),
     # Weak penalties take logistic regressions of so many features many minutes to converge.
     evaluation=EvaluationConfig(regularisation=0.003, regularisation_sweep=()),

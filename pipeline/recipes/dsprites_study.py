@@ -42,7 +42,8 @@ CONFIG = SIMCLR.model_copy(
                 "supervised": (
                     "views.policy=none",
                     "method.name=supervised",
-                    "training.epochs=10",
+                    "training.learning_rate=0.003",
+                    "training.epochs=20",
                     "training.precision=float32",
                 ),
                 "random": (

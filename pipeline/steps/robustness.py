@@ -15,6 +15,7 @@ from components.data.errors import DataError
 from components.data.manifest import Manifest
 from components.data.sources.base import Source
 from components.data.split import Split
+from components.data.subset import sample_labelled
 from components.encoders.heads import build_linear_head
 from components.evaluation.corruption_figures import draw_gain, draw_robustness
 from components.evaluation.errors import EvaluationError
@@ -139,7 +140,7 @@ def measure(
     if plan is None:
         return {}
     config = context.config.evaluation
-    rows = _choose(held_out, config.corruption_images)
+    rows = sample_labelled(held_out, config.corruption_images)
     images, labels, per_set = held_out.images, held_out.labels, len(rows)
     corrupted: CorruptedBatches
     if plan.published is None:
@@ -219,15 +220,6 @@ def _against_teacher(student: Robustness, teacher: Robustness, figures: Path) ->
 
 def _from(show: Callable[[int], None], before: int) -> Callable[[int], None]:
     return lambda done: show(before + done)
-
-
-def _choose(split: Split, count: int | None) -> np.ndarray:
-    """Gives the rows of the labelled images, or those of them whose keys hash to the least."""
-    known = np.flatnonzero(split.labels >= 0)
-    if count is None or count >= len(known):
-        return known
-    order = np.argsort(split.identities[known], kind="stable")
-    return np.sort(known[order[:count]])
 
 
 def _classifier(context: Context, encoder: keras.Model, fitted: Fitted, classes: int) -> Predict:

@@ -1,6 +1,7 @@
 """Configuration: strict, complete, and the same after a trip through YAML."""
 
 import inspect
+import functools
 import json
 import typing
 from pathlib import Path
@@ -48,7 +49,8 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size
 widths = st.lists(st.integers(1, 4096), max_size=3).map(tuple)
 positive = st.floats(1e-12, 1e12)
 ranges = st.tuples(positive, positive).map(lambda pair: tuple(sorted(pair)))
-configs = st.builds(
+_of_any_method = functools.partial(
+    st.builds,
     RunConfig,
     name=st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z"),
     seed=st.integers(0, 2**31 - 1),
@@ -64,9 +66,6 @@ configs = st.builds(
     views=st.builds(AffineViewsConfig, scale=ranges) | st.builds(CropViewsConfig, area=ranges),
     encoder=st.builds(CoreConfig, filters=widths, units=widths)
     | st.builds(Conv4Config, width=st.integers(1, 4096)),
-    second_views=st.none() | st.builds(BYOLBViewsConfig, area=ranges),
-    method=st.builds(SimCLRConfig, negatives=st.sampled_from(["all", "other_view", 1, 7]))
-    | st.builds(SelfTrainingConfig, confidence=st.none() | st.floats(0, 1)),
     training=st.builds(
         TrainingConfig,
         averaging=st.none()
@@ -75,6 +74,10 @@ configs = st.builds(
         plateau=st.none() | st.builds(PlateauConfig, patience=st.integers(1, 9)),
     ),
 )
+configs = _of_any_method(
+    second_views=st.none() | st.builds(BYOLBViewsConfig, area=ranges),
+    method=st.builds(SimCLRConfig, negatives=st.sampled_from(["all", "other_view", 1, 7])),
+) | _of_any_method(method=st.builds(SelfTrainingConfig, confidence=st.none() | st.floats(0, 1)))
 
 
 def _through_a_file(config: RunConfig, folder: Path) -> RunConfig:
@@ -304,6 +307,12 @@ def test_two_views_of_an_image_have_one_size(first: str, second: str) -> None:
         override(DEFAULT, [_PATCHES, f"views={first}", f"second_views={second}"])
     # The probe's view is taken by itself.
     override(DEFAULT, [_PATCHES, f"views={first}", f"probe_views={second}"])
+
+
+@pytest.mark.parametrize("name", ["emp_ssl", "random", "self_training", "supervised", "vae"])
+def test_a_second_view_that_nothing_would_draw_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"has no effect: method.name={name} draws by views"):
+        override(DEFAULT, [f"method.name={name}", "second_views.policy=byol_b"])
 
 
 def test_a_vae_does_not_rebuild_patches() -> None:

@@ -230,6 +230,17 @@ def test_a_setting_of_training_is_taken(
     assert np.isfinite(embeddings).all()
 
 
+def test_after_an_epoch_no_more_held_out_images_are_looked_at_than_asked_for(
+    twofold: Twofold, two_classes: Path, tmp_path: Path
+) -> None:
+    settings = ("training.compile=none", "method.name=supervised", "training.validation_images=3")
+    ended = twofold(*short_run(two_classes, tmp_path, *settings), "--until=pretrain")
+    assert ended.status == 0, ended
+    metrics = _metrics(tmp_path)
+    right = 3 * metrics["pretrain/test/accuracy"]
+    assert right == pytest.approx(round(right))
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -23,6 +23,8 @@ def test_the_promised_recipes_are_there() -> None:
         "quickstart",
         "folder_simclr",
         "cifar10_hour",
+        "cifar10_self_training_study",
+        "imagenette_hour",
         *published,
         *(f"{name}_cpu" for name in published),
     }

@@ -15,6 +15,7 @@ from PIL import Image
 
 from components.data.errors import DataError
 from components.data.split import Split
+from components.data.subset import sample_labelled
 from components.encoders.heads import build_linear_head
 from components.evaluation.embed import embed
 from components.evaluation.knn import knn_predict
@@ -26,7 +27,7 @@ from pipeline.artifacts import RunDirectory
 from pipeline.build import rebuild_encoder
 from pipeline.cli import main
 from pipeline.config import ConfigError, RunConfig, override
-from pipeline.steps import images, robustness
+from pipeline.steps import images
 from pipeline.steps.context import Context, no_progress
 from pipeline.steps.inputs import step_inputs
 from pipeline.steps.robustness import Fitted, measure, plan_robustness
@@ -230,14 +231,14 @@ def test_some_images_are_chosen(trained: Context, evaluated: Evaluated) -> None:
 
 def test_fewer_images_are_a_part_of_more_chosen_by_their_keys(evaluated: Evaluated) -> None:
     split = evaluated.held_out
-    few, more = (robustness._choose(split, count) for count in (3, 9))
+    few, more = (sample_labelled(split, count) for count in (3, 9))
 
     assert len(few) == 3
     assert set(few.tolist()) < set(more.tolist())
     assert split.identities[more].max() < np.delete(split.identities, more).min()
     unlabelled = dataclasses.replace(split, labels=np.where(np.arange(len(split.keys)) < 5, -1, 1))
-    assert robustness._choose(unlabelled, None).tolist() == list(range(5, len(split.images)))
-    assert robustness._choose(unlabelled, 10**6).tolist() == list(range(5, len(split.images)))
+    assert sample_labelled(unlabelled, None).tolist() == list(range(5, len(split.images)))
+    assert sample_labelled(unlabelled, 10**6).tolist() == list(range(5, len(split.images)))
 
 
 def test_a_baseline_divides_the_errors(
