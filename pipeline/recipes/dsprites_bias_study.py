@@ -21,7 +21,9 @@ _CONTROL = "data.training_images=4886"
 _SUPERVISED = (
     "views.policy=none",
     "method.name=supervised",
-    "training.epochs=30",
+    "training.learning_rate=0.003",
+    "training.epochs=45",
+    "training.schedule_epochs=null",
     "training.precision=float32",
 )
 _SIMCLR = ("training.epochs=150",)

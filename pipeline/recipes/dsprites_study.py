@@ -43,7 +43,8 @@ CONFIG = SIMCLR.model_copy(
                     "views.policy=none",
                     "method.name=supervised",
                     "training.learning_rate=0.003",
-                    "training.epochs=20",
+                    "training.epochs=15",
+                    "training.schedule_epochs=null",
                     "training.precision=float32",
                 ),
                 "random": (
