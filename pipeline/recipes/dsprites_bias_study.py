@@ -21,7 +21,7 @@ _CONTROL = "data.training_images=4886"
 _SUPERVISED = (
     "views.policy=none",
     "method.name=supervised",
-    "training.learning_rate=0.003",
+    "training.learning_rate=0.006",
     "training.epochs=45",
     "training.schedule_epochs=null",
     "training.precision=float32",

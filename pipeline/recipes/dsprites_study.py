@@ -42,7 +42,7 @@ CONFIG = SIMCLR.model_copy(
                 "supervised": (
                     "views.policy=none",
                     "method.name=supervised",
-                    "training.learning_rate=0.003",
+                    "training.learning_rate=0.006",
                     "training.epochs=15",
                     "training.schedule_epochs=null",
                     "training.precision=float32",
