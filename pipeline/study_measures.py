@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from components.data.split import Split
 from components.data.subset import keep_labels
 from components.evaluation.decodability import Decoded, decode_latents
-from components.evaluation.fractions import MeanInterval, t_interval
+from components.evaluation.fractions import MeanInterval, mean_interval, t_interval
 from components.evaluation.linear import fit_recipe_probe
 from components.evaluation.rsm import sample_rows, similarity_matrix
 from components.evaluation.study_figures import (
@@ -136,7 +136,9 @@ def _repeated(encoder: str, members: Sequence[Member]) -> dict[str, float]:
     result: dict[str, float] = {}
     for name, title in _REPEATED.items():
         if metrics and all(name in one for one in metrics):
-            result |= _named(f"study/{encoder}/{title}", _mean([one[name] for one in metrics]))
+            values = [one[name] for one in metrics]
+            among = _mean(values) if title.endswith("_accuracy") else _mean(values, mean_interval)
+            result |= _named(f"study/{encoder}/{title}", among)
     return result
 
 
@@ -220,8 +222,10 @@ def _decode(first: dict[str, Embedded], seed: int) -> dict[str, dict[str, Decode
     return found
 
 
-def _mean(values: list[float]) -> float | MeanInterval:
-    return values[0] if len(values) == 1 else t_interval(values)
+def _mean(
+    values: list[float], interval: Callable[[list[float]], MeanInterval] = t_interval
+) -> float | MeanInterval:
+    return values[0] if len(values) == 1 else interval(values)
 
 
 def _named(name: str, value: float | MeanInterval) -> dict[str, float]:

@@ -43,10 +43,27 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> MeanInterva
             "An interval over seeds needs at least two accuracies in [0, 1] and a confidence in "
             f"(0, 1), but they are {list(values)} and {confidence}."
         )
+    mean, low, high = mean_interval(values, confidence)
+    return MeanInterval(mean, max(0.0, low), min(1.0, high))
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> MeanInterval:
+    """Give the mean of any numbers and its interval, as `t_interval` does, with no bounds.
+
+    Args:
+        values: n >= 2 numbers.
+        confidence: in (0, 1).
+
+    Raises:
+        EvaluationError: if there are fewer than two.
+
+    """
+    if len(values) < 2:
+        raise EvaluationError(f"An interval needs at least two numbers, but they are {values}.")
     mean = fmean(values)
     quantile = float(student.ppf((1 + confidence) / 2, len(values) - 1))
     margin = quantile * stdev(values) / sqrt(len(values))
-    return MeanInterval(mean, max(0.0, mean - margin), min(1.0, mean + margin))
+    return MeanInterval(mean, mean - margin, mean + margin)
 
 
 def draw_fractions(

@@ -1,7 +1,7 @@
 """Configuration: strict, complete, and the same after a trip through YAML."""
 
-import inspect
 import functools
+import inspect
 import json
 import typing
 from pathlib import Path

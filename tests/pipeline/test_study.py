@@ -74,6 +74,11 @@ def test_a_study_from_its_runs_to_its_page(twofold: Twofold, tmp_path: Path) -> 
         for key in (name, f"{name}@0.25"):
             assert 0 <= metrics[f"{key}_low"] <= metrics[key] <= metrics[f"{key}_high"] <= 1
         assert f"study/{encoder}/decodability/posX" in metrics
+    # What runs measured themselves has its mean and interval, too, also below 0.
+    own = [_metrics(study / f"random-seed-{seed}")["embedding/alignment"] for seed in (0, 1)]
+    low, mean, high = (metrics[f"study/random/alignment{end}"] for end in ("_low", "", "_high"))
+    assert low <= mean <= high
+    assert mean == pytest.approx(sum(own) / 2)
     assert {path.stem for path in (study / "figures").glob("*.png")} == {
         *("accuracies", "fractions", "decodability", "rsm_histogram", "rsm_class"),
         *("rsm_scale", "rsm_orientation", "rsm_posX", "rsm_posY"),

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
 from components.evaluation.errors import EvaluationError
-from components.evaluation.fractions import MeanInterval, draw_fractions, t_interval
+from components.evaluation.fractions import MeanInterval, draw_fractions, mean_interval, t_interval
 
 
 def test_hand_worked():
@@ -39,3 +39,12 @@ def test_the_figure_is_drawn(tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(EvaluationError, match="at least one"):
         draw_fractions({}, 0.7, path, "Labels")
+
+
+def test_an_interval_of_any_numbers_has_no_bounds():
+    # t of 97.5 % with 2 degrees of freedom is 4.3027; the deviation is 1, over the root of 3.
+    mean, low, high = mean_interval([-1.0, 0.0, 1.0])
+    assert mean == 0
+    assert high == -low == pytest.approx(4.3027 / 3**0.5, abs=1e-4)
+    with pytest.raises(EvaluationError, match="at least two numbers"):
+        mean_interval([0.3])
