@@ -1,6 +1,21 @@
-"""What an hour of one CPU core teaches an encoder of photographs, of which a tenth have a label.
+"""What under an hour of one CPU core teaches an encoder of photographs, a tenth of them labelled.
 
-twofold run imagenette_hour --set data.path=[train.zip,val.zip]
+    twofold run imagenette_hour --set data.path=[train.zip,val.zip]
+
+``cifar10_hour`` on photographs of 48 pixels: 60 epochs of EMP-SSL on patches of 16, of which a
+whole photograph has 25. All training photographs are looked at; the probes, fine-tuning and the
+network from scratch get the labels of the same tenth, 50 a class.
+
+Cost: 44 CPU-minutes of pretraining in bfloat16 and 11 of measuring, 66 minutes of wall time beside
+other work on 2 cores.
+
+Imagenette at 96x96, 5,000 photographs, 500 labels, one run, 1,000 held-out photographs of ten
+classes, in per cent with 95 % intervals: logistic regression 69.9 (67.0 to 72.7), weighted kNN
+68.6, the recipe's probe 65.7. The same network from scratch on the same labels for 20 epochs has
+34.5 (31.6 to 37.5), logistic regression on pixels 33.8, on an untrained encoder 39.5. Fine-tuning
+at a rate of 1e-3 spoils the encoder: 56.4. The online probe, on 500 of the held-out photographs,
+had 49 after 7 epochs, 53 after 15, 66 after 30 and 61 to 66 in the last 15. Seven epochs (340
+CPU-seconds) by themselves gave 57.3 by logistic regression, and 54.4 at 64 pixels.
 """
 
 from pipeline.config import override
