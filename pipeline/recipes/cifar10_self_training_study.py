@@ -1,7 +1,19 @@
 """Whether a noisy student is more robust than its teacher: recipe D's question, made small.
 
-    twofold run cifar10_self_training_study --set data.path=[train.zip,test.zip] \
-        --set study.seeds=[0,1,2]
+    twofold run cifar10_self_training_study --set data.path=[train.zip,test.zip]
+
+Teacher and student are networks of four convolutions that see 20,000 images for 8 epochs each, the
+student by RandAugment and with the teacher's answers. Beside it, a network with the student's views
+and length that has no teacher. All are asked about 1,000 test images under the 15 main corruptions
+at five severities, by their own classifiers; ``--set study.seeds=[0,1,2]`` gives intervals.
+
+Cost: about 8 minutes of one CPU core a seed.
+
+CIFAR-10 recompressed as quality-75 JPEG with corruptions of our own, seeds 0 and 1, mean accuracy
+on corrupted images in per cent: teacher 45.78 and 46.03, student 46.37 and 46.30, so 0.58 and 0.27
+points above; without a teacher 46.13 (seed 0). On clean images the teacher has 49.06 and 49.23, the
+student 50.06 and 48.86. Two seeds do not settle it, and the views alone give most of the gain. With
+T = 4 and the factor T^2 the student was worse than its teacher (45.19, seed 0).
 """
 
 from pipeline.config import StudyConfig, override

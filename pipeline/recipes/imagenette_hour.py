@@ -6,7 +6,7 @@
 whole photograph has 25. All training photographs are looked at; the probes, fine-tuning and the
 network from scratch get the labels of the same tenth, 50 a class.
 
-Cost: 44 CPU-minutes of pretraining in bfloat16 and 11 of measuring, 66 minutes of wall time beside
+Cost: 44 CPU-minutes of pretraining in bfloat16 and 14 of measuring, 66 minutes of wall time beside
 other work on 2 cores.
 
 Imagenette at 96x96, 5,000 photographs, 500 labels, one run, 1,000 held-out photographs of ten
