@@ -7,6 +7,8 @@ Cost: 3 minutes on 2 CPU cores.
 Shape accuracy on held-out images of the public subset, seeds 0, 1, 2: 100.00, 100.00, 100.00 per
 cent by logistic regression, by the recipe's probe and by kNN alike, so no error among 3,955 images
 (95 % interval of each run: 99.90 to 100). Five of these equal a training image pixel by pixel.
+With 1, 5 and 10 % of the labels, drawn three times each, logistic regression has 100.00, too
+(seed 0).
 
 It changes four things of ``dsprites_simclr``. The convolutions are averaged over all positions
 instead of flattened: where a sprite lies is then not the network's first and easiest answer. They
