@@ -44,6 +44,8 @@ _REPEATED = {
     "teacher/robustness/mean_accuracy": "teacher_robust_accuracy",
     "robustness/gain_over_teacher": "gain_over_teacher",
 }
+# Of these, what lies in [0, 1].
+_SHARES = ("_accuracy", "_nmi")
 # Accuracy by share of the labels, 1 for all.
 Curve = dict[float, float]
 
@@ -137,7 +139,7 @@ def _repeated(encoder: str, members: Sequence[Member]) -> dict[str, float]:
     for name, title in _REPEATED.items():
         if metrics and all(name in one for one in metrics):
             values = [one[name] for one in metrics]
-            among = _mean(values) if title.endswith("_accuracy") else _mean(values, mean_interval)
+            among = _mean(values, t_interval if title.endswith(_SHARES) else mean_interval)
             result |= _named(f"study/{encoder}/{title}", among)
     return result
 

@@ -37,18 +37,12 @@ def draw_robustness(measured: Robustness, path: Path, title: str | None = None) 
         title: above all, if any.
 
     """
-    cells, names = _cells(measured)
+    cells = _cells(measured)
     most = 100 * max(measured.clean, float(cells.max()) / 100, 0.01)
-    texts = [
-        [(f"{value:.1f}", "black" if value > 0.55 * most else "white") for value in row]
-        for row in cells
-    ]
     _draw_cells(
         cells,
-        texts,
-        names,
         measured,
-        _Scale(ACCURACY_COLOURS, 0, most, "held-out accuracy, %"),
+        _Scale(ACCURACY_COLOURS, 0, most, "held-out accuracy, %", (".1f", 0.55 * most)),
         f"severity (without any corruption {100 * measured.clean:.1f} %)",
         path,
         title,
@@ -69,19 +63,12 @@ def draw_gain(
         title: above all, if any.
 
     """
-    ours, names = _cells(measured)
-    cells = ours - _cells(baseline)[0]
+    cells = _cells(measured) - _cells(baseline)
     most = max(float(np.abs(cells).max()), 0.1)
-    texts = [
-        [(f"{value:+.1f}", "white" if abs(value) > 0.6 * most else "black") for value in row]
-        for row in cells
-    ]
     _draw_cells(
         cells,
-        texts,
-        names,
         measured,
-        _Scale(GAIN_COLOURS, -most, most, "difference, points"),
+        _Scale(GAIN_COLOURS, -most, most, "difference, points", ("+.1f", 0.6 * most)),
         f"severity (without any corruption {100 * (measured.clean - baseline.clean):+.1f})",
         path,
         title,
@@ -90,26 +77,50 @@ def draw_gain(
 
 @dataclasses.dataclass(frozen=True)
 class _Scale:
+    """How cells are coloured and written.
+
+    Attributes:
+        colours: from the least to the most.
+        least: value.
+        most: value.
+        label: what is shown.
+        written: the format of a number, and the magnitude from which its colour is the other one.
+
+    """
+
     colours: Colormap
     least: float
     most: float
     label: str
+    written: tuple[str, float]
+
+    def write(self, value: float) -> tuple[str, str]:
+        """Gives a number's text and its colour, which the cell's must stand out from."""
+        form, border = self.written
+        # Colours that go both ways from white are dark at their ends, the others at their start.
+        dark = (abs(value) > border) == (self.least < 0)
+        return f"{value:{form}}", "white" if dark else "black"
 
 
-def _cells(measured: Robustness) -> tuple[np.ndarray, list[str]]:
-    """Gives accuracies in per cent with their means, and the names of the rows."""
+def _groups(measured: Robustness) -> dict[str, list[str]]:
+    """Gives the rows by name, and which corruptions each is the mean of."""
     main = [name for name in measured.corruptions if name in MAIN]
     extra = [name for name in measured.corruptions if name not in MAIN]
-    groups = [[name] for name in main] + [main] * bool(main) + [[name] for name in extra]
+    mean = {"mean of these": main} if main else {}
+    return {name: [name] for name in main} | mean | {name: [name] for name in extra}
+
+
+def _cells(measured: Robustness) -> np.ndarray:
+    """Gives accuracies in per cent, with the means in the last column."""
     columns = [*([severity] for severity in measured.severities), measured.severities]
-    cells = [[100 * measured.mean(group, column) for column in columns] for group in groups]
-    return np.array(cells), [*main, *["mean of these"] * bool(main), *extra]
+    groups = _groups(measured).values()
+    return np.array(
+        [[100 * measured.mean(group, column) for column in columns] for group in groups]
+    )
 
 
 def _draw_cells(
     cells: np.ndarray,
-    texts: Sequence[Sequence[tuple[str, str]]],
-    names: Sequence[str],
     measured: Robustness,
     scale: _Scale,
     below: str,
@@ -131,10 +142,10 @@ def _draw_cells(
         interpolation="nearest",
     )
     for row, column in np.ndindex(cells.shape):
-        text, colour = texts[row][column]
+        text, colour = scale.write(float(cells[row, column]))
         panel.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
     panel.set_xticks(range(columns), [*map(str, measured.severities), "mean"])
-    panel.set_yticks(range(rows), [name.replace("_", " ") for name in names])
+    panel.set_yticks(range(rows), [name.replace("_", " ") for name in _groups(measured)])
     panel.set_xlabel(below)
     panel.tick_params(length=0, labelsize=9)
     main = sum(name in MAIN for name in measured.corruptions)

@@ -23,7 +23,8 @@ from pipeline.config.views import AffineViewsConfig, PatchesViewsConfig, ViewsCo
 
 # The methods whose network classifies.
 _CLASSIFIERS = ("supervised", "self_training")
-_ONE_VIEW = ("emp_ssl", "random", "self_training", "supervised", "vae")
+# Those that train on views of one policy.
+_ONE_VIEW = ("emp_ssl", "self_training", "supervised", "vae")
 
 
 class RunConfig(Section):
@@ -67,7 +68,7 @@ class RunConfig(Section):
         if self.second_views is not None and method.name in _ONE_VIEW:
             raise ValueError(
                 f"second_views.policy={self.second_views.policy} has no effect: "
-                f"method.name={method.name} draws by views alone: expected second_views=null"
+                f"method.name={method.name} trains on views alone: expected second_views=null"
             )
         views = (self.views, self.second_views, self.probe_views)
         patches = [view.side for view in views if isinstance(view, PatchesViewsConfig)]

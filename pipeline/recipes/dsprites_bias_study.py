@@ -7,8 +7,8 @@ these images, too. The control trains on as many images without that bias. Both 
 unbiased held-out images. By ``dsprites_study``'s figures it costs about 25 minutes of one CPU core.
 
 Public subset, seed 0, the biased SimCLR alone so far, in per cent: 75.80 by the recipe's probe,
-85.18 by logistic regression, 88.75 by kNN. The reference's stays good, in its figure; what ours
-lacks is steps: 150 epochs of 4,886 images are 600, where ``dsprites_study`` takes 1,600.
+85.18 by logistic regression, 88.75 by kNN, where the reference's stays good. Whether more steps
+would help is not known: 150 epochs of 4,886 images are 600, and ``dsprites_study`` takes 1,600.
 """
 
 from pipeline.config import StudyConfig

@@ -20,6 +20,11 @@ ProgressFactory = Callable[
 ]
 
 
+def after(show: Callable[[int], None], before: int) -> Callable[[int], None]:
+    """Counts on from what was done before, for one part of several under one progress."""
+    return lambda done: show(before + done)
+
+
 class StepError(RuntimeError):
     """A step that cannot run as asked."""
 

@@ -50,7 +50,7 @@ from pipeline.artifacts import fingerprint
 from pipeline.build import describe, step_settings
 from pipeline.config import NoViewsConfig, RunConfig, SupervisedConfig, TrainingConfig
 from pipeline.methods import MethodContext, build_method
-from pipeline.steps.context import Context
+from pipeline.steps.context import Context, after
 from pipeline.steps.embeddings import array_name
 from pipeline.steps.feed import Feed
 from pipeline.steps.images import TrainingImages
@@ -200,7 +200,7 @@ def _measure_fractions(
     with context.progress("fewer labels", sum(lengths), "images") as show:
         for job, config_of, split, length in zip(jobs, settings, kept, lengths, strict=True):
             part = dataclasses.replace(images, train=split)
-            found = _tune(context, job, config_of, part, _from(show, done))
+            found = _tune(context, job, config_of, part, after(show, done))
             tuned[job.start].setdefault(job.share, []).append(found)
             done += length
             show(done)
@@ -215,10 +215,6 @@ def _measure_fractions(
         "Fine-tuned on fewer labels",
     )
     return metrics
-
-
-def _from(show: Callable[[int], None], before: int) -> Callable[[int], None]:
-    return lambda done: show(before + done)
 
 
 def _configure(context: Context, job: _Job, train: Split) -> RunConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from pipeline.build import rebuild_encoder
 from pipeline.config import RunConfig, SelfTrainingConfig
 from pipeline.steps import images as step_images
 from pipeline.steps.baseline import read_baseline
-from pipeline.steps.context import Context
+from pipeline.steps.context import Context, after
 from pipeline.steps.pretrain import TEACHER
 
 
@@ -170,7 +170,7 @@ def measure(
                 corruptions=plan.corruptions,
                 severities=plan.severities,
                 rows=rows,
-                progress=_from(show, len(measured) * each),
+                progress=after(show, len(measured) * each),
             )
     details["robustness"] = {
         "images": per_set,
@@ -216,10 +216,6 @@ def _against_teacher(student: Robustness, teacher: Robustness, figures: Path) ->
         **{f"teacher/{name}": value for name, value in theirs.items()},
         "robustness/gain_over_teacher": gain,
     }
-
-
-def _from(show: Callable[[int], None], before: int) -> Callable[[int], None]:
-    return lambda done: show(before + done)
 
 
 def _classifier(context: Context, encoder: keras.Model, fitted: Fitted, classes: int) -> Predict:
