@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from pipeline.recipes import recipe_names
 from tests.pipeline.conftest import Outcome, save_images, short_run
 
 Twofold = Callable[..., Outcome]
@@ -171,7 +172,7 @@ def test_a_file_that_is_no_npz(refuses: Refuses, workdir: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["quikstart"], ("unknown recipe 'quikstart'", "folder_simclr, quickstart", ".yaml")),
+        (["quikstart"], ("unknown recipe 'quikstart'", ", ".join(recipe_names()), ".yaml")),
         (["none.yaml"], ("none.yaml: no such configuration file",)),
         (["quickstart", "--set", "data.imags=3"], ("data.imags", "did you mean 'images'?")),
         (["quickstart", "--set", "training.epochs=ten"], ("training.epochs", "received 'ten'")),
