@@ -28,6 +28,20 @@ _Item = TypeVar("_Item")
 
 
 @dataclasses.dataclass(frozen=True)
+class Classifier:
+    """What is asked about images.
+
+    Attributes:
+        encoder: float32 [B, H, W, C] in [0, 1] to features [B, D].
+        predict: from these to class numbers.
+
+    """
+
+    encoder: keras.Model
+    predict: Predict
+
+
+@dataclasses.dataclass(frozen=True)
 class Robustness:
     """Accuracies in [0, 1] on clean and on corrupted images.
 
@@ -88,8 +102,7 @@ class Robustness:
 
 
 def measure_robustness(
-    encoder: keras.Model,
-    predict: Predict,
+    classifiers: Mapping[str, Classifier],
     images: np.ndarray,
     labels: np.ndarray,
     corrupted: CorruptedBatches,
@@ -99,15 +112,14 @@ def measure_robustness(
     rows: np.ndarray | None = None,
     batch_size: int = 256,
     progress: Callable[[int], None] | None = None,
-) -> Robustness:
-    """Measures a classifier of an encoder's features on clean and on corrupted images.
+) -> dict[str, Robustness]:
+    """Measures classifiers on clean and on corrupted images, which are corrupted once for all.
 
     No more than the batches of the moment and the features of one corruption and severity are held
     in memory. While a batch is embedded, the next one is corrupted.
 
     Args:
-        encoder: float32 [B, H, W, C] in [0, 1] to features [B, D].
-        predict: the classifier.
+        classifiers: by name, at least one.
         images: uint8 [N, H, W, C], clean, may be memory-mapped.
         labels: int [N], none of those looked at missing.
         corrupted: gives corrupted images with their labels; see `corrupt_batches`.
@@ -116,6 +128,9 @@ def measure_robustness(
         rows: int [n], which of the clean images to look at; None for all.
         batch_size: clean images at a time.
         progress: called with the number of images done, clean ones included.
+
+    Returns:
+        What was measured of each classifier, by the same names.
 
     Raises:
         EvaluationError: if there is nothing to measure.
@@ -126,24 +141,34 @@ def measure_robustness(
         for severity in severities:
             find_corruption(name, severity)
     rows = np.arange(len(labels)) if rows is None else rows
-    if not len(rows) or not len(corruptions) or not len(severities):
+    counts = (len(classifiers), len(rows), len(corruptions), len(severities))
+    if not all(counts):
         raise EvaluationError(
-            "Robustness needs labelled images, corruptions and severities, but there are "
-            f"{len(rows)}, {len(corruptions)} and {len(severities)}."
+            "Robustness needs classifiers, labelled images, corruptions and severities, but there "
+            "are {}, {}, {} and {}.".format(*counts)
         )
-    embed_batch = build_embedding(encoder, images.shape[1:])
+    embed_batch = {
+        name: build_embedding(classifier.encoder, images.shape[1:])
+        for name, classifier in classifiers.items()
+    }
     done = 0
 
-    def accuracy(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
+    def accuracy(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         nonlocal done
-        features, targets = [], []
+        features: dict[str, list[np.ndarray]] = {name: [] for name in classifiers}
+        labels_seen = []
         for batch, its_labels in _one_ahead(batches):
-            features.append(embed_batch(batch))
-            targets.append(its_labels)
+            for name, embed in embed_batch.items():
+                features[name].append(embed(batch))
+            labels_seen.append(its_labels)
             done += len(batch)
             if progress is not None:
                 progress(done)
-        return float((predict(np.concatenate(features)) == np.concatenate(targets)).mean())
+        targets = np.concatenate(labels_seen)
+        return {
+            name: float((classifier.predict(np.concatenate(features[name])) == targets).mean())
+            for name, classifier in classifiers.items()
+        }
 
     clean = accuracy((images[some], labels[some]) for some in _parts(rows, batch_size))
     cells = {
@@ -151,7 +176,12 @@ def measure_robustness(
         for name in corruptions
         for severity in severities
     }
-    return Robustness(clean, cells)
+    return {
+        classifier: Robustness(
+            clean[classifier], {cell: found[classifier] for cell, found in cells.items()}
+        )
+        for classifier in classifiers
+    }
 
 
 def corrupt_batches(

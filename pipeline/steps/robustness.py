@@ -23,6 +23,7 @@ from components.evaluation.knn import knn_predict
 from components.evaluation.linear import LinearProbe
 from components.evaluation.published_corruptions import open_published, published_batches
 from components.evaluation.robustness import (
+    Classifier,
     CorruptedBatches,
     Predict,
     Robustness,
@@ -37,8 +38,11 @@ from pipeline.build import rebuild_encoder
 from pipeline.config import RunConfig, SelfTrainingConfig
 from pipeline.steps import images as step_images
 from pipeline.steps.baseline import read_baseline
-from pipeline.steps.context import Context, after
+from pipeline.steps.context import Context
 from pipeline.steps.pretrain import TEACHER
+
+# Who is asked about the images.
+_OURS, _TEACHER = "encoder", "teacher"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,31 +158,29 @@ def measure(
         )
         most = max(source.info().items for source in plan.published.values())
         per_set = min(most, config.corruption_images or most)
-    asked = {"": (encoder, _classifier(context, encoder, fitted, len(held_out.class_names)))}
+    classes = len(held_out.class_names)
+    asked = {_OURS: Classifier(encoder, _predict(context, encoder, fitted, classes))}
     if _has_teacher(context.config):
-        asked["teacher/"] = _teacher(context, len(held_out.class_names))
-    each = len(rows) + len(plan.corruptions) * len(plan.severities) * per_set
-    measured: dict[str, Robustness] = {}
-    with context.progress("robustness", len(asked) * each, "images") as show:
-        for prefix, (network, classifier) in asked.items():
-            measured[prefix] = measure_robustness(
-                network,
-                classifier,
-                images,
-                labels,
-                corrupted,
-                corruptions=plan.corruptions,
-                severities=plan.severities,
-                rows=rows,
-                progress=after(show, len(measured) * each),
-            )
+        asked[_TEACHER] = _teacher(context, classes)
+    total = len(rows) + len(plan.corruptions) * len(plan.severities) * per_set
+    with context.progress("robustness", total, "images") as show:
+        measured = measure_robustness(
+            asked,
+            images,
+            labels,
+            corrupted,
+            corruptions=plan.corruptions,
+            severities=plan.severities,
+            rows=rows,
+            progress=show,
+        )
     details["robustness"] = {
         "images": per_set,
         "seed": config.corruption_seed,
         "classifier": config.robustness_classifier,
         "published_images": plan.published is not None,
     }
-    ours, figures = measured[""], context.run.path / "figures"
+    ours, figures = measured[_OURS], context.run.path / "figures"
     draw_robustness(
         ours,
         figures / "robustness.png",
@@ -187,8 +189,8 @@ def measure(
     compared = {} if plan.baseline is None else relative_metrics(ours, plan.baseline)
     if plan.baseline is not None and "robustness/mce" not in compared:
         context.say("robustness: the baseline makes no error somewhere, so there is no mCE")
-    if "teacher/" in measured:
-        compared |= _against_teacher(ours, measured["teacher/"], figures)
+    if _TEACHER in measured:
+        compared |= _against_teacher(ours, measured[_TEACHER], figures)
     return ours.metrics() | compared
 
 
@@ -197,10 +199,10 @@ def _has_teacher(config: RunConfig) -> bool:
     return own and isinstance(config.method, SelfTrainingConfig)
 
 
-def _teacher(context: Context, classes: int) -> tuple[keras.Model, Predict]:
+def _teacher(context: Context, classes: int) -> Classifier:
     folder = context.run.path / TEACHER
     encoder = rebuild_encoder(folder)
-    return encoder, _own_classifier(folder, encoder, classes)
+    return Classifier(encoder, _own_classifier(folder, encoder, classes))
 
 
 def _against_teacher(student: Robustness, teacher: Robustness, figures: Path) -> dict[str, float]:
@@ -213,12 +215,12 @@ def _against_teacher(student: Robustness, teacher: Robustness, figures: Path) ->
     theirs = teacher.metrics()
     gain = student.metrics()["robustness/mean_accuracy"] - theirs["robustness/mean_accuracy"]
     return {
-        **{f"teacher/{name}": value for name, value in theirs.items()},
+        **{f"{_TEACHER}/{name}": value for name, value in theirs.items()},
         "robustness/gain_over_teacher": gain,
     }
 
 
-def _classifier(context: Context, encoder: keras.Model, fitted: Fitted, classes: int) -> Predict:
+def _predict(context: Context, encoder: keras.Model, fitted: Fitted, classes: int) -> Predict:
     config = context.config.evaluation
     if config.robustness_classifier == "linear_probe":
         return lambda features: fitted.probe.logits(features).argmax(axis=1)

@@ -9,6 +9,7 @@ import pytest
 from components.evaluation.embed import embed
 from components.evaluation.errors import EvaluationError
 from components.evaluation.robustness import (
+    Classifier,
     Robustness,
     corrupt_batches,
     measure_robustness,
@@ -58,15 +59,15 @@ def measure(encoder, images, labels, level, batch_size=16, **options):
     corrupted = corrupt_batches(
         images, labels, IDENTITIES, seed=2, rows=rows, batch_size=batch_size
     )
-    return measure_robustness(
-        encoder,
-        brighter_than(level),
+    measured = measure_robustness(
+        {"one": Classifier(encoder, brighter_than(level))},
         images,
         labels,
         corrupted,
         **{"corruptions": NAMES, "severities": (1, 4), "rows": rows, "batch_size": batch_size}
         | options,
     )
+    return measured["one"]
 
 
 def test_each_cell_is_the_accuracy_on_the_held_out_images_of_that_corruption(
@@ -111,6 +112,31 @@ def test_progress_counts_every_image_once(encoder, images, labels, level):
     assert seen[-1] == 41 * 7
 
 
+def test_several_classifiers_are_asked_about_images_that_are_corrupted_once(
+    encoder, images, labels, level
+):
+    made = []
+    corrupt_them = corrupt_batches(images, labels, IDENTITIES, seed=2)
+
+    def corrupted(name, severity):
+        made.append((name, severity))
+        return corrupt_them(name, severity)
+
+    levels = {"own": level, "higher": level + 0.05, "never": 2.0}
+    measured = measure_robustness(
+        {name: Classifier(encoder, brighter_than(at)) for name, at in levels.items()},
+        images,
+        labels,
+        corrupted,
+        corruptions=NAMES,
+        severities=(1, 4),
+    )
+
+    assert made == list(itertools.product(NAMES, (1, 4)))
+    assert measured == {name: measure(encoder, images, labels, at) for name, at in levels.items()}
+    assert set(measured["never"].accuracies.values()) == {(labels == 0).mean()}
+
+
 def test_only_a_few_batches_are_in_memory_at_once(encoder, images, labels, level):
     made, embedded = [], []
 
@@ -121,8 +147,7 @@ def test_only_a_few_batches_are_in_memory_at_once(encoder, images, labels, level
             yield images[start : start + 4], labels[start : start + 4]
 
     measure_robustness(
-        encoder,
-        brighter_than(level),
+        {"one": Classifier(encoder, brighter_than(level))},
         images[:40],
         labels[:40],
         corrupted,
@@ -141,8 +166,7 @@ def test_what_goes_wrong_in_the_making_of_a_batch_is_not_lost(encoder, images, l
 
     with pytest.raises(OSError, match="the disk is gone"):
         measure_robustness(
-            encoder,
-            brighter_than(level),
+            {"one": Classifier(encoder, brighter_than(level))},
             images,
             labels,
             corrupted,
@@ -156,9 +180,9 @@ def test_what_goes_wrong_in_the_making_of_a_batch_is_not_lost(encoder, images, l
     [
         ({"corruptions": ["rain"]}, "unknown corruption 'rain': expected one of gaussian_noise"),
         ({"severities": [6]}, "unknown severity 6"),
-        ({"corruptions": []}, "there are 41, 0 and 2"),
-        ({"severities": []}, "there are 41, 3 and 0"),
-        ({"rows": np.arange(0)}, "there are 0, 3 and 2"),
+        ({"corruptions": []}, "there are 1, 41, 0 and 2"),
+        ({"severities": []}, "there are 1, 41, 3 and 0"),
+        ({"rows": np.arange(0)}, "there are 1, 0, 3 and 2"),
     ],
 )
 def test_nothing_to_measure_is_refused(encoder, images, labels, level, options, message):
