@@ -37,6 +37,7 @@ def examine() -> Iterator[tuple[str, str]]:
 
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     yield "devices", f"{os.cpu_count()} CPU cores, " + (", ".join(gpus) if gpus else "no GPU")
+    yield "bfloat16", _bfloat16()
     yield "memory", _memory()
     free = shutil.disk_usage(".").free
     yield "disk", f"{free / 2**30:.1f} GiB free in the current folder"
@@ -50,6 +51,17 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _bfloat16() -> str:
+    from components.training.precision import bfloat16_instructions
+
+    found = bfloat16_instructions()
+    if found is None:
+        return "unknown on this system"
+    if not found:
+        return "the CPU has no instructions for it: training.precision=float32 is faster there"
+    return f"the CPU has {', '.join(found)}"
 
 
 def _memory() -> str:

@@ -37,7 +37,7 @@ def build_bag_of_patches(
         image_shape: (H, W, C) of the images, float32 in [0, 1]; other sizes are taken, too.
         seed: seed of the initial weights.
         patch: height and width of a patch in pixels.
-        stride: pixels from one patch to the next.
+        stride: pixels from one patch to the next, at most the side of a patch.
         filters: channels of the first convolution and of each block, which halves the side.
         features: D, the width of the last layer.
         initializer: see ``components.encoders.initializers``.
@@ -46,8 +46,8 @@ def build_bag_of_patches(
         A model from [B, H, W, C] to features [B, D], at least 0.
 
     Raises:
-        ValueError: if there are no filters, the image is smaller than a patch, or a patch too small
-            for the blocks.
+        ValueError: if there are no filters, the image is smaller than a patch, a patch too small
+            for the blocks, or pixels would lie between patches.
 
     """
     if not filters:
@@ -63,6 +63,11 @@ def build_bag_of_patches(
         raise ValueError(
             f"the encoder bag_of_patches halves a patch {len(filters) - 1} times: expected a patch "
             f"of at least {2 ** (len(filters) - 1)} pixels, received {patch}"
+        )
+    if stride > patch:
+        raise ValueError(
+            f"the encoder bag_of_patches would not see what lies between patches: expected a "
+            f"stride of at most the patch's {patch} pixels, received {stride}"
         )
     initial = Initializer(initializer, seed)
     images = keras.Input((None, None, image_shape[2]), name="images")

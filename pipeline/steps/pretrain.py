@@ -16,6 +16,7 @@ from components.evaluation.figures import draw_curves, draw_views
 from components.methods import Method
 from components.methods.vae import VAE
 from components.training.checkpoint import write_description, write_final
+from components.training.precision import bfloat16_instructions
 from components.training.tensorboard import TensorBoardWriter, read_scalars
 from components.training.validation import build_validation
 from pipeline.artifacts import fingerprint
@@ -118,6 +119,12 @@ def _warn(context: Context) -> None:
             f"training.accumulate={training.accumulate}: the loss of {method.name} and batch "
             f"statistics see {training.batch_size // training.accumulate} images at a time, not "
             f"{training.batch_size}; accumulation adds no negatives"
+        )
+    on_cpu = not tf.config.list_logical_devices("GPU")
+    if training.precision == "bfloat16" and on_cpu and bfloat16_instructions() == []:
+        context.say(
+            "training.precision=bfloat16: this processor has no instructions for it, and float32 "
+            "may be several times as fast"
         )
 
 

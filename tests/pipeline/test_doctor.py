@@ -42,3 +42,20 @@ def test_memory_is_unknown_where_the_system_does_not_tell(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(doctor.os, "sysconf", sysconf)
     assert dict(doctor.examine())["memory"] == "unknown on this system"
+
+
+@pytest.mark.parametrize(
+    ("instructions", "finding"),
+    [
+        (None, "unknown on this system"),
+        ([], "training.precision=float32 is faster"),
+        (["amx_bf16", "avx512_bf16"], "the CPU has amx_bf16, avx512_bf16"),
+    ],
+)
+def test_instructions_for_bfloat16_are_named(
+    monkeypatch: pytest.MonkeyPatch, instructions: list[str] | None, finding: str
+) -> None:
+    from components.training import precision
+
+    monkeypatch.setattr(precision, "bfloat16_instructions", lambda: instructions)
+    assert finding in dict(doctor.examine())["bfloat16"]

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from components import distribute
 from pipeline.config import load_yaml
+from pipeline.steps import pretrain
 from tests.pipeline.conftest import Outcome, save_images, short_run
 from tests.strategies import strategy_of
 
@@ -205,6 +207,41 @@ def test_accumulation_says_that_it_adds_no_negatives(
     assert ended.status == 0, ended
     assert "see 4 images at a time, not 8; accumulation adds no negatives" in ended.out
     assert _metrics(tmp_path)["pretrain/gradient_norm"] > 0
+
+
+@pytest.mark.parametrize(
+    ("instructions", "precision", "said"),
+    [
+        ([], "bfloat16", True),
+        (["amx_bf16"], "bfloat16", False),
+        (None, "bfloat16", False),
+        ([], "float32", False),
+    ],
+)
+def test_bfloat16_on_a_processor_without_instructions_for_it_is_remarked_on(
+    instructions: list[str] | None,
+    precision: str,
+    said: bool,
+    twofold: Twofold,
+    two_classes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pretrain, "bfloat16_instructions", lambda: instructions)
+    devices = tf.config.list_logical_devices
+    monkeypatch.setattr(
+        tf.config, "list_logical_devices", lambda kind=None: [] if kind == "GPU" else devices(kind)
+    )
+    ended = _pretrain(
+        twofold,
+        two_classes,
+        tmp_path,
+        "method={name: random}",
+        "views.policy=none",
+        f"training.precision={precision}",
+    )
+    assert ended.status == 0, ended
+    assert ("float32 may be several times as fast" in ended.out) == said
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_an_image_too_small_is_refused_when_it_comes_as_well(encoder):
 
 
 def test_a_patch_too_small_for_the_blocks_is_refused():
-    build_bag_of_patches((32, 32, 3), seed=0, patch=4, filters=(2, 2, 2), features=3)
+    build_bag_of_patches((32, 32, 3), seed=0, patch=4, stride=4, filters=(2, 2, 2), features=3)
     with pytest.raises(
         ValueError,
         match="halves a patch 2 times: expected a patch of at least 4 pixels, received 3",
@@ -167,3 +167,9 @@ def test_a_patch_too_small_for_the_blocks_is_refused():
 def test_no_filters_are_refused():
     with pytest.raises(ValueError, match=r"bag_of_patches needs filters .* received none"):
         build_bag_of_patches((32, 32, 3), seed=0, filters=())
+
+
+def test_a_stride_that_skips_pixels_is_refused():
+    build_bag_of_patches((32, 32, 3), seed=0, patch=4, stride=4, filters=(2, 2), features=3)
+    with pytest.raises(ValueError, match="at most the patch's 4 pixels, received 5"):
+        build_bag_of_patches((32, 32, 3), seed=0, patch=4, stride=5, filters=(2, 2))

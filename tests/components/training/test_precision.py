@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from components.methods import METHODS
-from components.training.precision import keep_gradients, precision
+from components.training.precision import bfloat16_instructions, keep_gradients, precision
 from components.training.step import StepSettings, TrainState, build_train_step
 from tests.components.methods.forms import build_form, distribute_batch, global_batch
 from tests.components.training.trained import train_single
@@ -33,6 +33,28 @@ def _batch(index):
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ValueError, match="unknown precision 'int8': expected one of float32, bf"):
         precision("int8").__enter__()
+
+
+@pytest.mark.parametrize(
+    ("described", "found"),
+    [
+        ("flags\t\t: fpu avx2 avx512_bf16 amx_bf16\n", ["amx_bf16", "avx512_bf16"]),
+        ("flags\t\t: fpu avx2\n", []),
+        ("Features\t: fp asimd bf16 i8mm\n", ["bf16"]),
+        # What one kind of core of two lacks, the system cannot rely on.
+        ("flags\t\t: avx512_bf16\n\nflags\t\t: avx2\n", []),
+        ("bugs\t\t: bf16\n", None),
+        ("", None),
+    ],
+)
+def test_a_processor_is_asked_for_its_instructions_for_bfloat16(tmp_path, described, found):
+    cpu = tmp_path / "cpuinfo"
+    cpu.write_text(f"processor\t: 0\n{described}", encoding="utf-8")
+    assert bfloat16_instructions(cpu) == found
+
+
+def test_a_system_that_does_not_describe_its_processor_is_unknown(tmp_path):
+    assert bfloat16_instructions(tmp_path / "cpuinfo") is None
 
 
 @pytest.mark.parametrize(
