@@ -73,14 +73,14 @@ def run_study(context: Context) -> bool:
         members = []
         for encoder, seed, config in whole:
             member = Member(encoder, seed, _part(context, config))
-            _run(member, "evaluate")
+            _run(member, "evaluate", described=bool(members))
             write_report(member.context.run.path, context.datasets)
             members.append(member)
             if isinstance(config.method, SupervisedConfig):
                 for fraction in fewer_labels(study):
                     less = _on_fewer_labels(context, member, fraction)
                     # Its own classifier is all that is asked for.
-                    _run(less, "pretrain")
+                    _run(less, "pretrain", described=True)
                     members.append(less)
         entry["details"]["members"] = [member.context.config.name for member in members]
         entry["metrics"] = measure_study(context, members, entry["details"])
@@ -147,10 +147,13 @@ def _part(study: Context, config: RunConfig) -> Context:
     return dataclasses.replace(study, config=config, run=study.run.part(config))
 
 
-def _run(member: Member, until: str) -> None:
+def _run(member: Member, until: str, *, described: bool) -> None:
+    """Runs a member's steps; all prepare the same images, which are described once."""
     context = member.context
     context.say(f"{context.config.name}:")
     try:
+        if described:
+            run_steps(dataclasses.replace(context, say=lambda line: None), "prepare")
         run_steps(context, until)
     finally:
         context.run.close()

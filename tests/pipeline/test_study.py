@@ -96,6 +96,7 @@ def test_a_study_from_its_runs_to_its_page(twofold: Twofold, tmp_path: Path) -> 
     assert (study / "random-seed-0/report.html").is_file()
     assert "accuracy of shape" in ended.out
     assert "25 %" in ended.out
+    assert ended.out.count(" train) in ") == 1, "the images of all are described once"
 
     again = _run(twofold, tmp_path, "study.seeds=[0,1]")
     assert again.status == 0, again.error
