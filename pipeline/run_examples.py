@@ -24,7 +24,6 @@ _QUERIES = 12
 _NEIGHBOURS = 6
 _FAILURES = 24
 _CHUNK = 16_384
-_TRAINING = ("train", "unlabelled")
 
 
 def find_examples(context: Context, manifest: Manifest, held_out_name: str) -> Examples:
@@ -37,11 +36,7 @@ def find_examples(context: Context, manifest: Manifest, held_out_name: str) -> E
     folder = context.run.path / "embeddings"
     # Decoded when they are asked for: a page shows a hundred, whatever there are.
     held_out = step_images.load(context, manifest, held_out_name, cache="off")
-    training = [
-        step_images.load(context, manifest, name, cache="off")
-        for name in _TRAINING
-        if name in manifest.splits
-    ]
+    training = list(step_images.load_training_splits(context, manifest, cache="off").values())
     tested = _embeddings(folder, held_out_name, [held_out])
     if tested is None:
         return Examples()
@@ -79,7 +74,7 @@ def find_examples(context: Context, manifest: Manifest, held_out_name: str) -> E
 def _embeddings(folder: Path, name: str, splits: list[Split]) -> NDArray[np.float32] | None:
     """Opens what a split was embedded to, if it was, and holds it to the images at hand."""
     file = folder / f"{name}.npy"
-    if not file.exists() or not splits:
+    if not file.exists():
         return None
     found: NDArray[np.float32] = np.load(file, mmap_mode="r", allow_pickle=False)
     keys = np.concatenate([split.keys for split in splits])

@@ -70,7 +70,7 @@ def run_study(context: Context) -> bool:
     from pipeline.study_measures import measure_study
 
     with context.run.record(STEP, inputs) as entry:
-        members = []
+        members: list[Member] = []
         for encoder, seed, config in whole:
             member = Member(encoder, seed, _part(context, config))
             _run(member, "evaluate", described=bool(members))

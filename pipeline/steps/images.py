@@ -121,16 +121,7 @@ def load_training_images(context: Context, manifest: Manifest) -> TrainingImages
 
     """
     data = context.config.data
-    parts = {name: load(context, manifest, name) for name in _TRAINING if name in manifest.splits}
-    if not parts:
-        raise DataError(
-            f"{manifest.name} has no training images: expected a split {' or '.join(_TRAINING)}, "
-            f"found {', '.join(manifest.splits)}"
-        )
-    if len({is_encoded(part) for part in parts.values()}) > 1:
-        # There was room for one of them only; joined, both are read in the same way.
-        parts = {name: load(context, manifest, name, cache="off") for name in parts}
-    parts = _chosen(context, parts)
+    parts = load_training_splits(context, manifest)
     labelled = keep_labels(next(iter(parts.values())), data.label_share, data.label_seed)
     if len(parts) == 1:
         return TrainingImages(labelled, labelled)
@@ -139,6 +130,36 @@ def load_training_images(context: Context, manifest: Manifest) -> TrainingImages
         joined = join([labelled, parts["unlabelled"]])
         return TrainingImages(joined, joined)
     return TrainingImages(labelled, parts["unlabelled"])
+
+
+def load_training_splits(
+    context: Context, manifest: Manifest, *, cache: str | None = None
+) -> dict[str, Split]:
+    """Opens the splits to train on, with those images that the settings choose and all labels.
+
+    Args:
+        context: of the run.
+        manifest: of the data set.
+        cache: instead of ``data.cache``.
+
+    Raises:
+        DataError: if there are none, or none as ``data.training_rules`` asks.
+
+    """
+    parts = {
+        name: load(context, manifest, name, cache=cache)
+        for name in _TRAINING
+        if name in manifest.splits
+    }
+    if not parts:
+        raise DataError(
+            f"{manifest.name} has no training images: expected a split {' or '.join(_TRAINING)}, "
+            f"found {', '.join(manifest.splits)}"
+        )
+    if len({is_encoded(part) for part in parts.values()}) > 1:
+        # There was room for one of them only; joined, both are read in the same way.
+        parts = {name: load(context, manifest, name, cache="off") for name in parts}
+    return _chosen(context, parts)
 
 
 def _chosen(context: Context, parts: dict[str, Split]) -> dict[str, Split]:

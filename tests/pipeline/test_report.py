@@ -66,6 +66,17 @@ def test_a_run_leaves_its_page(made: Path) -> None:
     assert f"Accuracies are of {sum(labels.values())} held-out images." in page.text
 
 
+def test_neighbours_are_among_the_images_that_were_trained_on(
+    two_classes: Path, tmp_path: Path, twofold: Twofold
+) -> None:
+    settings = ("data.training_images=17", "method={name: random}", "views.policy=none")
+    ended = twofold(*short_run(two_classes, tmp_path, *settings), "--until=evaluate")
+    assert ended.status == 0, ended
+    page = page_of(tmp_path / "folder_simclr")
+    assert "could not be shown" not in page.text
+    assert "neighbours" in [section["id"] for section in page.having("section")]
+
+
 def test_the_page_is_made_again_to_the_byte(run: Path, twofold: Twofold) -> None:
     assert twofold("report", str(run)).status == 0
     first = (run / "report.html").read_bytes()
