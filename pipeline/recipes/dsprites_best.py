@@ -10,6 +10,10 @@ cent by logistic regression, by the recipe's probe and by kNN alike, so no error
 With 1, 5 and 10 % of the labels, drawn three times each, logistic regression has 100.00, too
 (seed 0).
 
+Some of it is the network's own: untrained (``--set method.name=random --set views.policy=none``,
+seed 0) it has 95.04 by logistic regression, 85.41 by the recipe's probe, 99.67 by kNN, and 79.5,
+90.6, 92.4 with 1, 5, 10 % of the labels.
+
 It changes four things of ``dsprites_simclr``. The convolutions are averaged over all positions
 instead of flattened: where a sprite lies is then not the network's first and easiest answer. They
 and the dense layers are twice as wide. Temperature 0.1 instead of 0.5 lets the nearest negatives
