@@ -69,13 +69,13 @@ def draw_rsm(
         )
     borders, centres, names = _group_ticks(sorted_latent_values, tick_names)
     rotation = 90 if sum(map(len, names)) > LETTERS_IN_A_LINE else 0
-    # Long names get room beside and below the matrices, instead of taking it from them.
-    room = 0.08 * max(0, max(map(len, names)) - 8)
+    # Names get room beside and below the matrices, instead of taking it from them.
+    longest = max(map(len, names))
+    beside = 0.08 * max(0, longest - 8)
+    below = 0.1 * longest if rotation else 0.1
     rows = math.ceil(len(named) / MATRICES_IN_A_ROW)
     columns = math.ceil(len(named) / rows)
-    figure = new_figure(
-        width=0.9 + 3.6 * columns + room, height=0.3 + (3.8 + room * (rotation > 0)) * rows
-    )
+    figure = new_figure(width=0.9 + 3.6 * columns + beside, height=0.3 + (3.8 + below) * rows)
     figure.suptitle(plain(title), fontsize=12)
     panels = _panels(figure, rows, columns)
     for place, (panel, (name, matrix)) in enumerate(zip(panels, named.items(), strict=False)):

@@ -60,6 +60,17 @@ class TestSimilarities:
         draw_rsm(similarities(), np.repeat([0, 1, 2], 20), "class", "Similarities", path, names)
         assert_a_small_picture(path)
 
+    @pytest.mark.parametrize("encoders", [1, 2, 5])
+    @pytest.mark.parametrize("letters", [4, 10, 27])
+    def test_nothing_is_cut_off_at_the_edges(self, tmp_path, encoders, letters):
+        path = tmp_path / "rsm.png"
+        names = [number * letters for number in "abcdefghij"]
+        matrices = {f"encoder {number}": similarities() for number in range(encoders)}
+        draw_rsm(matrices, np.repeat(range(10), 6), "class", "Similarities", path, names)
+        picture = pixels(path)
+        for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+            assert (edge == 255).all()
+
     def test_names_are_no_formulas_and_may_be_in_any_script(self, tmp_path):
         path = tmp_path / "rsm.png"
         groups = np.repeat([0, 1, 2], 20)

@@ -102,6 +102,12 @@ def test_encoders_stand_side_by_side_with_what_is_known_of_each():
     assert sum("href" in link and "report" in link["href"] for link in page.having("a")) == 1
 
 
+def test_published_figures_have_a_column_where_there_are_any():
+    assert "published" in Page(render_study(content())).text
+    without = Page(render_study(content(reference={}, figures={})))
+    assert "published" not in without.text
+
+
 @pytest.mark.parametrize("order", [["supervised", "sim_clr"], ["sim_clr", "supervised"]])
 def test_fewer_labels_are_a_table_that_ends_with_all_of_them(order):
     text = render_study(content(encoders=order))
