@@ -36,3 +36,14 @@ def binomial_interval(correct: int, total: int, confidence: float = 0.95) -> tup
     margin = z * sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2) / (1 + z**2 / total)
     # At shares of 0 and 1 one bound is the share itself, but for rounding.
     return min(max(0.0, centre - margin), share), max(min(1.0, centre + margin), share)
+
+
+def accuracy_metrics(name: str, correct: int, total: int) -> dict[str, float]:
+    """Give an accuracy and the bounds of its 95 % interval, as `name`, `name`_low, `name`_high.
+
+    Raises:
+        EvaluationError: as `binomial_interval`.
+
+    """
+    low, high = binomial_interval(correct, total)
+    return {name: correct / total, f"{name}_low": low, f"{name}_high": high}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import keras
 
-from components.evaluation.confidence import binomial_interval
+from components.evaluation.confidence import accuracy_metrics
 from components.evaluation.errors import EvaluationError
 from components.evaluation.fractions import MeanInterval, t_interval
 from components.evaluation.linear import LinearProbe
@@ -45,14 +45,8 @@ class Tuned:
         found: dict[str, float] = {}
         counts = {"test_accuracy": self.correct, "best_test_accuracy": self.best_correct}
         for name, correct in counts.items():
-            if correct is None:
-                continue
-            low, high = binomial_interval(correct, self.total)
-            found |= {
-                f"{prefix}/{name}": correct / self.total,
-                f"{prefix}/{name}_low": low,
-                f"{prefix}/{name}_high": high,
-            }
+            if correct is not None:
+                found |= accuracy_metrics(f"{prefix}/{name}", correct, self.total)
         return found
 
 

@@ -12,7 +12,7 @@ from components.data.split import Split
 from components.data.subset import keep_labels
 from components.evaluation.calibration import draw_reliability, reliability
 from components.evaluation.clustering import cluster, clustering_agreement
-from components.evaluation.confidence import binomial_interval
+from components.evaluation.confidence import accuracy_metrics
 from components.evaluation.confusion import confusion_matrix, draw_confusion, most_confused
 from components.evaluation.fractions import MeanInterval, draw_fractions, t_interval
 from components.evaluation.knn import knn_votes
@@ -143,9 +143,8 @@ def measure_classes(
         seed=context.config.seed,
     )
     metrics |= _accuracies("recipe_probe", recipe_probe, images)
-    chosen["neighbours"], metrics["knn/test_accuracy"] = _neighbours(
-        context, images, choice, len(names)
-    )
+    chosen["neighbours"], right = _neighbours(context, images, choice, len(names))
+    metrics |= accuracy_metrics("knn/test_accuracy", right, len(images.held_out.labels))
     metrics |= _structure(context, images.held_out)
     metrics |= _mistakes(context, details, probe, images.held_out, names)
     for part in parts:
@@ -183,23 +182,21 @@ def _probe(
 
 def _accuracies(name: str, probe: LinearProbe, images: Images) -> dict[str, float]:
     train, held_out = images.train, images.held_out
-    accuracy = probe.accuracy(held_out.embeddings, held_out.labels)
-    low, high = binomial_interval(round(accuracy * len(held_out.labels)), len(held_out.labels))
+    total = len(held_out.labels)
+    right = round(probe.accuracy(held_out.embeddings, held_out.labels) * total)
     return {
         f"{name}/train_accuracy": probe.accuracy(train.embeddings, train.labels),
-        f"{name}/test_accuracy": accuracy,
-        f"{name}/test_accuracy_low": low,
-        f"{name}/test_accuracy_high": high,
+        **accuracy_metrics(f"{name}/test_accuracy", right, total),
     }
 
 
 def _neighbours(
     context: Context, images: Images, choice: tuple[Labelled, Labelled] | None, classes: int
-) -> tuple[int, float]:
-    """Chooses k on a part of the training images, and gives it with its held-out accuracy."""
+) -> tuple[int, int]:
+    """Chooses k on a part of the training images; how many held-out images it gets right."""
     config = context.config.evaluation
 
-    def accuracies(train: Labelled, asked: Labelled, ks: list[int]) -> dict[int, float]:
+    def count_right(train: Labelled, asked: Labelled, ks: list[int]) -> dict[int, int]:
         votes = knn_votes(
             train.embeddings,
             train.labels,
@@ -208,14 +205,14 @@ def _neighbours(
             ks=ks,
             temperature=config.neighbour_temperature,
         )
-        right = [float((one.argmax(axis=1) == asked.labels).mean()) for one in votes]
+        right = [int((one.argmax(axis=1) == asked.labels).sum()) for one in votes]
         return dict(zip(ks, right, strict=True))
 
     best, tries = config.neighbours, sorted({config.neighbours, *config.neighbour_sweep})
     if choice is not None and len(tries) > 1:
-        scores = accuracies(*choice, tries)
+        scores = count_right(*choice, tries)
         best = best_setting({k: (score,) for k, score in scores.items()})
-    return best, accuracies(images.train, images.held_out, [best])[best]
+    return best, count_right(images.train, images.held_out, [best])[best]
 
 
 def _structure(context: Context, held_out: Labelled) -> dict[str, float]:

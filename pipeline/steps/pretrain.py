@@ -12,6 +12,7 @@ import tensorflow as tf
 from components import distribute, keyed_random
 from components.data.manifest import Manifest
 from components.data.split import Split
+from components.evaluation.confidence import accuracy_metrics
 from components.evaluation.figures import draw_curves, draw_views
 from components.methods import Method
 from components.methods.vae import VAE
@@ -105,11 +106,13 @@ def _measure_classifier(context: Context, method: Method, prefix: str) -> dict[s
     if "head" not in method.models or held_out is None:
         return {}
     split = step_images.load(context, manifest, held_out)
-    if not (split.labels >= 0).any():
+    total = int((split.labels >= 0).sum())
+    if not total:
         return {}
     networks = method.models["encoder"], method.models["head"]
     measured = build_validation(*networks, split.images, split.labels, prefix)()
-    return {f"{prefix}/test_accuracy": measured[f"{prefix}/accuracy"]}
+    right = round(measured[f"{prefix}/accuracy"] * total)
+    return accuracy_metrics(f"{prefix}/test_accuracy", right, total)
 
 
 def _warn(context: Context) -> None:

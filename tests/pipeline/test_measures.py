@@ -37,8 +37,9 @@ def test_measures_asked_for_later_read_the_embeddings_that_are_there(
 
     for part in ("projector", "pixels", "random"):
         assert 0 <= metrics[f"linear_probe_{part}/test_accuracy"] <= 1
-    for fraction in ("0.25", "0.5"):
-        name = f"label_fraction/{fraction}/test_accuracy"
+    fractions = (f"label_fraction/{fraction}" for fraction in ("0.25", "0.5"))
+    for measure in ("linear_probe", "recipe_probe", "knn", *fractions):
+        name = f"{measure}/test_accuracy"
         assert metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"]
     for name in ("clustering/nmi", "retrieval/map", "calibration/ece", "embedding/alignment"):
         assert name in metrics

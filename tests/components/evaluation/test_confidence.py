@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from components.evaluation.confidence import binomial_interval
+from components.evaluation.confidence import accuracy_metrics, binomial_interval
 from components.evaluation.errors import EvaluationError
 
 
@@ -32,3 +32,12 @@ def test_a_known_interval():
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(EvaluationError, match="0 <= correct <= total"):
         binomial_interval(*arguments)
+
+
+def test_an_accuracy_is_named_with_its_bounds():
+    low, high = binomial_interval(30, 40)
+    assert accuracy_metrics("knn/test_accuracy", 30, 40) == {
+        "knn/test_accuracy": 0.75,
+        "knn/test_accuracy_low": low,
+        "knn/test_accuracy_high": high,
+    }
