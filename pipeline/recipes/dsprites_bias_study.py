@@ -4,7 +4,26 @@
 
 Squares lie to the left, ovals in the middle, hearts to the right, in training alone; the probe sees
 these images, too. The control trains on as many images without that bias. Both are held to the same
-unbiased held-out images. All encoders are the network of ``dsprites_best``.
+unbiased held-out images. All encoders are the network of ``dsprites_best``, which averages over
+positions; with ``--set encoder.pooling=flatten --set encoder.filters=[6,16] --set
+encoder.units=[120,84,84] --name flattened`` they are the published one.
+
+Cost: 54 minutes of one CPU core that has AVX2 and no AVX512, beside other work: 16 for each SimCLR,
+9 for each supervised network.
+
+Shape accuracy on held-out images of the public subset, seed 0, biased and control, in per cent: by
+the recipe's probe, or the supervised network's own classifier; by logistic regression; by kNN:
+
+    random encoder    80.86   82.78     92.41   94.21     97.62   98.84
+    supervised        99.70  100.00     99.77  100.00     99.67  100.00
+    SimCLR           100.00  100.00    100.00  100.00    100.00  100.00
+
+So the average over positions keeps place from passing for shape, whoever trains it. The published
+network takes the one for the other: the supervised one has 34.66 on the biased set, which is
+chance, and 90.06 on the control; untrained, the recipe's probe has 34.92 and 39.90. SimCLR on the
+biased set has 60.30 by the recipe's probe after 60 epochs at these settings, and had 75.80 (85.18
+by logistic regression, 88.75 by kNN) after 600 steps of 1,000 images at temperature 0.5, as
+published; the reference says that its own stays good.
 """
 
 from pipeline.config import StudyConfig, override
