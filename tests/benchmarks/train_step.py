@@ -31,6 +31,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from components.training.precision import bfloat16_instructions
 from tests.benchmarks.process import Stepper, Turn
 
 _VARIANTS = "tests.benchmarks.variants"
@@ -105,17 +106,15 @@ def ratios(one: Measured, other: Measured, field: str) -> list[float]:
 
 def machine() -> dict[str, object]:
     """Returns what the figures depend on."""
-    model, flags = "unknown", ""
+    model = "unknown"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":
             model = value.strip()
-        elif key.strip() == "flags":
-            flags = value
     return {
         "processor": model,
         "cores": len(os.sched_getaffinity(0)),
-        "bfloat16": [flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags.split()],
+        "bfloat16": bfloat16_instructions(),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")},
         "load": list(os.getloadavg()),
