@@ -13,7 +13,7 @@ POLICIES = {
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",
 }
-# As Linux names them on x86 and on ARM; TensorFlow's kernels for a CPU use any one of them.
+# As Linux names them on x86 and on ARM, and the keys that it lists them under.
 _BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"}
 _FEATURES = ("flags", "Features")
 

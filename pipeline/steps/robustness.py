@@ -41,8 +41,8 @@ from pipeline.steps.baseline import read_baseline
 from pipeline.steps.context import Context
 from pipeline.steps.pretrain import TEACHER
 
-# Who is asked about the images.
-_OURS, _TEACHER = "encoder", "teacher"
+# Who is asked about the images, beside the teacher.
+_OURS = "encoder"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +161,7 @@ def measure(
     classes = len(held_out.class_names)
     asked = {_OURS: Classifier(encoder, _predict(context, encoder, fitted, classes))}
     if _has_teacher(context.config):
-        asked[_TEACHER] = _teacher(context, classes)
+        asked[TEACHER] = _teacher(context, classes)
     total = len(rows) + len(plan.corruptions) * len(plan.severities) * per_set
     with context.progress("robustness", total, "images") as show:
         measured = measure_robustness(
@@ -189,8 +189,8 @@ def measure(
     compared = {} if plan.baseline is None else relative_metrics(ours, plan.baseline)
     if plan.baseline is not None and "robustness/mce" not in compared:
         context.say("robustness: the baseline makes no error somewhere, so there is no mCE")
-    if _TEACHER in measured:
-        compared |= _against_teacher(ours, measured[_TEACHER], figures)
+    if TEACHER in measured:
+        compared |= _against_teacher(ours, measured[TEACHER], figures)
     return ours.metrics() | compared
 
 
@@ -215,7 +215,7 @@ def _against_teacher(student: Robustness, teacher: Robustness, figures: Path) ->
     theirs = teacher.metrics()
     gain = student.metrics()["robustness/mean_accuracy"] - theirs["robustness/mean_accuracy"]
     return {
-        **{f"{_TEACHER}/{name}": value for name, value in theirs.items()},
+        **{f"{TEACHER}/{name}": value for name, value in theirs.items()},
         "robustness/gain_over_teacher": gain,
     }
 
