@@ -1,6 +1,5 @@
 """Linear classifiers on frozen embeddings: how much of the classes a straight cut can read."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +8,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from components.evaluation.errors import EvaluationError
 from components.evaluation.inputs import check_embeddings, check_labels
 from components.evaluation.selection import best_setting
-from components.evaluation.threads import threads_for
+from components.evaluation.softmax_regression import (
+    Standardised,
+    fit_softmax_regression,
+    standardise,
+)
 
 ABSENT_CLASS_MARGIN = 30.0
 
@@ -81,7 +81,7 @@ def fit_logistic_regression(
     classes: int,
     regularisation: float = 1.0,
     max_iterations: int = 1000,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-5,
 ) -> LinearProbe:
     """Fit a multinomial logistic regression on standardised embeddings until it converges.
 
@@ -99,43 +99,48 @@ def fit_logistic_regression(
         classes: K, the number of columns of the head.
         regularisation: scikit-learn's C, the inverse strength of the L2 penalty, above 0.
         max_iterations: the most L-BFGS iterations.
-        tolerance: the largest entry of the gradient at which the fit counts as converged.
+        tolerance: the largest entry of the mean gradient at which the fit counts as converged.
 
     Raises:
         EvaluationError: if the embeddings or labels cannot be used, or have one class only.
 
     """
     check_embeddings(embeddings)
-    check_labels(labels, rows=len(embeddings), classes=classes)
-    present = np.unique(labels)
+    return _fit(standardise(embeddings), labels, classes, regularisation, max_iterations, tolerance)
+
+
+def _fit(
+    standardised: Standardised,
+    labels: NDArray[Any],
+    classes: int,
+    regularisation: float,
+    max_iterations: int,
+    tolerance: float,
+) -> LinearProbe:
+    check_labels(labels, rows=len(standardised.features), classes=classes)
+    present, targets = np.unique(labels, return_inverse=True)
     if len(present) < 2:
         raise EvaluationError(
             f"A logistic regression needs images of at least two classes, but all {len(labels)} "
             f"are of class {present[0]}."
         )
-    scaler = StandardScaler()
-    standardised = scaler.fit_transform(embeddings.astype(np.float64))
-    model = LogisticRegression(C=regularisation, max_iter=max_iterations, tol=tolerance)
-    operations = 2 * embeddings.size * len(present)
-    with warnings.catch_warnings(record=True) as caught, threads_for(operations):
-        warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(standardised, labels)
-    converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+    # scikit-learn's penalty is on the log-odds of two classes, the difference of their weights.
+    strength = regularisation / 2 if len(present) == 2 else regularisation
+    fit = fit_softmax_regression(
+        standardised,
+        targets,
+        regularisation=strength,
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+    )
+    fitted = fit.weights / standardised.scale[:, None]
+    intercept = fit.bias - standardised.mean @ fitted
 
-    fitted, intercept = model.coef_, model.intercept_
-    if len(present) == 2:
-        # scikit-learn keeps one row, the log-odds of the second class; half of it on each side
-        # gives the same probabilities.
-        fitted = np.concatenate([-fitted, fitted]) / 2
-        intercept = np.concatenate([-intercept, intercept]) / 2
-    fitted = fitted / scaler.scale_
-    intercept = intercept - fitted @ scaler.mean_
-
-    weights = np.repeat(fitted.mean(axis=0)[:, None], classes, axis=1)
+    weights = np.repeat(fitted.mean(axis=1)[:, None], classes, axis=1)
     bias = np.full(classes, intercept.mean() - ABSENT_CLASS_MARGIN)
-    weights[:, present] = fitted.T
+    weights[:, present] = fitted
     bias[present] = intercept
-    return LinearProbe(weights.astype(np.float32), bias.astype(np.float32), converged)
+    return LinearProbe(weights.astype(np.float32), bias.astype(np.float32), fit.converged)
 
 
 def choose_regularisation(
@@ -146,7 +151,8 @@ def choose_regularisation(
     *,
     classes: int,
     strengths: Sequence[float],
-    tolerance: float = 1e-4,
+    max_iterations: int = 1000,
+    tolerance: float = 1e-5,
 ) -> float:
     """Choose the strength of the L2 penalty on images that the fits have not seen.
 
@@ -161,6 +167,7 @@ def choose_regularisation(
         validation_labels: int [M] in [0, classes).
         classes: K.
         strengths: values of scikit-learn's C, at least one, each above 0.
+        max_iterations: as of `fit_logistic_regression`.
         tolerance: as of `fit_logistic_regression`.
 
     Raises:
@@ -169,12 +176,12 @@ def choose_regularisation(
     """
     if not strengths:
         raise EvaluationError("A strength to choose needs some to choose from, but there is none.")
+    check_embeddings(embeddings)
+    standardised = standardise(embeddings)
     check_labels(validation_labels, len(validation_embeddings), classes, "validation_labels")
     scores: dict[float, tuple[float, ...]] = {}
     for strength in sorted(set(strengths)):
-        probe = fit_logistic_regression(
-            embeddings, labels, classes=classes, regularisation=strength, tolerance=tolerance
-        )
+        probe = _fit(standardised, labels, classes, strength, max_iterations, tolerance)
         logits = probe.logits(validation_embeddings).astype(np.float64)
         own = logits[np.arange(len(logits)), validation_labels]
         largest = logits.max(axis=1)

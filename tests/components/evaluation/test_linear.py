@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from components.evaluation import softmax_regression
 from components.evaluation.errors import EvaluationError
 from components.evaluation.linear import LinearProbe, fit_logistic_regression, fit_recipe_probe
 
@@ -21,10 +22,11 @@ def clusters(*, images=300, width=8, classes=3, spread=1.0, seed=0):
     return embeddings.astype(np.float32), labels.astype(np.int32)
 
 
-def scikit_learn_probabilities(embeddings, labels):
+def scikit_learn_probabilities(embeddings, labels, regularisation=1.0):
     scaler = StandardScaler().fit(embeddings.astype(np.float64))
     standardised = scaler.transform(embeddings.astype(np.float64))
-    return LogisticRegression(max_iter=1000).fit(standardised, labels).predict_proba(standardised)
+    model = LogisticRegression(C=regularisation, max_iter=10_000, tol=1e-9)
+    return model.fit(standardised, labels).predict_proba(standardised)
 
 
 class TestLinearProbe:
@@ -51,16 +53,51 @@ class TestLinearProbe:
 
 class TestLogisticRegression:
     @pytest.mark.parametrize("classes", [2, 3, 7])
-    def test_on_raw_embeddings_equals_scikit_learn_on_standardised_ones(self, classes):
+    @pytest.mark.parametrize("regularisation", [0.01, 1.0, 100.0])
+    def test_on_raw_embeddings_equals_scikit_learn_on_standardised_ones(
+        self, classes, regularisation
+    ):
         embeddings, labels = clusters(classes=classes)
-        probe = fit_logistic_regression(embeddings, labels, classes=classes)
+        probe = fit_logistic_regression(
+            embeddings, labels, classes=classes, regularisation=regularisation
+        )
         assert probe.converged
         assert probe.weights.shape == (8, classes)
         assert (probe.weights.dtype, probe.bias.dtype) == (np.float32, np.float32)
         np.testing.assert_allclose(
             probe.probabilities(embeddings),
-            scikit_learn_probabilities(embeddings, labels),
-            atol=1e-4,
+            scikit_learn_probabilities(embeddings, labels, regularisation),
+            atol=1e-3,
+        )
+
+    @pytest.mark.parametrize(("images", "width"), [(2000, 60), (100, 200)])
+    def test_features_that_are_much_alike_take_tens_of_steps(self, images, width):
+        # Of 60 such features, L-BFGS on the features themselves takes a thousand.
+        random = np.random.default_rng(0)
+        own = random.normal(size=(images, width))
+        logits = 0.3 * own @ random.normal(size=(width, 3))
+        labels = (logits + random.gumbel(size=(images, 3))).argmax(axis=1)
+        turned = np.linalg.qr(random.normal(size=(width, width)))[0]
+        embeddings = (own * np.arange(1.0, width + 1) ** -2) @ turned
+        embeddings = embeddings.astype(np.float32)
+        probe = fit_logistic_regression(
+            embeddings, labels, classes=3, regularisation=10.0, max_iterations=40
+        )
+        assert probe.converged
+        np.testing.assert_allclose(
+            probe.probabilities(embeddings),
+            scikit_learn_probabilities(embeddings, labels, 10.0),
+            atol=5e-3,
+        )
+
+    def test_without_products_of_features_the_minimum_is_the_same(self, monkeypatch):
+        embeddings, labels = clusters()
+        fast = fit_logistic_regression(embeddings, labels, classes=3)
+        monkeypatch.setattr(softmax_regression, "_MOST_PRODUCTS", 7)
+        plain = fit_logistic_regression(embeddings, labels, classes=3)
+        assert plain.converged
+        np.testing.assert_allclose(
+            plain.probabilities(embeddings), fast.probabilities(embeddings), atol=1e-3
         )
 
     def test_separable_classes_are_all_recognised(self):
