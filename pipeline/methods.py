@@ -17,6 +17,7 @@ from components.encoders.heads import (
     build_projector,
 )
 from components.methods import METHODS, Method
+from components.methods.k_means import PatchMoments
 from components.methods.queue import SupportQueue
 from components.training.checkpoint import read_final
 from components.transforms.policies import randaugment_noise
@@ -155,6 +156,16 @@ def _emp_ssl(config: RunConfig, context: MethodContext, encoder: keras.Model) ->
     return parts | {"views": parts["views"][:1]}
 
 
+def _k_means(config: RunConfig, context: MethodContext, encoder: keras.Model) -> dict[str, Any]:
+    method: Any = config.method
+    return {
+        "moments": PatchMoments(encoder.get_layer("whitening").mean.shape[0]),
+        "views": (build_view(config.views),),
+        "patches": method.patches,
+        "whitening": method.whitening,
+    }
+
+
 def _predictor(config: RunConfig, projector: keras.Model) -> keras.Model:
     method: Any = config.method
     width = projector.output_shape[-1]
@@ -239,6 +250,7 @@ _PARTS: dict[str, Callable[[RunConfig, MethodContext, keras.Model], dict[str, An
     "barlow_twins": _barlow_twins,
     "byol": _byol,
     "emp_ssl": _emp_ssl,
+    "k_means": _k_means,
     "moco": _moco,
     "nnclr": _nnclr,
     "self_training": _self_training,

@@ -9,6 +9,7 @@ import keras
 from components.encoders.bag_of_patches import build_bag_of_patches
 from components.encoders.conv4 import build_conv4
 from components.encoders.core import build_core
+from components.encoders.patch_dictionary import build_patch_dictionary
 from components.encoders.resnet import RESNETS, build_resnet
 from components.encoders.resnet34_published import build_resnet34_published
 from components.encoders.resnet50v2 import build_resnet50v2
@@ -17,6 +18,7 @@ ENCODERS: dict[str, Callable[..., keras.Model]] = {
     "bag_of_patches": build_bag_of_patches,
     "conv4": build_conv4,
     "core": build_core,
+    "patch_dictionary": build_patch_dictionary,
     **{name: functools.partial(build_resnet, name) for name in RESNETS},
     "resnet34_published": build_resnet34_published,
     "resnet50v2": build_resnet50v2,

@@ -158,6 +158,38 @@ def draw_views(
     write_png(figure, path)
 
 
+def draw_dictionary(atoms: NDArray[Any], path: Path, most: int = 200) -> None:
+    """Draw the first atoms of a dictionary of patches, each as strong as it can be shown.
+
+    Grey is 0: an atom has what is brighter, and lacks what is darker.
+
+    Args:
+        atoms: float [K, side, side, C] with 1 or 3 channels.
+        path: of the PNG file; folders that lack are made.
+        most: how many are drawn at most.
+
+    Raises:
+        EvaluationError: if there is no atom, or the shape does not fit.
+
+    """
+    if atoms.ndim != 4 or 0 in atoms.shape or atoms.shape[-1] not in (1, 3):
+        raise EvaluationError(
+            "A figure of a dictionary needs atoms [K, side, side, C] with 1 or 3 channels, but "
+            f"their shape is {list(atoms.shape)}."
+        )
+    shown = atoms[:most]
+    columns = min(len(shown), 20)
+    rows = math.ceil(len(shown) / columns)
+    figure = new_figure(width=0.45 * columns, height=0.45 * rows)
+    for panel in _panels(figure, rows=rows, columns=columns):
+        panel.set_axis_off()
+    for panel, atom in zip(figure.axes, shown, strict=False):
+        largest = np.abs(atom).max()
+        image = 0.5 + atom / (2 * largest) if largest > 0 else np.full_like(atom, 0.5)
+        panel.imshow(_as_rgb(image), interpolation="nearest")
+    write_png(figure, path, few_colours=False)
+
+
 def draw_curves(
     series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     path: Path,

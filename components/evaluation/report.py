@@ -61,6 +61,7 @@ CHARTS: dict[str, dict[str, str]] = {
 # Pictures with a place of their own on the page; any other comes at the end.
 _PICTURES = {
     "views": "The original images, and what the views make of them.",
+    "dictionary": "The first atoms of the dictionary, whitened patches: grey is 0.",
     "reconstructions": "The original images, and what the decoder makes of their embeddings.",
     "rsm": "Cosine similarities of held-out images: the more each block on the diagonal stands "
     "out, the more the embedding keeps its images together.",

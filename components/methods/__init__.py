@@ -6,6 +6,7 @@ from components.methods.barlow_twins import BarlowTwins
 from components.methods.base import Method
 from components.methods.byol import BYOL
 from components.methods.emp_ssl import EMPSSL
+from components.methods.k_means import KMeans
 from components.methods.moco import MoCo
 from components.methods.nnclr import NNCLR
 from components.methods.self_training import SelfTraining
@@ -19,6 +20,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "barlow_twins": BarlowTwins,
     "byol": BYOL,
     "emp_ssl": EMPSSL,
+    "k_means": KMeans,
     "moco": MoCo,
     "nnclr": NNCLR,
     "self_training": SelfTraining,

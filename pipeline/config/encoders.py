@@ -79,6 +79,19 @@ class BagOfPatchesConfig(Section):
     initializer: Literal["keras", "pytorch", "he"] = "he"
 
 
+class PatchDictionaryConfig(Section):
+    """One layer: how much of each patch of a dictionary there is in each part of the image."""
+
+    name: Literal["patch_dictionary"] = "patch_dictionary"
+    patch: int = Field(6, ge=2, description="side in pixels")
+    stride: int = Field(1, ge=1, description="pixels from one patch to the next")
+    atoms: int = Field(800, ge=1, description="patches in the dictionary")
+    threshold: float = Field(0.25, ge=0.0, description="what a patch's product must exceed")
+    grid: int = Field(3, ge=1, description="parts of the image along each side")
+    mirrored: bool = Field(True, description="give an image and its mirror image the same features")
+    initializer: Literal["keras", "pytorch", "he"] = "he"
+
+
 EncoderConfig = Annotated[
     CoreConfig
     | Conv4Config
@@ -87,6 +100,7 @@ EncoderConfig = Annotated[
     | ResNet50Config
     | ResNet50V2Config
     | ResNet34PublishedConfig
-    | BagOfPatchesConfig,
+    | BagOfPatchesConfig
+    | PatchDictionaryConfig,
     Field(discriminator="name"),
 ]

@@ -105,6 +105,16 @@ class EMPSSLConfig(_ProjectorConfig):
     squared_distortion: float = Field(0.2, gt=0.0)
 
 
+class KMeansConfig(Section):
+    """A dictionary of whitened patches; for the encoder patch_dictionary."""
+
+    name: Literal["k_means"] = "k_means"
+    patches: int = Field(32, ge=1, description="of each image in a step")
+    whitening: float = Field(
+        0.1, gt=0.0, description="added to the variance along each axis before dividing by its root"
+    )
+
+
 class VAEConfig(Section):
     """The variational autoencoder."""
 
@@ -155,6 +165,7 @@ MethodConfig = Annotated[
     | BYOLConfig
     | SimSiamConfig
     | EMPSSLConfig
+    | KMeansConfig
     | VAEConfig
     | SupervisedConfig
     | RandomConfig

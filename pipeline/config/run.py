@@ -6,10 +6,16 @@ import pydantic
 from pydantic import Field
 
 from pipeline.config.data import DataConfig
-from pipeline.config.encoders import BagOfPatchesConfig, CoreConfig, EncoderConfig
+from pipeline.config.encoders import (
+    BagOfPatchesConfig,
+    CoreConfig,
+    EncoderConfig,
+    PatchDictionaryConfig,
+)
 from pipeline.config.evaluation import EvaluationConfig
 from pipeline.config.export import ExportConfig
 from pipeline.config.methods import (
+    KMeansConfig,
     MethodConfig,
     MoCoConfig,
     NNCLRConfig,
@@ -24,7 +30,7 @@ from pipeline.config.views import AffineViewsConfig, PatchesViewsConfig, ViewsCo
 # The methods whose network classifies.
 _CLASSIFIERS = ("supervised", "self_training")
 # Those that train on views of one policy.
-_ONE_VIEW = ("emp_ssl", "self_training", "supervised", "vae")
+_ONE_VIEW = ("emp_ssl", "k_means", "self_training", "supervised", "vae")
 
 
 class RunConfig(Section):
@@ -69,6 +75,11 @@ class RunConfig(Section):
             raise ValueError(
                 f"second_views.policy={self.second_views.policy} has no effect: "
                 f"method.name={method.name} trains on views alone: expected second_views=null"
+            )
+        if isinstance(method, KMeansConfig) and not isinstance(self.encoder, PatchDictionaryConfig):
+            raise ValueError(
+                f"method.name=k_means learns a dictionary of patches: expected "
+                f"encoder.name=patch_dictionary, received {self.encoder.name}"
             )
         views = (self.views, self.second_views, self.probe_views)
         patches = [view.side for view in views if isinstance(view, PatchesViewsConfig)]

@@ -1,6 +1,6 @@
 """What an hour of one CPU core teaches an encoder of CIFAR-10, by our own design.
 
-    twofold run cifar10_hour --set data.source=folder --set data.tfds_name=null \
+    twofold run cifar10_emp_ssl --set data.source=folder --set data.tfds_name=null \
         --set data.image_size=32 --set data.path=[train.zip,test.zip]
 
 With TensorFlow Datasets' own CIFAR-10 prepared, no setting is needed.
@@ -34,7 +34,7 @@ from pipeline.config import (
 )
 
 CONFIG = RunConfig(
-    name="cifar10_hour",
+    name="cifar10_emp_ssl",
     data=DataConfig(source="tfds", tfds_name="cifar10"),
     views=PatchesViewsConfig(side=16, area=(0.2, 0.6)),
     encoder=BagOfPatchesConfig(patch=16, stride=4, filters=(32, 64, 128, 256), features=2048),

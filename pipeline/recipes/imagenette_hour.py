@@ -2,7 +2,7 @@
 
     twofold run imagenette_hour --set data.path=[train.zip,val.zip]
 
-``cifar10_hour`` on photographs of 48 pixels: 60 epochs of EMP-SSL on patches of 16, of which a
+``cifar10_emp_ssl`` on photographs of 48 pixels: 60 epochs of EMP-SSL on patches of 16, of which a
 whole photograph has 25. All training photographs are looked at; the probes, fine-tuning and the
 network from scratch get the labels of the same tenth, 50 a class.
 
@@ -19,7 +19,7 @@ CPU-seconds) by themselves gave 57.3 by logistic regression, and 54.4 at 64 pixe
 """
 
 from pipeline.config import override
-from pipeline.recipes.cifar10_hour import CONFIG as CIFAR10
+from pipeline.recipes.cifar10_emp_ssl import CONFIG as CIFAR10
 
 CONFIG = override(
     CIFAR10,

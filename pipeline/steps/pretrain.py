@@ -13,8 +13,9 @@ from components import distribute, keyed_random
 from components.data.manifest import Manifest
 from components.data.split import Split
 from components.evaluation.confidence import accuracy_metrics
-from components.evaluation.figures import draw_curves, draw_views
+from components.evaluation.figures import draw_curves, draw_dictionary, draw_views
 from components.methods import Method
+from components.methods.k_means import KMeans
 from components.methods.vae import VAE
 from components.training.checkpoint import write_description, write_final
 from components.training.precision import bfloat16_instructions
@@ -37,6 +38,7 @@ _CURVES = {
     "contrastive_accuracy": "contrastive accuracy",
     "correlation_accuracy": "correlation accuracy",
     "agreement": "agreement of patches",
+    "atoms_used": "share of atoms used",
     "accuracy": "training accuracy",
     "consistency": "consistency with the teacher",
     "reconstruction": "reconstruction, nats",
@@ -88,6 +90,10 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         rebuilt = method.reconstruct(tf.constant(originals)).numpy()
         draw_views(originals, rebuilt[None], picture, name="reconstruction")
         writer.image(0, "reconstructions", picture)
+    if isinstance(method, KMeans):
+        picture = path / "figures" / "dictionary.png"
+        draw_dictionary(method.atoms().numpy(), picture)
+        writer.image(0, "dictionary", picture)
     writer.close()
     curves = read_scalars(path / "tensorboard")
     _picture_curves(curves, path / "figures" / "curves.png")

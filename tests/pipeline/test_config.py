@@ -246,6 +246,7 @@ REFUSED = [
     ("method.negatives=1999", "has only 1998 others to draw from at training.batch_size=1000"),
     ("method={name: nnclr, queue_size: 999}", "method.queue_size=999 cannot hold a batch"),
     ("method={name: moco, queue_size: 999}", "expected at least training.batch_size=1000"),
+    ("method.name=k_means", "expected encoder.name=patch_dictionary, received core"),
     ("views.policy=patches", "views.side=16: expected encoder.name=bag_of_patches"),
     ("second_views.policy=patches", "since other encoders see whole images"),
     ("probe_views={policy: patches, side: 9}", "views.side=9: expected encoder.name=bag_of_patch"),
@@ -309,10 +310,11 @@ def test_two_views_of_an_image_have_one_size(first: str, second: str) -> None:
     override(DEFAULT, [_PATCHES, f"views={first}", f"probe_views={second}"])
 
 
-@pytest.mark.parametrize("name", ["emp_ssl", "self_training", "supervised", "vae"])
+@pytest.mark.parametrize("name", ["emp_ssl", "k_means", "self_training", "supervised", "vae"])
 def test_a_second_view_that_nothing_would_draw_is_refused(name: str) -> None:
+    encoder = ["encoder.name=patch_dictionary"] if name == "k_means" else []
     with pytest.raises(ConfigError, match=f"has no effect: method.name={name} trains on views"):
-        override(DEFAULT, [f"method.name={name}", "second_views.policy=byol_b"])
+        override(DEFAULT, [*encoder, f"method.name={name}", "second_views.policy=byol_b"])
 
 
 def test_a_vae_does_not_rebuild_patches() -> None:

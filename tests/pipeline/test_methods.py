@@ -25,6 +25,8 @@ PATCHES = (
     "encoder={name: bag_of_patches, patch: 8, stride: 4, filters: [4, 4], features: 6}",
     "views={policy: patches, side: 8}",
 )
+DICTIONARY = "encoder={name: patch_dictionary, patch: 4, atoms: 5, grid: 2}"
+K_MEANS = ("method.name=k_means", "method.patches=4", DICTIONARY)
 EMP_SSL = ("method.name=emp_ssl", "method.patches=3", "method.projector=[8]", *PATCHES)
 
 
@@ -49,6 +51,8 @@ def _metrics(workdir: Path) -> dict[str, float]:
         (("method.name=byol", "second_views.policy=byol_b", *PREDICTOR), set()),
         (("method.name=simsiam", *PREDICTOR), set()),
         (EMP_SSL, {"agreement"}),
+        (K_MEANS, {"atoms_used"}),
+        (("method.name=simsiam", *PREDICTOR, DICTIONARY), set()),
         (("method.name=simsiam", *PREDICTOR, *PATCHES), set()),
         (("method.negatives=other_view",), {"contrastive_accuracy"}),
         (("method.negatives=2",), {"contrastive_accuracy"}),
@@ -104,6 +108,22 @@ def test_a_vae_leaves_a_picture_of_its_reconstructions(
     assert metrics["pretrain/loss"] == pytest.approx(parts, rel=1e-5)
     with Image.open(tmp_path / "folder_simclr/figures/reconstructions.png") as picture:
         assert picture.size[0] > 100
+
+
+def test_a_dictionary_is_drawn_exported_and_fine_tuned(
+    twofold: Twofold, two_classes: Path, tmp_path: Path
+) -> None:
+    fine_tuning = ("evaluation.finetune_epochs=1", "evaluation.finetune_batch_size=4")
+    ended = twofold(
+        *short_run(two_classes, tmp_path, "training.compile=none", *K_MEANS, *fine_tuning)
+    )
+    assert ended.status == 0, ended
+    run = tmp_path / "folder_simclr"
+    with Image.open(run / "figures/dictionary.png") as picture:
+        assert picture.size[0] > 100
+    assert np.load(run / "embeddings/test.npy").shape[1] == 2 * 2 * 5
+    assert (run / "saved_model/1/saved_model.pb").is_file()
+    assert 0 <= _metrics(tmp_path)["finetune/test_accuracy"] <= 1
 
 
 def test_supervised_training_keeps_the_best_weights_and_stops_early(

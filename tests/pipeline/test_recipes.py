@@ -22,6 +22,7 @@ def test_the_promised_recipes_are_there() -> None:
     promised = {
         "quickstart",
         "folder_simclr",
+        "cifar10_emp_ssl",
         "cifar10_hour",
         "cifar10_self_training_study",
         "imagenette_hour",

@@ -10,6 +10,7 @@ BATCH_NORMALISATIONS = {
     "bag_of_patches": 1 + 2 * 2 + 1,
     "conv4": 0,
     "core": 4,
+    "patch_dictionary": 1,
     "resnet18": 1 + 8 * 2 + 3,
     "resnet34": 1 + 16 * 2 + 3,
     "resnet50": 1 + 16 * 3 + 4,
@@ -21,6 +22,7 @@ NARROW = {
     "bag_of_patches": {"filters": (2, 3, 4), "features": 5},
     "conv4": {"width": 4},
     "core": {"filters": (2, 3), "units": (5, 4)},
+    "patch_dictionary": {"atoms": 4},
     "resnet18": {"width_multiplier": 1 / 32},
     "resnet34": {"width_multiplier": 1 / 32},
     "resnet50": {"width_multiplier": 1 / 32},
@@ -28,7 +30,15 @@ NARROW = {
     "resnet34_published": {},
 }
 # ResNet-34 and 50 have the same function as ResNet-18.
-ONE_OF_A_KIND = ["bag_of_patches", "conv4", "core", "resnet18", "resnet50v2", "resnet34_published"]
+ONE_OF_A_KIND = [
+    "bag_of_patches",
+    "conv4",
+    "core",
+    "patch_dictionary",
+    "resnet18",
+    "resnet50v2",
+    "resnet34_published",
+]
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -65,7 +75,13 @@ def test_every_encoder_computes_in_the_global_dtype(policy, name, dtype):
 
 @pytest.mark.parametrize(
     ("name", "training"),
-    [("bag_of_patches", True), ("core", True), ("core", False), ("resnet18", True)],
+    [
+        ("bag_of_patches", True),
+        ("core", True),
+        ("core", False),
+        ("patch_dictionary", True),
+        ("resnet18", True),
+    ],
 )
 def test_graph_and_xla_give_the_features_of_eager_execution(policy, name, training):
     policy("float64")

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from components.evaluation.errors import EvaluationError
-from components.evaluation.figures import draw_curves, draw_rsm, draw_views
+from components.evaluation.figures import draw_curves, draw_dictionary, draw_rsm, draw_views
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -100,6 +100,30 @@ class TestSimilarities:
         values = np.append(np.zeros(59), value)
         with pytest.raises(EvaluationError, match=r"shape must be in \[0, 2\) .* 2 names"):
             draw_rsm(similarities(), values, "shape", "", tmp_path / "rsm.png", ["a", "b"])
+
+
+class TestDictionary:
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_the_first_atoms_are_drawn(self, tmp_path, channels):
+        atoms = np.random.default_rng(0).normal(size=(60, 6, 6, channels))
+        draw_dictionary(atoms, tmp_path / "all.png", most=55)
+        assert_a_small_picture(tmp_path / "all.png")
+        draw_dictionary(atoms[:55], tmp_path / "first.png")
+        np.testing.assert_array_equal(pixels(tmp_path / "all.png"), pixels(tmp_path / "first.png"))
+
+    def test_an_atom_is_as_strong_as_it_can_be_shown_and_nothing_is_grey(self, tmp_path):
+        atoms = np.zeros((2, 4, 4, 1))
+        atoms[0, 0, 0], atoms[0, 3, 3] = 0.2, -0.2
+        for name, factor in (("one", 1), ("more", 3)):
+            draw_dictionary(atoms * factor, tmp_path / f"{name}.png")
+        drawn = pixels(tmp_path / "one.png")
+        np.testing.assert_array_equal(drawn, pixels(tmp_path / "more.png"))
+        assert {0, 128, 255} <= set(np.unique(drawn[..., 0]).tolist())
+
+    @pytest.mark.parametrize("shape", [(0, 4, 4, 1), (2, 4, 4, 2), (2, 16)])
+    def test_other_shapes_are_refused(self, tmp_path, shape):
+        with pytest.raises(EvaluationError, match=r"atoms \[K, side, side, C\]"):
+            draw_dictionary(np.zeros(shape), tmp_path / "atoms.png")
 
 
 class TestViews:

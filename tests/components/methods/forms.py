@@ -20,6 +20,7 @@ from components.encoders.heads import (
 )
 from components.methods import METHODS
 from components.methods.base import MethodInput
+from components.methods.k_means import PatchMoments
 from components.methods.queue import SupportQueue
 
 IMAGE_SHAPE = (12, 12, 1)
@@ -30,6 +31,7 @@ FORMS = {
     "barlow_twins": ("barlow_twins", {}),
     "byol": ("byol", {"momentum": 0.9, "steps": 10}),
     "emp_ssl": ("emp_ssl", {"patches": 3, "invariance": 5.0}),
+    "k_means": ("k_means", {"patches": 3}),
     "moco": ("moco", {"temperature": 0.2, "momentum": 0.9}),
     "nnclr": ("nnclr", {"temperature": 0.2}),
     "self_training": ("self_training", {"temperature": 2.0, "confidence": 0.3443}),
@@ -42,7 +44,7 @@ FORMS = {
     "vicreg": ("vicreg", {}),
 }
 
-_ONE_VIEW = ("emp_ssl", "supervised", "vae")
+_ONE_VIEW = ("emp_ssl", "k_means", "supervised", "vae")
 
 
 def shift_by_key(images, keys):
@@ -69,12 +71,17 @@ def _decoder():
     return build_decoder(IMAGE_SHAPE, seed=3, latent=4, filters=(4,), units=())
 
 
+def _dictionary():
+    return build_encoder("patch_dictionary", IMAGE_SHAPE, seed=3, patch=4, atoms=FEATURES, grid=1)
+
+
 _PARTS = {
     "encoder": lambda: _encoder(3),
     "projector": lambda: _projector(3),
     "predictor": _predictor,
     "momentum_encoder": lambda: _encoder(3),
     "momentum_projector": lambda: _projector(3),
+    "moments": lambda: PatchMoments(16),
     "queue": lambda: SupportQueue(QUEUE, PROJECTIONS, seed=3),
     "head": lambda: build_linear_head(FEATURES, CLASSES, seed=3),
     "teacher_encoder": lambda: _encoder(4),
@@ -101,6 +108,8 @@ def build_form(form, **changes):
         fixed.setdefault("views", (shift_by_key,))
     if name == "vae":
         fixed.setdefault("head", build_gaussian_head(FEATURES, seed=3, units=4))
+    if name == "k_means":
+        fixed.setdefault("encoder", _dictionary())
     # In one order: workers in several processes must make their variables alike.
     parts = {part: build() for part, build in _PARTS.items() if part in fields - fixed.keys()}
     return METHODS[name](**parts, **fixed)

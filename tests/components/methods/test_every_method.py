@@ -12,6 +12,7 @@ COMPILED = (
     "barlow_twins",
     "byol",
     "emp_ssl",
+    "k_means",
     "nnclr",
     "self_training",
     "simclr, few negatives",
