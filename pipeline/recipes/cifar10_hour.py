@@ -28,6 +28,5 @@ CONFIG = RunConfig(
         log_every=39,
         validation_images=2000,
     ),
-    # Weak penalties take logistic regressions of so many features many minutes to converge.
-    evaluation=EvaluationConfig(regularisation=0.003, regularisation_sweep=()),
+    evaluation=EvaluationConfig(regularisation=0.01, regularisation_sweep=(0.03, 0.1)),
 )

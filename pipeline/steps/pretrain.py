@@ -129,12 +129,17 @@ def _warn(context: Context) -> None:
             f"statistics see {training.batch_size // training.accumulate} images at a time, not "
             f"{training.batch_size}; accumulation adds no negatives"
         )
-    on_cpu = not tf.config.list_logical_devices("GPU")
-    if training.precision == "bfloat16" and on_cpu and bfloat16_instructions() == []:
-        context.say(
-            "training.precision=bfloat16: this processor has no instructions for it, and float32 "
-            "may be several times as fast"
-        )
+    trainings = {"training": training}
+    if isinstance(method, SelfTrainingConfig):
+        trainings["method.teacher.training"] = method.teacher.training
+    if tf.config.list_logical_devices("GPU") or bfloat16_instructions() != []:
+        return
+    for name, one in trainings.items():
+        if one.precision == "bfloat16":
+            context.say(
+                f"{name}.precision=bfloat16: this processor has no instructions for it, and "
+                f"float32 may be several times as fast"
+            )
 
 
 def _load(context: Context, manifest: Manifest) -> Data:

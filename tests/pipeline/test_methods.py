@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from PIL import Image
 
 from components import distribute
 from components.evaluation.confidence import binomial_interval
-from pipeline.config import load_yaml
+from pipeline.config import RunConfig, load_yaml, override
 from pipeline.steps import pretrain
+from pipeline.steps.context import Context
 from tests.pipeline.conftest import Outcome, save_images, short_run
 from tests.strategies import strategy_of
 
@@ -271,6 +274,18 @@ def test_bfloat16_on_a_processor_without_instructions_for_it_is_remarked_on(
     )
     assert ended.status == 0, ended
     assert ("float32 may be several times as fast" in ended.out) == said
+
+
+def test_a_teachers_bfloat16_is_remarked_on_by_its_own_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pretrain, "bfloat16_instructions", list)
+    settings = ["method.name=self_training", "method.teacher.training.precision=bfloat16"]
+    said: list[str] = []
+    context = SimpleNamespace(config=override(RunConfig(), settings), say=said.append)
+    pretrain._warn(cast("Context", context))
+    (remark,) = said
+    assert remark.startswith("method.teacher.training.precision=bfloat16: this processor")
 
 
 @pytest.mark.parametrize(
