@@ -1,7 +1,29 @@
 """What under an hour of one CPU core teaches an encoder of CIFAR-10, by our own design.
 
-twofold run cifar10_hour --set data.source=folder --set data.tfds_name=null \
+    twofold run cifar10_hour --set data.source=folder --set data.tfds_name=null \
         --set data.image_size=32 --set data.path=[train.zip,test.zip]
+
+With TensorFlow Datasets' own CIFAR-10 prepared, no setting is needed.
+
+One layer in place of a deep network that an hour leaves unfinished (``cifar10_emp_ssl``): a
+dictionary of 800 whitened patches of 6 pixels by spherical k-means, one epoch of 32 patches an
+image. An image's 7,200 features say how much of each atom there is in each of nine regions, in it
+and its mirror image. Everything is float32, so that it runs alike on any processor.
+
+Cost, on 2 cores of a first-generation AMD EPYC (AVX2) beside other work: 18 CPU-minutes of
+pretraining (1,086 CPU-seconds), nearly all of it for the features that the online probe learns
+from; 73 of measuring in 40 minutes of wall time, of which 22 embed, and the rest tries three
+strengths of the penalty, kNN twice and the like.
+
+On CIFAR-10 recompressed as quality-75 JPEG, seed 0, 10,000 test images, in per cent: logistic
+regression 76.18 (95 % interval 75.3 to 77.0), the recipe's probe 71.58, kNN 64.68. The online
+probe had 44.1, 57.4, 60.2, 59.0, 61.8, 60.6, 61.5, 62.2, 62.8, 63.3 after each tenth of the epoch.
+The published recipe C prints 68.2 after 90 minutes of a GPU, on the original images.
+
+What limits it is the one layer, not the time: the loss stands still after a tenth of the epoch, and
+logistic regression has 84.3 on the training images. In tries by a script of the same parts, without
+mirror images, 800 atoms in nine regions had 73.9, and 1,600 in four, nearly half of them unused,
+73.2.
 """
 
 from pipeline.config import (
