@@ -85,7 +85,15 @@ def run_content(**changes):
         "teacher_curves": curves(2.0),
         "figures": {
             name: png()
-            for name in ("views", "reconstructions", "rsm", "rsm_histogram", "reliability", "odd")
+            for name in (
+                "views",
+                "dictionary",
+                "reconstructions",
+                "rsm",
+                "rsm_histogram",
+                "reliability",
+                "odd",
+            )
         },
         "examples": examples(),
         "notes": ["The step export did not finish (failed): no room."],

@@ -73,6 +73,17 @@ def test_every_picture_has_a_text_and_every_link_a_target(make):
     assert inside == {f"#{name}" for name in ids}
 
 
+@pytest.mark.parametrize("name", run_content().figures)
+def test_every_picture_of_a_run_has_a_place(name):
+    figures = run_content().figures
+    without = {other: png for other, png in figures.items() if other != name}
+
+    def pictures(shown):
+        return len(Page(render_run(run_content(figures=shown))).having("img"))
+
+    assert pictures(figures) > pictures(without)
+
+
 def test_what_a_run_has_is_on_its_page():
     page = Page(render_run(run_content()))
 
