@@ -162,7 +162,7 @@ def _k_means(config: RunConfig, context: MethodContext, encoder: keras.Model) ->
         "moments": PatchMoments(encoder.get_layer("whitening").mean.shape[0]),
         "views": (build_view(config.views),),
         "patches": method.patches,
-        "whitening": method.whitening,
+        "whitening_epsilon": method.whitening_epsilon,
     }
 
 

@@ -82,7 +82,8 @@ def fit_softmax_regression(
     Where all classes are as likely, the second derivative of the whole is ``X^T X / K + I / C``
     on each class's weights. L-BFGS therefore looks for ``L^T weights``, where ``L L^T`` is that
     matrix: it starts from a good guess of the curvature in all directions, and takes tens of
-    steps, where features that are much alike take thousands otherwise. The minimum is the same.
+    steps, where features that are much alike can take over a thousand otherwise. The minimum is the
+    same.
 
     Args:
         standardised: X, the features.
@@ -94,13 +95,19 @@ def fit_softmax_regression(
 
     """
     objective = _Objective(standardised, targets, regularisation)
+
+    def stop(_: NDArray[np.float64]) -> None:
+        # L-BFGS's own tolerance is by what it changes, not by the weights.
+        if objective.steepest <= tolerance:
+            raise StopIteration
+
     with threads_for(2 * standardised.features.size * objective.classes):
         result = scipy.optimize.minimize(
             objective,
             np.zeros((objective.width + 1) * objective.classes),
             jac=True,
             method="L-BFGS-B",
-            callback=_Stop(objective, tolerance),
+            callback=stop,
             options={
                 "maxiter": max_iterations,
                 "maxfun": 20 * max_iterations,
@@ -176,14 +183,3 @@ class _Objective:
             self._root, right, lower=True, trans=int(transposed)
         )
         return solved
-
-
-class _Stop:
-    """Ends L-BFGS at a tolerance that is by the weights, not by what it changes."""
-
-    def __init__(self, objective: _Objective, tolerance: float) -> None:
-        self._objective, self._tolerance = objective, tolerance
-
-    def __call__(self, _: NDArray[np.float64]) -> None:
-        if self._objective.steepest <= self._tolerance:
-            raise StopIteration

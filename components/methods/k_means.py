@@ -56,15 +56,15 @@ class PatchMoments(tf.Module):
         for held, new in ((self.mean, mean), (self.square, square)):
             held.assign(held + share * (new - held))
 
-    def whitening(self, floor: float) -> tf.Tensor:
-        """Gives ZCA's transform [D, D], ``V diag(1 / sqrt(eigenvalues + floor)) V^T``.
+    def whitening(self, epsilon: float) -> tf.Tensor:
+        """Gives ZCA's transform [D, D], ``V diag(1 / sqrt(eigenvalues + epsilon)) V^T``.
 
         Along the direction in which all pixels are alike it is 0.
         """
         mean = tf.convert_to_tensor(self.mean)
         covariance = tf.convert_to_tensor(self.square) - mean[:, None] * mean[None, :]
         values, vectors = tf.linalg.eigh(covariance)
-        scaled = vectors * tf.math.rsqrt(tf.maximum(values, 0.0) + floor)
+        scaled = vectors * tf.math.rsqrt(tf.maximum(values, 0.0) + epsilon)
         transform = tf.matmul(scaled, vectors, transpose_b=True)
         return tf.matmul(tf.constant(centring(mean.shape[0]), mean.dtype), transform)
 
@@ -78,7 +78,7 @@ class KMeans(Method):
     a step's patches (Bottou and Bengio, 1995, "Convergence Properties of the K-Means Algorithms"),
     so that optimizer, rate and schedule are those of any other method.
 
-    The whitening is that of all patches seen so far, ZCA with ``whitening`` added to the
+    The whitening is that of all patches seen so far, ZCA with ``whitening_epsilon`` added to the
     eigenvalues of normalised patches' covariance, and is moved after each update.
 
     Attributes:
@@ -86,7 +86,7 @@ class KMeans(Method):
         moments: of patches.
         views: one policy, which patches are cut from.
         patches: V, how many of each image in a step.
-        whitening: what is added to the eigenvalues, above 0.
+        whitening_epsilon: what is added to the eigenvalues, above 0.
         compile_views: whether XLA compiles the views.
 
     """
@@ -95,7 +95,7 @@ class KMeans(Method):
     moments: PatchMoments
     views: Sequence[ViewFunction]
     patches: int = 32
-    whitening: float = 0.1
+    whitening_epsilon: float = 0.1
     compile_views: bool = True
 
     @property
@@ -136,7 +136,10 @@ class KMeans(Method):
         layer = self.encoder.get_layer("whitening")
         distribute.assign(
             [layer.mean, layer.transform],
-            [tf.convert_to_tensor(self.moments.mean), self.moments.whitening(self.whitening)],
+            [
+                tf.convert_to_tensor(self.moments.mean),
+                self.moments.whitening(self.whitening_epsilon),
+            ],
         )
 
     def atoms(self) -> tf.Tensor:

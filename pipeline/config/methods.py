@@ -110,7 +110,7 @@ class KMeansConfig(Section):
 
     name: Literal["k_means"] = "k_means"
     patches: int = Field(32, ge=1, description="of each image in a step")
-    whitening: float = Field(
+    whitening_epsilon: float = Field(
         0.1, gt=0.0, description="added to the variance along each axis before dividing by its root"
     )
 

@@ -53,7 +53,7 @@ _CURVES = {
     "learning_rate": "learning rate",
 }
 # The loss of an image depends on the others of its batch.
-_OF_THE_BATCH = ("barlow_twins", "emp_ssl", "nnclr", "simclr", "vicreg")
+_OF_THE_BATCH = ("barlow_twins", "emp_ssl", "k_means", "nnclr", "simclr", "vicreg")
 _NO_METRICS = ("learning_rate", "images_per_second")
 
 

@@ -50,7 +50,7 @@ def test_features_are_those_of_the_whole_views():
 
 
 def test_patches_are_whitened_by_all_that_were_seen():
-    method = build_form("k_means", whitening=0.2)
+    method = build_form("k_means", whitening_epsilon=0.2)
     steps = [method_input(step) for step in range(3)]
     seen = np.concatenate([normalised_patches(method, batch) for batch in steps])
 
