@@ -24,8 +24,9 @@ What limits it is not the time: after a fifth of the epoch the loss hardly falls
 the end). Logistic regression has 84.3 on the training images. In tries by a script of the same
 parts, without mirror images, 800 atoms in nine regions had 73.9, and 1,600 in four, nearly half of
 them unused, 73.2. Much of it is the network, not what it learned: on 5,000 photographs (Imagenette
-at 32 pixels, ``encoder.atoms=100``, three epochs, 1,000 held out) logistic regression has 67.4 (64.4
-to 70.2), on the untrained encoder 63.0, on pixels 36.5; the untrained one was not measured here.
+at 32 pixels, ``encoder.atoms=100``, three epochs, 1,000 held out) logistic regression has 67.4
+(64.4 to 70.2), on the untrained encoder 63.0, on pixels 36.5; the untrained one was not measured
+here.
 """
 
 from pipeline.config import (
