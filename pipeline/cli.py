@@ -25,12 +25,12 @@ from pipeline import model_commands, picture_commands, recipes
 from pipeline.artifacts import RunDirectory
 from pipeline.config import ConfigError, RunConfig
 from pipeline.progress import progress_bar
-from pipeline.quiet import import_tensorflow
 from pipeline.steps import STEPS, run_one_step, run_steps
 from pipeline.steps.context import Context
 from pipeline.study import STEP as STUDY
 from pipeline.study import run_study
 from pipeline.study_summary import summary_table
+from pipeline.tensorflow_import import import_tensorflow
 
 app = typer.Typer(
     help="Self-supervised image encoders: prepare, pretrain, evaluate, export, serve.",

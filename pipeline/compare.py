@@ -22,8 +22,8 @@ from components.evaluation.comparison_report import (
 )
 from components.evaluation.report import is_aside
 from pipeline.artifacts import RunDirectoryError, write_atomically
-from pipeline.quiet import import_tensorflow
 from pipeline.run_record import RunRecord, flat, read_record, setting_text
+from pipeline.tensorflow_import import import_tensorflow
 
 # What may differ between runs that are the same but for chance.
 _OF_CHANCE = ("name", "seed")

@@ -8,7 +8,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 
-from pipeline.quiet import import_tensorflow
+from pipeline.tensorflow_import import import_tensorflow
 
 _PACKAGES = (
     "twofold",

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pipeline.quiet import import_tensorflow
+from pipeline.tensorflow_import import import_tensorflow
 
 _out = Console(highlight=False, soft_wrap=True)
 

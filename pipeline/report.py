@@ -24,7 +24,6 @@ from pipeline.artifacts import (
     write_atomically,
 )
 from pipeline.config import ConfigError, RunConfig, parse_config, to_yaml
-from pipeline.quiet import import_tensorflow
 from pipeline.run_record import (
     RunRecord,
     changed_settings,
@@ -35,6 +34,7 @@ from pipeline.run_record import (
 from pipeline.steps.context import Context, no_progress
 from pipeline.study import STEP
 from pipeline.study_report import PAGE, write_study_report
+from pipeline.tensorflow_import import import_tensorflow
 
 # Below this many dimensions in use, an embedding holds next to nothing.
 _COLLAPSED_RANK = 1.5

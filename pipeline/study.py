@@ -9,10 +9,10 @@ from fractions import Fraction
 
 from pipeline.artifacts import fingerprint
 from pipeline.config import ConfigError, RunConfig, StudyConfig, SupervisedConfig, override
-from pipeline.quiet import import_tensorflow
 from pipeline.steps import run_steps
 from pipeline.steps.context import Context
 from pipeline.steps.inputs import step_inputs
+from pipeline.tensorflow_import import import_tensorflow
 
 STEP = "study"
 # What members may differ in beside method, encoder, views and training.

@@ -7,10 +7,10 @@ from typing import Any, Protocol, cast
 
 from components.data import storage
 from components.data.manifest import MANIFEST_FILE
-from pipeline.quiet import import_tensorflow
 from pipeline.steps.checks import check_measurable
 from pipeline.steps.context import Context, StepError
 from pipeline.steps.inputs import step_inputs
+from pipeline.tensorflow_import import import_tensorflow
 
 STEPS = ("prepare", "pretrain", "evaluate", "export")
 

@@ -1,15 +1,27 @@
-"""TensorFlow without its greetings."""
+"""How TensorFlow starts: without its greetings, and with oneDNN's kernels."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import platform
 import sys
 import tempfile
 
 
+def choose_kernels() -> None:
+    """Asks for oneDNN's kernels on every x86 processor; to be called before TensorFlow's import.
+
+    TensorFlow by itself uses them only on processors with AVX512_VNNI. A convolutional network
+    trains 1 to 5 times as fast with them on one with AVX2, and both kinds of processor then compute
+    by the same library. What the environment already says about TF_ENABLE_ONEDNN_OPTS stands.
+    """
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
 def import_tensorflow() -> None:
-    """Imports TensorFlow and keeps its start-up messages from the user's terminal.
+    """Imports TensorFlow with the kernels chosen, and its start-up messages kept from the terminal.
 
     TensorFlow's C++ part writes to the standard error stream before it reads its log level, so the
     stream itself is put aside meanwhile. If the import fails, what was written is shown.
@@ -17,6 +29,7 @@ def import_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    choose_kernels()
     sys.stderr.flush()
     standard_error = os.dup(2)
     with tempfile.TemporaryFile() as messages:

@@ -1,4 +1,4 @@
-"""TensorFlow's greetings are put aside, and its troubles are not."""
+"""TensorFlow's greetings are put aside and its troubles are not; oneDNN's kernels are used."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from pipeline import quiet
+from pipeline import tensorflow_import
 
 
 def _import_that(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
@@ -20,14 +20,14 @@ def _import_that(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> No
 
     monkeypatch.delitem(sys.modules, "tensorflow")
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    monkeypatch.setattr(quiet.importlib, "import_module", import_module)
+    monkeypatch.setattr(tensorflow_import.importlib, "import_module", import_module)
 
 
 def test_what_an_import_says_is_not_shown(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     _import_that(monkeypatch, None)
-    quiet.import_tensorflow()
+    tensorflow_import.import_tensorflow()
     os.write(2, b"later messages are\n")
     assert capfd.readouterr().err == "later messages are\n"
 
@@ -37,12 +37,33 @@ def test_what_a_failing_import_says_is_shown(
 ) -> None:
     _import_that(monkeypatch, ImportError("no AVX"))
     with pytest.raises(ImportError, match="no AVX"):
-        quiet.import_tensorflow()
+        tensorflow_import.import_tensorflow()
     os.write(2, b"later messages too\n")
     assert capfd.readouterr().err == "oneDNN custom operations are on\nlater messages too\n"
 
 
 def test_a_second_import_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quiet.importlib, "import_module", pytest.fail)
+    monkeypatch.setattr(tensorflow_import.importlib, "import_module", pytest.fail)
     assert "tensorflow" in sys.modules
-    quiet.import_tensorflow()
+    tensorflow_import.import_tensorflow()
+
+
+@pytest.mark.parametrize(
+    ("machine", "before", "after"),
+    [
+        ("x86_64", None, "1"),
+        ("AMD64", None, "1"),
+        ("x86_64", "0", "0"),
+        ("arm64", None, None),
+    ],
+)
+def test_x86_processors_use_onednn_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, machine: str, before: str | None, after: str | None
+) -> None:
+    monkeypatch.setattr(tensorflow_import.platform, "machine", lambda: machine)
+    # First set, so that monkeypatch puts the environment back whatever the call does.
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", before or "")
+    if before is None:
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    tensorflow_import.choose_kernels()
+    assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == after
