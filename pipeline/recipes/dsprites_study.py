@@ -38,7 +38,7 @@ CONFIG = SIMCLR.model_copy(
     update={
         "name": "dsprites_study",
         "training": SIMCLR.training.model_copy(
-            # What decides nothing need not see all held-out images after each of hundreds of epochs.
+            # What decides nothing need not see all held-out images after each epoch.
             update={"precision": "bfloat16", "validation_images": 1000}
         ),
         "study": StudyConfig(
