@@ -23,7 +23,7 @@ def knn_predict(
     classes: int,
     k: int = 20,
     temperature: float = 0.07,
-    chunk: int = 256,
+    chunk: int = 512,
 ) -> NDArray[np.float32]:
     """Let each test image's nearest training images vote for its class.
 
@@ -71,7 +71,7 @@ def knn_votes(
     classes: int,
     ks: Sequence[int],
     temperature: float = 0.07,
-    chunk: int = 256,
+    chunk: int = 512,
 ) -> list[NDArray[np.float32]]:
     """Give what `knn_predict` gives for several k, with one search for the largest of them.
 
@@ -126,7 +126,7 @@ def knn_accuracy(
     classes: int,
     k: int = 20,
     temperature: float = 0.07,
-    chunk: int = 256,
+    chunk: int = 512,
 ) -> float:
     """Give the share in [0, 1] of test images that `knn_predict` puts in their own class.
 

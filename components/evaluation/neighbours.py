@@ -22,7 +22,7 @@ _GROUP = 32
 
 
 def nearest_neighbours(
-    queries: NDArray[Any], embeddings: NDArray[Any], k: int, *, chunk: int = 256
+    queries: NDArray[Any], embeddings: NDArray[Any], k: int, *, chunk: int = 512
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Find the embeddings of largest cosine similarity to each query; of equal ones the first.
 

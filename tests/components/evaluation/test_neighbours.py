@@ -91,5 +91,5 @@ def test_embeddings_may_be_mapped_from_a_file(tmp_path):
 def test_other_widths_and_counts_are_refused():
     with pytest.raises(EvaluationError, match="one width, but they have 6 and 5"):
         nearest_neighbours(drawn(2), drawn(2, width=5), 1)
-    with pytest.raises(EvaluationError, match="at least 1, but they are 0 and 256"):
+    with pytest.raises(EvaluationError, match="at least 1, but they are 0 and 512"):
         nearest_neighbours(drawn(2), drawn(2), 0)
