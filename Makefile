@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 
 .PHONY: install quickstart test test-long test-parity has-parity-python test-engines engines has-engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
-	benchmark-runtimes lint format clean
+	benchmark-runtimes links lint format clean
 
 # tensorflow-addons, which `make test-parity` compares with, runs on these alone.
 PARITY_VENV ?= .venv-parity
@@ -103,7 +103,13 @@ benchmark-corruptions: install
 benchmark-runtimes: install
 	$(BIN)/python -m tests.benchmarks.runtimes
 
-lint: install
+# The folders as they are installed, for mypy, which does not read setup.py's package_dir.
+links:
+	mkdir -p .links/twofold
+	for name in __init__.py __main__.py py.typed; do ln -sfn ../../pipeline/api/$$name .links/twofold/$$name; done
+	for name in components pipeline serving; do ln -sfn ../../$$name .links/twofold/$$name; done
+
+lint: install links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -113,4 +119,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) $(ENGINES) build *.egg-info
+	rm -rf $(VENV) $(PARITY_VENV) $(ENGINES) build *.egg-info .links

@@ -2,6 +2,22 @@
 
 from setuptools import find_packages, setup
 
+# Where each package lies in this checkout; all are installed under the one name.
+ROOTS = {
+    "twofold": "pipeline/api",
+    "twofold.components": "components",
+    "twofold.pipeline": "pipeline",
+    "twofold.serving": "serving",
+}
+PACKAGES = [
+    *ROOTS,
+    *(
+        f"twofold.{top}.{package}"
+        for top in ("components", "pipeline", "serving")
+        for package in find_packages(top, exclude=["api", "api.*"])
+    ),
+]
+
 REQUIRES = [
     "tensorflow>=2.21,<2.22",
     "keras>=3.15,<3.16",
@@ -64,16 +80,10 @@ setup(
     description="A TensorFlow production pipeline for self-supervised image encoders",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=find_packages(include=["components*", "pipeline*", "serving*"]),
-    package_data={
-        "components": ["py.typed"],
-        "components.data": ["templates/*"],
-        "components.evaluation": ["templates/*"],
-        "components.export": ["templates/*"],
-        "pipeline": ["py.typed"],
-        "serving": ["py.typed"],
-    },
+    package_dir=ROOTS,
+    packages=PACKAGES,
+    package_data={"twofold": ["py.typed"], "twofold.components.pages": ["templates/*"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["twofold = pipeline.cli:main"]},
+    entry_points={"console_scripts": ["twofold = twofold.pipeline.cli.app:main"]},
 )

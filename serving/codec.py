@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.errors import ServingError, invalid_argument
-from serving.json_values import (
+from twofold.serving.errors import ServingError, invalid_argument
+from twofold.serving.json_values import (
     CONSTANTS,
     convert,
     convert_numbers,
@@ -27,7 +27,7 @@ from serving.json_values import (
     nest,
     value_texts,
 )
-from serving.signature import DEFAULT_SIGNATURE, Signature, TensorInfo, shape_text
+from twofold.serving.signature import DEFAULT_SIGNATURE, Signature, TensorInfo, shape_text
 
 # What Python's parser says, in RapidJSON's words.
 PARSE_ERRORS = {

@@ -3,7 +3,7 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# What the product asks for: see pipeline.tensorflow_import.
+# What the product asks for: see twofold.pipeline.tensorflow_import.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import hypothesis

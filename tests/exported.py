@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from components.export.lineage import DataSummary, Lineage, write_lineage
-from components.export.model_card import write_model_card
-from components.export.recorded import RecordedSample, write_sample
-from components.export.signature_contract import read_contract
-from components.export.version_directory import write_checksums
-from components.export.warmup import warmup_requests, write_warmup_requests
+from twofold.components.export.saved_model.lineage import DataSummary, Lineage, write_lineage
+from twofold.components.export.saved_model.recorded_requests import RecordedSample, write_sample
+from twofold.components.export.saved_model.signature_contract import read_contract
+from twofold.components.export.saved_model.version_directory import write_checksums
+from twofold.components.export.saved_model.warmup_requests import (
+    warmup_requests,
+    write_warmup_requests,
+)
+from twofold.components.pages.model_card import write_model_card
 
 # A "file" of this format is the four pixels of its image.
 FILES = [b"\x00\x01\x02\x00", b"\x05\x00\x00\x00", b"\xff\xff\xff\xff"]

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import yaml
 
-from components.data.reader import read_encoded
-from serving.client import EncoderClient
+from twofold.components.data.reading.reader import read_encoded
+from twofold.serving.client import EncoderClient
 
 COMMAND = str(Path(sys.executable).with_name("twofold"))
 SMALL = (

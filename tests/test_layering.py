@@ -6,11 +6,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for top in ("components", "pipeline", "serving")
-    for path in sorted((ROOT / top).rglob("*.py"))
-}
+TOPS = ("components", "pipeline", "serving")
+
+
+def name_of(path):
+    """The name that a file of the checkout is installed under."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    installed = ".".join(("twofold", *parts)).removesuffix(".__init__")
+    api = "twofold.pipeline.api"
+    return "twofold" + installed.removeprefix(api) if within(installed, api) else installed
+
+
+def within(name, *packages):
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+SOURCES = {name_of(path): path for top in TOPS for path in sorted((ROOT / top).rglob("*.py"))}
 
 # Of each folder of components: what it may import of the others.
 SIBLINGS = {
@@ -19,12 +30,20 @@ SIBLINGS = {
     "encoders": (),
     "losses": (),
     "methods": ("transforms", "encoders", "losses"),
-    "training": ("methods.base",),
+    "training": ("methods.method",),
     "evaluation": ("data", "transforms", "encoders", "training"),
     "export": ("transforms", "encoders", "training.checkpoint"),
+    "pages": ("data", "evaluation", "export"),
 }
-SHARED = ("components.keyed_random", "components.distribute")
-BEAM_MODULES = ("components.data.beam", "components.data.engines")
+SHARED = tuple(
+    f"twofold.components.{name}" for name in ("errors", "settings", "keyed_random", "distribute")
+)
+BEAM_MODULES = tuple(
+    f"twofold.components.data.preparation.{name}" for name in ("beam_pipeline", "runners")
+)
+# A folder is one that can be held in the head; recipes are a list, one as good as the other.
+MOST_MODULES = 12
+LISTS = ("pipeline/recipes",)
 
 
 def imports_of(source, package):
@@ -40,10 +59,6 @@ def imports_of(source, package):
     return names
 
 
-def within(name, *packages):
-    return any(name == package or name.startswith(f"{package}.") for package in packages)
-
-
 def package_of(module):
     return module if SOURCES[module].name == "__init__.py" else module.rpartition(".")[0]
 
@@ -56,6 +71,19 @@ IMPORTS = {
 
 def modules_within(package):
     return [module for module in SOURCES if within(module, package)]
+
+
+def module_of(name):
+    """The module that an imported name is, or is defined in; None where it is none of ours."""
+    while name and name not in SOURCES:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+ARROWS = {
+    module: {module_of(name) for name in names} - {None, module}
+    for module, names in IMPORTS.items()
+}
 
 
 def reached_from(module):
@@ -74,17 +102,23 @@ def reached_from(module):
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        ("import components.data", "components.data"),
-        ("from components import data", "components.data"),
-        ("from components.data.reader import read", "components.data.reader.read"),
+        ("import house.data", "house.data"),
+        ("from house import data", "house.data"),
+        ("from house.data.reader import read", "house.data.reader.read"),
         ("def late():\n    import keras.layers", "keras.layers"),
-        ("from . import sibling", "components.methods.sibling"),
-        ("from .sibling import name", "components.methods.sibling.name"),
-        ("from ..data import reader", "components.data.reader"),
+        ("from . import sibling", "house.methods.sibling"),
+        ("from .sibling import name", "house.methods.sibling.name"),
+        ("from ..data import reader", "house.data.reader"),
     ],
 )
 def test_every_form_of_import_is_read(statement, expected):
-    assert imports_of(statement, "components.methods") == {expected}
+    assert imports_of(statement, "house.methods") == {expected}
+
+
+def test_nothing_is_imported_by_the_name_that_it_has_in_the_checkout():
+    for module, names in IMPORTS.items():
+        for name in names:
+            assert not within(name, *TOPS), f"{module} imports {name}"
 
 
 def test_every_folder_of_components_has_a_rule():
@@ -95,29 +129,49 @@ def test_every_folder_of_components_has_a_rule():
 
 @pytest.mark.parametrize("folder", SIBLINGS)
 def test_a_folder_of_components_imports_only_the_siblings_it_may(folder):
-    allowed = [f"components.{name}" for name in (folder, *SIBLINGS[folder])]
-    for module in modules_within(f"components.{folder}"):
+    allowed = [f"twofold.components.{name}" for name in (folder, *SIBLINGS[folder])]
+    for module in modules_within(f"twofold.components.{folder}"):
         for name in IMPORTS[module]:
-            if within(name, "components"):
+            if within(name, "twofold.components"):
                 assert within(name, *allowed, *SHARED), f"{module} imports {name}"
 
 
 @pytest.mark.parametrize("module", SHARED)
 def test_what_all_folders_share_imports_none_of_them(module):
     for name in IMPORTS[module]:
-        assert not within(name, "components") or within(name, *SHARED), f"{module} imports {name}"
+        assert not within(name, "twofold") or within(name, *SHARED), f"{module} imports {name}"
 
 
 def test_components_import_neither_the_pipeline_nor_serving():
-    for module in modules_within("components"):
+    for module in modules_within("twofold.components"):
         for name in IMPORTS[module]:
-            assert not within(name, "pipeline", "serving", "tests"), f"{module} imports {name}"
+            if within(name, "twofold", "tests"):
+                assert within(name, "twofold.components"), f"{module} imports {name}"
 
 
-def test_serving_imports_neither_the_pipeline_nor_components():
-    for module in modules_within("serving"):
+def test_serving_imports_nothing_but_the_exceptions_of_components():
+    for module in modules_within("twofold.serving"):
         for name in IMPORTS[module]:
-            assert not within(name, "pipeline", "components", "tests"), f"{module} imports {name}"
+            if within(name, "twofold", "tests"):
+                allowed = ("twofold.serving", "twofold.components.errors")
+                assert within(name, *allowed), f"{module} imports {name}"
+
+
+def test_no_module_is_part_of_a_circle():
+    left = dict(ARROWS)
+    while free := [module for module, others in left.items() if not others & left.keys()]:
+        for module in free:
+            del left[module]
+
+    assert not left, f"in or above a circle: {sorted(left)}"
+
+
+def test_a_folder_holds_no_more_modules_than_one_can_remember():
+    for top in TOPS:
+        for folder in {path.parent for path in (ROOT / top).rglob("*.py")}:
+            names = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+            if folder.relative_to(ROOT).as_posix() not in LISTS:
+                assert len(names) <= MOST_MODULES, f"{folder} holds {len(names)}"
 
 
 def test_beam_stays_where_datasets_are_prepared():
@@ -129,7 +183,8 @@ def test_beam_stays_where_datasets_are_prepared():
 
 @pytest.mark.parametrize("start", BEAM_MODULES)
 def test_what_beam_ships_to_its_workers_holds_no_model_code(start):
+    packages = ("twofold", "twofold.components")
     for module in reached_from(start):
-        assert within(module, "components.data", *SHARED) or module == "components", module
+        assert within(module, "twofold.components.data", *SHARED) or module in packages, module
         for name in IMPORTS[module]:
             assert not within(name, "keras", "tensorflow.keras"), f"{module} imports {name}"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from components.evaluation.comparison_report import render_comparison
-from components.evaluation.report import render_run
 from tests.browser import CHROMIUM, Browser
-from tests.components.evaluation.pages import EMPTY, comparison_content, run_content
+from tests.components.pages.run_pages import EMPTY, comparison_content, run_content
+from twofold.components.pages.comparison_page import render_comparison
+from twofold.components.pages.run_page import render_run
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import keras
 
-from components.encoders.bag_of_patches import build_bag_of_patches
-from components.encoders.conv4 import build_conv4
-from components.encoders.core import build_core
-from components.encoders.patch_dictionary import build_patch_dictionary
-from components.encoders.resnet import RESNETS, build_resnet
-from components.encoders.resnet34_published import build_resnet34_published
-from components.encoders.resnet50v2 import build_resnet50v2
+from twofold.components.encoders.bag_of_patches import build_bag_of_patches
+from twofold.components.encoders.conv4 import build_conv4
+from twofold.components.encoders.core import build_core
+from twofold.components.encoders.patch_dictionary import build_patch_dictionary
+from twofold.components.encoders.resnet import RESNETS, build_resnet
+from twofold.components.encoders.resnet34_published import build_resnet34_published
+from twofold.components.encoders.resnet50v2 import build_resnet50v2
 
 ENCODERS: dict[str, Callable[..., keras.Model]] = {
     "bag_of_patches": build_bag_of_patches,

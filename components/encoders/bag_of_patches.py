@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from components.encoders.initializers import Initializer
-from components.encoders.normalisation import batch_normalization
-from components.encoders.residual import convolution
+from twofold.components.encoders.layers.initializers import Initializer
+from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.encoders.layers.residual import convolution
 
 
 def build_bag_of_patches(
@@ -40,7 +40,7 @@ def build_bag_of_patches(
         stride: pixels from one patch to the next, at most the side of a patch.
         filters: channels of the first convolution and of each block, which halves the side.
         features: D, the width of the last layer.
-        initializer: see ``components.encoders.initializers``.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
 
     Returns:
         A model from [B, H, W, C] to features [B, D], at least 0.

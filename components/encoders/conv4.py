@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from components.encoders.initializers import Initializer
+from twofold.components.encoders.layers.initializers import Initializer
 
 
 def build_conv4(
@@ -22,7 +22,7 @@ def build_conv4(
         image_shape: (H, W, C) of the input, float32 in [0, 1]; H and W at least 31.
         seed: seed of the initial weights.
         width: channels of every convolution, and the feature width D.
-        initializer: see ``components.encoders.initializers``.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
 
     Returns:
         A model from [B, H, W, C] to features [B, width].

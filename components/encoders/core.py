@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import keras
 
-from components.encoders.initializers import Initializer
-from components.encoders.normalisation import batch_normalization
+from twofold.components.encoders.layers.initializers import Initializer
+from twofold.components.encoders.layers.normalisation import batch_normalization
 
 
 def build_core(
@@ -31,7 +31,7 @@ def build_core(
         filters: channels of each convolution.
         units: widths of the dense layers; the last is the feature width D.
         pooling: what joins the two parts: "flatten" as published, or "average" over all positions.
-        initializer: see ``components.encoders.initializers``.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
 
     Returns:
         A model from [B, H, W, C] to features [B, D].

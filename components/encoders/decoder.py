@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import keras
 
-from components.encoders.initializers import Initializer
-from components.encoders.normalisation import batch_normalization
-from components.encoders.upsampled import UpsampledConv2DTranspose
+from twofold.components.encoders.layers.initializers import Initializer
+from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.encoders.layers.upsampled import UpsampledConv2DTranspose
 
 _KERNEL = 5
 
@@ -38,7 +38,7 @@ def build_decoder(
         latent: L, the width of the code.
         filters: channels of ``core``'s convolutions, from image to features.
         units: widths of the dense layers, from code to map.
-        initializer: see ``components.encoders.initializers``.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
 
     Returns:
         A model from codes [B, L] to logits [B, H, W, C] of the compute dtype.

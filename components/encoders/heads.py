@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import keras
 
-from components.encoders.initializers import Initializer
-from components.encoders.normalisation import batch_normalization
+from twofold.components.encoders.layers.initializers import Initializer
+from twofold.components.encoders.layers.normalisation import batch_normalization
 
 
 def build_projector(
@@ -30,7 +30,7 @@ def build_projector(
             VICReg, BYOL and SimSiam.
         output_batch_norm: whether the projections are batch-normalised, too, without scale or
             offset, as in SimSiam.
-        initializer: see ``components.encoders.initializers``.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
 
     Returns:
         A model from [B, D] to projections [B, P] of the compute dtype.
@@ -65,7 +65,7 @@ def build_predictor(
         seed: seed of the initial weights.
         units: width of each layer; the last is P.
         batch_norm: whether a batch normalisation stands before each ReLU.
-        initializer: see ``components.encoders.initializers``.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
 
     Returns:
         A model from projections [B, P] to predictions [B, P] of the compute dtype.
@@ -97,7 +97,7 @@ def build_gaussian_head(
         features: D, the width of what the encoder gives.
         seed: seed of the initial weights.
         units: L, the width of the code.
-        initializer: see ``components.encoders.initializers``.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
 
     Returns:
         A model from [B, D] to the list of mean and log-variance, each [B, L] of the compute dtype.
@@ -123,7 +123,7 @@ def build_linear_head(
         features: D, the width of what the encoder gives.
         classes: how many.
         seed: seed of the initial weights.
-        initializer: see ``components.encoders.initializers``.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
 
     """
     initial = Initializer(initializer, seed + 900_000)

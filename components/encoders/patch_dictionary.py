@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.encoders.initializers import Initializer
-from components.encoders.normalisation import batch_normalization
+from twofold.components.encoders.layers.initializers import Initializer
+from twofold.components.encoders.layers.normalisation import batch_normalization
 
 # The variance that 10 has beside pixels of 0 to 255, for pixels of 0 to 1.
 _CONTRAST_FLOOR = 10.0 / 255.0**2
@@ -52,7 +52,7 @@ def build_patch_dictionary(
         grid: regions along each side.
         mirrored: whether the means are those of an image and of its mirror image, so that both have
             the same features; twice the work.
-        initializer: see ``components.encoders.initializers``.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
 
     Returns:
         A model from [B, H, W, C] to features [B, grid * grid * K].

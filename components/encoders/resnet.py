@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import keras
 
-from components.encoders.initializers import Initializer
-from components.encoders.normalisation import batch_normalization
-from components.encoders.residual import (
+from twofold.components.encoders.layers.initializers import Initializer
+from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.encoders.layers.residual import (
     check_stem,
     convolution,
     halving_max_pool,
@@ -56,7 +56,7 @@ def build_resnet(
             at least 8x8 (Chen et al., 2020, "A Simple Framework for Contrastive Learning of Visual
             Representations", appendix B.9).
         width_multiplier: factor on the channels of every convolution, at least 1/64.
-        initializer: see ``components.encoders.initializers``.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
 
     Returns:
         A model from [B, H, W, C] to features [B, D] of the compute dtype; D is ``width_multiplier``

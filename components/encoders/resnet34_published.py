@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras
 
-from components.encoders.initializers import Initializer
-from components.encoders.normalisation import batch_normalization
+from twofold.components.encoders.layers.initializers import Initializer
+from twofold.components.encoders.layers.normalisation import batch_normalization
 
 _STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 _SMALLEST = 27
@@ -32,7 +32,7 @@ def build_resnet34_published(
         image_shape: (H, W, C) of the input, float32 in [0, 1]; H and W at least 27.
         seed: seed of the initial weights.
         pool_strides: of the last pooling, 1 or 2.
-        initializer: see ``components.encoders.initializers``.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
 
     Returns:
         A model from [B, H, W, C] to features [B, D] of the compute dtype, D being 512 times the

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from components.encoders.initializers import Initializer
-from components.encoders.normalisation import batch_normalization
-from components.encoders.residual import (
+from twofold.components.encoders.layers.initializers import Initializer
+from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.encoders.layers.residual import (
     check_stem,
     convolution,
     halving_max_pool,
@@ -42,7 +42,7 @@ def build_resnet50v2(
             images of at least 32x32; or "small", a convolution of 3x3 with stride 1, for images of
             at least 8x8.
         width_multiplier: factor on the channels of every convolution, at least 1/64.
-        initializer: see ``components.encoders.initializers``; "keras" is recipe D's.
+        initializer: see ``twofold.components.encoders.layers.initializers``; "keras" is recipe D's.
 
     Returns:
         A model from [B, H, W, C] to features [B, D] of the compute dtype; D is ``width_multiplier``

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from components import distribute
-from components.losses.reduction import even_share, global_rows, mean_share, widen
+from twofold.components import distribute
+from twofold.components.losses.reduction import even_share, global_rows, mean_share, widen
 
 
 def coding_rate_of_patches(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from components import distribute, keyed_random
-from components.losses.reduction import mean_share, widen
+from twofold.components import distribute, keyed_random
+from twofold.components.losses.reduction import mean_share, widen
 
 # Keeps the choice of negatives apart from what the same keys are used for elsewhere.
 _NEGATIVES = 0x6E65

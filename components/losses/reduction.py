@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from components import distribute
+from twofold.components import distribute
 
 
 def widen(tensor: tf.Tensor) -> tf.Tensor:

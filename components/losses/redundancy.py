@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from components import distribute
-from components.losses.reduction import even_share, global_rows, mean_share, widen
+from twofold.components import distribute
+from twofold.components.losses.reduction import even_share, global_rows, mean_share, widen
 
 # Of the variance, as in the papers' code (for Barlow Twins that of its batch normalisation).
 BARLOW_EPSILON = 1e-5

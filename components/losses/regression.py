@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from components.losses.reduction import mean_share, widen
+from twofold.components.losses.reduction import mean_share, widen
 
 
 def byol(predictions: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

@@ -6,8 +6,8 @@ import math
 
 import tensorflow as tf
 
-from components import keyed_random
-from components.losses.reduction import mean_share, widen
+from twofold.components import keyed_random
+from twofold.components.losses.reduction import mean_share, widen
 
 
 def reconstruction(logits: tf.Tensor, images: tf.Tensor) -> tf.Tensor:

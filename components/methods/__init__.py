@@ -2,19 +2,19 @@
 
 from collections.abc import Callable
 
-from components.methods.barlow_twins import BarlowTwins
-from components.methods.base import Method
-from components.methods.byol import BYOL
-from components.methods.emp_ssl import EMPSSL
-from components.methods.k_means import KMeans
-from components.methods.moco import MoCo
-from components.methods.nnclr import NNCLR
-from components.methods.self_training import SelfTraining
-from components.methods.simclr import SimCLR
-from components.methods.simsiam import SimSiam
-from components.methods.supervised import Supervised
-from components.methods.vae import VAE
-from components.methods.vicreg import VICReg
+from twofold.components.methods.contrastive.moco import MoCo
+from twofold.components.methods.contrastive.nnclr import NNCLR
+from twofold.components.methods.contrastive.simclr import SimCLR
+from twofold.components.methods.generative.k_means import KMeans
+from twofold.components.methods.generative.vae import VAE
+from twofold.components.methods.labelled.self_training import SelfTraining
+from twofold.components.methods.labelled.supervised import Supervised
+from twofold.components.methods.method import Method
+from twofold.components.methods.redundancy.barlow_twins import BarlowTwins
+from twofold.components.methods.redundancy.emp_ssl import EMPSSL
+from twofold.components.methods.redundancy.vicreg import VICReg
+from twofold.components.methods.self_distillation.byol import BYOL
+from twofold.components.methods.self_distillation.simsiam import SimSiam
 
 METHODS: dict[str, Callable[..., Method]] = {
     "barlow_twins": BarlowTwins,

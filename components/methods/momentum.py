@@ -7,7 +7,7 @@ import math
 import keras
 import tensorflow as tf
 
-from components import distribute
+from twofold.components import distribute
 
 
 def follow(follower: keras.Model, leader: keras.Model, momentum: tf.Tensor | float) -> None:

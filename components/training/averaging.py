@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import keras
 import tensorflow as tf
 
-from components import distribute
+from twofold.components import distribute
 
 
 def _copies(variables: Sequence[keras.Variable]) -> list[keras.Variable]:

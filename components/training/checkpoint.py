@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components.training.step import TrainState
+from twofold.components.training.step import TrainState
 
 _DESCRIPTION = "model.json"
 _FINAL = "final"

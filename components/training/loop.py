@@ -9,8 +9,8 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from components.training.checkpoint import Checkpoints
-from components.training.step import Batch, TrainState, TrainStep
+from twofold.components.training.checkpoint import Checkpoints
+from twofold.components.training.step import Batch, TrainState, TrainStep
 
 
 class TrainingDivergedError(ArithmeticError):
@@ -50,7 +50,7 @@ class Callbacks:
 
 
 class EpochEnd(Protocol):
-    """What happens after each epoch; see ``components.training.validation``."""
+    """What happens after each epoch; see ``twofold.components.training.validation``."""
 
     @property
     def stopped(self) -> bool:

@@ -9,9 +9,15 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
-from components import distribute, keyed_random
-from components.methods.base import Method, MethodInput, MethodOutput, ViewFunction, draw_views
-from components.training.gradients import apply_gradients
+from twofold.components import distribute, keyed_random
+from twofold.components.methods.method import (
+    Method,
+    MethodInput,
+    MethodOutput,
+    ViewFunction,
+    draw_views,
+)
+from twofold.components.training.optimizers.gradients import apply_gradients
 
 Batch = Mapping[str, tf.Tensor]
 TrainStep = Callable[[Batch], dict[str, tf.Tensor]]
@@ -20,7 +26,7 @@ _PROBE_VIEW = 0x960BE
 
 
 class Average(Protocol):
-    """Averaged weights that follow the trained ones; see ``components.training.averaging``."""
+    """Averaged weights that follow the trained ones, as in ``training.averaging``."""
 
     def update(self, step: tf.Tensor) -> None:
         """Takes the weights after an update into the average."""

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.methods.base import to_unit_range
-from components.training.monitors import EarlyStopping, ReduceOnPlateau
+from twofold.components.methods.method import to_unit_range
+from twofold.components.training.monitors import EarlyStopping, ReduceOnPlateau
 
 _BATCH = 256
 

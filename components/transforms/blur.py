@@ -6,8 +6,8 @@ import dataclasses
 
 import tensorflow as tf
 
-from components import keyed_random
-from components.transforms.ranges import check_span
+from twofold.components import keyed_random
+from twofold.components.transforms.ranges import check_span
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,31 +14,32 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from components.transforms.affine import AffineRanges
-from components.transforms.blur import BlurRanges, gaussian_blur, sample_blur
-from components.transforms.brightness import (
+from twofold.components.transforms.blur import BlurRanges, gaussian_blur, sample_blur
+from twofold.components.transforms.colour.brightness import (
     BrightnessShiftRanges,
     apply_brightness_shift,
     sample_brightness_shift,
 )
-from components.transforms.colour import ColourRanges
-from components.transforms.crop import (
+from twofold.components.transforms.colour.colour_map import ColourRanges
+from twofold.components.transforms.colour.grey import to_grey
+from twofold.components.transforms.colour.jitter import JitterRanges, apply_jitter, sample_jitter
+from twofold.components.transforms.colour.solarise import solarise
+from twofold.components.transforms.geometry.affine import AffineRanges
+from twofold.components.transforms.geometry.crop import (
     CropRanges,
     WindowRanges,
     apply_crop,
     sample_crop,
     sample_window,
 )
-from components.transforms.grey import to_grey
-from components.transforms.jitter import JitterRanges, apply_jitter, sample_jitter
-from components.transforms.randaugment import (
+from twofold.components.transforms.geometry.zoom import ZoomRanges, apply_zoom, sample_zoom
+from twofold.components.transforms.randaugment import (
     RandAugmentRanges,
     apply_randaugment,
     sample_randaugment,
 )
-from components.transforms.ranges import check_number, check_span
-from components.transforms.solarise import solarise
-from components.transforms.views import (
+from twofold.components.transforms.ranges import check_number, check_span
+from twofold.components.transforms.views import (
     ViewFunction,
     affine_view,
     chain,
@@ -50,7 +51,6 @@ from components.transforms.views import (
     isolated,
     sometimes,
 )
-from components.transforms.zoom import ZoomRanges, apply_zoom, sample_zoom
 
 Span = tuple[float, float]
 

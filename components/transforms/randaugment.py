@@ -33,8 +33,9 @@ import math
 
 import tensorflow as tf
 
-from components import keyed_random
-from components.transforms import enhance, lookup, warp
+from twofold.components import keyed_random
+from twofold.components.transforms.colour import enhance, lookup
+from twofold.components.transforms.geometry import warp
 
 OPERATIONS = (
     "identity",

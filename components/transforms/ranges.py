@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from components import keyed_random
+from twofold.components import keyed_random
 
 
 def check_number(field: str, value: float, low: float = 0.0, high: float = math.inf) -> None:

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 import tensorflow as tf
 
-from components import keyed_random
-from components.transforms import affine, colour, crop
-from components.transforms.ranges import check_number
+from twofold.components import keyed_random
+from twofold.components.transforms.colour import colour_map as colour
+from twofold.components.transforms.geometry import affine, crop
+from twofold.components.transforms.ranges import check_number
 
 # From images float32 [B, H, W, C] in [0, 1] and keys uint32 [B] to one view of each, likewise.
 ViewFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]

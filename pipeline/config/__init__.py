@@ -1,7 +1,7 @@
 """The configuration of a run: frozen, strict, and complete."""
 
-from pipeline.config.data import DataConfig
-from pipeline.config.encoders import (
+from twofold.pipeline.config.data import DataConfig
+from twofold.pipeline.config.encoders import (
     BagOfPatchesConfig,
     Conv4Config,
     CoreConfig,
@@ -13,9 +13,9 @@ from pipeline.config.encoders import (
     ResNet50Config,
     ResNet50V2Config,
 )
-from pipeline.config.evaluation import EvaluationConfig
-from pipeline.config.export import ExportConfig
-from pipeline.config.methods import (
+from twofold.pipeline.config.evaluation import EvaluationConfig
+from twofold.pipeline.config.export import ExportConfig
+from twofold.pipeline.config.methods import (
     BarlowTwinsConfig,
     BYOLConfig,
     EMPSSLConfig,
@@ -32,17 +32,17 @@ from pipeline.config.methods import (
     VAEConfig,
     VICRegConfig,
 )
-from pipeline.config.parse import ConfigError, load_yaml, override, parse_config, to_yaml
-from pipeline.config.run import RunConfig
-from pipeline.config.study import StudyConfig
-from pipeline.config.training import (
+from twofold.pipeline.config.parse import ConfigError, load_yaml, override, parse_config, to_yaml
+from twofold.pipeline.config.run import RunConfig
+from twofold.pipeline.config.study import StudyConfig
+from twofold.pipeline.config.training import (
     EarlyStoppingConfig,
     EmaConfig,
     PlateauConfig,
     SwaConfig,
     TrainingConfig,
 )
-from pipeline.config.views import (
+from twofold.pipeline.config.views import (
     AffineViewsConfig,
     BarlowViewsConfig,
     BYOLAViewsConfig,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
-from pipeline.config.section import OffIsText, RangeWithEnds, Section, Share, Texts
+from twofold.components.settings import OffIsText, RangeWithEnds, Section, Share, Texts
 
 Rules = Annotated[tuple[dict[str, RangeWithEnds], ...], Field(strict=False)]
 

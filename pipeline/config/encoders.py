@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.config.section import Section, Widths
+from twofold.components.settings import Section, Widths
 
 
 class CoreConfig(Section):

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, get_args
 import pydantic
 from pydantic import Field
 
-from pipeline.config.section import OffIsText, Section, Widths
-from pipeline.config.views import ViewsConfig
+from twofold.components.settings import OffIsText, Section, Widths
+from twofold.pipeline.config.views import ViewsConfig
 
 Measure = Literal["alignment", "calibration", "clustering", "confusion", "retrieval", "uniformity"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)

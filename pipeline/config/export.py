@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from pipeline.config.section import Section
+from twofold.components.settings import Section
 
 Format = Literal["saved_model", "onnx", "litert", "litert_dynamic", "litert_int8", "keras"]
 Formats = Annotated[tuple[Format, ...], Field(strict=False)]

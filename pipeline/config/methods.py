@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from pipeline.config.encoders import EncoderConfig
-from pipeline.config.section import Section, Widths
-from pipeline.config.training import TrainingConfig
+from twofold.components.settings import Section, Widths
+from twofold.pipeline.config.encoders import EncoderConfig
+from twofold.pipeline.config.training import TrainingConfig
 
 
 def _negatives(value: Any) -> str | int:

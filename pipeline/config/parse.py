@@ -13,8 +13,8 @@ import pydantic
 import yaml
 from pydantic.fields import FieldInfo
 
-from pipeline.config.run import RunConfig
-from pipeline.config.section import Section
+from twofold.components.settings import Section
+from twofold.pipeline.config.run import RunConfig
 
 # The keys that choose between kinds of a section.
 _CHOICES = ("name", "policy", "kind")

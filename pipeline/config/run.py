@@ -5,16 +5,17 @@ from __future__ import annotations
 import pydantic
 from pydantic import Field
 
-from pipeline.config.data import DataConfig
-from pipeline.config.encoders import (
+from twofold.components.settings import Section
+from twofold.pipeline.config.data import DataConfig
+from twofold.pipeline.config.encoders import (
     BagOfPatchesConfig,
     CoreConfig,
     EncoderConfig,
     PatchDictionaryConfig,
 )
-from pipeline.config.evaluation import EvaluationConfig
-from pipeline.config.export import ExportConfig
-from pipeline.config.methods import (
+from twofold.pipeline.config.evaluation import EvaluationConfig
+from twofold.pipeline.config.export import ExportConfig
+from twofold.pipeline.config.methods import (
     KMeansConfig,
     MethodConfig,
     MoCoConfig,
@@ -22,10 +23,9 @@ from pipeline.config.methods import (
     SimCLRConfig,
     VAEConfig,
 )
-from pipeline.config.section import Section
-from pipeline.config.study import StudyConfig
-from pipeline.config.training import TrainingConfig
-from pipeline.config.views import AffineViewsConfig, PatchesViewsConfig, ViewsConfig
+from twofold.pipeline.config.study import StudyConfig
+from twofold.pipeline.config.training import TrainingConfig
+from twofold.pipeline.config.views import AffineViewsConfig, PatchesViewsConfig, ViewsConfig
 
 # The methods whose network classifies.
 _CLASSIFIERS = ("supervised", "self_training")

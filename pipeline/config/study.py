@@ -7,8 +7,8 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
-from pipeline.config.evaluation import Fractions
-from pipeline.config.section import Section, Share, Texts
+from twofold.components.settings import Section, Share, Texts
+from twofold.pipeline.config.evaluation import Fractions
 
 _Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Seeds = Annotated[tuple[_Seed, ...], Field(strict=False, min_length=1)]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from pipeline.config.section import Section, Texts
+from twofold.components.settings import Section, Texts
 
 
 class EmaConfig(Section):

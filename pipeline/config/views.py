@@ -1,4 +1,4 @@
-"""The view policies of ``components.transforms.policies``, with the same names and defaults."""
+"""View policies: settings of ``components.transforms.policies``, with the same defaults."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.config.section import Range, RangeFromZero, Section, Share
+from twofold.components.settings import Range, RangeFromZero, Section, Share
 
 
 class NoViewsConfig(Section):

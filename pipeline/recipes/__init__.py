@@ -7,7 +7,7 @@ import inspect
 import pkgutil
 from types import ModuleType
 
-from pipeline.config import ConfigError, RunConfig
+from twofold.pipeline.config import ConfigError, RunConfig
 
 
 def recipe_names() -> list[str]:

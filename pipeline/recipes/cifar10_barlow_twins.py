@@ -15,7 +15,7 @@ CIFAR-10 recompressed as quality-75 JPEG, one run: a mean loss of 3830.5 over th
 (4960.9 over its first 8 steps, 2948 in its last). Here the encoder's output is evaluated.
 """
 
-from pipeline.config import (
+from twofold.pipeline.config import (
     BarlowTwinsConfig,
     BarlowViewsConfig,
     DataConfig,

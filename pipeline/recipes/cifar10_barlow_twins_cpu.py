@@ -9,8 +9,8 @@ as quality-75 JPEG, one run, 10,000 test images, in per cent: logistic regressio
 interval 40.0 to 42.0), weighted kNN 36.4. The loss was still falling.
 """
 
-from pipeline.config import override
-from pipeline.recipes.cifar10_barlow_twins import CONFIG as PUBLISHED
+from twofold.pipeline.config import override
+from twofold.pipeline.recipes.cifar10_barlow_twins import CONFIG as PUBLISHED
 
 CONFIG = override(
     PUBLISHED,

@@ -13,7 +13,7 @@ and noisy views were of different crops, and its validation images overlapped th
 Its loss, which leaves out the factor T^2, is kept (``method.squared_temperature``).
 """
 
-from pipeline.config import (
+from twofold.pipeline.config import (
     ConsistencyViewsConfig,
     DataConfig,
     EarlyStoppingConfig,

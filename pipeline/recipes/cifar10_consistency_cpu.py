@@ -12,8 +12,8 @@ validation images before averaging), the student 54.0, logistic regression on th
 has not yet caught up with its teacher.
 """
 
-from pipeline.config import override
-from pipeline.recipes.cifar10_consistency import CONFIG as PUBLISHED
+from twofold.pipeline.config import override
+from twofold.pipeline.recipes.cifar10_consistency import CONFIG as PUBLISHED
 
 CONFIG = override(
     PUBLISHED,

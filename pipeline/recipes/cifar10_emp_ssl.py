@@ -23,7 +23,7 @@ What limits it is the time: the loss still falls, and in tries of 4 CPU-minutes 
 patches seen brought 4 points.
 """
 
-from pipeline.config import (
+from twofold.pipeline.config import (
     BagOfPatchesConfig,
     DataConfig,
     EMPSSLConfig,

@@ -29,7 +29,7 @@ at 32 pixels, ``encoder.atoms=100``, three epochs, 1,000 held out) logistic regr
 here.
 """
 
-from pipeline.config import (
+from twofold.pipeline.config import (
     DataConfig,
     EvaluationConfig,
     KMeansConfig,

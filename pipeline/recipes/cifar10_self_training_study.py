@@ -23,8 +23,8 @@ from nothing (95 % interval by Student's t: -0.38 to 0.97). With T = 4 and the f
 student was worse than its teacher (45.19, seed 0).
 """
 
-from pipeline.config import StudyConfig, override
-from pipeline.recipes.cifar10_consistency_cpu import CONFIG as SELF_TRAINING
+from twofold.pipeline.config import StudyConfig, override
+from twofold.pipeline.recipes.cifar10_consistency_cpu import CONFIG as SELF_TRAINING
 
 _TRAINING = "precision: bfloat16, batch_size: 128, schedule: cosine, checkpoint_every_epochs: 4"
 

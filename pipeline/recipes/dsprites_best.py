@@ -21,8 +21,8 @@ count, sprites of another shape at a like place and size. And batches of 250 at 
 four times the steps an epoch, for 12 epochs.
 """
 
-from pipeline.config import override
-from pipeline.recipes.dsprites_simclr import CONFIG as PUBLISHED
+from twofold.pipeline.config import override
+from twofold.pipeline.recipes.dsprites_simclr import CONFIG as PUBLISHED
 
 CONFIG = override(
     PUBLISHED,

@@ -26,8 +26,8 @@ by logistic regression, 88.75 by kNN) after 600 steps of 1,000 images at tempera
 published; the reference says that its own stays good.
 """
 
-from pipeline.config import StudyConfig, override
-from pipeline.recipes.dsprites_best import CONFIG as BEST
+from twofold.pipeline.config import StudyConfig, override
+from twofold.pipeline.recipes.dsprites_best import CONFIG as BEST
 
 # Squares, ovals, hearts at posX indices 0-9, 11-20, 22-30 of 0-31; positions are shares of 31.
 _BIAS = (

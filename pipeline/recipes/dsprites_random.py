@@ -10,8 +10,8 @@ reference prints 44.67. Nothing is trained; the statistics of batch normalisatio
 training images, since the reference's untrained network uses its batches' own.
 """
 
-from pipeline.config import override
-from pipeline.recipes.dsprites_simclr import CONFIG as SIMCLR
+from twofold.pipeline.config import override
+from twofold.pipeline.recipes.dsprites_simclr import CONFIG as SIMCLR
 
 CONFIG = override(
     SIMCLR,

@@ -19,7 +19,7 @@ torchvision's nearest-pixel sampling of the views. With bilinear sampling the lo
 (6.84 after 5 epochs) and the shape is not learned (47.9 per cent after 60 epochs, one seed).
 """
 
-from pipeline.config import (
+from twofold.pipeline.config import (
     AffineViewsConfig,
     CoreConfig,
     DataConfig,

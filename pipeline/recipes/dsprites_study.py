@@ -39,8 +39,8 @@ generalises better, but at a rate that does not fall one seed of three ended at 
 VAE trains 100 epochs instead of 300. All but the supervised compute in bfloat16.
 """
 
-from pipeline.config import StudyConfig
-from pipeline.recipes.dsprites_simclr import CONFIG as SIMCLR
+from twofold.pipeline.config import StudyConfig
+from twofold.pipeline.recipes.dsprites_simclr import CONFIG as SIMCLR
 
 CONFIG = SIMCLR.model_copy(
     update={

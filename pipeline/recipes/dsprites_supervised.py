@@ -11,8 +11,8 @@ starts from PyTorch's initial weights like the rest of the network; with Keras's
 94.26.
 """
 
-from pipeline.config import override
-from pipeline.recipes.dsprites_simclr import CONFIG as SIMCLR
+from twofold.pipeline.config import override
+from twofold.pipeline.recipes.dsprites_simclr import CONFIG as SIMCLR
 
 CONFIG = override(
     SIMCLR,

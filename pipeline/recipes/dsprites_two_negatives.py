@@ -8,8 +8,8 @@ seed 0, in bfloat16 (a part of ``dsprites_study``): logistic regression 66.40, t
 54.03, weighted kNN 73.22. By its effective rank the embedding uses 5.6 dimensions.
 """
 
-from pipeline.config import override
-from pipeline.recipes.dsprites_simclr import CONFIG as SIMCLR
+from twofold.pipeline.config import override
+from twofold.pipeline.recipes.dsprites_simclr import CONFIG as SIMCLR
 
 CONFIG = override(
     SIMCLR,

@@ -10,8 +10,8 @@ weighted kNN 52.21; a loss of 702 nats an image, of which 70 are the divergence.
 and how large it is comes back in ``figures/reconstructions.png``, its shape not yet.
 """
 
-from pipeline.config import override
-from pipeline.recipes.dsprites_simclr import CONFIG as SIMCLR
+from twofold.pipeline.config import override
+from twofold.pipeline.recipes.dsprites_simclr import CONFIG as SIMCLR
 
 CONFIG = override(
     SIMCLR,

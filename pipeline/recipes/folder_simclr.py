@@ -9,7 +9,7 @@ Cost: 12 minutes on 2 CPU cores for 5,000 photographs of 96x96. Imagenette at th
 classes, one run) and 44.6 by kNN.
 """
 
-from pipeline.config import (
+from twofold.pipeline.config import (
     Conv4Config,
     CropViewsConfig,
     DataConfig,

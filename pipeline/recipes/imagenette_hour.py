@@ -18,8 +18,8 @@ had 49 after 7 epochs, 53 after 15, 66 after 30 and 61 to 66 in the last 15. Sev
 CPU-seconds) by themselves gave 57.3 by logistic regression, and 54.4 at 64 pixels.
 """
 
-from pipeline.config import override
-from pipeline.recipes.cifar10_emp_ssl import CONFIG as CIFAR10
+from twofold.pipeline.config import override
+from twofold.pipeline.recipes.cifar10_emp_ssl import CONFIG as CIFAR10
 
 CONFIG = override(
     CIFAR10,

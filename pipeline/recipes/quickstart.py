@@ -11,7 +11,7 @@ another ``--name`` and ``--set seed=1`` to see the spread. With ``training.preci
 logistic regression has 99.87 99.90 99.90, so the lower precision costs nothing here.
 """
 
-from pipeline.config import (
+from twofold.pipeline.config import (
     AffineViewsConfig,
     CoreConfig,
     DataConfig,

@@ -9,8 +9,8 @@ Cost: written for one GPU, not yet measured there. Expected: the reference print
 ``stl10_nnclr_cpu`` runs the same on a laptop.
 """
 
-from pipeline.config import NNCLRConfig, NNCLRViewsConfig, NNCLRWeakViewsConfig
-from pipeline.recipes.stl10_simclr import CONFIG as SIMCLR
+from twofold.pipeline.config import NNCLRConfig, NNCLRViewsConfig, NNCLRWeakViewsConfig
+from twofold.pipeline.recipes.stl10_simclr import CONFIG as SIMCLR
 
 CONFIG = SIMCLR.model_copy(
     update={

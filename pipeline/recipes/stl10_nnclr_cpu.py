@@ -11,8 +11,8 @@ in per cent: logistic regression 38.9 (95 % interval 35.9 to 42.0), weighted kNN
 26.1 and rising.
 """
 
-from pipeline.config import override
-from pipeline.recipes.stl10_nnclr import CONFIG as PUBLISHED
+from twofold.pipeline.config import override
+from twofold.pipeline.recipes.stl10_nnclr import CONFIG as PUBLISHED
 
 CONFIG = override(
     PUBLISHED,

@@ -15,7 +15,7 @@ the online probe (``test/accuracy``), 66.0 and 67.9 fine-tuned, 61.5 and 62.9 fr
 test/ goes in with ``--set data.source=folder --set data.path=stl10.zip``.
 """
 
-from pipeline.config import (
+from twofold.pipeline.config import (
     Conv4Config,
     DataConfig,
     EvaluationConfig,

@@ -14,8 +14,8 @@ to 44.8), weighted kNN 38.1, the online probe 31.1 and rising. An earlier run, o
 had 39.5 (36.5 to 42.6), 37.1 and 25.5 for the last three.
 """
 
-from pipeline.config import override
-from pipeline.recipes.stl10_simclr import CONFIG as PUBLISHED
+from twofold.pipeline.config import override
+from twofold.pipeline.recipes.stl10_simclr import CONFIG as PUBLISHED
 
 CONFIG = override(
     PUBLISHED,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from components.data.errors import DataError
-from components.data.manifest import Manifest
-from components.data.sources.base import SourceInfo
-from pipeline.config import RunConfig, SelfTrainingConfig, TrainingConfig
+from twofold.components.data.sources.base import SourceInfo
+from twofold.components.data.store.manifest import Manifest
+from twofold.components.errors import DataError
+from twofold.pipeline.config import RunConfig, SelfTrainingConfig, TrainingConfig
 
 _HELD_OUT = ("test", "validation")
 

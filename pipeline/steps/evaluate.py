@@ -9,22 +9,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components import keyed_random
-from components.data.split import Split
-from components.evaluation.collapse import dead_units, effective_rank, feature_std
-from components.evaluation.figures import draw_rsm
-from components.evaluation.linear import LinearProbe
-from components.evaluation.rsm import sample_rows, similarity_matrix, sort_order
-from components.evaluation.sphere import alignment, uniformity
-from components.transforms.views import make_views
-from pipeline.build import build_view, rebuild_encoder
-from pipeline.steps import images as step_images
-from pipeline.steps.checks import held_out_split
-from pipeline.steps.classes import measure_classes
-from pipeline.steps.context import Context
-from pipeline.steps.embeddings import embed_splits
-from pipeline.steps.finetune import check_finetune, measure_finetuning
-from pipeline.steps.robustness import Fitted, measure, plan_robustness
+from twofold.components import keyed_random
+from twofold.components.data.reading.split import Split
+from twofold.components.evaluation.geometry.alignment_uniformity import alignment, uniformity
+from twofold.components.evaluation.geometry.collapse import dead_units, effective_rank, feature_std
+from twofold.components.evaluation.geometry.similarity_matrix import (
+    sample_rows,
+    similarity_matrix,
+    sort_order,
+)
+from twofold.components.evaluation.plots.run_plots import draw_rsm
+from twofold.components.evaluation.probes.linear_probe import LinearProbe
+from twofold.components.transforms.views import make_views
+from twofold.pipeline.models.build import build_view, rebuild_encoder
+from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.steps.checks import held_out_split
+from twofold.pipeline.steps.measures.class_measures import measure_classes
+from twofold.pipeline.steps.measures.embedded_images import embed_splits
+from twofold.pipeline.steps.measures.fine_tuning_measure import check_finetune, measure_finetuning
+from twofold.pipeline.steps.measures.robustness_measure import Fitted, measure, plan_robustness
+from twofold.pipeline.training import prepared_images as step_images
 
 _ALIGNED_IMAGES = 1000
 _VIEWS_AT_ONCE = 250

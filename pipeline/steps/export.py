@@ -10,28 +10,28 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components import keyed_random
-from components.data import schema
-from components.data.reader import read_encoded
-from components.data.split import Split
-from components.encoders.heads import build_linear_head
-from components.evaluation.embed import embed
-from components.evaluation.knn import knn_predict
-from components.evaluation.linear import LinearProbe
-from components.export.heads import Head, LinearHead, NetworkHead
-from components.export.module import save_encoder
-from components.export.neighbours import NeighbourHead
-from components.export.signatures import TrainingViews, evaluation_view
-from components.export.verify import FEW, Sample, prove
-from components.training.checkpoint import read_final
-from pipeline.artifacts import publish_directory
-from pipeline.build import build_training_views, rebuild_encoder
-from pipeline.config import SelfTrainingConfig, SupervisedConfig
-from pipeline.steps import images as step_images
-from pipeline.steps.context import Context
-from pipeline.steps.export_formats import write_formats
-from pipeline.steps.export_lineage import describe
-from pipeline.steps.finetune import FINETUNED
+from twofold.components import keyed_random
+from twofold.components.data.reading.reader import read_encoded
+from twofold.components.data.reading.split import Split
+from twofold.components.data.store import schema
+from twofold.components.encoders.heads import build_linear_head
+from twofold.components.evaluation.embedding import embed
+from twofold.components.evaluation.probes.knn import knn_predict
+from twofold.components.evaluation.probes.linear_probe import LinearProbe
+from twofold.components.export.proof.proof import FEW, Sample, prove
+from twofold.components.export.saved_model.classifier_heads import Head, LinearHead, NetworkHead
+from twofold.components.export.saved_model.knn_head import NeighbourHead
+from twofold.components.export.saved_model.module import save_encoder
+from twofold.components.export.saved_model.signatures import TrainingViews, evaluation_view
+from twofold.components.training.checkpoint import read_final
+from twofold.pipeline.config import SelfTrainingConfig, SupervisedConfig
+from twofold.pipeline.models.build import build_training_views, rebuild_encoder
+from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.runs.run_directory import publish_directory
+from twofold.pipeline.steps.export_formats import write_formats
+from twofold.pipeline.steps.export_lineage import describe
+from twofold.pipeline.steps.measures.fine_tuning_measure import FINETUNED
+from twofold.pipeline.training import prepared_images as step_images
 
 # A batch of the evaluation, so that the embeddings can be the same to the last bit; fewer where
 # images are large.

@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from components.data.split import Split
-from components.export.convert import Converted, convert
-from components.export.convert_keras import save_keras
-from components.export.convert_process import ConversionError
-from components.export.heads import Head, LinearHead
-from pipeline.steps.context import Context
+from twofold.components.data.reading.split import Split
+from twofold.components.export.convert.conversion import Converted, convert
+from twofold.components.export.convert.convert_keras import save_keras
+from twofold.components.export.convert.convert_process import ConversionError
+from twofold.components.export.saved_model.classifier_heads import Head, LinearHead
+from twofold.pipeline.runs.run_context import Context
 
 FOLDER = "runtimes"
 

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.data import schema
-from components.data.manifest import Manifest
-from components.export.lineage import (
+from twofold.components.data.store import schema
+from twofold.components.data.store.manifest import Manifest
+from twofold.components.export.proof.proof import FEW, Sample
+from twofold.components.export.saved_model.lineage import (
     NOT_STATED,
     DataSummary,
     Lineage,
@@ -17,16 +18,19 @@ from components.export.lineage import (
     package_licences,
     write_lineage,
 )
-from components.export.model_card import write_model_card
-from components.export.recorded import RecordedSample, write_sample
-from components.export.signature_contract import read_contract
-from components.export.verify import FEW, Sample
-from components.export.version_directory import write_checksums
-from components.export.warmup import example_inputs, warmup_requests, write_warmup_requests
-from components.transforms.decode import DecodeRule
-from pipeline.config import to_yaml
-from pipeline.run_record import read_record
-from pipeline.steps.context import Context
+from twofold.components.export.saved_model.recorded_requests import RecordedSample, write_sample
+from twofold.components.export.saved_model.signature_contract import read_contract
+from twofold.components.export.saved_model.version_directory import write_checksums
+from twofold.components.export.saved_model.warmup_requests import (
+    example_inputs,
+    warmup_requests,
+    write_warmup_requests,
+)
+from twofold.components.pages.model_card import write_model_card
+from twofold.components.transforms.decode import DecodeRule
+from twofold.pipeline.config import to_yaml
+from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.runs.run_record import read_record
 
 
 def describe(

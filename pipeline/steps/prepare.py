@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.data import storage
-from components.data.manifest import REPORT_FILE, Manifest
-from components.data.prepare import find_previous, prepare
-from pipeline.sources import preparation_settings
-from pipeline.steps.context import Context
-from pipeline.steps.inputs import step_inputs
+from twofold.components.data.preparation.prepare import find_previous, prepare
+from twofold.components.data.store import storage
+from twofold.components.data.store.manifest import REPORT_FILE, Manifest
+from twofold.components.pages.dataset_page import render_report
+from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.steps.data_source import preparation_settings
+from twofold.pipeline.steps.fingerprints import step_inputs
 
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
@@ -28,6 +29,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
             previous=find_previous(context.datasets, info, settings),
             beam_options=context.beam_options,
             progress=show,
+            render_page=render_report,
         )
         show(info.items)
     details["dataset"] = name

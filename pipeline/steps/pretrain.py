@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components import distribute, keyed_random
-from components.data.manifest import Manifest
-from components.data.split import Split
-from components.evaluation.confidence import accuracy_metrics
-from components.evaluation.figures import draw_curves, draw_dictionary, draw_views
-from components.methods import Method
-from components.methods.k_means import KMeans
-from components.methods.vae import VAE
-from components.training.checkpoint import write_description, write_final
-from components.training.precision import bfloat16_instructions
-from components.training.tensorboard import TensorBoardWriter, read_scalars
-from components.training.validation import build_validation
-from pipeline.artifacts import fingerprint
-from pipeline.build import build_training_views, describe
-from pipeline.config import RandomConfig, RunConfig, SelfTrainingConfig, SupervisedConfig
-from pipeline.steps import images as step_images
-from pipeline.steps.checks import check_trainable, find_held_out_split
-from pipeline.steps.context import Context
-from pipeline.steps.inputs import step_inputs, training_images
-from pipeline.training import Data, Stage, forget_other_inputs, random_encoder, train
+from twofold.components import distribute, keyed_random
+from twofold.components.data.reading.split import Split
+from twofold.components.data.store.manifest import Manifest
+from twofold.components.evaluation.confidence_intervals import accuracy_metrics
+from twofold.components.evaluation.plots.run_plots import draw_curves, draw_dictionary, draw_views
+from twofold.components.methods import Method
+from twofold.components.methods.generative.k_means import KMeans
+from twofold.components.methods.generative.vae import VAE
+from twofold.components.training.checkpoint import write_description, write_final
+from twofold.components.training.precision import bfloat16_instructions
+from twofold.components.training.tensorboard import TensorBoardWriter, read_scalars
+from twofold.components.training.validation import build_validation
+from twofold.pipeline.config import RandomConfig, RunConfig, SelfTrainingConfig, SupervisedConfig
+from twofold.pipeline.models.build import build_training_views, describe
+from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.runs.run_directory import fingerprint
+from twofold.pipeline.steps.checks import check_trainable, find_held_out_split
+from twofold.pipeline.steps.fingerprints import step_inputs, training_images
+from twofold.pipeline.training import prepared_images as step_images
+from twofold.pipeline.training.stage import Data, Stage, forget_other_inputs, random_encoder, train
 
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"

@@ -23,8 +23,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from components.transforms.corruptions import CORRUPTIONS, MAIN, SEVERITIES, corrupt
 from tests.benchmarks.train_step import machine
+from twofold.components.transforms.corruptions.corruptions import (
+    CORRUPTIONS,
+    MAIN,
+    SEVERITIES,
+    corrupt,
+)
 
 SIDES = (32, 96)
 

@@ -54,8 +54,8 @@ def drawn(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def _forward() -> dict[str, float]:
     import tensorflow as tf
 
-    from components.encoders import build_encoder
-    from components.evaluation.embed import build_embedding
+    from twofold.components.encoders import build_encoder
+    from twofold.components.evaluation.embedding import build_embedding
 
     embed = build_embedding(build_encoder("conv4", (32, 32, 3), seed=0), (32, 32, 3))
     images = np.random.default_rng(0).integers(0, 256, (_FORWARD_IMAGES, 32, 32, 3), np.uint8)
@@ -70,8 +70,11 @@ def _forward() -> dict[str, float]:
 
 
 def _probe() -> dict[str, float]:
-    from components.evaluation.linear import choose_regularisation, fit_logistic_regression
-    from components.evaluation.selection import validation_rows
+    from twofold.components.evaluation.probes.hyperparameters import validation_rows
+    from twofold.components.evaluation.probes.linear_probe import (
+        choose_regularisation,
+        fit_logistic_regression,
+    )
 
     embeddings, labels = drawn(IMAGES, 0)
     tested, test_labels = drawn(QUERIES, 1)
@@ -103,7 +106,7 @@ def _probe() -> dict[str, float]:
 
 
 def _knn() -> dict[str, float]:
-    from components.evaluation.knn import knn_predict
+    from twofold.components.evaluation.probes.knn import knn_predict
 
     train, labels = drawn(IMAGES, 0)
     test, test_labels = drawn(QUERIES, 1)

@@ -18,11 +18,15 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from components.data.duplicates import detail_hashes, perceptual_hashes, pixel_digest
-from components.data.images import RejectedError, check
-from components.data.statistics import PixelTotals, pixel_sums
 from tests.benchmarks.inputs import list_images, open_images, split_and_class
 from tests.benchmarks.plain_loop import IMAGES_PER_SHARD
+from twofold.components.data.rules.duplicates import (
+    detail_hashes,
+    perceptual_hashes,
+    pixel_digest,
+)
+from twofold.components.data.rules.image_rules import RejectedError, check
+from twofold.components.data.store.statistics import PixelTotals, pixel_sums
 
 
 class _Examine(beam.DoFn):

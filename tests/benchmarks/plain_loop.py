@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from components.data import schema
-from components.data.duplicates import (
+from tests.benchmarks.inputs import list_images, open_images, split_and_class
+from twofold.components.data.rules.duplicates import (
     NEAR_BITS,
     detail_hashes,
     find_duplicates,
@@ -23,10 +23,10 @@ from components.data.duplicates import (
     pixel_digest,
     thumbnails,
 )
-from components.data.example import frame
-from components.data.images import RejectedError, check
-from components.data.statistics import PixelTotals, pixel_sums
-from tests.benchmarks.inputs import list_images, open_images, split_and_class
+from twofold.components.data.rules.image_rules import RejectedError, check
+from twofold.components.data.store import schema
+from twofold.components.data.store.statistics import PixelTotals, pixel_sums
+from twofold.components.data.store.tf_example import frame
 
 IMAGES_PER_SHARD = 2048
 

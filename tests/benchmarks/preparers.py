@@ -23,11 +23,11 @@ TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers
 
 
 def _ours(beam_options: Sequence[str] = ()) -> Prepare:
-    from components.data.prepare import prepare
-    from components.data.sources import build_source
+    from twofold.components.data.preparation.prepare import prepare
+    from twofold.components.data.sources import build_source
 
     # As `prepare` would, which leaves it until it is needed.
-    importlib.import_module("components.data.beam")
+    importlib.import_module("twofold.components.data.preparation.beam_pipeline")
 
     def run(images: Path, output: Path) -> int:
         generated = images.name.isdigit()

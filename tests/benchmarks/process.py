@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from pipeline.tensorflow_import import import_tensorflow
+from twofold.pipeline.tensorflow_import import import_tensorflow
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,16 +13,22 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from components.data.manifest import load_manifest
-from components.data.reader import batches, load_split
-from components.data.schema import IMAGE, LABEL
-from components.encoders import build_encoder
-from components.encoders.heads import build_projector
-from components.methods.simclr import SimCLR
-from components.training.optimizers import build_optimizer
-from components.training.step import Batch, StepSettings, TrainState, TrainStep, build_train_step
-from components.transforms.decode import DecodeRule, decode_pixels
-from components.transforms.policies import build_policy
+from twofold.components.data.reading.reader import batches, load_split
+from twofold.components.data.store.manifest import load_manifest
+from twofold.components.data.store.schema import IMAGE, LABEL
+from twofold.components.encoders import build_encoder
+from twofold.components.encoders.heads import build_projector
+from twofold.components.methods.contrastive.simclr import SimCLR
+from twofold.components.training.optimizers.named_optimizers import build_optimizer
+from twofold.components.training.step import (
+    Batch,
+    StepSettings,
+    TrainState,
+    TrainStep,
+    build_train_step,
+)
+from twofold.components.transforms.decode import DecodeRule, decode_pixels
+from twofold.components.transforms.policies import build_policy
 
 Step = Callable[[], float]
 

@@ -34,11 +34,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from components.data.manifest import Manifest, load_manifest
 from tests.benchmarks.inputs import CIFAR, IMAGENETTE, shared, write_generated
 from tests.benchmarks.process import Stepper, Turn
 from tests.benchmarks.train_step import Measured, machine, ratios, spread
 from tests.benchmarks.watch import watch
+from twofold.components.data.store.manifest import Manifest, load_manifest
 
 READERS = ("cached", "streaming", "map", "TFDS")
 STEPS = ("step alone", "step, cached", "step, streaming")

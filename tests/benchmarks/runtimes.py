@@ -144,11 +144,11 @@ class _Engine:
 
 
 def _make(folder: Path, encoder_name: str, size: int) -> None:
-    from components.encoders import build_encoder
-    from components.export.convert import FORMATS, Tolerances, convert
-    from components.export.module import save_encoder
-    from components.transforms.decode import DecodeRule
-    from components.transforms.views import to_unit_range
+    from twofold.components.encoders import build_encoder
+    from twofold.components.export.convert.conversion import FORMATS, Tolerances, convert
+    from twofold.components.export.saved_model.module import save_encoder
+    from twofold.components.transforms.decode import DecodeRule
+    from twofold.components.transforms.views import to_unit_range
 
     shape = (size, size, 3)
     random = np.random.default_rng(0)

@@ -7,11 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from components.data.example import FOOTER, HEADER, masked_crc
-from components.data.manifest import load_manifest
-from components.data.prepare import prepare
-from components.data.sources import build_source
-from components.data.sources.base import Source
 from tests.benchmarks.inputs import (
     GeneratedSource,
     generated_jpeg,
@@ -23,6 +18,11 @@ from tests.benchmarks.inputs import (
 )
 from tests.benchmarks.plain_loop import prepare_plainly
 from tests.benchmarks.watch import watch
+from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.sources import build_source
+from twofold.components.data.sources.base import Source
+from twofold.components.data.store.manifest import load_manifest
+from twofold.components.data.store.tf_example import FOOTER, HEADER, masked_crc
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from components.training.precision import bfloat16_instructions
 from tests.benchmarks.process import Stepper, Turn
+from twofold.components.training.precision import bfloat16_instructions
 
 _VARIANTS = "tests.benchmarks.variants"
 NAMES = [

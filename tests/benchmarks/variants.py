@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.encoders import build_encoder
-from components.encoders.heads import build_projector
-from components.methods.simclr import SimCLR
-from components.training.optimizers import build_optimizer
-from components.training.precision import precision
-from components.training.step import StepSettings, TrainState, build_train_step
-from components.transforms.policies import build_policy
 from tests.benchmarks import plain_keras
+from twofold.components.encoders import build_encoder
+from twofold.components.encoders.heads import build_projector
+from twofold.components.methods.contrastive.simclr import SimCLR
+from twofold.components.training.optimizers.named_optimizers import build_optimizer
+from twofold.components.training.precision import precision
+from twofold.components.training.step import StepSettings, TrainState, build_train_step
+from twofold.components.transforms.policies import build_policy
 
 # Runs one step and returns a number that is there only when the step is done.
 Step = Callable[[], float]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import distribute
 from tests.strategies import strategy_of
+from twofold.components import distribute
 
 
 def test_one_device_needs_no_mirrors():

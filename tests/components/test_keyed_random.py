@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from components import keyed_random
+from twofold.components import keyed_random
 
 IMAGES = 20_000
 EXECUTIONS = {

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.training.averaging import StochasticWeightAverage
-from components.training.exclusion import Exclusion
-from components.training.lamb import LAMB
-from components.transforms.blur import gaussian_blur
+from twofold.components.training.averaging import StochasticWeightAverage
+from twofold.components.training.optimizers.exclusion import Exclusion
+from twofold.components.training.optimizers.lamb import LAMB
+from twofold.components.transforms.blur import gaussian_blur
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = "TWOFOLD_PARITY_PYTHON"

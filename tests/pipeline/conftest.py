@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.cli import main
+from twofold.pipeline.cli.app import main
 
 # A run on a folder of small images, as short as it can be.
 SHORT = (

@@ -11,10 +11,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.encoders import ENCODERS
-from components.methods import METHODS
-from components.transforms.policies import POLICIES
-from pipeline.config import (
+from twofold.components.encoders import ENCODERS
+from twofold.components.methods import METHODS
+from twofold.components.settings import Section
+from twofold.components.transforms.policies import POLICIES
+from twofold.pipeline.config import (
     AffineViewsConfig,
     BYOLBViewsConfig,
     ConfigError,
@@ -37,8 +38,7 @@ from pipeline.config import (
     parse_config,
     to_yaml,
 )
-from pipeline.config.section import Section
-from pipeline.recipes import load_recipe, recipe_names
+from twofold.pipeline.recipes import load_recipe, recipe_names
 
 DEFAULT = RunConfig()
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline import recipes
-from pipeline.config import ConfigError, RunConfig
-from pipeline.recipes import describe_recipe, load_recipe, recipe_names
+from twofold.pipeline import recipes
+from twofold.pipeline.config import ConfigError, RunConfig
+from twofold.pipeline.recipes import describe_recipe, load_recipe, recipe_names
 
 
 def test_the_promised_recipes_are_there() -> None:
@@ -60,6 +60,8 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
 def test_a_recipe_without_a_configuration_is_a_fault_of_the_program(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recipes.importlib.import_module("pipeline.recipes.quickstart"), "CONFIG", 3)
+    monkeypatch.setattr(
+        recipes.importlib.import_module("twofold.pipeline.recipes.quickstart"), "CONFIG", 3
+    )
     with pytest.raises(TypeError, match="recipe quickstart: CONFIG must be a RunConfig"):
         load_recipe("quickstart")

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from pipeline import tensorflow_import
+from twofold.pipeline import tensorflow_import
 
 
 def _import_that(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:

@@ -16,13 +16,13 @@ import pytest
 import tensorflow as tf
 from aiohttp import web
 
-from serving.repository import Repository
-from serving.rest import create_app
+from twofold.serving.repository import Repository
+from twofold.serving.rest import create_app
 
 SERVE_PROGRAM = """
 import sys
 from pathlib import Path
-from serving.rest import serve
+from twofold.serving.rest import serve
 serve(Path(sys.argv[1]), name="enc", rest_port=0, on_ready=lambda url: print(url, flush=True))
 """
 

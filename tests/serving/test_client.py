@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from serving.client import ClientError, EncoderClient
+from twofold.serving.client import ClientError, EncoderClient
 
 
 @pytest.fixture
@@ -51,7 +51,8 @@ def test_no_server_is_said_with_its_address():
 
 def test_importing_the_client_imports_no_package():
     code = (
-        "import sys, serving.client; print({'tensorflow', 'numpy', 'aiohttp'} & set(sys.modules))"
+        "import sys, twofold.serving.client\n"
+        "print({'tensorflow', 'numpy', 'aiohttp'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -1,6 +1,6 @@
 import pytest
 
-from serving.errors import CODE_OF_NUMBER, Code, ServingError
+from twofold.serving.errors import CODE_OF_NUMBER, Code, ServingError
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.errors import Code, ModelDirectoryError, ServingError
-from serving.repository import Repository, find_versions
+from twofold.serving.errors import Code, ModelDirectoryError, ServingError
+from twofold.serving.repository import Repository, find_versions
 
 
 def test_newest_version_is_served_and_other_entries_are_ignored(model_dir, tmp_path):

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from serving.repository import Repository
-from serving.rest import create_app
+from twofold.serving.repository import Repository
+from twofold.serving.rest import create_app
 
 PREDICT = "/v1/models/enc:predict"
 

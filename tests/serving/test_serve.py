@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from serving.errors import ModelDirectoryError, PortInUseError
-from serving.rest import serve
+from twofold.serving.errors import ModelDirectoryError, PortInUseError
+from twofold.serving.rest import serve
 
 
 def test_a_request_under_way_is_answered_before_sigterm_ends_the_service(serving_process):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from serving.errors import Code, ServingError
-from serving.signature import Signature, TensorInfo
+from twofold.serving.errors import Code, ServingError
+from twofold.serving.signature import Signature, TensorInfo
 
 SIGNATURE = Signature(
     "sig",

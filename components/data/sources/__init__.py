@@ -6,14 +6,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from components.data.errors import DataError
-from components.data.sources.base import Source
-from components.data.sources.dsprites import DspritesSource
-from components.data.sources.folder import FolderSource
-from components.data.sources.listing import ListingSource
-from components.data.sources.npz import NpzSource
-from components.data.sources.tfds import TfdsSource
-from components.data.sources.tfrecord import TfrecordSource
+from twofold.components.data.sources.base import Source
+from twofold.components.data.sources.dsprites import DspritesSource
+from twofold.components.data.sources.folder import FolderSource
+from twofold.components.data.sources.listing import ListingSource
+from twofold.components.data.sources.npz import NpzSource
+from twofold.components.data.sources.tfds import TfdsSource
+from twofold.components.data.sources.tfrecord import TfrecordSource
+from twofold.components.errors import DataError
 
 SOURCES: dict[str, Callable[..., Source]] = {
     "dsprites": DspritesSource,

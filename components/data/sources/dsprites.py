@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from components.data import dsprites
-from components.data.errors import DataError
-from components.data.sources.base import (
+from twofold.components.data.sources import sprites as dsprites
+from twofold.components.data.sources.base import (
     Item,
     SourceInfo,
     Wanted,
@@ -19,6 +18,7 @@ from components.data.sources.base import (
     position_range,
     positions,
 )
+from twofold.components.errors import DataError
 
 # Raised whenever the same settings draw other pixels, so that prepared data is not reused.
 DRAWING_VERSION = 1

@@ -8,15 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from components.data import storage
-from components.data.errors import DataError
-from components.data.sources.archives import UNREADABLE, FileContainer, open_container
-from components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
-from components.data.sources.layout import in_split_folder, split_and_class
-from components.data.sources.spool import Row, Spool, read_entries
+from twofold.components.data.sources.access.archives import (
+    UNREADABLE,
+    FileContainer,
+    open_container,
+)
+from twofold.components.data.sources.access.spooled_listing import Row, Spool, read_entries
+from twofold.components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
+from twofold.components.data.sources.folder_layout import in_split_folder, split_and_class
+from twofold.components.data.store import storage
+from twofold.components.errors import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
-# Of the formats that can be converted, see `components.data.images`.
+# Of the formats that can be converted, see `twofold.components.data.rules.image_rules`.
 OTHER_EXTENSIONS = (".gif", ".bmp", ".tif", ".tiff", ".webp")
 
 

@@ -8,18 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.data import storage
-from components.data.errors import DataError
-from components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
-from components.data.sources.files import file_stamps, read_files
-from components.data.sources.layout import (
+from twofold.components.data.sources.access.file_listing import file_stamps, read_files
+from twofold.components.data.sources.access.spooled_listing import (
+    Entry,
+    LabelledListing,
+    Row,
+    Spool,
+    read_entries,
+)
+from twofold.components.data.sources.access.tables import column_names, read_columns
+from twofold.components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
+from twofold.components.data.sources.folder_layout import (
     MOST_CLASSES,
     number_classes,
     parse_split,
     parse_weight,
 )
-from components.data.sources.spool import Entry, LabelledListing, Row, Spool, read_entries
-from components.data.sources.tables import column_names, read_columns
+from twofold.components.data.store import storage
+from twofold.components.errors import DataError
 
 # The identity of a file that is not there.
 _MISSING = "missing"

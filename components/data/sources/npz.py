@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from components.data import storage
-from components.data.errors import DataError
-from components.data.sources.base import (
+from twofold.components.data.sources.access.file_listing import file_stamp
+from twofold.components.data.sources.access.once_per_process import Shared
+from twofold.components.data.sources.base import (
     Item,
     SourceInfo,
     Wanted,
@@ -22,9 +22,9 @@ from components.data.sources.base import (
     position_range,
     positions,
 )
-from components.data.sources.files import file_stamp
-from components.data.sources.layout import MOST_CLASSES
-from components.data.sources.process import Shared
+from twofold.components.data.sources.folder_layout import MOST_CLASSES
+from twofold.components.data.store import storage
+from twofold.components.errors import DataError
 
 IMAGE_FIELDS = ("images", "imgs", "x", "image")
 LABEL_FIELDS = ("labels", "label", "y")

@@ -14,8 +14,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from components.data.errors import DataError
-from components.data.sources.base import (
+from twofold.components.data.sources.access.file_listing import file_stamp
+from twofold.components.data.sources.access.once_per_process import Shared
+from twofold.components.data.sources.access.record_offsets import (
+    DamagedRecordError,
+    Records,
+    TfrecordFiles,
+)
+from twofold.components.data.sources.base import (
     Item,
     SourceInfo,
     Wanted,
@@ -23,11 +29,9 @@ from components.data.sources.base import (
     position_range,
     positions,
 )
-from components.data.sources.files import file_stamp
-from components.data.sources.layout import SPLIT_FOLDERS
-from components.data.sources.process import Shared
-from components.data.sources.records import DamagedRecordError, Records, TfrecordFiles
-from components.data.sources.tfds_finder import find_dataset
+from twofold.components.data.sources.folder_layout import SPLIT_FOLDERS
+from twofold.components.data.sources.tfds_finder import find_dataset
+from twofold.components.errors import DataError
 
 _HELD_OUT = ("validation", "test")
 # The starts of JPEG and PNG files, which are handed on as they are.

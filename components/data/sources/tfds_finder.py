@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from components.data import storage
-from components.data.errors import DataError
+from twofold.components.data.store import storage
+from twofold.components.errors import DataError
 
 
 def find_dataset(

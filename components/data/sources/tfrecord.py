@@ -13,26 +13,32 @@ from typing import IO, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from components.data import storage
-from components.data.errors import DataError
-from components.data.example import Example, masked_crc
-from components.data.sources import unpack
-from components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
-from components.data.sources.files import file_stamp, file_system
-from components.data.sources.layout import (
+from twofold.components.data.sources.access import decompression as unpack
+from twofold.components.data.sources.access.file_listing import file_stamp, file_system
+from twofold.components.data.sources.access.record_offsets import (
+    DamagedRecordError,
+    Place,
+    read_record,
+    scan_records,
+)
+from twofold.components.data.sources.access.spooled_listing import (
+    Entry,
+    LabelledListing,
+    Row,
+    Spool,
+    read_entries,
+)
+from twofold.components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
+from twofold.components.data.sources.folder_layout import (
     MOST_CLASSES,
     SPLIT_FOLDERS,
     number_classes,
     parse_split,
     parse_weight,
 )
-from components.data.sources.records import (
-    DamagedRecordError,
-    Place,
-    read_record,
-    scan_records,
-)
-from components.data.sources.spool import Entry, LabelledListing, Row, Spool, read_entries
+from twofold.components.data.store import storage
+from twofold.components.data.store.tf_example import Example, masked_crc
+from twofold.components.errors import DataError
 
 IMAGE_FIELDS = ("image", "image/encoded", "image_raw", "image_bytes")
 LABEL_FIELDS = ("label", "image/class/label")

@@ -17,8 +17,9 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from components.data.example import Example, frame
-from components.data.sources import build_source
+from twofold.components.data.sources import build_source
+from twofold.components.data.store.tf_example import Example, frame
+from twofold.components.pages.dataset_page import render_report
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -268,12 +269,18 @@ def sources(containers, listings, record_files, npz_path, npy_path, tfds_roots):
 def prepared(tmp_path_factory):
     """A folder with 500 prepared dSprites, some of them held out, in several shards."""
     # Imported here, so that what does not need it is tested without Beam.
-    from components.data.prepare import prepare
-    from components.data.settings import PrepareSettings
+    from twofold.components.data.preparation.prepare import prepare
+    from twofold.components.data.rules.prepare_settings import PrepareSettings
 
     directory = tmp_path_factory.mktemp("prepared") / "dsprites"
     source = build_source("dsprites", images=500)
-    prepare(source, directory, name="small", settings=PrepareSettings(images_per_shard=150))
+    prepare(
+        source,
+        directory,
+        name="small",
+        settings=PrepareSettings(images_per_shard=150),
+        render_page=render_report,
+    )
     return directory
 
 

@@ -10,11 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from components.data import schema, storage
-from components.data.duplicates import pixel_digest
-from components.data.example import frame
-from components.data.index import INDEX_SCHEMA
-from components.data.manifest import (
+from twofold.components.data.rules.duplicates import pixel_digest
+from twofold.components.data.store import schema, storage
+from twofold.components.data.store.image_table import INDEX_SCHEMA
+from twofold.components.data.store.manifest import (
     FORMAT_VERSION,
     IMAGES_FILE,
     MANIFEST_FILE,
@@ -30,8 +29,9 @@ from components.data.manifest import (
     describe_file,
     parse_manifest,
 )
-from components.data.statistics import PixelTotals, pixel_sums
-from components.data.tfds_metadata import tfds_files
+from twofold.components.data.store.statistics import PixelTotals, pixel_sums
+from twofold.components.data.store.tf_example import frame
+from twofold.components.data.store.tfds_metadata import tfds_files
 
 
 def picture(seed, height=6, width=5, channels=3):

@@ -5,9 +5,9 @@ import itertools
 
 import numpy as np
 
-from components.data.reader import batches, mixed_batches
-from components.data.split import Split
-from components.data.streams import iterate
+from twofold.components.data.reading.reader import batches, mixed_batches
+from twofold.components.data.reading.row_streams import iterate
+from twofold.components.data.reading.split import Split
 
 
 def rows(count, name="train"):

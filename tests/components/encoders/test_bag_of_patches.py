@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.encoders.bag_of_patches import build_bag_of_patches
+from twofold.components.encoders.bag_of_patches import build_bag_of_patches
 
 SETTINGS = {"patch": 8, "stride": 6, "filters": (4, 6), "features": 5}
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.encoders import ENCODERS, build_encoder
+from twofold.components.encoders import ENCODERS, build_encoder
 
 # One a convolution of He et al.'s networks, those of the shortcuts included where they have any.
 BATCH_NORMALISATIONS = {

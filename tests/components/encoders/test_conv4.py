@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.encoders.conv4 import build_conv4
+from twofold.components.encoders.conv4 import build_conv4
 
 
 def test_has_the_published_number_of_weights():

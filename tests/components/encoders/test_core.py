@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.encoders.core import build_core
+from twofold.components.encoders.core import build_core
 
 
 def test_has_the_weights_of_recipe_e():

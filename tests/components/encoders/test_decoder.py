@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.encoders.core import build_core
-from components.encoders.decoder import build_decoder
+from twofold.components.encoders.core import build_core
+from twofold.components.encoders.decoder import build_decoder
 
 
 def layers(model, kind):

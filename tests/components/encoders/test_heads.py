@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from components.encoders.conv4 import build_conv4
-from components.encoders.heads import (
+from twofold.components.encoders.conv4 import build_conv4
+from twofold.components.encoders.heads import (
     build_gaussian_head,
     build_linear_head,
     build_predictor,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.encoders.patch_dictionary import build_patch_dictionary
+from twofold.components.encoders.patch_dictionary import build_patch_dictionary
 
 PATCH, ATOMS, THRESHOLD = 4, 7, 0.3
 WIDTH = PATCH * PATCH * 3

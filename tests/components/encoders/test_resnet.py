@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.encoders.resnet import RESNETS, build_resnet
+from twofold.components.encoders.resnet import RESNETS, build_resnet
 
 
 def trainable(model):

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.encoders.resnet34_published import build_resnet34_published
+from twofold.components.encoders.resnet34_published import build_resnet34_published
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.encoders.resnet50v2 import build_resnet50v2
+from twofold.components.encoders.resnet50v2 import build_resnet50v2
 
 
 @pytest.fixture(scope="module")

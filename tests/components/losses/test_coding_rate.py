@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.losses.coding_rate import coding_rate_of_patches
+from twofold.components.losses.coding_rate import coding_rate_of_patches
 
 AS_ANY_BATCH = given(
     patches=st.integers(1, 4),

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.losses.contrastive import nt_xent
+from twofold.components.losses.contrastive import nt_xent
 
 
 def projections(images, width=6, seed=0, dtype=np.float64):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.losses.contrastive import cross_view
+from twofold.components.losses.contrastive import cross_view
 
 
 def projections(images, width=6, seed=0):

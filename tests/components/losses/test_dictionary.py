@@ -6,8 +6,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.losses.dictionary import dictionary_loss
 from tests.components.losses.replicated import add_up
+from twofold.components.losses.dictionary import dictionary_loss
 
 
 def unit(columns):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from components.losses.distillation import confident, consistency, cross_entropy
 from tests.components.losses.replicated import add_up
+from twofold.components.losses.distillation import confident, consistency, cross_entropy
 
 
 def logits_of(images, classes, seed=0):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import distribute
-from components.losses import (
+from tests.components.losses.replicated import add_up
+from twofold.components import distribute
+from twofold.components.losses import (
     coding_rate,
     contrastive,
     distillation,
@@ -15,7 +16,6 @@ from components.losses import (
     regression,
     vae,
 )
-from tests.components.losses.replicated import add_up
 
 IMAGES, WIDTH = 8, 6
 RANDOM = np.random.default_rng(0)

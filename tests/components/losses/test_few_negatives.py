@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from components.losses.contrastive import few_negatives, nt_xent
+from twofold.components.losses.contrastive import few_negatives, nt_xent
 
 
 def projections(images, width=6, seed=0):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.losses.contrastive import info_nce_queue, nearest_neighbour, nnclr
+from twofold.components.losses.contrastive import info_nce_queue, nearest_neighbour, nnclr
 
 
 def unit(rows):

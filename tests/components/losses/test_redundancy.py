@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.losses.redundancy import barlow_twins, correlation_accuracy, vicreg
+from twofold.components.losses.redundancy import barlow_twins, correlation_accuracy, vicreg
 
 # Four images, three units that do not correlate, each of mean 0 and biased variance 1.
 HADAMARD = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float64)

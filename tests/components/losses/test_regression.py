@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.losses.regression import byol, simsiam
+from twofold.components.losses.regression import byol, simsiam
 
 
 def rows(images, seed, width=5):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from components.losses.vae import kl_to_standard_normal, reconstruction, sample_gaussian
+from twofold.components.losses.vae import kl_to_standard_normal, reconstruction, sample_gaussian
 
 
 def numbers(*shape, seed=0):
@@ -121,7 +121,7 @@ def test_the_gradient_reaches_mean_and_variance():
 @pytest.mark.parametrize("key", [0, 2**32 - 1])
 def test_samples_are_finite_whatever_the_hash(monkeypatch, key):
     monkeypatch.setattr(
-        "components.keyed_random.fold_in",
+        "twofold.components.keyed_random.fold_in",
         lambda keys, data: tf.fill((1, 4), tf.constant(key, tf.uint32)),
     )
     zeros = tf.zeros((1, 2))

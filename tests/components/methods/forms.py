@@ -9,19 +9,19 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from components import keyed_random
-from components.encoders import build_encoder
-from components.encoders.decoder import build_decoder
-from components.encoders.heads import (
+from twofold.components import keyed_random
+from twofold.components.encoders import build_encoder
+from twofold.components.encoders.decoder import build_decoder
+from twofold.components.encoders.heads import (
     build_gaussian_head,
     build_linear_head,
     build_predictor,
     build_projector,
 )
-from components.methods import METHODS
-from components.methods.base import MethodInput
-from components.methods.k_means import PatchMoments
-from components.methods.queue import SupportQueue
+from twofold.components.methods import METHODS
+from twofold.components.methods.generative.k_means import PatchMoments
+from twofold.components.methods.method import MethodInput
+from twofold.components.methods.queue import SupportQueue
 
 IMAGE_SHAPE = (12, 12, 1)
 BATCH, CLASSES, FEATURES, PROJECTIONS, QUEUE = 8, 3, 6, 5, 12

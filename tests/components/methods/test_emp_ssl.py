@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from components import keyed_random
-from components.losses.coding_rate import coding_rate_of_patches
-from components.methods.base import draw_views
 from tests.components.methods.forms import BATCH, IMAGE_SHAPE, build_form, method_input
+from twofold.components import keyed_random
+from twofold.components.losses.coding_rate import coding_rate_of_patches
+from twofold.components.methods.method import draw_views
 
 PATCHES = 3
 

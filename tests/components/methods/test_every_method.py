@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from components.methods import METHODS
 from tests.components.methods.forms import FORMS, build_form
 from tests.components.training.trained import train_single
+from twofold.components.methods import METHODS
 
 # Compiling takes seconds; between them these have every kind of operation and of memory.
 COMPILED = (

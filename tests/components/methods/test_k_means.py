@@ -3,11 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from components.encoders import build_encoder
-from components.losses.dictionary import dictionary_loss
-from components.methods.base import draw_views
-from components.methods.k_means import PatchMoments, cut_patches
 from tests.components.methods.forms import BATCH, IMAGE_SHAPE, build_form, method_input
+from twofold.components.encoders import build_encoder
+from twofold.components.losses.dictionary import dictionary_loss
+from twofold.components.methods.generative.k_means import PatchMoments, cut_patches
+from twofold.components.methods.method import draw_views
 
 PATCHES, SIDE = 3, 4
 

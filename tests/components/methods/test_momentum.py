@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.losses.regression import byol
-from components.methods.base import draw_views
-from components.methods.momentum import cosine_momentum, follow
 from tests.components.methods.forms import build_form, method_input
+from twofold.components.losses.regression import byol
+from twofold.components.methods.method import draw_views
+from twofold.components.methods.momentum import cosine_momentum, follow
 
 
 def arrays(model):

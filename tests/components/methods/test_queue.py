@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.losses.contrastive import info_nce_queue, nnclr
-from components.methods.base import draw_views
-from components.methods.queue import SupportQueue
 from tests.components.methods.forms import BATCH, QUEUE, build_form, method_input
+from twofold.components.losses.contrastive import info_nce_queue, nnclr
+from twofold.components.methods.method import draw_views
+from twofold.components.methods.queue import SupportQueue
 
 
 def unit(rows):

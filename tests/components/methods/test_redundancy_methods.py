@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from components.losses.redundancy import barlow_twins, correlation_accuracy, vicreg
-from components.methods.base import draw_views
 from tests.components.methods.forms import build_form, method_input
+from twofold.components.losses.redundancy import barlow_twins, correlation_accuracy, vicreg
+from twofold.components.methods.method import draw_views
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.methods.base import draw_views
-from components.training.step import StepSettings, TrainState, build_train_step
 from tests.components.methods.forms import (
     BATCH,
     build_form,
@@ -16,6 +14,8 @@ from tests.components.methods.forms import (
     shift_by_key,
 )
 from tests.strategies import strategy_of
+from twofold.components.methods.method import draw_views
+from twofold.components.training.step import StepSettings, TrainState, build_train_step
 
 
 def unchanged(images, keys):

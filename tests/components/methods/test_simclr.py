@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.losses.contrastive import cross_view, few_negatives, nt_xent
-from components.methods.base import draw_views
 from tests.components.methods.forms import build_form, method_input
+from twofold.components.losses.contrastive import cross_view, few_negatives, nt_xent
+from twofold.components.methods.method import draw_views
 
 
 @pytest.mark.parametrize(

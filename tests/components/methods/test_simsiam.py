@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from components.methods.base import draw_views
 from tests.components.methods.forms import build_form, method_input
+from twofold.components.methods.method import draw_views
 
 
 def test_it_is_the_mean_negative_cosine_whose_targets_are_constants():

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from components.methods.base import draw_views
 from tests.components.methods.forms import BATCH, CLASSES, build_form, method_input
+from twofold.components.methods.method import draw_views
 
 LABELS = np.array([0, -1, 2, 1, -1, -1, 0, 2], np.int32)
 

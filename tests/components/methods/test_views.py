@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import keyed_random
-from components.methods.base import draw_views
 from tests.components.methods.forms import build_form, method_input, shift_by_key
+from twofold.components import keyed_random
+from twofold.components.methods.method import draw_views
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.training.averaging import (
+from tests.strategies import strategy_of
+from twofold.components.training.averaging import (
     ExponentialMovingAverage,
     StochasticWeightAverage,
     reestimate_batch_norm,
 )
-from tests.strategies import strategy_of
 
 PATH = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.encoders import build_encoder
-from components.encoders.heads import build_linear_head
-from components.training.checkpoint import (
+from twofold.components.encoders import build_encoder
+from twofold.components.encoders.heads import build_linear_head
+from twofold.components.training.checkpoint import (
     CheckpointError,
     is_final,
     load_encoder,

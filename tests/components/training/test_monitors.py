@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.training.monitors import Decision, EarlyStopping, ReduceOnPlateau
+from twofold.components.training.monitors import Decision, EarlyStopping, ReduceOnPlateau
 
 # Multiples of 1/8 are exact in single precision, which Keras compares in.
 SEQUENCES = np.random.default_rng(0).integers(-8, 8, (10, 25)) / 8

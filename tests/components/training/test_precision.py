@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.methods import METHODS
-from components.training.precision import bfloat16_instructions, keep_gradients, precision
-from components.training.step import StepSettings, TrainState, build_train_step
 from tests.components.methods.forms import build_form, distribute_batch, global_batch
 from tests.components.training.trained import train_single
 from tests.strategies import strategy_of
+from twofold.components.methods import METHODS
+from twofold.components.training.precision import bfloat16_instructions, keep_gradients, precision
+from twofold.components.training.step import StepSettings, TrainState, build_train_step
 
 # All have the same layers and the same ``widen``; these differ in what follows.
 FLOAT16 = ("self_training", "simclr", "vae")

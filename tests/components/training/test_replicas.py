@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from components.methods import METHODS
-from components.training.step import StepSettings
 from tests.components.methods.forms import FORMS, build_form
 from tests.components.training.trained import assert_alike, float64, train, train_on
 from tests.strategies import strategy_of
+from twofold.components.methods import METHODS
+from twofold.components.training.step import StepSettings
 
 # A graph of four replicas takes seconds to trace: of those that share a way to exchange tensors,
 # one is enough every time.

@@ -6,16 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from components.data.reader import Split, batches
-from components.encoders.heads import build_linear_head
-from components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
-from components.training.checkpoint import CheckpointError, Checkpoints, read_weights, write_weights
-from components.training.loop import Callbacks, LoopSettings, TrainingDivergedError, run_loop
-from components.training.monitors import EarlyStopping, ReduceOnPlateau
-from components.training.optimizers import build_optimizer
-from components.training.schedules import build_schedule
-from components.training.step import OnlineProbe, StepSettings, TrainState, build_train_step
-from components.training.validation import EpochRules, Watched, build_validation
 from tests.components.methods.forms import (
     BATCH,
     CLASSES,
@@ -25,6 +15,26 @@ from tests.components.methods.forms import (
     values_of,
 )
 from tests.strategies import strategy_of
+from twofold.components.data.reading.reader import Split, batches
+from twofold.components.encoders.heads import build_linear_head
+from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
+from twofold.components.training.checkpoint import (
+    CheckpointError,
+    Checkpoints,
+    read_weights,
+    write_weights,
+)
+from twofold.components.training.loop import (
+    Callbacks,
+    LoopSettings,
+    TrainingDivergedError,
+    run_loop,
+)
+from twofold.components.training.monitors import EarlyStopping, ReduceOnPlateau
+from twofold.components.training.optimizers.named_optimizers import build_optimizer
+from twofold.components.training.optimizers.schedules import build_schedule
+from twofold.components.training.step import OnlineProbe, StepSettings, TrainState, build_train_step
+from twofold.components.training.validation import EpochRules, Watched, build_validation
 
 STEPS = 8
 SETTINGS = LoopSettings(steps=STEPS, steps_per_epoch=2, log_every=3, checkpoint_every=4)

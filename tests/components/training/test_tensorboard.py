@@ -1,7 +1,7 @@
 import pytest
 
-from components.training import tensorboard
-from components.training.tensorboard import Rate
+from twofold.components.training import tensorboard
+from twofold.components.training.tensorboard import Rate
 
 
 def test_a_rate_is_that_since_it_was_last_asked(monkeypatch):

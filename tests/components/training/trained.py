@@ -8,9 +8,6 @@ import keras
 import numpy as np
 import pytest
 
-from components.encoders.heads import build_linear_head
-from components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
-from components.training.step import OnlineProbe, StepSettings, TrainState, build_train_step
 from tests.components.methods.forms import (
     BATCH,
     CLASSES,
@@ -22,6 +19,9 @@ from tests.components.methods.forms import (
     values_of,
 )
 from tests.strategies import strategy_of
+from twofold.components.encoders.heads import build_linear_head
+from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
+from twofold.components.training.step import OnlineProbe, StepSettings, TrainState, build_train_step
 
 STEPS = 3
 LEARNING_STEPS = 80

@@ -7,8 +7,8 @@ import pickle
 import sys
 from pathlib import Path
 
-from components import distribute
 from tests.components.training.trained import float64, train
+from twofold.components import distribute
 
 
 def main(path, *forms):

@@ -5,7 +5,12 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage, stats
 
-from components.transforms.blur import BlurRanges, gaussian_blur, gaussian_kernels, sample_blur
+from twofold.components.transforms.blur import (
+    BlurRanges,
+    gaussian_blur,
+    gaussian_kernels,
+    sample_blur,
+)
 
 
 def test_a_kernel_is_the_gaussian_at_whole_pixels_with_sum_one():

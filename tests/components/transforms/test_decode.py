@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import ExifTags, Image
 
-from components.transforms.decode import DecodeRule, decode_image, decode_images
+from twofold.components.transforms.decode import DecodeRule, decode_image, decode_images
 
 HEIGHT, WIDTH = 24, 31
 RGB = DecodeRule(HEIGHT, WIDTH, 3)

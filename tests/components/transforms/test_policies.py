@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.transforms.affine import AffineRanges
-from components.transforms.policies import POLICIES, build_policy, randaugment_noise
-from components.transforms.views import make_views
+from twofold.components.transforms.geometry.affine import AffineRanges
+from twofold.components.transforms.policies import POLICIES, build_policy, randaugment_noise
+from twofold.components.transforms.views import make_views
 
 RANDOM = sorted(set(POLICIES) - {"none"})
 HEIGHT, WIDTH = 20, 24

@@ -4,7 +4,7 @@ import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 from scipy import stats
 
-from components.transforms.randaugment import (
+from twofold.components.transforms.randaugment import (
     OPERATIONS,
     SIGNED_OPERATIONS,
     RandAugmentParameters,

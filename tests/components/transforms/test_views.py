@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from components import keyed_random
-from components.transforms.views import (
+from twofold.components import keyed_random
+from twofold.components.transforms.views import (
     chain,
     clip_to_unit_range,
     drawn,

@@ -1,0 +1,1 @@
+"""Preparation of a data set: a Beam pipeline from a source to TFRecord shards."""

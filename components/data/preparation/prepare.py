@@ -1,0 +1,241 @@
+"""From a source to a folder of shards with a manifest, through one Beam pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from twofold.components.data.preparation.previous_dataset import reusable, write_known
+from twofold.components.data.preparation.publish import assemble, publish
+from twofold.components.data.preparation.quiet import quiet
+from twofold.components.data.preparation.report_content import RenderPage
+from twofold.components.data.preparation.resolve import RESOLUTION, check_rejects, read_resolution
+from twofold.components.data.preparation.staging_area import (
+    Workplace,
+    read_json,
+    settings_record,
+    write_json,
+)
+from twofold.components.data.preparation.write_shards import close_files
+from twofold.components.data.rules.prepare_settings import PrepareSettings
+from twofold.components.data.sources.base import Source, SourceInfo
+from twofold.components.data.store import storage
+from twofold.components.data.store.atomic_folder import discard_abandoned, kept_directory
+from twofold.components.data.store.manifest import (
+    MANIFEST_FILE,
+    Manifest,
+    dataset_fingerprint,
+    load_manifest,
+)
+from twofold.components.errors import DataError
+
+# How many tasks a source is cut into, unless they would be smaller or larger than these.
+_TASKS = 128
+_TASK_ITEMS = (256, 8192)
+_WATCH_SECONDS = 0.5
+# Of the time of a preparation, what goes into the first of its two long stages.
+_SCAN_SHARE = 0.8
+
+
+def prepare(
+    source: Source,
+    output_dir: Path | str,
+    *,
+    name: str,
+    settings: PrepareSettings | None = None,
+    previous: Path | str | None = None,
+    beam_options: Sequence[str] = (),
+    progress: Callable[[int], None] | None = None,
+    render_page: RenderPage | None = None,
+) -> Manifest:
+    """Write a dataset: shards, a table of the images, rejects, a report, and last manifest.json.
+
+    The folder appears whole or not at all, and holds the same bytes whatever runner and number of
+    workers made it, and whether it was made in one go, after a kill, or with the help of an earlier
+    dataset. If it already holds this dataset, nothing is done. The folder must be on a file system
+    that all workers share; it may be in a bucket.
+
+    Args:
+        source: where the images come from.
+        output_dir: the dataset's folder.
+        name: what to call the dataset in its manifest.
+        settings: what is accepted, split, left out, and how it is stored; None takes the defaults.
+        previous: an earlier dataset. Images that it holds and that the source says are the same are
+            not read again, and shards that would be the same are taken over (as hard links, where
+            the disk can). One of another kind of source, or stored otherwise, is not made use of.
+        beam_options: Beam's command-line options; without `--runner=` it is FnApiRunner.
+        progress: called now and then, from a thread of its own, with how many images are through.
+        render_page: gives the page that people look at, ``components.pages.dataset_page``'s; None
+            leaves it out.
+
+    Raises:
+        DataError: too many images were rejected (or all), two have one key, the folder holds
+            something else, or the engine that the options name lacks something.
+
+    """
+    settings = settings or PrepareSettings()
+    directory = storage.resolve(output_dir)
+    if beam_options:
+        # Beam takes seconds to import.
+        with quiet():
+            from twofold.components.data.preparation.runners import check_engine
+
+        earlier = None if previous is None else storage.resolve(previous)
+        folders = {"output folder": directory, "earlier dataset": earlier}
+        check_engine(beam_options, source, folders)
+    info = source.info()
+    fingerprint = dataset_fingerprint(info.kind, info.fingerprint, settings_record(settings))
+    parent, _, folder = directory.rpartition("/")
+    staging = storage.join(parent, f".tmp-{folder}-{fingerprint[:12]}")
+    present = _present(directory, fingerprint, settings)
+    if present is not None:
+        # A kill after the folder was published leaves what it was made in.
+        discard_abandoned(staging)
+        return present
+    with (
+        kept_directory(staging, fingerprint, abandoned=f".tmp-{folder}-"),
+        contextlib.ExitStack() as closing,
+    ):
+        closing.callback(close_files)
+        # Another process may have published the folder while this one waited for it.
+        present = _present(directory, fingerprint, settings)
+        if present is not None:
+            return present
+        workplace = Workplace(
+            directory=staging,
+            source=source,
+            settings=settings,
+            previous=_usable(previous, info, settings),
+            weighted=info.weighted,
+        )
+        for each in ("tasks", "parts", "shards", "dataset"):
+            storage.make_directory(workplace.folder(each))
+        tasks = _write_tasks(workplace, info)
+        write_known(workplace)
+        with _watched(workplace, len(tasks), info.items, progress):
+            with quiet():
+                # Beam takes seconds to import, which only this step should cost.
+                from twofold.components.data.preparation.beam_pipeline import run_pipeline
+
+            run_pipeline(workplace, tasks, beam_options)
+        read = read_resolution(workplace)["read"]
+        if read != info.items:
+            raise DataError(
+                f"{name}: the source listed {info.items} images and gave {read}; it changed while "
+                f"it was being prepared"
+            )
+        manifest = assemble(
+            workplace,
+            tasks,
+            name=name,
+            info=info,
+            fingerprint=fingerprint,
+            render_page=render_page,
+        )
+        publish(workplace, directory)
+    return manifest
+
+
+def find_previous(datasets: Path | str, info: SourceInfo, settings: PrepareSettings) -> str | None:
+    """The newest dataset in a local folder of datasets that `prepare` could make use of."""
+    if storage.is_remote(datasets):
+        return None
+    manifests = sorted(
+        Path(datasets).glob(f"*/{MANIFEST_FILE}"),
+        key=lambda path: (path.stat().st_mtime_ns, str(path)),
+        reverse=True,
+    )
+    found = (_usable(path.parent, info, settings) for path in manifests)
+    return next((each for each in found if each is not None), None)
+
+
+def _usable(previous: Path | str | None, info: SourceInfo, settings: PrepareSettings) -> str | None:
+    if previous is None:
+        return None
+    directory = storage.resolve(previous)
+    try:
+        manifest = load_manifest(directory)
+    except DataError:
+        # It would only have saved time.
+        return None
+    return directory if reusable(manifest, info.kind, settings) else None
+
+
+def _present(directory: str, fingerprint: str, settings: PrepareSettings) -> Manifest | None:
+    """The dataset that is already there; None where the folder is absent or empty."""
+    if not storage.names(directory) and (
+        storage.is_remote(directory) or not Path(directory).is_file()
+    ):
+        return None
+    if not storage.exists(storage.join(directory, MANIFEST_FILE)):
+        parent, _, folder = directory.rpartition("/")
+        if storage.exists(storage.join(parent, f".tmp-{folder}-{fingerprint[:12]}")):
+            # In a bucket, a kill while it was being published leaves some of its files.
+            return None
+        raise DataError(
+            f"{directory} exists and is no prepared dataset (it has no {MANIFEST_FILE}); "
+            "give another folder or remove it"
+        )
+    manifest = load_manifest(directory)
+    if manifest.fingerprint != fingerprint:
+        raise DataError(
+            f"{directory} holds another dataset: expected fingerprint {fingerprint[:12]}, found "
+            f"{manifest.fingerprint[:12]} ({manifest.name}); give another folder or remove it"
+        )
+    counts = manifest.counts
+    check_rejects(counts.read, counts.rejected, counts.reasons, (), settings.max_reject_share)
+    return manifest
+
+
+def _write_tasks(workplace: Workplace, info: SourceInfo) -> list[str]:
+    """Write what the source's tasks are, for workers to read; their names."""
+    listed = workplace.path("tasks", "names.json")
+    if storage.exists(listed):
+        found: list[str] = read_json(listed)["names"]
+        return found
+    least, most = _TASK_ITEMS
+    items = min(max(-(-info.items // _TASKS), least), most)
+    names = []
+    for number, task in enumerate(workplace.source.tasks(items)):
+        names.append(f"{number:06d}")
+        storage.write_bytes(workplace.path("tasks", names[-1]), task)
+    write_json(listed, {"names": names})
+    return names
+
+
+@contextlib.contextmanager
+def _watched(
+    workplace: Workplace, tasks: int, images: int, progress: Callable[[int], None] | None
+) -> Iterator[None]:
+    """Tells the progress of the block by what lies in the workplace, on whatever runner."""
+    if progress is None:
+        yield
+        return
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_WATCH_SECONDS):
+            progress(int(images * _share_done(workplace, tasks)))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+    progress(images)
+
+
+def _share_done(workplace: Workplace, tasks: int) -> float:
+    """Which share of the work is done."""
+    names = storage.names(workplace.folder("parts"))
+    scanned = sum(name.endswith(".arrow") and name != "known.arrow" for name in names)
+    if RESOLUTION not in names:
+        return _SCAN_SHARE * scanned / tasks
+    leaves = len(read_resolution(workplace)["leaves"])
+    made = storage.names(workplace.folder("shards"))
+    written = sum(name.endswith(".json") for name in made)
+    return _SCAN_SHARE + (1 - _SCAN_SHARE) * written / max(1, leaves)

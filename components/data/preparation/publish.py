@@ -1,0 +1,239 @@
+"""From the shards in the workplace to the finished folder of a dataset."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from twofold.components.data.preparation.report_content import RenderPage, collect_content
+from twofold.components.data.preparation.resolve import Leaf, read_rejects, read_resolution
+from twofold.components.data.preparation.staging_area import Workplace, read_json, settings_record
+from twofold.components.data.sources.base import SourceInfo
+from twofold.components.data.store import storage
+from twofold.components.data.store.image_table import INDEX_SCHEMA
+from twofold.components.data.store.manifest import (
+    FORMAT_VERSION,
+    HELD_OUT_SPLITS,
+    IMAGES_FILE,
+    MANIFEST_FILE,
+    REJECTS_FILE,
+    REPORT_FILE,
+    Counts,
+    DuplicateRecord,
+    Manifest,
+    PixelStatistics,
+    Shard,
+    SourceRecord,
+    SplitRecord,
+    describe_file,
+)
+from twofold.components.data.store.statistics import PixelTotals
+from twofold.components.data.store.tfds_metadata import tfds_files
+
+
+def assemble(
+    workplace: Workplace,
+    tasks: Sequence[str],
+    *,
+    name: str,
+    info: SourceInfo,
+    fingerprint: str,
+    render_page: RenderPage | None,
+) -> Manifest:
+    """Lay out the whole dataset in the workplace's folder of that name; its manifest is last."""
+    resolution = read_resolution(workplace)
+    leaves = sorted((Leaf(**each) for each in resolution["leaves"]), key=lambda leaf: leaf.name)
+    accounts = [read_json(workplace.path("shards", f"{leaf.name}.json")) for leaf in leaves]
+    splits, totals = _place_shards(workplace, leaves, accounts, info.class_names)
+    _write_index(workplace, leaves)
+    rejects = sorted(
+        (reject for task in tasks for reject in read_rejects(task, workplace)),
+        key=lambda reject: reject["key"],
+    )
+    files = []
+    if rejects:
+        _write(workplace, REJECTS_FILE, "".join(f"{json.dumps(each)}\n" for each in rejects))
+        files.append(REJECTS_FILE)
+    everything = PixelTotals().merge(totals.values())
+    channels = everything.channels
+    metadata = tfds_files(
+        name=name,
+        class_names=info.class_names,
+        latent_names=info.latent_names,
+        channels=channels,
+        raw=workplace.raw,
+        weighted=workplace.weighted,
+        splits=splits,
+        shape=_one_shape(everything, accounts) if workplace.raw else None,
+    )
+    for file, text in metadata.items():
+        _write(workplace, file, text)
+        files.append(file)
+    found = resolution["duplicates"]
+    removed = found["removed_within"] + found["removed_leaked"]
+    folder = workplace.folder("dataset")
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        name=name,
+        fingerprint=fingerprint,
+        source=SourceRecord(kind=info.kind, fingerprint=info.fingerprint, ignored=info.ignored),
+        settings=json.loads(json.dumps(settings_record(workplace.settings))),
+        class_names=info.class_names,
+        latent_names=info.latent_names,
+        channels=channels,
+        raw=workplace.raw,
+        weighted=workplace.weighted,
+        image_sizes=_added(accounts, "sizes"),
+        formats=_added(accounts, "formats"),
+        splits=splits,
+        statistics=_statistics(totals, channels),
+        counts=Counts(
+            read=resolution["read"],
+            written=sum(split.images for split in splits.values()),
+            rejected=len(rejects),
+            duplicates=removed,
+            reasons=resolution["reasons"],
+            repairs=_added(accounts, "repairs"),
+        ),
+        duplicates=DuplicateRecord(**found),
+        images=describe_file(folder, IMAGES_FILE),
+        files=tuple(describe_file(folder, file) for file in files),
+    )
+    if render_page is not None:
+        content = collect_content(workplace, manifest, rejects, resolution["clusters"])
+        _write(workplace, REPORT_FILE, render_page(content))
+        files.append(REPORT_FILE)
+    manifest = manifest.model_copy(
+        update={"files": tuple(describe_file(folder, file) for file in sorted(files))}
+    )
+    manifest.write(folder)
+    return manifest
+
+
+def publish(workplace: Workplace, directory: str) -> None:
+    """Move the finished dataset to its place: at once on a disk, in a bucket the manifest last.
+
+    Raises:
+        OSError: on a disk, something else came to be in its place.
+
+    """
+    made = workplace.folder("dataset")
+    if not storage.is_remote(directory):
+        for file in [*Path(made).iterdir(), Path(made)]:
+            _flush(file)
+        try:
+            Path(made).replace(directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise FileExistsError(f"{directory} exists and is not empty") from error
+        _flush(Path(directory).parent)
+        return
+    names = [name for name in storage.names(made) if name != MANIFEST_FILE]
+    for name in [*names, MANIFEST_FILE]:
+        storage.place_copy(storage.join(made, name), storage.join(directory, name))
+
+
+def _place_shards(
+    workplace: Workplace,
+    leaves: Sequence[Leaf],
+    accounts: Sequence[dict[str, Any]],
+    class_names: Sequence[str],
+) -> tuple[dict[str, SplitRecord], dict[str, PixelTotals]]:
+    """Give the shards their final names; the splits by name, sorted, and each one's totals."""
+    by_split: dict[str, list[int]] = defaultdict(list)
+    for number, leaf in enumerate(leaves):
+        by_split[leaf.split].append(number)
+    splits, totals = {}, {}
+    for split, numbers in by_split.items():
+        labels: Counter[int] = Counter()
+        shards = []
+        for place, number in enumerate(numbers):
+            file = f"{split}-{place:05d}-of-{len(numbers):05d}.tfrecord"
+            # Another name for the same file, so that a rerun after a kill finds it where it was.
+            storage.place_copy(
+                workplace.path("shards", f"{leaves[number].name}.tfrecord"),
+                workplace.path("dataset", file),
+            )
+            shards.append(Shard(**{**accounts[number]["shard"], "file": file}))
+            labels.update({int(k): n for k, n in accounts[number]["labels"].items()})
+        splits[split] = SplitRecord(
+            images=sum(shard.images for shard in shards),
+            labels={name: labels[label] for label, name in enumerate(class_names)},
+            unlabelled=labels[-1],
+            shards=tuple(shards),
+        )
+        counted = (PixelTotals.from_json(accounts[number]["totals"]) for number in numbers)
+        totals[split] = PixelTotals().merge(counted)
+    return splits, totals
+
+
+def _write_index(workplace: Workplace, leaves: Sequence[Leaf]) -> None:
+    """One row group a shard, in the shards' order; rows name the shard by its place in its split.
+
+    Statistics of columns and dictionaries are left out: the file is read whole or by row group, and
+    hashes do not repeat.
+    """
+    with (
+        storage.new_file(workplace.path("dataset", IMAGES_FILE)) as file,
+        pq.ParquetWriter(file, INDEX_SCHEMA, compression="zstd", write_statistics=False) as writer,
+    ):
+        for place, leaf in _numbered(leaves):
+            content = storage.read_bytes(workplace.path("shards", f"{leaf.name}.arrow"))
+            rows = pa.ipc.open_file(pa.py_buffer(content)).read_all()
+            numbers = pa.array(np.full(len(rows), place, np.int32))
+            column = INDEX_SCHEMA.get_field_index("shard")
+            rows = rows.set_column(column, INDEX_SCHEMA.field("shard"), numbers)
+            writer.write_table(rows, row_group_size=max(1, len(rows)))
+
+
+def _numbered(leaves: Sequence[Leaf]) -> Iterator[tuple[int, Leaf]]:
+    """Each leaf with its place among those of its split."""
+    seen: Counter[str] = Counter()
+    for leaf in leaves:
+        yield seen[leaf.split], leaf
+        seen[leaf.split] += 1
+
+
+def _statistics(totals: dict[str, PixelTotals], channels: int) -> PixelStatistics:
+    """Of the splits that are not held out, or where there are no others of all."""
+    splits = sorted(set(totals) - set(HELD_OUT_SPLITS)) or sorted(totals)
+    chosen = PixelTotals().merge(totals[split] for split in splits)
+    mean, std = chosen.mean_and_deviation(channels)
+    return PixelStatistics(splits=tuple(splits), mean=tuple(mean), std=tuple(std))
+
+
+def _one_shape(totals: PixelTotals, accounts: Sequence[dict[str, Any]]) -> list[int] | None:
+    """H, W, C where all images have the same, else None."""
+    sizes = _added(accounts, "sizes")
+    if len(sizes) > 1 or (totals.pixels[1] and totals.pixels[3]):
+        return None
+    return [*map(int, next(iter(sizes)).split("x")), totals.channels]
+
+
+def _added(accounts: Sequence[dict[str, Any]], name: str) -> dict[str, int]:
+    counted: Counter[str] = Counter()
+    for account in accounts:
+        counted.update(account[name])
+    return dict(sorted(counted.items()))
+
+
+def _write(workplace: Workplace, file: str, text: str) -> None:
+    storage.write_bytes(workplace.path("dataset", file), text.encode())
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,395 @@
+"""The second stage, which one worker does: what is left out, and which shard an image falls into.
+
+It looks at all images at once, at about a hundred bytes of each: their order, split, size, digests
+and group. Shards are ranges of the order, halved until each is small enough, so that an image more
+or less changes the shard that it falls into and no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from twofold.components.data.preparation.scan import fixed_binary, open_part, orders_of, spans_of
+from twofold.components.data.preparation.staging_area import (
+    Workplace,
+    joined_orders,
+    read_json,
+    write_json,
+)
+from twofold.components.data.rules.duplicates import Duplicates, find_duplicates
+from twofold.components.data.store import storage
+from twofold.components.data.store.manifest import HELD_OUT_SPLITS
+from twofold.components.errors import DataError
+
+RESOLUTION = "resolution.json"
+REMOVED = "removed.npy"
+
+_SHOWN_CLUSTERS = 60
+_SHOWN_MEMBERS = 6
+_SHOWN_REJECTS = 3
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One shard to write: the images of a split whose order begins with these bits.
+
+    Attributes:
+        split: the split's name.
+        bits: "0" and "1", as many as it takes; empty for the whole split.
+        images: how many there are.
+
+    """
+
+    split: str
+    bits: str
+    images: int
+
+    @property
+    def name(self) -> str:
+        """Names the shard's files in the workplace; sorts like the orders."""
+        return f"{self.split} {self.bits}"
+
+    def bounds(self) -> tuple[int, int]:
+        """The least first word of an order in it, and the least above it."""
+        low = int(self.bits.ljust(64, "0"), 2) if self.bits else 0
+        return low, low + (1 << (64 - len(self.bits)))
+
+
+@dataclass(frozen=True)
+class Everything:
+    """Columns over all images that were accepted, ascending by order.
+
+    In this order a row that stands for others is the same whatever order the source lists its
+    images in.
+
+    Attributes:
+        parts: the parts' names.
+        starts: how many rows the parts before each one have, and last how many all have.
+        origins: which of these rows each is, counted over all parts, int64 [N].
+        orders: uint64 [N, 2].
+        splits: a number for each split, int8 [N].
+        split_names: the splits that the numbers mean.
+        sizes: bytes to store, int64 [N].
+        digests: of the pixels, uint64 [N, 2].
+        hashes: perceptual, uint64 [N].
+        details: the second perceptual hash, uint64 [N].
+        labels: int32 [N].
+        groups: a hash of the group, uint64 [N], 0 where there is none.
+
+    """
+
+    parts: tuple[str, ...]
+    starts: np.ndarray
+    origins: np.ndarray
+    orders: np.ndarray
+    splits: np.ndarray
+    split_names: tuple[str, ...]
+    sizes: np.ndarray
+    digests: np.ndarray
+    hashes: np.ndarray
+    details: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """Whether a row is in a split that is held out, bool [N]."""
+        numbers = [n for n, name in enumerate(self.split_names) if name in HELD_OUT_SPLITS]
+        return np.isin(self.splits, numbers)
+
+    def place(self, row: int) -> tuple[str, int]:
+        """The part and the row in it."""
+        origin = int(self.origins[row])
+        part = int(np.searchsorted(self.starts, origin, side="right")) - 1
+        return self.parts[part], origin - int(self.starts[part])
+
+
+def resolve(
+    _: tuple[str, Iterable[str]], workplace: Workplace, parts: tuple[str, ...]
+) -> Iterator[tuple[str, Leaf]]:
+    """Decide over all parts, write the decision down, and give each shard to write by its name.
+
+    What it is handed says only that the parts are made.
+
+    Raises:
+        DataError: too many images were rejected, or all, or two have the same key.
+
+    """
+    rejects = _count_rejects(parts, workplace)
+    every = _gather(parts, workplace)
+    check_rejects(
+        len(every.orders) + rejects["rejected"],
+        rejects["rejected"],
+        rejects["reasons"],
+        rejects["examples"],
+        workplace.settings.max_reject_share,
+    )
+    _check_keys(every, workplace)
+    found = _find(every, workplace)
+    leaked = found.leaked | _leaked_groups(every)
+    removed = _removed(every, found, leaked, workplace)
+    leaves = list(_leaves(every, ~removed, workplace))
+    with storage.new_file(workplace.path("parts", REMOVED)) as file:
+        np.save(file, joined_orders(every.orders[removed]))
+    searched = workplace.settings.duplicates.search
+    alike_exactly, alike = _has_another(found.exact), _has_another(found.near)
+    write_json(
+        workplace.path("parts", RESOLUTION),
+        {
+            "leaves": [asdict(leaf) for leaf in leaves],
+            "read": len(every.orders) + rejects["rejected"],
+            "reasons": rejects["reasons"],
+            "duplicates": {
+                "exact": None if searched == "off" else int(alike_exactly.sum()),
+                "near": int(alike.sum()) if searched == "near" else None,
+                "leaked": None if searched == "off" else int(leaked.sum()),
+                "conflicting_labels": None if searched == "off" else _conflicts(every, found),
+                "removed_within": int((removed & ~leaked).sum()),
+                "removed_leaked": int((removed & leaked).sum()),
+            },
+            "clusters": _examples(every, found, leaked, removed),
+        },
+    )
+    for leaf in leaves:
+        yield leaf.name, leaf
+
+
+def check_rejects(
+    read: int,
+    rejected: int,
+    reasons: dict[str, int],
+    examples: Sequence[str],
+    max_reject_share: float,
+) -> None:
+    """Refuse a dataset of which too much was rejected.
+
+    Raises:
+        DataError: it is more than the share allowed, or everything.
+
+    """
+    if rejected and (rejected == read or rejected > max_reject_share * read):
+        listed = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
+        raise DataError(
+            f"{rejected} of {read} images were rejected ({listed}), and the largest share allowed "
+            f"(max_reject_share) is {max_reject_share:g}"
+            + (f"; the first: {'; '.join(examples)}" if examples else "")
+        )
+
+
+def read_rejects(part: str, workplace: Workplace) -> list[dict[str, str]]:
+    """What was rejected of a part, each with key, reason, detail and source_sha256."""
+    content = storage.read_bytes(workplace.path("parts", f"{part}.rejects"))
+    return [json.loads(line) for line in content.splitlines()]
+
+
+def _count_rejects(parts: Sequence[str], workplace: Workplace) -> dict[str, Any]:
+    reasons: Counter[str] = Counter()
+    first: list[tuple[str, str]] = []
+    for part in parts:
+        for reject in read_rejects(part, workplace):
+            reasons[reject["reason"]] += 1
+            key = reject["key"]
+            first.append((key, f"{key} ({reject['reason']}: {reject['detail']})"))
+        first = sorted(first)[:_SHOWN_REJECTS]
+    return {
+        "rejected": sum(reasons.values()),
+        "reasons": dict(sorted(reasons.items())),
+        "examples": [text for _, text in first],
+    }
+
+
+def _gather(parts: Sequence[str], workplace: Workplace) -> Everything:
+    opened = [open_part(workplace, part) for part in parts]
+    names = tuple(sorted({name for part in opened for name in spans_of(part)}))
+    starts = np.cumsum([0, *(len(part) for part in opened)])
+    count = int(starts[-1])
+    # Filled in place: what a million images take is held once.
+    columns: dict[str, np.ndarray] = {
+        "orders": np.empty((count, 2), np.uint64),
+        "splits": np.empty(count, np.int8),
+        "sizes": np.empty(count, np.int64),
+        "digests": np.empty((count, 2), np.uint64),
+        "hashes": np.empty(count, np.uint64),
+        "details": np.empty(count, np.uint64),
+        "labels": np.empty(count, np.int32),
+        "groups": np.empty(count, np.uint64),
+    }
+    for part, start, stop in zip(opened, starts, starts[1:], strict=False):
+        filled = {name: column[start:stop] for name, column in columns.items()}
+        for name, (first, last) in spans_of(part).items():
+            filled["splits"][first:last] = names.index(name)
+        filled["orders"][:] = orders_of(part)
+        filled["sizes"][:] = part.column("stored_bytes")
+        filled["digests"][:] = fixed_binary(part.column("pixel_digest")).view(np.uint64)
+        filled["hashes"][:] = part.column("perceptual_hash")
+        filled["details"][:] = part.column("detail_hash")
+        filled["labels"][:] = part.column("label")
+        filled["groups"][:] = _group_hashes(part.column("group").to_pylist())
+    origins = np.lexsort((columns["orders"][:, 1], columns["orders"][:, 0]))
+    for name in columns:
+        columns[name] = columns[name][origins]
+    return Everything(
+        parts=tuple(parts), starts=starts, split_names=names, origins=origins, **columns
+    )
+
+
+def _group_hashes(groups: Sequence[str | None]) -> np.ndarray:
+    return np.array(
+        [
+            0 if group is None else int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) | 1
+            for group in groups
+        ],
+        np.uint64,
+    )
+
+
+def _check_keys(every: Everything, workplace: Workplace) -> None:
+    same = (every.orders[1:] == every.orders[:-1]).all(axis=1)
+    if same.any():
+        part, row = every.place(int(np.flatnonzero(same)[0]))
+        key = open_part(workplace, part).column("key")[row].as_py()
+        raise DataError(
+            f"two images have the key {key!r}; every image of a source needs a key of its own"
+        )
+
+
+def _find(every: Everything, workplace: Workplace) -> Duplicates:
+    rules = workplace.settings.duplicates
+    if rules.search == "off":
+        own = np.arange(len(every.orders))
+        return Duplicates(own, own, np.zeros(len(own), bool))
+    return find_duplicates(
+        every.digests,
+        every.hashes,
+        every.held_out,
+        every.hashes != 0,
+        bits=rules.bits if rules.search == "near" else None,
+        details=every.details,
+    )
+
+
+def _has_another(cluster: np.ndarray) -> np.ndarray:
+    return np.bincount(cluster, minlength=len(cluster))[cluster] > 1
+
+
+def _leaked_groups(every: Everything) -> np.ndarray:
+    """Rows in training whose group has images that are held out."""
+    held_out = every.held_out
+    shared = np.unique(every.groups[held_out])
+    return ~held_out & (every.groups != 0) & np.isin(every.groups, shared)
+
+
+def _conflicts(every: Everything, found: Duplicates) -> int:
+    """How many images have equal pixels with another of another label."""
+    labelled = np.flatnonzero(every.labels >= 0)
+    pairs = np.unique(np.stack([found.exact[labelled], every.labels[labelled]], axis=1), axis=0)
+    labels = np.bincount(pairs[:, 0], minlength=len(every.labels))
+    return int((labels[found.exact[labelled]] > 1).sum())
+
+
+def _removed(
+    every: Everything, found: Duplicates, leaked: np.ndarray, workplace: Workplace
+) -> np.ndarray:
+    rules = workplace.settings.duplicates
+    removed = leaked.copy() if rules.leakage == "remove" else np.zeros(len(leaked), bool)
+    if rules.within == "remove":
+        rows = np.flatnonzero(~removed)
+        clusters = np.stack([found.near[rows], every.splits[rows]], axis=1)
+        _, first = np.unique(clusters, axis=0, return_index=True)
+        removed[np.delete(rows, first)] = True
+    return removed
+
+
+def _leaves(every: Everything, kept: np.ndarray, workplace: Workplace) -> Iterator[Leaf]:
+    settings = workplace.settings
+    for number, split in enumerate(every.split_names):
+        rows = np.flatnonzero(kept & (every.splits == number))
+        firsts, sizes = every.orders[rows, 0], every.sizes[rows]
+        yield from cut(split, firsts, sizes, settings.images_per_shard, settings.shard_bytes)
+
+
+def cut(
+    split: str, firsts: np.ndarray, sizes: np.ndarray, most_images: int, most_bytes: int
+) -> Iterator[Leaf]:
+    """The shards of a split: ranges of the order, halved until each is small enough.
+
+    A shard has at most so many images and bytes, but for one image that is larger by itself.
+
+    Args:
+        split: the split's name.
+        firsts: the first words of its images' orders, uint64 [N], ascending.
+        sizes: their bytes, int64 [N].
+        most_images: in a shard.
+        most_bytes: in a shard.
+
+    """
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    waiting = [""]
+    while waiting:
+        bits = waiting.pop()
+        low, high = Leaf(split, bits, 0).bounds()
+        start = int(np.searchsorted(firsts, np.uint64(low)))
+        stop = len(firsts)
+        if high < 1 << 64:
+            stop = int(np.searchsorted(firsts, np.uint64(high)))
+        images = stop - start
+        fits = images <= most_images and int(ends[stop] - ends[start]) <= most_bytes
+        if images > 1 and not fits and len(bits) < 64:
+            waiting += [f"{bits}1", f"{bits}0"]
+        elif images:
+            yield Leaf(split, bits, images)
+
+
+def _examples(
+    every: Everything, found: Duplicates, leaked: np.ndarray, removed: np.ndarray
+) -> list[dict[str, Any]]:
+    """Clusters to look at, those with a leak first, each with where its members' rows are."""
+    alike = np.flatnonzero(_has_another(found.near))
+    if not len(alike):
+        return []
+    # A cluster's members side by side, in their order, and where each cluster begins.
+    rows = alike[np.argsort(found.near[alike], kind="stable")]
+    starts = np.flatnonzero(np.diff(found.near[rows], prepend=-1))
+    sizes = np.diff(starts, append=len(rows))
+    leaks = np.logical_or.reduceat(leaked[rows], starts)
+    exact = found.exact[rows]
+    same = np.minimum.reduceat(exact, starts) == np.maximum.reduceat(exact, starts)
+    shown = np.lexsort((rows[starts], same, ~leaks))[:_SHOWN_CLUSTERS]
+    held_out = every.held_out
+    examples = []
+    for cluster in shown.tolist():
+        members = rows[starts[cluster] : starts[cluster] + sizes[cluster]]
+        examples.append(
+            {
+                "kind": "exact" if same[cluster] else "near",
+                "leaked": bool(leaks[cluster]),
+                "size": len(members),
+                "members": [
+                    {"place": every.place(row), "kept": not removed[row]}
+                    for row in _chosen(members, leaked, held_out)
+                ],
+            }
+        )
+    return examples
+
+
+def _chosen(members: np.ndarray, leaked: np.ndarray, held_out: np.ndarray) -> list[int]:
+    """A few members; of a leak some from either side."""
+    if leaked[members].any() and len(members) > _SHOWN_MEMBERS:
+        half = _SHOWN_MEMBERS // 2
+        sides = [members[leaked[members]][:half], members[held_out[members]][:half]]
+        return [int(row) for side in sides for row in side]
+    return [int(row) for row in members[:_SHOWN_MEMBERS]]
+
+
+def read_resolution(workplace: Workplace) -> dict[str, Any]:
+    """What `resolve` wrote down."""
+    resolution: dict[str, Any] = read_json(workplace.path("parts", RESOLUTION))
+    return resolution

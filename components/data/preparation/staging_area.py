@@ -1,0 +1,96 @@
+"""Where the stages of a preparation leave their work for each other: a folder that all share.
+
+Every file in it appears whole or not at all and depends on nothing but the source and the settings,
+so that a stage that is run again, after a kill or by a runner that retries, finds what is done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from twofold.components.data.rules.prepare_settings import PrepareSettings
+from twofold.components.data.sources.base import Source
+from twofold.components.data.store import storage
+from twofold.components.data.store.image_table import INDEX_SCHEMA
+
+_PLACED_LATER = ("shard", "offset", "length")
+
+# A row of a part: what the index says of an image, its place in the order of all, and where the
+# bytes to store lie. `origin` is -1 for the part's own spool, else a shard of the previous dataset.
+PART_SCHEMA = pa.schema(
+    [
+        *[field for field in INDEX_SCHEMA if field.name not in _PLACED_LATER],
+        pa.field("order", pa.binary(16), nullable=False),
+        pa.field("origin", pa.int32(), nullable=False),
+        pa.field("origin_offset", pa.int64(), nullable=False),
+        pa.field("origin_length", pa.int64(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The folder and what is to be done there; small, since it travels to every worker.
+
+    Attributes:
+        directory: local, or with a scheme; all workers reach it.
+        source: where the images come from.
+        settings: of the preparation.
+        previous: an earlier dataset whose work may be used again, None for none.
+        weighted: whether records hold weights.
+
+    """
+
+    directory: str
+    source: Source
+    settings: PrepareSettings
+    previous: str | None = None
+    weighted: bool = False
+
+    def path(self, folder: str, name: str) -> str:
+        """A file in one of the folders: tasks, parts, shards, dataset."""
+        return storage.join(self.directory, folder, name)
+
+    def folder(self, name: str) -> str:
+        """One of the folders."""
+        return storage.join(self.directory, name)
+
+    @property
+    def raw(self) -> bool:
+        """Whether records hold pixels."""
+        return self.settings.images.stored_as == "raw"
+
+
+def order_of(key: str) -> bytes:
+    """Where an image stands among all others: the first 16 bytes of a hash of its key."""
+    return hashlib.sha256(f"order:{key}".encode()).digest()[:16]
+
+
+def joined_orders(orders: np.ndarray) -> np.ndarray:
+    """Orders, uint64 [N, 2], as one value each, structured [N], which sorts as they do."""
+    words = [("high", np.uint64), ("low", np.uint64)]
+    return np.ascontiguousarray(orders, np.uint64).view(words).ravel()
+
+
+def settings_record(settings: PrepareSettings) -> dict[str, Any]:
+    """The settings as the manifest and the fingerprint hold them."""
+    record: dict[str, Any] = dataclasses.asdict(settings)
+    return record
+
+
+def write_json(path: str, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    storage.write_bytes(path, json.dumps(content, sort_keys=True).encode())
+
+
+def read_json(path: str) -> Any:
+    """What `write_json` wrote."""
+    return json.loads(storage.read_bytes(path))

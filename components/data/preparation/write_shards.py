@@ -1,0 +1,285 @@
+"""The third stage: write one shard, or take it over from the earlier dataset unchanged."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from twofold.components.data.preparation.previous_dataset import open_table, previous_shards
+from twofold.components.data.preparation.resolve import REMOVED, Leaf
+from twofold.components.data.preparation.scan import (
+    open_local,
+    open_part,
+    open_remote,
+    orders_of,
+    spans_of,
+)
+from twofold.components.data.preparation.staging_area import Workplace, joined_orders, write_json
+from twofold.components.data.store import schema, storage
+from twofold.components.data.store.image_table import INDEX_SCHEMA
+from twofold.components.data.store.manifest import (
+    IMAGES_FILE,
+    Manifest,
+    Shard,
+    describe_file,
+    load_manifest,
+)
+from twofold.components.data.store.statistics import PixelTotals
+from twofold.components.data.store.tf_example import FOOTER, HEADER, frame, masked_crc
+from twofold.components.errors import DataError
+
+_SCHEMA_VERSION = b"twofold record 2\n"
+# A request to a bucket takes tens of milliseconds, so that several are on their way at a time.
+_REQUESTS = 16
+
+
+def write_shard(
+    grouped: tuple[str, Iterable[Leaf]], workplace: Workplace, parts: tuple[str, ...]
+) -> Iterator[None]:
+    """Write a shard, its rows of the index and an account of it, if they are not there."""
+    (leaf,) = set(grouped[1])
+    account = workplace.path("shards", f"{leaf.name}.json")
+    if not storage.exists(account):
+        write_json(account, _write(leaf, workplace, parts))
+    yield from ()
+
+
+def _write(leaf: Leaf, workplace: Workplace, parts: tuple[str, ...]) -> dict[str, Any]:
+    rows, origins = _collect(leaf, workplace, parts)
+    if len(rows) != leaf.images:
+        raise DataError(
+            f"{workplace.directory}: shard {leaf.name}: expected {leaf.images} images, found "
+            f"{len(rows)}; remove the folder and prepare the dataset again"
+        )
+    content = _content_digest(rows, workplace)
+    file = f"{leaf.name}.tfrecord"
+    taken = _take_over(content, workplace, file)
+    offsets = _write_records(rows, origins, workplace, file) if taken is None else taken
+    described = describe_file(workplace.folder("shards"), file)
+    _write_index(rows, offsets, workplace.path("shards", f"{leaf.name}.arrow"))
+    shard = Shard(**described.model_dump(), images=len(rows), content=content)
+    shapes = zip(rows["height"].to_pylist(), rows["width"].to_pylist(), strict=True)
+    return {
+        "split": leaf.split,
+        "shard": shard.model_dump(mode="json"),
+        "labels": Counter(rows["label"].to_pylist()),
+        "sizes": Counter(f"{height}x{width}" for height, width in shapes),
+        "formats": Counter(rows["format"].to_pylist()),
+        "repairs": Counter(filter(None, rows["repair"].to_pylist())),
+        "totals": _totals(rows).to_json(),
+    }
+
+
+def _totals(rows: pa.Table) -> PixelTotals:
+    totals = PixelTotals()
+    for channels in (1, 3):
+        some = rows.filter(pc.equal(rows["channels"], channels))
+        sides = zip(some["height"].to_pylist(), some["width"].to_pylist(), strict=True)
+        # Python's integers hold the sum of any number of images.
+        sums, squares = (
+            [sum(values[channel::channels]) for channel in range(channels)]
+            for values in (
+                some[name].combine_chunks().flatten().to_pylist() for name in ("sums", "squares")
+            )
+        )
+        totals.add(sum(height * width for height, width in sides), sums, squares)
+    return totals
+
+
+def _collect(
+    leaf: Leaf, workplace: Workplace, parts: tuple[str, ...]
+) -> tuple[pa.Table, list[str]]:
+    """The shard's rows in their order, and the part that each comes from."""
+    low, high = leaf.bounds()
+    removed = _removed(workplace)
+    pieces, names = [], []
+    for part in parts:
+        opened = open_part(workplace, part)
+        first, last = spans_of(opened).get(leaf.split, (0, 0))
+        firsts = orders_of(opened)[first:last, 0]
+        start = first + int(np.searchsorted(firsts, np.uint64(low)))
+        stop = last
+        if high < 1 << 64:
+            stop = first + int(np.searchsorted(firsts, np.uint64(high)))
+        if start < stop:
+            pieces.append(opened.slice(start, stop - start))
+            names += [part] * (stop - start)
+    table = pa.Table.from_batches(pieces)
+    orders = np.concatenate([orders_of(piece).astype(np.uint64) for piece in pieces])
+    kept = np.flatnonzero(~np.isin(joined_orders(orders), removed))
+    rows = kept[np.lexsort((orders[kept, 1], orders[kept, 0]))]
+    return table.take(pa.array(rows)).combine_chunks(), [names[row] for row in rows.tolist()]
+
+
+def _removed(workplace: Workplace) -> np.ndarray:
+    return _load_removed(workplace.path("parts", REMOVED))
+
+
+@functools.lru_cache(maxsize=2)
+def _load_removed(path: str) -> np.ndarray:
+    with storage.open_input(path) as file:
+        loaded: np.ndarray = np.load(file, allow_pickle=False)
+    return loaded
+
+
+def _content_digest(rows: pa.Table, workplace: Workplace) -> str:
+    """The sha256 (hex) of all that the shard's bytes follow from."""
+    digest = hashlib.sha256(_SCHEMA_VERSION)
+    digest.update(struct.pack("<??", workplace.raw, workplace.weighted))
+    names = ("key", "label", "latents", "weight", "stored_sha256", "height", "width", "channels")
+    for key, label, latents, weight, stored, *shape in zip(
+        *(rows[name].to_pylist() for name in names), strict=True
+    ):
+        encoded = key.encode()
+        digest.update(struct.pack("<qiif3i", len(encoded), label, len(latents), weight, *shape))
+        digest.update(encoded + stored + struct.pack(f"<{len(latents)}f", *latents))
+    return digest.hexdigest()
+
+
+def _take_over(content: str, workplace: Workplace, file: str) -> np.ndarray | None:
+    """Where the records of an equal earlier shard begin, None where there is no such shard."""
+    if workplace.previous is None:
+        return None
+    previous = _previous(workplace.previous)
+    shards = [shard for split in previous.splits.values() for shard in split.shards]
+    found = next((shard for shard in shards if shard.content == content), None)
+    if found is None:
+        return None
+    path = workplace.path("shards", file)
+    storage.place_copy(storage.join(workplace.previous, found.file), path)
+    if describe_file(workplace.folder("shards"), file).sha256 != found.sha256:
+        raise DataError(
+            f"{storage.join(workplace.previous, found.file)} is damaged: its checksum is another "
+            f"than in the manifest; remove {workplace.previous} and prepare the dataset again"
+        )
+    with storage.open_input(storage.join(workplace.previous, IMAGES_FILE)) as index:
+        rows = pq.ParquetFile(index).read_row_group(shards.index(found), columns=["offset"])
+    return np.append(rows["offset"].to_numpy(), found.bytes)
+
+
+@functools.lru_cache(maxsize=2)
+def _previous(directory: str) -> Manifest:
+    return load_manifest(directory)
+
+
+def _write_records(
+    rows: pa.Table, origins: list[str], workplace: Workplace, file: str
+) -> np.ndarray:
+    """Write the records; where each begins, and after the last the file's size, int64 [N + 1]."""
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    names = ("key", "label", "latents", "weight", "height", "width", "channels")
+    columns = zip(*(rows[name].to_pylist() for name in ("stored_sha256", *names)), strict=True)
+    places = _places(rows, origins, workplace)
+    images = _read_images(places)
+    with storage.new_file(workplace.path("shards", file)) as writing:
+        for number, (values, place) in enumerate(zip(columns, places, strict=True)):
+            stored, key, label, latents, weight, *shape = values
+            image = images(place)
+            if hashlib.sha256(image).digest() != stored:
+                raise DataError(f"{key}: its bytes changed in {place.path}")
+            record = schema.serialize(
+                key,
+                image,
+                label,
+                latents,
+                shape=shape if workplace.raw else None,
+                weight=weight if workplace.weighted else None,
+            )
+            framed = frame(record)
+            writing.write(framed)
+            offsets[number + 1] = offsets[number] + len(framed)
+    return offsets
+
+
+class _Place(NamedTuple):
+    """Where stored bytes lie: in a part's spool, or as a record in an earlier dataset's shard."""
+
+    path: str
+    start: int
+    stop: int
+    is_record: bool
+
+
+def _places(rows: pa.Table, parts: Sequence[str], workplace: Workplace) -> list[_Place]:
+    names = ("origin", "origin_offset", "origin_length")
+    origins, starts, lengths = (rows[name].to_pylist() for name in names)
+    files = {each: _origin(*each, workplace) for each in set(zip(parts, origins, strict=True))}
+    return [
+        _Place(files[part, origin], start, start + length, origin >= 0)
+        for part, origin, start, length in zip(parts, origins, starts, lengths, strict=True)
+    ]
+
+
+def _origin(part: str, origin: int, workplace: Workplace) -> str:
+    if origin < 0 or workplace.previous is None:
+        return workplace.path("parts", f"{part}.spool")
+    shard = previous_shards(_previous(workplace.previous))[origin]
+    return storage.join(workplace.previous, shard)
+
+
+def _read_images(places: Sequence[_Place]) -> Callable[[_Place], bytes]:
+    """Reads what lies at the places; gives a function from each of them to its image.
+
+    A shard's images lie together in each part, so that one request a part reads them all.
+    """
+    spans: dict[str, tuple[int, int]] = {}
+    for path, start, stop, _ in places:
+        first, last = spans.get(path, (start, stop))
+        spans[path] = min(first, start), max(last, stop)
+    if any(map(storage.is_remote, spans)):
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            asked = pool.map(lambda each: storage.read_range(each[0], *each[1]), spans.items())
+            read = dict(zip(spans, asked, strict=True))
+    else:
+        # Nothing that would be worth handing over to a thread.
+        read = {path: storage.read_range(path, *span) for path, span in spans.items()}
+
+    def image(place: _Place) -> bytes:
+        first = spans[place.path][0]
+        content = read[place.path][place.start - first : place.stop - first]
+        return schema.image_of(_unframed(content, place.path)) if place.is_record else content
+
+    return image
+
+
+def _unframed(framed: bytes, path: str) -> bytes:
+    data = framed[HEADER.size : -FOOTER.size]
+    if FOOTER.unpack(framed[-FOOTER.size :])[0] != masked_crc(data):
+        raise DataError(f"{path}: a record is damaged; remove that dataset and prepare it again")
+    return data
+
+
+def close_files() -> None:
+    """Let go of the files that this process keeps open, so that the disk gets their room back."""
+    for cached in (open_local, open_remote, open_table, _load_removed, _previous):
+        cached.cache_clear()
+
+
+def read_stored(row: pa.Table, part: str, workplace: Workplace) -> bytes:
+    """The stored bytes of one row of a part, a table of that row."""
+    places = _places(row, [part], workplace)
+    return _read_images(places)(places[0])
+
+
+def _write_index(rows: pa.Table, offsets: np.ndarray, path: str) -> None:
+    placed = {
+        "shard": pa.array(np.zeros(len(rows), np.int32)),
+        "offset": pa.array(offsets[:-1]),
+        "length": pa.array(np.diff(offsets).astype(np.int32)),
+    }
+    columns = [
+        placed[name] if name in placed else rows[name].combine_chunks()
+        for name in INDEX_SCHEMA.names
+    ]
+    with storage.new_file(path) as file, pa.ipc.new_file(file, INDEX_SCHEMA) as writer:
+        writer.write_table(pa.table(columns, schema=INDEX_SCHEMA))

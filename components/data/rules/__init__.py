@@ -1,0 +1,1 @@
+"""Rules of a preparation: what counts as an image, duplicates, settings."""

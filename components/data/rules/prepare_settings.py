@@ -1,0 +1,89 @@
+"""What decides, beside the source, what a prepared dataset holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from twofold.components.data.rules.duplicates import MOST_BITS, NEAR_BITS
+from twofold.components.data.rules.image_rules import ImageRules
+from twofold.components.errors import DataError
+
+SEARCHES = ("off", "exact", "near")
+ANSWERS = ("report", "remove")
+
+
+@dataclass(frozen=True)
+class DuplicateRules:
+    """What is searched for as duplicates, and what is done about them.
+
+    Attributes:
+        search: `off`; `exact` for equal pixels; `near` for look-alikes, too.
+        bits: near duplicates differ in at most this many of the 64 bits of a perceptual hash.
+        within: `remove` keeps one image of those alike in one split, `report` keeps all.
+        leakage: `remove` drops from the training splits what resembles a held-out image, `report`
+            keeps it.
+
+    """
+
+    search: str = "near"
+    bits: int = NEAR_BITS
+    within: str = "report"
+    leakage: str = "report"
+
+    def __post_init__(self) -> None:
+        _choose("duplicates", self.search, SEARCHES)
+        _choose("on_duplicate", self.within, ANSWERS)
+        _choose("on_leakage", self.leakage, ANSWERS)
+        if not 0 <= self.bits <= MOST_BITS:
+            raise DataError(
+                f"near_duplicate_bits must be from 0 to {MOST_BITS}, received {self.bits}"
+            )
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """The settings of `prepare`.
+
+    Attributes:
+        test_share: of the images without a split of their own, the share that goes to `test`.
+        split_seed: another seed draws other such splits.
+        validation_share: of the images that would be in `train`, the share that goes to
+            `validation`, by a hash of the key or, where the image has one, of its group.
+        max_reject_share: of all images, the largest share that may be rejected.
+        images_per_shard: no shard holds more images.
+        shard_bytes: nor more bytes of images, except of one that is larger by itself.
+        images: what is accepted, and how it is stored.
+        duplicates: what is searched for, and what is done about it.
+
+    Raises:
+        DataError: a setting is out of range.
+
+    """
+
+    test_share: float = 0.2
+    split_seed: int = 0
+    validation_share: float = 0.0
+    max_reject_share: float = 0.01
+    images_per_shard: int = 2048
+    shard_bytes: int = 128 << 20
+    images: ImageRules = field(default_factory=ImageRules)
+    duplicates: DuplicateRules = field(default_factory=DuplicateRules)
+
+    def __post_init__(self) -> None:
+        for name in ("test_share", "validation_share"):
+            share = getattr(self, name)
+            if not 0 <= share < 1:
+                raise DataError(f"{name} must be at least 0 and below 1, received {share}")
+        if not 0 <= self.max_reject_share <= 1:
+            raise DataError(
+                f"max_reject_share must be from 0 to 1, received {self.max_reject_share}"
+            )
+        for name in ("images_per_shard", "shard_bytes"):
+            number = getattr(self, name)
+            if number < 1:
+                raise DataError(f"{name} must be at least 1, received {number}")
+
+
+def _choose(field_name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise DataError(f"{field_name} must be one of {', '.join(known)}, received {value!r}")

@@ -1,0 +1,1 @@
+"""File access of the sources: listings, archives, tables and records."""

@@ -1,0 +1,205 @@
+"""Files inside a folder, a .zip or a .tar, local or in a bucket, listed and read in place."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Protocol
+
+from twofold.components.data.sources.access import decompression as unpack
+from twofold.components.data.sources.access import zip_members as zips
+from twofold.components.data.sources.access.file_listing import (
+    file_stamp,
+    file_system,
+    read_files,
+    walk,
+)
+from twofold.components.data.sources.access.spooled_listing import Entry
+from twofold.components.data.store import storage
+from twofold.components.errors import DataError
+
+# What reading one damaged, encrypted or vanished member raises.
+UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tarfile.TarError,
+)
+
+
+class Member(NamedTuple):
+    """One file: its path inside the container, text that changes with its content, its place."""
+
+    name: str
+    identity: str
+    place: bytes
+
+
+class FileContainer(Protocol):
+    """A folder or an archive: a path and a few facts, so that it can be pickled."""
+
+    @property
+    def path(self) -> str:
+        """Where it lies."""
+
+    def members(self) -> Iterator[Member]:
+        """Every file; raises one of `UNREADABLE` where there is damage."""
+
+    def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
+        """See `spool.Container`."""
+
+
+def open_container(path: str) -> FileContainer:
+    """The folder or archive at this path.
+
+    Raises:
+        DataError: there is none, or it is neither a folder nor a readable archive.
+
+    """
+    if not storage.exists(path):
+        raise DataError(f"no such file or folder: {path}")
+    if _is_folder(path):
+        return Folder(path)
+    try:
+        stamp = file_stamp(path)
+        with storage.open_input(path) as file:
+            if zips.is_zip(file):
+                return ZipArchive(path, stamp)
+            compressed = unpack.is_compressed(file)
+            content = unpack.open_decompressed(file) if compressed else file
+            content.seek(0)
+            tarfile.open(fileobj=content, mode="r:").close()
+            return TarArchive(path, stamp, compressed)
+    except UNREADABLE as error:
+        raise DataError(
+            f"{path}: expected a folder of images, a .zip or a .tar (also compressed by gzip, "
+            f"bzip2 or xz), and this is none or is damaged"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A directory, or a bucket's objects below a name."""
+
+    path: str
+
+    def members(self) -> Iterator[Member]:
+        """Every file, folder by folder."""
+        for name, stamp in walk(self.path):
+            plain = _plain_name(name)
+            # Only what cannot be a key as it is needs a name beside the key.
+            yield Member(plain, stamp, b"" if plain == name else os.fsencode(name))
+
+    def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
+        """Their bytes; of a file that has changed since it was listed, that it has."""
+        names = [os.fsdecode(entry.place) or entry.item.key for entry in entries]
+        paths = [storage.join(self.path, name) for name in names]
+        return read_files(paths, [entry.item.identity for entry in entries])
+
+
+@dataclass(frozen=True)
+class ZipArchive:
+    """A .zip; `stamp` is its file's."""
+
+    path: str
+    stamp: str
+
+    def members(self) -> Iterator[Member]:
+        """Every file in the order of the central directory."""
+        with _open_unchanged(self.path, self.stamp) as file:
+            for member in zips.members(file):
+                identity = f"{member.size} {member.crc:08x}"
+                yield Member(_plain_name(member.name), identity, member.place)
+
+    def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
+        """Their bytes, each from where its own header is."""
+        with _open_unchanged(self.path, self.stamp) as file:
+            for entry in entries:
+                try:
+                    yield zips.read_member(file, entry.place)
+                except UNREADABLE as error:
+                    yield error
+
+
+@dataclass(frozen=True)
+class TarArchive:
+    """A .tar; `stamp` is its file's. A compressed one is read from an uncompressed copy."""
+
+    path: str
+    stamp: str
+    compressed: bool
+
+    def members(self) -> Iterator[Member]:
+        """Every regular file in the order of the archive."""
+        with self._open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            remembered: list[Any] = archive.members  # type: ignore[attr-defined]
+            while (member := archive.next()) is not None:
+                # It would remember every member.
+                remembered.clear()
+                if member.isreg():
+                    # Writers often set no time, so that the archive's own has to tell.
+                    identity = f"{member.size} {member.mtime} {self.stamp}"
+                    place = b"%d %d" % (member.offset_data, member.size)
+                    yield Member(
+                        _plain_name(member.name), identity, b"" if member.issparse() else place
+                    )
+            # A damaged header looks to `tarfile` like the end, which is a block of zeros.
+            file.seek(archive.offset)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError(f"no end of the archive at byte {archive.offset}")
+
+    def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
+        """Their bytes, each from its place."""
+        with self._open() as file:
+            for entry in entries:
+                if not entry.place:
+                    yield tarfile.ReadError("the member is stored with holes")
+                    continue
+                offset, size = map(int, entry.place.split())
+                file.seek(offset)
+                content = file.read(size)
+                yield content if len(content) == size else EOFError("the archive is cut short")
+
+    @contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
+        with _open_unchanged(self.path, self.stamp) as file:
+            if not self.compressed:
+                yield file
+                return
+        with unpack.open_unpacked(self.path, self.stamp) as file:
+            yield file
+
+
+@contextmanager
+def _open_unchanged(path: str, stamp: str) -> Iterator[IO[bytes]]:
+    try:
+        file = storage.open_input(path)
+        found = file_stamp(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be opened any more ({error})") from error
+    with file:
+        if found != stamp:
+            raise DataError(f"{path}: changed while it was being prepared")
+        yield file
+
+
+def _is_folder(path: str) -> bool:
+    if not storage.is_remote(path):
+        return Path(path).is_dir()
+    reached, name = file_system(path)
+    return bool(reached.isdir(name))
+
+
+def _plain_name(name: str) -> str:
+    """The path without `./`, as text that can be encoded even where the file name cannot."""
+    encoded = posixpath.normpath(name).encode("utf-8", "surrogateescape")
+    return encoded.decode("utf-8", "backslashreplace")

@@ -1,0 +1,80 @@
+"""Compressed files as uncompressed copies on the local disk, which can be read from any place."""
+
+from __future__ import annotations
+
+import bz2
+import functools
+import gzip
+import lzma
+import re
+import shutil
+import threading
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+from twofold.components.data.sources.access.temporary_files import TemporaryPath
+from twofold.components.data.store import storage
+from twofold.components.errors import DataError
+
+# How files begin, and what opens them.
+_OPENERS = (
+    (re.compile(rb"\x1f\x8b\x08"), gzip.open),
+    (re.compile(rb"BZh[1-9]1AY&SY"), bz2.open),
+    (re.compile(rb"\xfd7zXZ\x00"), lzma.open),
+)
+_START = 10
+# What a damaged file raises while it is decompressed.
+_DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
+_LOCK = threading.Lock()
+
+
+def is_compressed(file: IO[bytes]) -> bool:
+    """Whether a file begins as one of gzip, bzip2 or xz does."""
+    return _opener(file) is not None
+
+
+def open_decompressed(file: IO[bytes]) -> Any:
+    """The content of a compressed file, as a file; gzip is tried where none is recognised."""
+    opener: Any = _opener(file) or gzip.open
+    return opener(file, "rb")
+
+
+def open_unpacked(path: str, stamp: str) -> IO[bytes]:
+    """A compressed file's content.
+
+    Each process unpacks a file once, into the folder for temporary files, and keeps the last four.
+
+    Args:
+        path: the compressed file.
+        stamp: changes with its content.
+
+    Raises:
+        DataError: it is damaged.
+
+    """
+    # Threads that need the same file wait for one copy; one that is open outlives its name.
+    with _LOCK:
+        return Path(_unpack(path, stamp).path).open("rb")
+
+
+@functools.lru_cache(maxsize=4)
+def _unpack(path: str, stamp: str) -> TemporaryPath:
+    copy = TemporaryPath("unpacked")
+    try:
+        with (
+            storage.open_input(path) as file,
+            open_decompressed(file) as content,
+            Path(copy.path).open("wb") as target,
+        ):
+            shutil.copyfileobj(content, target, 1 << 20)
+    except _DAMAGED as error:
+        raise DataError(f"{path}: cannot be decompressed, and may be damaged ({error})") from error
+    return copy
+
+
+def _opener(file: IO[bytes]) -> Any:
+    file.seek(0)
+    start = file.read(_START)
+    file.seek(0)
+    return next((opener for pattern, opener in _OPENERS if pattern.match(start)), None)

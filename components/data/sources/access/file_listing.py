@@ -1,0 +1,189 @@
+"""Files of a folder or a bucket: which there are, what tells their contents apart, their bytes."""
+
+# ruff: noqa: PTH116, PTH118, PTH123 - making a Path takes longer than looking up the file.
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa
+
+from twofold.components.data.store import storage
+from twofold.components.errors import DataError
+
+# A request to a bucket takes tens of milliseconds, so that several are on their way at a time.
+_REQUESTS = 16
+# Up to so many entries of a folder are sorted as Python objects.
+_FEW_ENTRIES = 10_000
+# What tells one content from another, of what file systems report, the best first.
+_CONTENT_MARKS = (
+    *("md5Hash", "crc32c", "ETag", "etag", "generation"),
+    *("mtime", "updated", "LastModified", "last_modified", "created"),
+)
+
+
+class ChangedError(OSError):
+    """A file is not the one that was listed."""
+
+
+def file_system(path: str) -> tuple[Any, str]:
+    """The fsspec file system of a path with a scheme, and the path's name in it.
+
+    It keeps no listings: those of a million files would stay in memory.
+
+    Raises:
+        DataError: what reaches this kind of path is not known or not installed.
+
+    """
+    import fsspec
+
+    try:
+        found, name = fsspec.core.url_to_fs(path, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        raise DataError(f"{path}: cannot be reached: {error}") from error
+    return found, str(name)
+
+
+def file_stamp(path: str) -> str:
+    """Text that changes with a file's content: its size with a time or a checksum.
+
+    Raises:
+        OSError: there is no such file.
+
+    """
+    if not storage.is_remote(path):
+        return _local_stamp(os.stat(path))
+    reached, name = file_system(path)
+    return _remote_stamp(reached.info(name))
+
+
+def file_stamps(paths: Sequence[str]) -> list[str | None]:
+    """Each file's stamp; None where there is no such file."""
+    return list(_each(_stamp_or_none, paths))
+
+
+def walk(root: str) -> Iterator[tuple[str, str]]:
+    """Every file below a folder: its path in it, and its stamp.
+
+    A folder's entries come sorted, those of a folder within it in its place. Symbolic links are
+    followed, each folder once.
+
+    Raises:
+        OSError: a folder cannot be listed.
+
+    """
+    if not storage.is_remote(root):
+        return _walk_local(os.fsencode(root), "", set())
+    return _walk_remote(*file_system(root))
+
+
+def read_files(paths: Sequence[str], stamps: Sequence[str]) -> Iterator[bytes | Exception]:
+    """The bytes of each file in order, or why it cannot be read.
+
+    A local file that has not the stamp given has changed, which is a reason; in a bucket this would
+    cost a request more for each, and is not looked at.
+    """
+    yield from _each(_read_if_unchanged, list(zip(paths, stamps, strict=True)))
+
+
+def _each(function: Any, arguments: Sequence[Any]) -> Iterator[Any]:
+    """The function of every path, or of every tuple that begins with one; in order."""
+    firsts = (each if isinstance(each, str) else each[0] for each in arguments)
+    if not any(map(storage.is_remote, firsts)):
+        yield from map(function, arguments)
+        return
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        waiting: deque[Future[Any]] = deque()
+        for argument in arguments:
+            waiting.append(pool.submit(function, argument))
+            if len(waiting) > 2 * _REQUESTS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _stamp_or_none(path: str) -> str | None:
+    try:
+        return file_stamp(path)
+    except OSError:
+        return None
+
+
+def _read_if_unchanged(asked: tuple[str, str]) -> bytes | Exception:
+    path, stamp = asked
+    try:
+        if storage.is_remote(path):
+            reached, name = file_system(path)
+            content: bytes = reached.cat_file(name)
+            return content
+        with open(path, "rb") as file:
+            if _local_stamp(os.fstat(file.fileno())) != stamp:
+                return ChangedError("the file has changed since it was listed")
+            return file.read()
+    except OSError as error:
+        return error
+
+
+def _local_stamp(status: os.stat_result) -> str:
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _remote_stamp(info: Mapping[str, Any]) -> str:
+    mark = next((info[name] for name in _CONTENT_MARKS if info.get(name)), "")
+    return f"{info['size']} {mark}"
+
+
+def _walk_local(
+    folder: bytes, prefix: str, seen: set[tuple[int, int]]
+) -> Iterator[tuple[str, str]]:
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    for name, is_folder in _sorted_entries(folder):
+        path, below = os.path.join(folder, name), prefix + os.fsdecode(name)
+        if is_folder:
+            yield from _walk_local(path, f"{below}/", seen)
+        else:
+            yield below, _local_stamp(os.stat(path))
+
+
+def _sorted_entries(folder: bytes) -> Iterator[tuple[bytes, bool]]:
+    """The names in a folder, and whether each is a folder itself."""
+    parts: list[pa.RecordBatch] = []
+    with os.scandir(folder) as entries:
+        found = ((entry.name, entry.is_dir()) for entry in entries if _is_readable(entry))
+        while some := list(itertools.islice(found, _FEW_ENTRIES)):
+            if not parts and len(some) < _FEW_ENTRIES:
+                yield from sorted(some)
+                return
+            names, kinds = zip(*some, strict=True)
+            columns = [pa.array(names, pa.binary()), pa.array(kinds, pa.bool_())]
+            parts.append(pa.record_batch(columns, names=["name", "is_folder"]))
+    if parts:
+        for batch in pa.Table.from_batches(parts).sort_by("name").to_batches(_FEW_ENTRIES):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _is_readable(entry: os.DirEntry[bytes]) -> bool:
+    return entry.is_dir() or entry.is_file()
+
+
+def _walk_remote(reached: Any, root: str) -> Iterator[tuple[str, str]]:
+    def visit(folder: str) -> Iterator[tuple[str, str]]:
+        for entry in sorted(reached.ls(folder, detail=True), key=lambda entry: entry["name"]):
+            name = entry["name"].rstrip("/")
+            # An object may stand for the folder itself.
+            if name == folder or (entry["name"].endswith("/") and entry["type"] == "file"):
+                continue
+            if entry["type"] == "directory":
+                yield from visit(name)
+            else:
+                yield name[len(root) :].lstrip("/"), _remote_stamp(entry)
+
+    return visit(root.rstrip("/"))

@@ -1,0 +1,1 @@
+"""File formats of a prepared data set: manifest, records, image table."""

@@ -1,0 +1,218 @@
+"""What a shard really holds: its records and their images, read once from front to back."""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+import google_crc32c
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from twofold.components.data.rules.duplicates import pixel_digest
+from twofold.components.data.rules.image_rules import ImageRules, RejectedError, check
+from twofold.components.data.store import schema
+from twofold.components.data.store.manifest import File
+from twofold.components.data.store.statistics import pixel_sums
+from twofold.components.data.store.tf_example import FOOTER, HEADER, Example, masked_crc
+
+# As `describe_file` counts them.
+_BLOCK = 4 << 20
+_LENGTH_BYTES = 8
+# What was accepted by stricter rules is accepted by these.
+_RULES = ImageRules(min_side=1, max_pixels=89_478_485, one_colour="keep")
+
+
+class Reader:
+    """A file read forward, with what a manifest says of it computed on the way."""
+
+    def __init__(self, file: IO[bytes], name: str):
+        self._file = file
+        self._name = name
+        self._block = b""
+        self._place = 0
+        self._digest = hashlib.sha256()
+        self._blocks: list[int] = []
+        self._size = 0
+
+    def read(self, count: int) -> bytes:
+        """The next bytes, fewer where the file ends."""
+        pieces = []
+        while count and (self._place < len(self._block) or self._next_block()):
+            piece = self._block[self._place : self._place + count]
+            self._place += len(piece)
+            count -= len(piece)
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def finish(self) -> File:
+        """Read the rest; what a manifest should say of the file."""
+        while self._next_block():
+            pass
+        return File(
+            file=self._name,
+            bytes=self._size,
+            sha256=self._digest.hexdigest(),
+            blocks=tuple(self._blocks),
+        )
+
+    def _next_block(self) -> bool:
+        self._block, self._place = self._file.read(_BLOCK), 0
+        if not self._block:
+            return False
+        self._digest.update(self._block)
+        self._blocks.append(google_crc32c.value(self._block))
+        self._size += len(self._block)
+        return True
+
+
+@dataclass(frozen=True)
+class Framed:
+    """One record: where it begins, how long it is with its frame, and its data or what is wrong."""
+
+    offset: int
+    length: int
+    data: bytes
+    problem: str = ""
+
+
+def read_records(reader: Reader, size: int, starts: Sequence[int]) -> Iterator[Framed]:
+    """The records of a TFRecord file, also of a damaged one.
+
+    Args:
+        reader: at the front of the file.
+        size: the file's bytes.
+        starts: where records are said to begin, ascending. A record whose length is damaged does
+            not tell where the next one begins; the reading goes on at the next of these.
+
+    """
+    offset = 0
+    while offset < size:
+        head = reader.read(HEADER.size)
+        if len(head) < HEADER.size:
+            yield Framed(offset, 0, b"", "the file ends within its head")
+            return
+        length, checksum = HEADER.unpack(head)
+        whole = HEADER.size + length + FOOTER.size
+        if checksum != masked_crc(head[:_LENGTH_BYTES]):
+            yield Framed(offset, 0, b"", "the checksum of its length does not hold")
+            place = bisect.bisect_left(starts, offset + HEADER.size)
+            if place == len(starts):
+                return
+            reader.read(starts[place] - offset - HEADER.size)
+            offset = starts[place]
+            continue
+        if offset + whole > size:
+            yield Framed(offset, 0, b"", f"it is {whole} bytes long, and the file ends within it")
+            return
+        data = reader.read(length)
+        (checksum,) = FOOTER.unpack(reader.read(FOOTER.size))
+        problem = "" if checksum == masked_crc(data) else "the checksum of its data does not hold"
+        yield Framed(offset, whole, data, problem)
+        offset += whole
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the records of a dataset are to hold: see `Manifest`."""
+
+    latents: int
+    raw: bool
+    weighted: bool
+    decode: bool
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A record, and what is in it.
+
+    Attributes:
+        framed: the record.
+        facts: by the names of the index's columns; empty where the record cannot be read, without
+            what is known from the pixels where these are not decoded.
+        problem: what is wrong with it, empty if nothing is.
+
+    """
+
+    framed: Framed
+    facts: dict[str, Any]
+    problem: str
+
+
+def examine(framed: Framed, expected: Expected) -> Examined:
+    """Parse a record and decode its image."""
+    if framed.problem:
+        return Examined(framed, {}, framed.problem)
+    fields, problem = _parse(framed.data, expected)
+    if problem:
+        return Examined(framed, {}, problem)
+    image = fields[schema.IMAGE]
+    facts: dict[str, Any] = {
+        "key": fields[schema.KEY],
+        "label": fields[schema.LABEL],
+        "latents": fields[schema.LATENTS],
+        "length": framed.length,
+        "stored_bytes": len(image),
+        "stored_sha256": hashlib.sha256(image).digest(),
+    }
+    if expected.weighted:
+        facts["weight"] = fields[schema.WEIGHT]
+    shape = fields.get(schema.SHAPE)
+    if shape is not None:
+        facts |= dict(zip(("height", "width", "channels"), shape, strict=True))
+        if min(shape) < 1 or shape[2] not in (1, 3) or np.prod(shape, dtype=object) != len(image):
+            return Examined(framed, facts, f"its shape {shape} does not fit its {len(image)} bytes")
+    if not expected.decode:
+        return Examined(framed, facts, "")
+    try:
+        checked = check(image if shape is None else _pixels(image, shape), _RULES)
+    except RejectedError as error:
+        return Examined(framed, facts, f"its image does not decode: {error}")
+    if checked.repair:
+        return Examined(framed, facts, f"its image is not in the form to store: {checked.repair}")
+    sums, squares = pixel_sums(checked.pixels[None])
+    facts |= {
+        **dict(zip(("height", "width", "channels"), checked.pixels.shape, strict=True)),
+        "pixel_digest": pixel_digest(checked.pixels),
+        "sums": sums[0].tolist(),
+        "squares": squares[0].tolist(),
+    }
+    return Examined(framed, facts, "")
+
+
+def _pixels(image: bytes, shape: Sequence[int]) -> np.ndarray:
+    return np.frombuffer(image, np.uint8).reshape(shape)
+
+
+def _parse(data: bytes, expected: Expected) -> tuple[dict[str, Any], str]:
+    """The record's fields, and what is wrong with them."""
+    try:
+        features = Example.FromString(data).features.feature
+    except DecodeError as error:
+        return {}, f"it is no tf.train.Example: {error}"
+    kinds = {
+        schema.IMAGE: ("bytes_list", 1),
+        schema.LABEL: ("int64_list", 1),
+        schema.KEY: ("bytes_list", 1),
+        schema.LATENTS: ("float_list", expected.latents),
+    }
+    if expected.raw:
+        kinds[schema.SHAPE] = ("int64_list", 3)
+    if expected.weighted:
+        kinds[schema.WEIGHT] = ("float_list", 1)
+    if set(features) != set(kinds):
+        return {}, f"expected the fields {', '.join(kinds)}, found {', '.join(sorted(features))}"
+    fields: dict[str, Any] = {}
+    for name, (kind, count) in kinds.items():
+        values = list(getattr(features[name], kind).value)
+        if len(values) != count:
+            return {}, f"expected {count} values of {name} ({kind}), found {len(values)}"
+        fields[name] = values if name in (schema.LATENTS, schema.SHAPE) else values[0]
+    try:
+        fields[schema.KEY] = fields[schema.KEY].decode()
+    except UnicodeDecodeError as error:
+        return {}, f"its key is no UTF-8: {error}"
+    return fields, ""

@@ -1,0 +1,1 @@
+"""Geometry of embeddings: similarity, uniformity, rank, clusters, retrieval."""

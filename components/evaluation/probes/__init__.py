@@ -1,0 +1,1 @@
+"""Probes of frozen embeddings, and what else is measured with labels."""

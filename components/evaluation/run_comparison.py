@@ -1,0 +1,224 @@
+"""Whether two runs differ by more than chance: few images, or few seeds, can tell little."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isclose, isfinite, sqrt
+from statistics import fmean, stdev
+
+from scipy import stats
+
+from twofold.components.errors import EvaluationError
+from twofold.components.evaluation.confidence_intervals import binomial_interval
+
+LEVEL = 0.05
+# A recorded bound holds as many digits as a float; another number of images moves it by more.
+_SAME_BOUND = 1e-9
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a run measured.
+
+    Attributes:
+        name: of the run.
+        metrics: name -> value.
+        held_out: images of its held-out split, 0 where that is not known.
+
+    """
+
+    name: str
+    metrics: Mapping[str, float]
+    held_out: int = 0
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed alone, at least one."""
+
+    name: str
+    runs: tuple[Figures, ...]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A measure of a group.
+
+    Attributes:
+        values: of the runs that have it.
+        mean: of the values.
+        low: of the 95 % interval: of the mean over seeds where there are several, or of the one
+            accuracy over test images; None where it is not known.
+        high: likewise.
+
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a group's measure differs from the first group's.
+
+    Attributes:
+        value: the difference of the means.
+        real: whether it exceeds what chance explains; None where that is not known.
+        p: the probability of a difference as large by chance; None where there is no test.
+        how: the test in words, or why there is none.
+
+    """
+
+    value: float
+    real: bool | None
+    p: float | None
+    how: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measure of all groups; None where a group lacks it or there is nothing to compare."""
+
+    name: str
+    spreads: tuple[Spread | None, ...]
+    differences: tuple[Difference | None, ...]
+
+
+def compare(groups: Sequence[Group]) -> list[Row]:
+    """Compare every group with the first one.
+
+    Args:
+        groups: at least one.
+
+    Returns:
+        A row for each measure that some run has, by name; the bounds of intervals, whose names
+        end in _low and _high, are no measures of their own.
+
+    """
+    names = sorted({name for group in groups for run in group.runs for name in run.metrics})
+    bounds = {f"{name}{end}" for name in names for end in ("_low", "_high")}
+    rows = []
+    for name in names:
+        if name in bounds:
+            continue
+        spreads = tuple(_spread(group, name) for group in groups)
+        differences = tuple(
+            None if place == 0 else _difference(name, groups[0], group)
+            for place, group in enumerate(groups)
+        )
+        rows.append(Row(name, spreads, differences))
+    return rows
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Give Student's interval of the mean of values that scatter normally.
+
+    Args:
+        values: at least two.
+        confidence: in (0, 1).
+
+    Raises:
+        EvaluationError: if there are fewer than two values.
+
+    """
+    if len(values) < 2:
+        raise EvaluationError(f"An interval over seeds needs two values, received {len(values)}.")
+    mean = fmean(values)
+    quantile = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1))
+    margin = quantile * stdev(values, mean) / sqrt(len(values))
+    return mean - margin, mean + margin
+
+
+def proportions_p(first: tuple[int, int], second: tuple[int, int]) -> float:
+    """Give the two-sided p of Fisher's exact test that two shares are one and the same.
+
+    Fisher 1922: unlike the test by normal approximation it holds for accuracies near 0 and 1. It
+    takes the two samples for independent; two runs on the same images mostly err on the same ones,
+    which makes the test cautious.
+
+    Args:
+        first: (right, all) of one run.
+        second: likewise of the other.
+
+    """
+    table = [[right, total - right] for right, total in (first, second)]
+    return float(stats.fisher_exact(table)[1])
+
+
+def seeds_p(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Give the two-sided p of Student's test that two groups of seeds have one mean.
+
+    With one value on a side, this asks whether it is one that the other side could have given.
+
+    Args:
+        first: values of one group.
+        second: of the other; three values in all at least.
+
+    Returns:
+        None where the values within the groups do not scatter at all.
+
+    """
+    if all(value == first[0] for value in first) and all(value == second[0] for value in second):
+        return None
+    with warnings.catch_warnings():
+        # Told of values that hardly scatter, for which the p is 0 in any case.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        p = float(stats.ttest_ind(first, second).pvalue)
+    return p if isfinite(p) else None
+
+
+def _values(group: Group, name: str) -> tuple[float, ...]:
+    return tuple(run.metrics[name] for run in group.runs if name in run.metrics)
+
+
+def _spread(group: Group, name: str) -> Spread | None:
+    values = _values(group, name)
+    if not values:
+        return None
+    if len(values) > 1:
+        return Spread(values, fmean(values), *mean_interval(values))
+    run = next(run for run in group.runs if name in run.metrics)
+    low, high = run.metrics.get(f"{name}_low"), run.metrics.get(f"{name}_high")
+    return Spread(values, values[0], low, high)
+
+
+def _difference(name: str, first: Group, other: Group) -> Difference | None:
+    here, there = _values(first, name), _values(other, name)
+    if not here or not there:
+        return None
+    value = fmean(there) - fmean(here)
+    if len(here) + len(there) > 2:
+        p = seeds_p(here, there)
+        if p is not None:
+            how = f"Student's test over {len(here)} and {len(there)} seeds"
+            return Difference(value, p < LEVEL, p, how)
+    # One run each, or seeds that do not scatter, of which one is as good as all.
+    runs = [next(run for run in group.runs if name in run.metrics) for group in (first, other)]
+    counted = [_counted(run, name) for run in runs]
+    if counted[0] is not None and counted[1] is not None:
+        p = proportions_p(counted[0], counted[1])
+        return Difference(value, p < LEVEL, p, "Fisher's exact test over test images")
+    lows = [run.metrics.get(f"{name}_low") for run in runs]
+    highs = [run.metrics.get(f"{name}_high") for run in runs]
+    if None in lows or None in highs:
+        return Difference(value, None, None, "no interval")
+    apart = max(low for low in lows if low is not None) > min(h for h in highs if h is not None)
+    return Difference(value, apart, None, "whether the 95 % intervals are apart")
+
+
+def _counted(run: Figures, name: str) -> tuple[int, int] | None:
+    """How many images were right of how many, if the recorded interval is that of these counts."""
+    low, high = run.metrics.get(f"{name}_low"), run.metrics.get(f"{name}_high")
+    if low is None or high is None or run.held_out < 1 or not 0 <= run.metrics[name] <= 1:
+        return None
+    right = round(run.metrics[name] * run.held_out)
+    bounds = binomial_interval(right, run.held_out)
+    same = all(
+        isclose(one, other, abs_tol=_SAME_BOUND)
+        for one, other in zip(bounds, (low, high), strict=True)
+    )
+    return (right, run.held_out) if same else None

@@ -1,0 +1,1 @@
+"""Model registry: the versioned directory that a server watches."""

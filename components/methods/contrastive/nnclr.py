@@ -1,0 +1,73 @@
+"""NNCLR: with a little help from my friends (Dwibedi et al., 2021)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from twofold.components import distribute
+from twofold.components.losses.contrastive import nnclr
+from twofold.components.losses.redundancy import correlation_accuracy
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.queue import SupportQueue
+from twofold.components.transforms.views import ViewFunction
+
+
+@dataclasses.dataclass(frozen=True)
+class NNCLR(Method):
+    """A view attracts the other view's nearest neighbour in a queue of earlier projections.
+
+    Equation 3 of the paper, in the four terms of keras.io's example (recipe B): NN(p1) against p2
+    and NN(p2) against p1, each both ways. Neighbours are looked up before the batch is enqueued, or
+    a view would find itself.
+
+    Attributes:
+        encoder: [B, H, W, C] to features [B, D].
+        projector: features [B, D] to projections [B, P].
+        queue: earlier projections [Q, P].
+        views: two policies.
+        temperature: tau of the loss.
+        compile_views: whether XLA compiles the views.
+
+    """
+
+    encoder: keras.Model
+    projector: keras.Model
+    queue: SupportQueue
+    views: Sequence[ViewFunction]
+    temperature: float
+    compile_views: bool = True
+
+    @property
+    def models(self) -> Mapping[str, keras.Model]:
+        """The encoder and the projector."""
+        return {"encoder": self.encoder, "projector": self.projector}
+
+    @property
+    def memory(self) -> Mapping[str, Any]:
+        """The queue."""
+        return {"queue": self.queue}
+
+    def __call__(self, batch: MethodInput) -> MethodOutput:
+        """Computes the loss, the contrastive accuracy and the correlation accuracy."""
+        views = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        features = [self.encoder(view, training=True) for view in views]
+        first, second = (self.projector(one, training=True) for one in features)
+        loss, accuracy = nnclr(first, second, self.queue.values(), self.temperature)
+        return MethodOutput(
+            loss=loss,
+            metrics={
+                "contrastive_accuracy": accuracy,
+                "correlation_accuracy": correlation_accuracy(first, second),
+            },
+            features=features[0],
+            carried={"projections": distribute.gather(first, axis=0)},
+        )
+
+    def after_update(self, outputs: Sequence[MethodOutput], step: tf.Tensor) -> None:
+        """Enqueues the first view's projections."""
+        self.queue.enqueue(tf.concat([output.carried["projections"] for output in outputs], axis=0))

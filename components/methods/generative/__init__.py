@@ -1,0 +1,1 @@
+"""Generative methods and clustering: images rebuilt from codes, or from atoms."""

@@ -1,0 +1,67 @@
+"""The variational autoencoder (Kingma & Welling, 2014)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from twofold.components import keyed_random
+from twofold.components.losses.vae import kl_to_standard_normal, reconstruction, sample_gaussian
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.transforms.views import ViewFunction, to_unit_range
+
+_NOISE = 0x5AE
+
+
+@dataclasses.dataclass(frozen=True)
+class VAE(Method):
+    """Images are coded by a normal distribution and decoded from a draw of it.
+
+    The loss is the negative of equation 10: binary cross-entropy summed over the pixels, plus the
+    divergence of the code from the standard normal (appendix B).
+
+    Attributes:
+        encoder: [B, H, W, C] to features [B, D].
+        head: features [B, D] to mean and log-variance, each [B, L].
+        decoder: codes [B, L] to logits [B, H, W, C].
+        views: one policy; the picture that is drawn is also the one to rebuild.
+        kl_weight: of the divergence; 1 is the paper's bound (beta of Higgins et al., 2017).
+        compile_views: whether XLA compiles the view.
+
+    """
+
+    encoder: keras.Model
+    head: keras.Model
+    decoder: keras.Model
+    views: Sequence[ViewFunction]
+    kl_weight: float = 1.0
+    compile_views: bool = True
+
+    @property
+    def models(self) -> Mapping[str, keras.Model]:
+        """The encoder, the heads of mean and log-variance, and the decoder."""
+        return {"encoder": self.encoder, "gaussian_head": self.head, "decoder": self.decoder}
+
+    def __call__(self, batch: MethodInput) -> MethodOutput:
+        """Computes this replica's share of the loss and of its two parts, in nats an image."""
+        (view,) = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        features = self.encoder(view, training=True)
+        mean, log_variance = self.head(features, training=True)
+        noise_keys = keyed_random.fold_in(batch.keys, _NOISE)
+        code = sample_gaussian(mean, log_variance, noise_keys)
+        rebuilt = reconstruction(self.decoder(code, training=True), view)
+        divergence = kl_to_standard_normal(mean, log_variance)
+        return MethodOutput(
+            loss=rebuilt + self.kl_weight * divergence,
+            metrics={"reconstruction": rebuilt, "kl": divergence},
+            features=features,
+        )
+
+    def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
+        """Decodes the mean code of images, uint8 [B, H, W, C] to float32 likewise in [0, 1]."""
+        features = self.encoder(to_unit_range(images), training=False)
+        mean, _ = self.head(features, training=False)
+        return tf.cast(tf.sigmoid(self.decoder(mean, training=False)), tf.float32)

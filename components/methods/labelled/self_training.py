@@ -1,0 +1,100 @@
+"""Self-training with a noisy student (Xie et al., 2020), by consistency (recipe D)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from twofold.components import keyed_random
+from twofold.components.losses.distillation import confident, consistency, cross_entropy
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.transforms.views import ViewFunction
+
+_NOISE = 0x5E1F
+
+
+@dataclasses.dataclass(frozen=True)
+class SelfTraining(Method):
+    """A student on a noisy view learns the labels and what a teacher says of the clean view.
+
+    The loss is ``(CE(labels, student(noisy)) + KL(softmax(teacher(clean) / T) ||
+    softmax(student(noisy) / T))) / 2`` (recipe D; Hinton et al., 2015, equation 1 for T). Clean and
+    noisy view are of the same crop. Images without a label take part in the second term alone.
+
+    Attributes:
+        encoder: the student's, [B, H, W, C] to features [B, D].
+        head: the student's, features [B, D] to logits [B, K].
+        teacher_encoder: frozen, likewise.
+        teacher_head: frozen, likewise.
+        clean: draws the crop that both see.
+        noise: is added to the student's.
+        temperature: T.
+        squared_temperature: whether the second term is multiplied by T^2, which keeps its
+            gradient's size (Hinton et al., 2015, section 2); recipe D does not.
+        confidence: the teacher's largest probability from which an image takes part in the second
+            term; None for all.
+        compile_views: whether XLA compiles the views.
+
+    """
+
+    encoder: keras.Model
+    head: keras.Model
+    teacher_encoder: keras.Model
+    teacher_head: keras.Model
+    clean: ViewFunction
+    noise: ViewFunction
+    temperature: float = 10.0
+    squared_temperature: bool = False
+    confidence: float | None = None
+    compile_views: bool = True
+
+    @property
+    def models(self) -> Mapping[str, keras.Model]:
+        """The student."""
+        return {"encoder": self.encoder, "head": self.head}
+
+    @property
+    def memory(self) -> Mapping[str, Any]:
+        """The teacher, so that a resumed student has the same one."""
+        return {"teacher_encoder": self.teacher_encoder, "teacher_head": self.teacher_head}
+
+    def __call__(self, batch: MethodInput) -> MethodOutput:
+        """Computes this replica's share of the loss, its two parts and the accuracy."""
+        clean, noisy = self._draw(batch)
+        features = self.encoder(noisy, training=True)
+        logits = self.head(features, training=True)
+        teacher_logits = tf.stop_gradient(
+            self.teacher_head(self.teacher_encoder(clean, training=False), training=False)
+        )
+        supervised, accuracy = cross_entropy(logits, batch.labels)
+        weights = None if self.confidence is None else confident(teacher_logits, self.confidence)
+        agreement = consistency(
+            logits,
+            teacher_logits,
+            self.temperature,
+            squared_temperature=self.squared_temperature,
+            weights=weights,
+        )
+        return MethodOutput(
+            loss=0.5 * (supervised + agreement),
+            metrics={
+                "accuracy": accuracy,
+                "cross_entropy": supervised,
+                "consistency": agreement,
+            },
+            features=features,
+        )
+
+    def _draw(self, batch: MethodInput) -> tuple[tf.Tensor, tf.Tensor]:
+        (clean,) = draw_views((self.clean,), batch.images, batch.keys, compiled=self.compile_views)
+        draw = tf.function(noisy_view, jit_compile=self.compile_views, autograph=False)
+        return clean, draw(self.noise, clean, batch.keys)
+
+
+def noisy_view(noise: ViewFunction, clean: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+    """Makes the student's view of the teacher's, float32 [B, H, W, C], by the images' keys."""
+    return noise(clean, keyed_random.fold_in(keys, _NOISE))

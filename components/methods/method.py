@@ -1,0 +1,101 @@
+"""What the training loop asks of a method."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from twofold.components.transforms.views import ViewFunction, make_views, to_unit_range
+
+__all__ = ["Method", "MethodInput", "MethodOutput", "ViewFunction", "draw_views", "to_unit_range"]
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodInput:
+    """One replica's part of a batch.
+
+    Attributes:
+        images: uint8 [B, H, W, C].
+        labels: int32 [B], -1 for none.
+        keys: uint32 [B], the randomness of each image at this step.
+        step: int64 scalar, updates made before this one.
+
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    keys: tf.Tensor
+    step: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodOutput:
+    """What a method makes of one replica's images.
+
+    Attributes:
+        loss: scalar, this replica's share: shares add up over replicas to the loss of the global
+            batch.
+        metrics: scalars by name, shares likewise.
+        features: [B, D] of the encoder, for the online probe.
+        carried: tensors that ``Method.after_update`` needs; the same on every replica.
+
+    """
+
+    loss: tf.Tensor
+    metrics: Mapping[str, tf.Tensor]
+    features: tf.Tensor
+    carried: Mapping[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+
+
+class Method(abc.ABC):
+    """A way to turn a batch of images into a loss."""
+
+    @property
+    @abc.abstractmethod
+    def models(self) -> Mapping[str, keras.Model]:
+        """The networks that gradients train, by name.
+
+        "encoder" is among them, and "head" where the method classifies on its own.
+        """
+
+    @property
+    def memory(self) -> Mapping[str, Any]:
+        """What else a checkpoint must hold, by name: queues, momentum networks, teachers."""
+        return {}
+
+    @abc.abstractmethod
+    def __call__(self, batch: MethodInput) -> MethodOutput:
+        """Computes the loss of one replica's images."""
+
+    def after_update(self, outputs: Sequence[MethodOutput], step: tf.Tensor) -> None:  # noqa: B027
+        """Changes the memory once the weights have moved; most methods have none.
+
+        Args:
+            outputs: of the step; several where gradients are accumulated.
+            step: int64 scalar, updates made before this one.
+
+        """
+
+
+def draw_views(
+    views: Sequence[ViewFunction], images: tf.Tensor, keys: tf.Tensor, *, compiled: bool
+) -> list[tf.Tensor]:
+    """Draws one view of each image by each policy.
+
+    Args:
+        views: V policies.
+        images: uint8 [B, H, W, C].
+        keys: uint32 [B].
+        compiled: whether XLA compiles the views, which makes them several times faster on a CPU.
+
+    Returns:
+        V tensors float32 [B, H, W, C] in [0, 1].
+
+    """
+    draw = tf.function(make_views, jit_compile=compiled, autograph=False)
+    return tf.unstack(draw(tuple(views), images, keys), num=len(views))

@@ -1,0 +1,1 @@
+"""Redundancy-reduction methods: embeddings that agree and spread out."""

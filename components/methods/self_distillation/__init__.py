@@ -1,0 +1,1 @@
+"""Self-distillation methods: one branch predicts the other."""

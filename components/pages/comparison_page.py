@@ -1,0 +1,184 @@
+"""Runs side by side, for people: one page that opens anywhere, offline, and fetches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twofold.components.evaluation.run_comparison import Difference, Group, Row, Spread
+from twofold.components.pages.curve_charts import LineChart, Series, line_chart
+from twofold.components.pages.page_template import byte_text, page_environment
+from twofold.components.pages.run_page import (
+    CHARTS,
+    is_aside,
+    is_share,
+    metric_text,
+    png_uri,
+)
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A run: its name, the number of its group, its curves, and its similarity matrix as PNG."""
+
+    name: str
+    group: int
+    curves: Mapping[str, Series]
+    rsm: bytes | None
+
+
+@dataclass(frozen=True)
+class ComparisonContent:
+    """What the page of a comparison is made of.
+
+    Attributes:
+        groups: of runs that differ in their seed alone; the first is what others are held against.
+        rows: the measures of the groups.
+        runs: in the order in which they were named.
+        settings: where the runs differ: (key path, a text for each run).
+        costs: (what, a number for each run; None where it is not known).
+        datasets: of each run, name and fingerprint.
+
+    """
+
+    groups: Sequence[Group]
+    rows: Sequence[Row]
+    runs: Sequence[ComparedRun]
+    settings: Sequence[tuple[str, Sequence[str]]]
+    costs: Sequence[tuple[str, Sequence[float | None]]]
+    datasets: Sequence[tuple[str, str]]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes a comparison doubtful, a sentence each."""
+        if len({fingerprint for _, fingerprint in self.datasets}) < 2:
+            return []
+        of = ", ".join(
+            f"{run.name} on {name or 'none'}"
+            for run, (name, _) in zip(self.runs, self.datasets, strict=True)
+        )
+        return [
+            f"These runs are on different data sets ({of}): a difference may come from the images, "
+            "not from the runs."
+        ]
+
+    @property
+    def notes(self) -> list[str]:
+        """How to read the verdicts, a sentence each."""
+        several = any(len(group.runs) > 1 for group in self.groups)
+        if len(self.groups) == 1:
+            return [
+                "All runs differ in their seed alone: the figures are their mean and its 95 % "
+                "interval over seeds, by Student's t."
+            ]
+        notes = []
+        if not all(len(group.runs) > 1 for group in self.groups):
+            notes.append(
+                "A single run's interval covers the choice of test images, not the seed: whether "
+                "the change or the seed made a difference, only more seeds tell."
+            )
+        if several:
+            notes.append(
+                "Of runs that differ in their seed alone the mean is given, with its 95 % interval "
+                "over seeds by Student's t."
+            )
+        notes.append(
+            "“Exceeds noise” means p below 0.05; of twenty measures that do not differ, one does "
+            "so by chance."
+        )
+        return notes
+
+
+def render_comparison(content: ComparisonContent) -> str:
+    """The page, as HTML; equal content gives equal text."""
+    rows = [_row(row) for row in content.rows if any(row.spreads)]
+    values: dict[str, Any] = {
+        "content": content,
+        "headline": [row for row in rows if not is_aside(row["name"])],
+        "aside": [row for row in rows if is_aside(row["name"])],
+        "charts_shown": list(_charts(content)),
+        "rsms": [(run.name, png_uri(run.rsm)) for run in content.runs if run.rsm is not None],
+        "costs": [(what, [_cost(what, value) for value in row]) for what, row in content.costs],
+    }
+    return page_environment().get_template("comparison.html").render(values)
+
+
+def cell_text(name: str, spread: Spread) -> str:
+    """A group's measure, with its interval where there is one."""
+    interval = _interval(name, spread.low, spread.high)
+    return metric_text(name, spread.mean) + (f" ({interval})" if interval else "")
+
+
+def difference_text(name: str, difference: Difference) -> str:
+    """A difference with its sign; of shares in percentage points."""
+    if is_share(name):
+        return f"{100 * difference.value:+.2f} points"
+    return f"{difference.value:+.4g}"
+
+
+def verdict_text(difference: Difference) -> str:
+    """Whether a difference exceeds noise, or why that is not known."""
+    if difference.real is None:
+        return f"not known: {difference.how}"
+    verdict = "exceeds noise" if difference.real else "within noise"
+    if difference.p is None:
+        return verdict
+    return f"{verdict} (p {'< 0.001' if difference.p < 0.001 else f'= {difference.p:.2g}'})"
+
+
+def _interval(name: str, low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return ""
+    if is_share(name):
+        # Student's interval knows nothing of where shares end.
+        low, high = max(low, 0.0), min(high, 1.0)
+    return f"{metric_text(name, low)} to {metric_text(name, high)}"
+
+
+def _row(row: Row) -> dict[str, Any]:
+    cells: list[dict[str, Any] | None] = []
+    for spread, difference in zip(row.spreads, row.differences, strict=True):
+        if spread is None:
+            cells.append(None)
+            continue
+        cells.append(
+            {
+                "value": metric_text(row.name, spread.mean),
+                "interval": _interval(row.name, spread.low, spread.high),
+                "values": [metric_text(row.name, value) for value in spread.values]
+                if len(spread.values) > 1
+                else [],
+                "difference": difference and difference_text(row.name, difference),
+                "verdict": difference and verdict_text(difference),
+                "how": difference.how if difference else "",
+                "real": difference.real if difference else None,
+            }
+        )
+    return {"name": row.name, "cells": cells}
+
+
+def _charts(content: ComparisonContent) -> Iterator[LineChart]:
+    """A chart a curve, with a line a run; where there are groups, runs of one have one colour."""
+    tags = {tag for run in content.runs for tag in run.curves}
+    titles = {
+        tag: title if len(lines) == 1 else f"{title}: {line}"
+        for title, lines in CHARTS.items()
+        for tag, line in lines.items()
+    }
+    order = [tag for tag in titles if tag in tags] + sorted(tags - set(titles))
+    by_group = len(content.groups) > 1
+    colours = {run.name: run.group if by_group else place for place, run in enumerate(content.runs)}
+    for tag in order:
+        series = {run.name: run.curves[tag] for run in content.runs if tag in run.curves}
+        chart = line_chart(titles.get(tag, tag.replace("_", " ")), series, colours)
+        if chart is not None:
+            yield chart
+
+
+def _cost(what: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if what.endswith("bytes"):
+        return byte_text(value)
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"

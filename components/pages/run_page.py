@@ -1,0 +1,389 @@
+"""A run for people: one page that opens anywhere, offline, and fetches nothing."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twofold.components.pages.curve_charts import LineChart, Series, line_chart, share_chart
+from twofold.components.pages.page_template import byte_text, page_environment, short
+
+# What a page's first lines may show, in this order.
+HEADLINES = {
+    "linear_probe/test_accuracy": "linear probe, held-out accuracy",
+    "recipe_probe/test_accuracy": "recipe's probe, held-out accuracy",
+    "knn/test_accuracy": "kNN, held-out accuracy",
+    "classifier/test_accuracy": "the network's own classifier, held-out accuracy",
+    "teacher/test_accuracy": "its teacher's, held-out accuracy",
+    "finetune/test_accuracy": "fine-tuned with labels, held-out accuracy",
+    "finetune_scratch/test_accuracy": "the same from scratch, for comparison",
+    "linear_probe_projector/test_accuracy": "linear probe behind the projector, for comparison",
+    "linear_probe_random/test_accuracy": "linear probe of an untrained encoder, for comparison",
+    "linear_probe_pixels/test_accuracy": "linear probe of the pixels, for comparison",
+    "robustness/mean_accuracy": "mean accuracy on corrupted images",
+    "teacher/robustness/mean_accuracy": "its teacher's, on the same corrupted images",
+    "robustness/mce": "corruption error over the baseline's (mCE)",
+    "calibration/ece": "calibration error of the linear probe",
+    "embedding/effective_rank": "effective rank of the embedding",
+    "pretrain/loss": "pretraining loss at the end",
+}
+# Curves that share a chart: its title, and the names of its lines.
+CHARTS: dict[str, dict[str, str]] = {
+    "loss": {"loss": "loss"},
+    "accuracy": {
+        "accuracy": "training",
+        "online_probe/accuracy": "online probe",
+        "validation/accuracy": "validation",
+        "test/accuracy": "test",
+    },
+    "loss of the classifier": {
+        "online_probe/loss": "online probe",
+        "validation/loss": "validation",
+        "test/loss": "test",
+    },
+    "accuracy of the method's own task": {
+        "contrastive_accuracy": "contrastive",
+        "correlation_accuracy": "correlation",
+    },
+    "reconstruction and divergence, nats": {"reconstruction": "reconstruction", "kl": "divergence"},
+    "feature standard deviation": {"feature_std": "feature standard deviation"},
+    "learning rate": {"learning_rate": "learning rate"},
+    "images per second": {"images_per_second": "images per second"},
+}
+# Pictures with a place of their own on the page; any other comes at the end.
+_PICTURES = {
+    "views": "The original images, and what the views make of them.",
+    "dictionary": "The first atoms of the dictionary, whitened patches: grey is 0.",
+    "reconstructions": "The original images, and what the decoder makes of their embeddings.",
+    "rsm": "Cosine similarities of held-out images: the more each block on the diagonal stands "
+    "out, the more the embedding keeps its images together.",
+    "rsm_histogram": "How the similarities spread.",
+    "robustness_gain": "By how many points the student's accuracy on corrupted images exceeds its "
+    "teacher's.",
+    "finetune_fractions": "Held-out accuracy after fine-tuning on shares of the labels.",
+    "reliability": "Accuracy of the linear probe against its confidence: on the diagonal, it is "
+    "right as often as it says.",
+}
+# Drawn from their numbers.
+_DRAWN = ("curves", "teacher_curves", "robustness", "label_fractions")
+_MATRIX_CLASSES = 20
+_CONFUSIONS = 12
+_ROBUSTNESS = re.compile(r"robustness/(.+)/([0-9]+)/accuracy")
+_FINETUNED = {"fine-tuned": "finetune", "from scratch": "finetune_scratch"}
+_LABEL_FRACTION = re.compile(r"label_fraction/([^/]+)/test_accuracy")
+_SHARES = re.compile(r".*accuracy.*|calibration/ece|(.+/)?consistency|.*gain_over_teacher")
+# Measures that are many, or say nothing of the encoder, are in a table of their own.
+_ASIDE = re.compile(
+    r"(teacher/)?robustness/(.+/.+|.*_severity_.*)|prepare/.*|export/.*|.*/images_per_second|"
+    r".*_(low|high)"
+)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training image near a held-out one; `agrees` is None where a label is missing."""
+
+    key: str
+    label: str
+    similarity: float
+    agrees: bool | None
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A held-out image and its nearest training images, the nearest first."""
+
+    key: str
+    label: str
+    pixels: NDArray[np.uint8]
+    neighbours: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A held-out image that the linear probe gets wrong."""
+
+    key: str
+    label: str
+    predicted: str
+    confidence: float
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Held-out images by class (row) and predicted class (column), int64 [K, K]."""
+
+    class_names: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images to look at.
+
+    Attributes:
+        queries: held-out images and their neighbours.
+        confusion: of the linear probe.
+        failures: of the linear probe, the surest first.
+
+    """
+
+    queries: Sequence[Query] = ()
+    confusion: Confusion | None = None
+    failures: Sequence[Failure] = ()
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """A step of the run, how it ended, and how long it took."""
+
+    name: str
+    status: str
+    seconds: float | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """What the page of a run is made of; what a run does not have is empty.
+
+    Attributes:
+        name: of the run.
+        lineage: what it was made from and with: (what, its value).
+        changed: settings other than the defaults: (key path, value, default).
+        configuration: all settings, YAML.
+        steps: in their order.
+        metrics: name -> value.
+        held_out: images of the held-out split that have a label, 0 where that is not known.
+        curves: name -> values over the training steps.
+        teacher_curves: likewise of the teacher, where there is one.
+        finetune_curves: likewise of the trainings with labels, by what they started from.
+        figures: name -> PNG file.
+        examples: images to look at.
+        notes: what a reader should know, a sentence each.
+        facts: further figures of cost: (what, its value).
+        links: (text, relative address) of files beside the page.
+
+    """
+
+    name: str
+    lineage: Sequence[tuple[str, str]]
+    changed: Sequence[tuple[str, str, str]]
+    configuration: str
+    steps: Sequence[StepCost]
+    metrics: Mapping[str, float]
+    held_out: int = 0
+    curves: Mapping[str, Series] = field(default_factory=dict)
+    teacher_curves: Mapping[str, Series] = field(default_factory=dict)
+    finetune_curves: Mapping[str, Mapping[str, Series]] = field(default_factory=dict)
+    figures: Mapping[str, bytes] = field(default_factory=dict)
+    examples: Examples = Examples()
+    notes: Sequence[str] = ()
+    facts: Sequence[tuple[str, str]] = ()
+    links: Sequence[tuple[str, str]] = ()
+
+
+def render_run(content: RunContent) -> str:
+    """The page, as HTML; equal content gives equal text."""
+    metrics = content.metrics
+    figures = {name: png_uri(png) for name, png in sorted(content.figures.items())}
+    known = (*_PICTURES, *_DRAWN, "confusion")
+    fractions = _label_fractions(metrics)
+    named = [(name, metric_text(name, metrics[name])) for name in sorted(metrics)]
+    values: dict[str, Any] = {
+        "content": content,
+        "tiles": list(_tiles(metrics)),
+        "curves": list(charts_of(content.curves)),
+        "teacher_curves": list(charts_of(content.teacher_curves)),
+        "finetuned": _finetuned(content),
+        "figures": figures,
+        "captions": _PICTURES,
+        "further": [name for name in figures if name not in known],
+        "fractions": fractions,
+        "fraction_chart": share_chart(
+            "Accuracy by share of labels",
+            "share of the training labels, logarithmic",
+            [
+                (share, accuracy, low, high)
+                for share, accuracy, low, high in fractions
+                if low is not None and high is not None
+            ],
+        ),
+        "robustness": _robustness(metrics),
+        "confusion": _confusion(content.examples.confusion),
+        "measures": [row for row in named if not is_aside(row[0])],
+        "aside": [row for row in named if is_aside(row[0])],
+        "duration": sum(step.seconds or 0.0 for step in content.steps),
+    }
+    return page_environment().get_template("run_report.html").render(values)
+
+
+def metric_text(name: str, value: float) -> str:
+    """A metric's value as its name suggests: a share in per cent, a size in its unit, or digits."""
+    if is_share(name):
+        return f"{value:.2%}"
+    if name.endswith("/bytes"):
+        return byte_text(value)
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def is_aside(name: str) -> bool:
+    """Tells whether a metric is for those who look for it."""
+    return _ASIDE.fullmatch(name) is not None
+
+
+def is_share(name: str) -> bool:
+    """Tells whether a metric is a share, which is written in per cent."""
+    return _SHARES.fullmatch(name) is not None
+
+
+def charts_of(curves: Mapping[str, Series]) -> Iterator[LineChart]:
+    """The curves in as few charts as compare like with like."""
+    placed = {tag for lines in CHARTS.values() for tag in lines}
+    for title, lines in CHARTS.items():
+        chart = line_chart(title, {lines[tag]: curves[tag] for tag in lines if tag in curves})
+        if chart is not None:
+            yield chart
+    for tag in sorted(set(curves) - placed):
+        chart = line_chart(tag.replace("_", " "), {tag: curves[tag]})
+        if chart is not None:
+            yield chart
+
+
+def png_uri(png: bytes) -> str:
+    """A PNG file as an address that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _tiles(metrics: Mapping[str, float]) -> Iterator[tuple[str, str, str]]:
+    for name, title in HEADLINES.items():
+        if name not in metrics:
+            continue
+        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+        known = low is not None and high is not None
+        yield (
+            title,
+            metric_text(name, metrics[name]),
+            f"95 % interval {low:.2%} to {high:.2%}" if known else "",
+        )
+
+
+def _label_fractions(
+    metrics: Mapping[str, float],
+) -> list[tuple[float, float, float | None, float | None]]:
+    """(share, accuracy, lower and upper bound) by rising share."""
+    rows = []
+    for name, accuracy in metrics.items():
+        found = _LABEL_FRACTION.fullmatch(name)
+        if found is None:
+            continue
+        try:
+            share = float(found[1])
+        except ValueError:
+            continue
+        rows.append((share, accuracy, metrics.get(f"{name}_low"), metrics.get(f"{name}_high")))
+    return sorted(rows, key=lambda row: row[0])
+
+
+def _finetuned(content: RunContent) -> dict[str, Any] | None:
+    """Rows (what, accuracy, lower and upper bound), and charts that hold the trainings together."""
+    metrics = content.metrics
+    if "finetune/test_accuracy" not in metrics:
+        return None
+    names = {
+        "fine-tuned": "finetune/test_accuracy",
+        "fine-tuned, at its best validation epoch": "finetune/best_test_accuracy",
+        "the same network from scratch": "finetune_scratch/test_accuracy",
+        "from scratch, at its best validation epoch": "finetune_scratch/best_test_accuracy",
+        "linear probe of the frozen encoder": "linear_probe/test_accuracy",
+    }
+    charts = []
+    for title, tag in (
+        ("training loss", "loss"),
+        ("training accuracy", "accuracy"),
+        ("validation accuracy", "validation/accuracy"),
+        ("held-out accuracy", "test/accuracy"),
+    ):
+        lines = {
+            start: curves[tag] for start, curves in content.finetune_curves.items() if tag in curves
+        }
+        charts.append(line_chart(title, lines))
+    shares: dict[float, dict[str, tuple[float, float, float]]] = {}
+    for start, prefix in _FINETUNED.items():
+        pattern = re.compile(rf"{prefix}/([0-9.e-]+)/test_accuracy")
+        for name, accuracy in metrics.items():
+            found = pattern.fullmatch(name)
+            if found is not None:
+                bounds = metrics.get(f"{name}_low", accuracy), metrics.get(f"{name}_high", accuracy)
+                shares.setdefault(float(found[1]), {})[start] = (accuracy, *bounds)
+    return {
+        "rows": [
+            (what, metrics[name], metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
+            for what, name in names.items()
+            if name in metrics
+        ],
+        "charts": [chart for chart in charts if chart is not None],
+        "starts": [start for start in _FINETUNED if any(start in row for row in shares.values())],
+        "shares": sorted(shares.items()),
+    }
+
+
+def _robustness(metrics: Mapping[str, float]) -> dict[str, Any] | None:
+    """Accuracy by corruption (row) and severity (column); None in a cell that was not measured."""
+    cells: dict[str, dict[int, float]] = {}
+    for name, accuracy in metrics.items():
+        found = _ROBUSTNESS.fullmatch(name)
+        if found is not None:
+            cells.setdefault(found[1], {})[int(found[2])] = accuracy
+    if not cells:
+        return None
+    severities = sorted({severity for row in cells.values() for severity in row})
+    return {
+        "severities": severities,
+        "rows": [
+            {
+                "name": name.replace("_", " "),
+                "cells": [row.get(severity) for severity in severities],
+                "mean": sum(row.values()) / len(row),
+            }
+            for name, row in sorted(cells.items())
+        ],
+        "mean": metrics.get("robustness/mean_accuracy"),
+        "teacher": metrics.get("teacher/robustness/mean_accuracy"),
+    }
+
+
+def _confusion(confusion: Confusion | None) -> dict[str, Any] | None:
+    if confusion is None:
+        return None
+    counts, names = confusion.counts, confusion.class_names
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_CONFUSIONS]
+    pairs = [divmod(int(cell), len(names)) for cell in order]
+    totals = counts.sum(axis=1)
+    right = [
+        (short(names[row]), int(counts[row, row]), int(totals[row]))
+        for row in range(len(names))
+        if totals[row]
+    ]
+    return {
+        "names": [short(name) for name in names],
+        "rows": counts.tolist() if len(names) <= _MATRIX_CLASSES else [],
+        "totals": totals.tolist(),
+        "pairs": [
+            (short(names[row]), short(names[column]), int(wrong[row, column]), int(totals[row]))
+            for row, column in pairs
+            if wrong[row, column]
+        ],
+        "weakest": sorted(right, key=lambda one: (one[1] / one[2], one[0]))[:_CONFUSIONS],
+        "wrong": int(wrong.sum()),
+        "images": int(totals.sum()),
+    }

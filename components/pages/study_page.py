@@ -1,0 +1,139 @@
+"""A study for people: one page of several encoders side by side, that opens anywhere, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from twofold.components.pages.page_template import page_environment
+from twofold.components.pages.run_page import metric_text, png_uri
+
+# What the table of encoders shows, in this order; other measures are in the list of all.
+_COLUMNS = {
+    "linear_probe_accuracy": "linear probe, converged",
+    "knn_accuracy": "kNN",
+    "robust_accuracy": "on corrupted images",
+    "teacher_robust_accuracy": "its teacher on these",
+    "gain_over_teacher": "gain over its teacher",
+    "clustering_nmi": "clusters, NMI",
+    "effective_rank": "effective rank",
+    "alignment": "alignment",
+    "uniformity": "uniformity",
+    "dead_units": "dead units",
+}
+_CAPTIONS = {
+    "accuracies": "Held-out accuracy by encoder, beside the published figure where there is one.",
+    "fractions": "Accuracy by the share of the labels, logarithmic.",
+    "decodability": "How well a linear read-out gets each latent: the colour is the share of the "
+    "way from chance to perfect.",
+    "rsm_histogram": "How cosine similarities of different images spread: the further pairs of one "
+    "class lie from the others, the more the encoder sorts images by it.",
+}
+
+
+@dataclass(frozen=True)
+class StudyContent:
+    """What the page of a study is made of.
+
+    Attributes:
+        name: of the study.
+        label: what the classes are called.
+        encoders: in their order.
+        metrics: ``study/<encoder>/<measure>`` -> value.
+        reference: published accuracy by encoder.
+        seeds: what was run, by encoder: seed -> accuracy with all labels.
+        figures: name -> PNG file.
+        figures_of_seed: the seed whose embeddings matrices and read-outs are of.
+        lineage: what it was made from and with.
+        configuration: all settings, YAML.
+        members: (name, relative address of its page, seconds).
+        notes: what a reader should know, a sentence each.
+
+    """
+
+    name: str
+    label: str
+    encoders: Sequence[str]
+    metrics: Mapping[str, float]
+    reference: Mapping[str, float]
+    seeds: Mapping[str, Mapping[str, float]]
+    figures: Mapping[str, bytes]
+    figures_of_seed: int
+    lineage: Sequence[tuple[str, str]]
+    configuration: str
+    members: Sequence[tuple[str, str | None, float]]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def render_study(content: StudyContent) -> str:
+    """The page, as HTML; equal content gives equal text."""
+    measures = {name.split("/", 2)[2] for name in content.metrics}
+    columns = [(name, title) for name, title in _COLUMNS.items() if name in measures]
+    values = {
+        "content": content,
+        "columns": columns,
+        "rows": [
+            _row(content, encoder, [name for name, _ in columns]) for encoder in content.encoders
+        ],
+        "shares": _shares(content),
+        "figures": {name: png_uri(png) for name, png in sorted(content.figures.items())},
+        "captions": _CAPTIONS,
+        "matrices": [name for name in sorted(content.figures) if name.startswith("rsm_")],
+        "measures": [
+            (name, metric_text(name, content.metrics[name])) for name in sorted(content.metrics)
+        ],
+        "seconds": sum(seconds for _, _, seconds in content.members),
+    }
+    return page_environment().get_template("study_report.html").render(values)
+
+
+def _row(content: StudyContent, encoder: str, columns: Sequence[str]) -> dict[str, object]:
+    prefix = f"study/{encoder}/"
+    accuracy = f"{prefix}{content.label}_accuracy"
+    metrics = content.metrics
+    return {
+        "encoder": encoder,
+        "accuracy": metrics[accuracy],
+        "low": metrics.get(f"{accuracy}_low"),
+        "high": metrics.get(f"{accuracy}_high"),
+        "seeds": content.seeds.get(encoder, {}),
+        "reference": content.reference.get(encoder),
+        "cells": [_cell(metrics, prefix + name) for name in columns],
+    }
+
+
+def _cell(metrics: Mapping[str, float], name: str) -> tuple[str, str]:
+    """Gives a measure and its interval as texts; empty where there is none."""
+    if name not in metrics:
+        return "", ""
+    bounds = [f"{name}_{end}" for end in ("low", "high")]
+    if not all(bound in metrics for bound in bounds):
+        return metric_text(name, metrics[name]), ""
+    # As the measure itself is written.
+    low, high = (metric_text(name, metrics[bound]) for bound in bounds)
+    return metric_text(name, metrics[name]), f"{low} to {high}"
+
+
+def _shares(content: StudyContent) -> dict[str, object]:
+    """Accuracy by share of the labels (column) and encoder (row)."""
+    found: dict[float, dict[str, float]] = {}
+    for encoder in content.encoders:
+        name = f"study/{encoder}/{content.label}_accuracy"
+        for key, value in content.metrics.items():
+            share = key.removeprefix(f"{name}@")
+            if share != key and not share.endswith(("_low", "_high")):
+                found.setdefault(float(share), {})[encoder] = value
+    if found:
+        # Also of an encoder that was measured with all labels alone.
+        for encoder in content.encoders:
+            name = f"study/{encoder}/{content.label}_accuracy"
+            if name in content.metrics:
+                found.setdefault(1.0, {})[encoder] = content.metrics[name]
+    shares = sorted(found)
+    return {
+        "shares": shares,
+        "rows": [
+            (encoder, [found[share].get(encoder) for share in shares])
+            for encoder in content.encoders
+        ],
+    }

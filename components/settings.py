@@ -1,0 +1,155 @@
+"""Settings: frozen, strict sections of a configuration, and registries to choose them from.
+
+Nothing here imports TensorFlow, and neither does a module of settings: a configuration is checked
+before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from twofold.components.errors import SettingsError
+
+
+class Section(pydantic.BaseModel):
+    """A frozen mapping of known keys."""
+
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
+    )
+
+
+S = TypeVar("S", bound=Section)
+
+
+class Registry(Generic[S]):
+    """Settings classes of one kind by their names: what a section of a configuration can be.
+
+    A class is registered where it is defined; a configuration's field is
+    ``Annotated[MethodSettings, ChosenFrom(METHODS)]``. The choice is looked up when a value is
+    validated, so that what a user's own program registers can be chosen like anything else.
+
+    Args:
+        kind: what is registered, in the singular, for messages.
+        key: the field that names a class; its default is the name.
+
+    """
+
+    def __init__(self, kind: str, key: str = "name") -> None:
+        self.kind, self.key = kind, key
+        self.classes: dict[str, type[S]] = {}
+
+    def register(self, settings: type[S]) -> type[S]:
+        """Adds a class; a decorator.
+
+        Raises:
+            SettingsError: if another class has its name.
+
+        """
+        name = str(settings.model_fields[self.key].default)
+        if name in self.classes:
+            raise SettingsError(
+                f"{self.kind} {name!r} is registered already, as "
+                f"{self.classes[name].__module__}.{self.classes[name].__name__}: give "
+                f"{settings.__module__}.{settings.__name__} another {self.key}"
+            )
+        self.classes[name] = settings
+        return settings
+
+    def __getitem__(self, name: str) -> type[S]:
+        """Gives the class of a name.
+
+        Raises:
+            SettingsError: if there is none; the message lists the known names.
+
+        """
+        if name not in self.classes:
+            raise SettingsError(
+                f"unknown {self.kind} {name!r}: expected one of {', '.join(sorted(self.classes))}"
+            )
+        return self.classes[name]
+
+    def validate(self, value: Any) -> S:
+        """Makes settings of a mapping, by the class that it names.
+
+        Raises:
+            ValidationError: of that class.
+            PydanticCustomError: if the name is unknown or missing.
+
+        """
+        if isinstance(value, tuple(self.classes.values())):
+            return value  # type: ignore[return-value]
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError("model_type", "Input should be a mapping of keys")
+        expected = ", ".join(self.classes)
+        if self.key not in value:
+            raise PydanticCustomError(
+                "choice_missing", "{key} is missing", {"key": self.key, "expected": expected}
+            )
+        name = value[self.key]
+        if not isinstance(name, str) or name not in self.classes:
+            raise PydanticCustomError(
+                "choice_unknown",
+                "unknown {key}",
+                {"key": self.key, "name": name, "expected": expected},
+            )
+        return self.classes[name].model_validate(value)
+
+
+@dataclass(frozen=True)
+class ChosenFrom:
+    """Marks a field as settings of one of a registry's classes."""
+
+    registry: Registry[Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        """Validates by the registry, and writes all fields of whatever class was chosen."""
+        return core_schema.no_info_plain_validator_function(
+            self.registry.validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda settings, info: settings.model_dump(mode=info.mode), info_arg=True
+            ),
+        )
+
+
+def _ascending(values: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < values[0] <= values[1]:
+        raise PydanticCustomError("range", "Input should be two numbers above 0, the lower first")
+    return values
+
+
+def _ascending_from_zero(values: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= values[0] <= values[1]:
+        raise PydanticCustomError(
+            "range", "Input should be two numbers of at least 0, the lower first"
+        )
+    return values
+
+
+def _in_order(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] > values[1]:
+        raise PydanticCustomError("range", "Input should be two numbers, the lower first")
+    return values
+
+
+def _off_is_text(value: Any) -> Any:
+    # YAML takes a bare `off` for False.
+    return "off" if value is False else value
+
+
+OffIsText = BeforeValidator(_off_is_text)
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+# Lists in YAML are tuples here, which is all that strictness has to overlook.
+Range = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_ascending)]
+RangeFromZero = Annotated[
+    tuple[float, float], Field(strict=False), AfterValidator(_ascending_from_zero)
+]
+RangeWithEnds = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_in_order)]
+Texts = Annotated[tuple[str, ...], Field(strict=False)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]

@@ -1,0 +1,85 @@
+"""Grey images, and random saturation as a blend with them, one factor for each image.
+
+An image of one channel is grey already, and comes back as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from twofold.components.transforms.ranges import check_number, uniform_factor
+
+# The luma of ITU-R BT.601, section 2.5.1.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def check_channels(images: tf.Tensor) -> None:
+    """Refuses images that are neither grey nor red, green and blue.
+
+    Raises:
+        ValueError: if ``images`` [B, H, W, C] has neither 1 nor 3 channels.
+
+    """
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(
+            "colour is defined for images of 1 channel (grey) or 3 (red, green, blue), received "
+            f"{images.shape[-1]} channels"
+        )
+
+
+def to_grey(images: tf.Tensor) -> tf.Tensor:
+    """Gives every channel the luma of ITU-R BT.601: 0.299 red + 0.587 green + 0.114 blue.
+
+    Args:
+        images: float32 [B, H, W, C], C 1 or 3.
+
+    Returns:
+        float32 [B, H, W, C].
+
+    Raises:
+        ValueError: if there are neither 1 nor 3 channels.
+
+    """
+    check_channels(images)
+    if images.shape[-1] == 1:
+        return images
+    luma = sum(weight * images[..., channel : channel + 1] for channel, weight in enumerate(_LUMA))
+    return tf.broadcast_to(luma, tf.shape(images))
+
+
+@dataclasses.dataclass(frozen=True)
+class SaturationRanges:
+    """Factors are uniform in [max(0, 1 - strength), 1 + strength]."""
+
+    strength: float = 0.8
+
+    def __post_init__(self) -> None:
+        check_number("strength", self.strength)
+
+
+def sample_saturation(keys: tf.Tensor, ranges: SaturationRanges) -> tf.Tensor:
+    """Draws one factor for each key (uint32 [B]), float32 [B]."""
+    return uniform_factor(keys, ranges.strength)
+
+
+def apply_saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Moves each image away from its grey one, or towards it: ``grey + factor * (x - grey)``.
+
+    Torchvision's form, which keeps the luma; ``tf.image.adjust_saturation`` scales the saturation
+    of HSV instead.
+
+    Args:
+        images: float32 [B, H, W, C], C 1 or 3.
+        factor: float32 [B].
+
+    Returns:
+        float32 [B, H, W, C], not clipped: a policy clips where its source does.
+
+    Raises:
+        ValueError: if there are neither 1 nor 3 channels.
+
+    """
+    grey = to_grey(images)
+    return grey + factor[:, None, None, None] * (images - grey)

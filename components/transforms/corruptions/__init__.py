@@ -1,0 +1,1 @@
+"""Common corruptions of images (Hendrycks & Dietterich, 2019)."""

@@ -1,0 +1,1 @@
+"""Geometric augmentations: crops, affine maps, zoom."""

@@ -1,0 +1,1 @@
+"""Twofold: self-supervised image encoders, from folders of images to a service."""

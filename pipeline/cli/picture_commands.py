@@ -1,0 +1,71 @@
+"""The commands that draw pictures: `views` and `corruptions`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from twofold.pipeline.tensorflow_import import import_tensorflow
+
+_out = Console(highlight=False, soft_wrap=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (views, corruptions):
+        app.command()(command)
+
+
+def views(
+    policy: Annotated[str, typer.Argument(help="its name; an unknown one lists the known")],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="an image, a folder, a .zip, a .tar or a .npz; none: sprites"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="the PNG file to write")] = Path("views.png"),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override a setting of the policy"),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=40, help="how many images")] = 8,
+    each: Annotated[int, typer.Option(min=1, max=40, help="how many views of each")] = 4,
+    size: Annotated[
+        int | None, typer.Option(min=8, help="side in pixels; none: the first image's")
+    ] = None,
+) -> None:
+    """Draw what a view policy does to a few images.
+
+    Example: twofold views byol_a --images photos.zip --out views.png
+    """
+    import_tensorflow()
+    from twofold.pipeline.cli.views_picture import parse_policy, picture_views
+
+    chosen = parse_policy(policy, settings or [])
+    drawn = picture_views(chosen, images, out, count=count, each=each, size=size)
+    _out.print(escape(f"{drawn} images with {each} views each in {out}"))
+
+
+def corruptions(
+    images: Annotated[
+        Path | None,
+        typer.Option(help="an image, or what holds some: the first is drawn; none: a sprite"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="the PNG file to write")] = Path("corruptions.png"),
+    seed: Annotated[int, typer.Option(min=0, help="another number gives other noise")] = 0,
+    size: Annotated[
+        int | None, typer.Option(min=8, help="side in pixels; none: the image's own")
+    ] = None,
+) -> None:
+    """Draw what the 19 common corruptions do to an image, at each severity.
+
+    Example: twofold corruptions --images photo.jpg --size 32
+    """
+    import_tensorflow()
+    from twofold.pipeline.cli.corruptions_picture import picture_corruptions
+
+    drawn = picture_corruptions(images, out, seed=seed, size=size)
+    _out.print(escape(f"{drawn} corruptions in {out}"))

@@ -1,0 +1,210 @@
+"""From a configuration to the networks, the optimizer and the state of a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from twofold.components.encoders import build_encoder
+from twofold.components.encoders.heads import build_linear_head
+from twofold.components.methods import Method
+from twofold.components.methods.labelled.self_training import noisy_view
+from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
+from twofold.components.training.checkpoint import load_encoder
+from twofold.components.training.loop import LoopSettings
+from twofold.components.training.monitors import EarlyStopping, ReduceOnPlateau
+from twofold.components.training.optimizers.named_optimizers import build_optimizer
+from twofold.components.training.optimizers.schedules import (
+    ScaledSchedule,
+    build_schedule,
+    scaled_rate,
+)
+from twofold.components.training.precision import keep_gradients
+from twofold.components.training.step import Average, OnlineProbe, StepSettings, TrainState
+from twofold.components.transforms.policies import build_policy, randaugment_noise
+from twofold.components.transforms.views import ViewFunction, make_views
+from twofold.pipeline.config import (
+    EncoderConfig,
+    RunConfig,
+    SelfTrainingConfig,
+    SwaConfig,
+    TrainingConfig,
+    ViewsConfig,
+)
+
+ImageShape = tuple[int, int, int]
+
+
+def build_view(views: ViewsConfig) -> ViewFunction:
+    """Builds a view policy."""
+    settings = views.model_dump()
+    return build_policy(settings.pop("policy"), **settings)
+
+
+def build_training_views(
+    config: RunConfig,
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Builds what draws the two views of training; of methods with one policy, two by it.
+
+    Returns:
+        A function of images uint8 [B, H, W, C] and keys uint32 [B].
+
+    """
+    first, method = build_view(config.views), config.method
+    if isinstance(method, SelfTrainingConfig):
+        noise = randaugment_noise(layers=method.noise_layers, magnitude=method.noise_magnitude)
+
+        def teacher_and_student(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            clean = make_views((first,), images, keys)[0]
+            return clean, noisy_view(noise, clean, keys)
+
+        return teacher_and_student
+    second = first if config.second_views is None else build_view(config.second_views)
+
+    def two(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        one, other = tf.unstack(make_views((first, second), images, keys), num=2)
+        return one, other
+
+    return two
+
+
+def build_configured_encoder(
+    encoder: EncoderConfig, image_shape: ImageShape, seed: int
+) -> keras.Model:
+    """Builds an encoder with its first weights.
+
+    Raises:
+        ValueError: if the images are too small for it, naming the fields.
+
+    """
+    settings = encoder.model_dump()
+    try:
+        return build_encoder(settings.pop("name"), image_shape, seed=seed, **settings)
+    except ValueError as error:
+        raise ValueError(f"{error}: change data.image_size or encoder.name") from error
+
+
+def step_settings(config: RunConfig, replicas: int) -> StepSettings:
+    """Returns how a step is made; XLA takes a whole step where that helps."""
+    training = config.training
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    whole = training.compile == "step" or (training.compile == "auto" and on_gpu)
+    return StepSettings(
+        seed=config.seed,
+        clip_norm=training.clip_norm,
+        accumulate=training.accumulate,
+        # Replicas exchange tensors in mid-step, which XLA cannot compile.
+        compiled=whole and replicas == 1,
+    )
+
+
+def build_state(
+    config: RunConfig, method: Method, settings: LoopSettings, classes: int, replicas: int
+) -> TrainState:
+    """Builds the optimizer, what follows the weights, and the online probe.
+
+    The probe is there if there is more than one class and the method does not classify on its own.
+    """
+    training = config.training
+    schedule = _schedule(training, settings)
+    optimizer = build_optimizer(
+        training.optimizer,
+        learning_rate=schedule,
+        weight_decay=training.weight_decay,
+        momentum=training.momentum,
+        exclude=training.exclude,
+    )
+    extra: dict[str, Any] = {"rate_scale": schedule.scale}
+    if training.plateau is not None:
+        extra["plateau"] = ReduceOnPlateau(
+            schedule.scale,
+            training.plateau.factor,
+            training.plateau.patience,
+            mode=_mode(training.plateau.metric),
+        )
+    if training.early_stopping is not None:
+        extra["early_stopping"] = EarlyStopping(
+            training.early_stopping.patience, mode=_mode(training.early_stopping.metric)
+        )
+    state = TrainState(
+        models=method.models,
+        optimizer=keep_gradients(optimizer, training.precision),
+        probe=_probe(config, method, classes, replicas),
+        memory=method.memory,
+        average=_average(training, method, settings),
+        extra=extra,
+    )
+    state.build()
+    return state
+
+
+def _mode(metric: str) -> Any:
+    return "min" if metric == "loss" else "max"
+
+
+def _schedule(training: TrainingConfig, settings: LoopSettings) -> ScaledSchedule:
+    epochs = training.schedule_epochs or training.epochs
+    return build_schedule(
+        scaled_rate(training.learning_rate, training.batch_size, rule=training.rate_scaling),
+        warmup_steps=round(training.warmup_epochs * settings.steps_per_epoch),
+        decay_steps=(
+            max(1, round(epochs * settings.steps_per_epoch))
+            if training.schedule == "cosine"
+            else None
+        ),
+    )
+
+
+def _average(training: TrainingConfig, method: Method, settings: LoopSettings) -> Average | None:
+    averaging = training.averaging
+    if averaging is None:
+        return None
+    variables = TrainState(method.models, keras.optimizers.SGD()).variables
+    if isinstance(averaging, SwaConfig):
+        start = round(averaging.start_epoch * settings.steps_per_epoch)
+        return StochasticWeightAverage(variables, start, averaging.period_steps)
+    return ExponentialMovingAverage(variables, averaging.decay)
+
+
+def _probe(config: RunConfig, method: Method, classes: int, replicas: int) -> OnlineProbe | None:
+    if classes < 2 or "head" in method.models:
+        return None
+    training = config.training
+    features = method.models["encoder"].output_shape[-1]
+    labelled = training.labelled_batch_size
+    return OnlineProbe(
+        head=build_linear_head(features, classes, seed=config.seed),
+        optimizer=keras.optimizers.Adam(1e-3),
+        view=None if config.probe_views is None else build_view(config.probe_views),
+        labelled_rows=None if labelled is None else labelled // replicas,
+        compile_view=training.compile != "none",
+    )
+
+
+def describe(
+    config: RunConfig, image_shape: tuple[int, ...], step_fingerprint: str
+) -> dict[str, Any]:
+    """Returns what ``rebuild_encoder`` needs, and the fingerprint of what the weights come from."""
+    return {
+        "fingerprint": step_fingerprint,
+        "encoder": {
+            "image_shape": list(image_shape),
+            "seed": config.seed,
+            **config.encoder.model_dump(mode="json"),
+        },
+        "method": config.method.model_dump(mode="json"),
+    }
+
+
+def rebuild_encoder(checkpoints: Path) -> keras.Model:
+    """Rebuilds the trained encoder of a checkpoint directory, in float32."""
+
+    def build(description: Mapping[str, Any]) -> keras.Model:
+        return build_encoder(**description["encoder"])
+
+    encoder, _ = load_encoder(checkpoints, build)
+    return encoder

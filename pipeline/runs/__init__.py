@@ -1,0 +1,1 @@
+"""Run directories: their record, page and comparison."""

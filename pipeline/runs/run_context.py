@@ -1,0 +1,71 @@
+"""What every step is handed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+
+from twofold.components.data.sources.base import Source
+from twofold.components.data.store import storage
+from twofold.components.data.store.manifest import Manifest, load_manifest
+from twofold.pipeline.config import RunConfig
+from twofold.pipeline.runs.run_directory import RunDirectory
+from twofold.pipeline.steps.data_source import build_data_source
+
+# A description and a total in; a call that says how many are done out.
+ProgressFactory = Callable[
+    [str, int, str], contextlib.AbstractContextManager[Callable[[int], None]]
+]
+
+
+def after(show: Callable[[int], None], before: int) -> Callable[[int], None]:
+    """Counts on from what was done before, for one part of several under one progress."""
+    return lambda done: show(before + done)
+
+
+class StepError(RuntimeError):
+    """A step that cannot run as asked."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """A run in the making.
+
+    Attributes:
+        config: of the run.
+        run: its directory.
+        datasets: where prepared data sets live, shared by runs; may be in a bucket.
+        beam_options: what followed ``--`` on the command line.
+        progress: shows how far a long part is.
+        say: prints one line for a person.
+
+    """
+
+    config: RunConfig
+    run: RunDirectory
+    datasets: str
+    beam_options: tuple[str, ...]
+    progress: ProgressFactory
+    say: Callable[[str], None]
+
+    @functools.cached_property
+    def source(self) -> Source:
+        """Where the images come from; it is listed once, however many steps ask."""
+        return build_data_source(self.config.data)
+
+    @property
+    def dataset_directory(self) -> str:
+        """Where this run's prepared data set is; known once ``prepare`` is done."""
+        return storage.join(self.datasets, str(self.run.details("prepare")["dataset"]))
+
+    def manifest(self) -> Manifest:
+        """Opens the prepared data set."""
+        return load_manifest(self.dataset_directory)
+
+
+@contextlib.contextmanager
+def no_progress(description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Shows nothing."""
+    yield lambda done: None

@@ -1,0 +1,263 @@
+"""The page of a run: what its directory and its data set tell, put together and written."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from twofold.components.data.store import storage
+from twofold.components.data.store.manifest import REPORT_FILE, Manifest, load_manifest
+from twofold.components.errors import DataError, EvaluationError
+from twofold.components.pages.curve_charts import Series
+from twofold.components.pages.page_template import byte_text
+from twofold.components.pages.run_page import Examples, RunContent, StepCost, render_run
+from twofold.pipeline.config import ConfigError, RunConfig, parse_config, to_yaml
+from twofold.pipeline.runs.run_context import Context, no_progress
+from twofold.pipeline.runs.run_directory import (
+    CONFIG,
+    METRICS,
+    RECORD,
+    RunDirectory,
+    write_atomically,
+)
+from twofold.pipeline.runs.run_record import (
+    RunRecord,
+    changed_settings,
+    flat,
+    setting_text,
+)
+from twofold.pipeline.tensorflow_import import import_tensorflow
+
+PAGE = "report.html"
+# Below this many dimensions in use, an embedding holds next to nothing.
+_COLLAPSED_RANK = 1.5
+_CHECKPOINT = re.compile(r'^model_checkpoint_path: "([^"]+)"', re.MULTILINE)
+
+
+def write_run_report(record: RunRecord, datasets: str) -> Path:
+    """Writes the page of a run into its directory.
+
+    Args:
+        record: of the run.
+        datasets: where its data set is looked for; without it the page has no images.
+
+    Returns:
+        The page's file.
+
+    """
+    page = record.path / PAGE
+    write_atomically(page, render_run(collect(record, datasets)))
+    return page
+
+
+def collect(record: RunRecord, datasets: str) -> RunContent:
+    """Reads what the page of a run shows; what cannot be read is among its notes."""
+    # Curves and images need it.
+    import_tensorflow()
+    notes = list(_notes(record))
+    config = _config(record, notes)
+    directory = storage.join(datasets, record.dataset) if record.dataset else None
+    manifest = _manifest(record, directory, notes)
+    curves = record.curves()
+    examples = _examples(record, config, manifest, datasets, notes)
+    changed = () if config is None else changed_settings(config, RunConfig())
+    return RunContent(
+        name=record.name,
+        lineage=list(_lineage(record)),
+        changed=[
+            (key, setting_text(value), setting_text(default))
+            for key, value, default in changed
+            if key != "name"
+        ],
+        configuration=_configuration_text(record, config),
+        steps=[
+            StepCost(
+                name, str(entry.get("status")), entry.get("seconds"), str(entry.get("error", ""))
+            )
+            for name, entry in record.steps.items()
+        ],
+        metrics=record.metrics,
+        held_out=_labelled(record, manifest),
+        curves=curves,
+        teacher_curves=record.curves("tensorboard-teacher"),
+        finetune_curves=_finetune_curves(record),
+        figures=record.figures(),
+        notes=notes,
+        facts=list(_facts(record)),
+        links=list(_links(record, directory if manifest is not None else None)),
+        examples=examples,
+    )
+
+
+def _finetune_curves(record: RunRecord) -> dict[str, Mapping[str, Series]]:
+    """The curves of the trainings with labels that the run's figures are of."""
+    # Needs TensorFlow.
+    from twofold.pipeline.steps.measures.fine_tuning_measure import CURVES, PREFIXES
+
+    return {
+        start: record.curves(folder)
+        for start, folder in CURVES.items()
+        if f"{PREFIXES[start]}/test_accuracy" in record.metrics
+    }
+
+
+def _config(record: RunRecord, notes: list[str]) -> RunConfig | None:
+    try:
+        return parse_config(record.configuration, str(record.path / RECORD))
+    except ConfigError as error:
+        notes.append(
+            f"The settings are those of another version of Twofold, so that no images are shown "
+            f"and no defaults are told: {error}."
+        )
+        return None
+
+
+def _configuration_text(record: RunRecord, config: RunConfig | None) -> str:
+    if config is not None:
+        return to_yaml(config)
+    return "\n".join(f"{key}: {setting_text(value)}" for key, value in flat(record.configuration))
+
+
+def _manifest(record: RunRecord, directory: str | None, notes: list[str]) -> Manifest | None:
+    if directory is None:
+        return None
+    try:
+        manifest = load_manifest(directory)
+    except DataError as error:
+        notes.append(f"The data set could not be opened, so that no images are shown: {error}.")
+        return None
+    if manifest.fingerprint != record.dataset_fingerprint:
+        notes.append(
+            f"The data set in {directory} is another one than the run was made from, so that no "
+            "images are shown."
+        )
+        return None
+    return manifest
+
+
+def _examples(
+    record: RunRecord,
+    config: RunConfig | None,
+    manifest: Manifest | None,
+    datasets: str,
+    notes: list[str],
+) -> Examples:
+    held_out, _ = record.held_out
+    if config is None or manifest is None or held_out not in manifest.splits:
+        return Examples()
+    from twofold.pipeline.runs.run_examples import find_examples
+
+    context = Context(
+        config=config,
+        run=RunDirectory(record.path, config, {}, update=True),
+        datasets=datasets,
+        beam_options=(),
+        progress=no_progress,
+        say=lambda line: None,
+    )
+    try:
+        return find_examples(context, manifest, held_out)
+    except (DataError, EvaluationError) as error:
+        notes.append(f"The images could not be shown: {error}.")
+        return Examples()
+
+
+def _labelled(record: RunRecord, manifest: Manifest | None) -> int:
+    """How many held-out images have a label, which accuracies are of."""
+    name, images = record.held_out
+    if manifest is None or name not in manifest.splits:
+        return images
+    return sum(manifest.splits[name].labels.values())
+
+
+def _notes(record: RunRecord) -> Iterator[str]:
+    for name, entry in record.steps.items():
+        if entry.get("status") != "done":
+            cause = f": {entry['error']}" if entry.get("error") else ""
+            yield f"The step {name} did not finish ({entry.get('status')}){cause}."
+    metrics = record.metrics
+    if (
+        metrics.get("prepare/duplicates_leaked")
+        and record.configuration.get("data", {}).get("on_leakage") != "remove"
+    ):
+        leaked = int(metrics["prepare/duplicates_leaked"])
+        yield (
+            f"{leaked:,} training {'image resembles' if leaked == 1 else 'images resemble'} a "
+            "held-out one, which makes held-out measures look better than they are; "
+            "data.on_leakage=remove leaves such images out."
+        )
+    rank = metrics.get("embedding/effective_rank")
+    if rank is not None and rank < _COLLAPSED_RANK:
+        yield f"The embedding has collapsed: its effective rank is {rank:.3g}."
+    revision = record.values.get("git_revision")
+    if revision and str(revision).endswith("-dirty"):
+        yield "The code had changes that were not committed, so that its revision does not tell it."
+
+
+def _lineage(record: RunRecord) -> Iterator[tuple[str, str]]:
+    values, steps = record.values, record.steps
+    if values.get("recipe"):
+        yield "recipe", str(values["recipe"])
+    if record.dataset:
+        yield "data set", record.dataset
+    if record.dataset_fingerprint:
+        yield "fingerprint of the data", record.dataset_fingerprint
+    if "seed" in record.configuration:
+        yield "seed", str(record.configuration["seed"])
+    if steps.get("pretrain", {}).get("status") == "done":
+        yield "checkpoint", _checkpoint(record)
+        yield "fingerprint of its inputs", str(steps["pretrain"]["fingerprint"])
+    revision = values.get("git_revision")
+    if values.get("twofold"):
+        yield "Twofold", f"{values['twofold']}" + (f", revision {revision}" if revision else "")
+    for package, version in sorted((values.get("versions") or {}).items()):
+        yield package, str(version)
+    if values.get("python"):
+        yield "Python", str(values["python"])
+    if values.get("machine"):
+        yield "machine", str(values["machine"])
+
+
+def _checkpoint(record: RunRecord) -> str:
+    folder = record.path / "checkpoints"
+    steps = record.details("pretrain").get("steps")
+    after = f", after {steps:,} training steps" if isinstance(steps, int) else ""
+    try:
+        newest = _CHECKPOINT.search((folder / "checkpoint").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        newest = None
+    name = Path(newest[1]).name if newest else "final"
+    return f"checkpoints/{name}{after}"
+
+
+def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
+    """What a run costs besides the seconds of its steps."""
+    details, metrics = record.details("pretrain"), record.metrics
+    if "parameters" in details:
+        yield "parameters of the encoder", f"{details['parameters']:,}"
+    if "steps" in details:
+        yield "training steps", f"{details['steps']:,}"
+    rate = metrics.get("pretrain/images_per_second")
+    if rate:
+        yield "images a second in training, median", f"{rate:,.0f}"
+        batch = record.configuration.get("training", {}).get("batch_size")
+        if batch:
+            yield f"milliseconds a step of {batch:,} images", f"{1000 * batch / rate:,.1f}"
+    if details.get("replicas", 1) > 1:
+        yield "devices", f"{details['replicas']:,}"
+    if "export/bytes" in metrics:
+        yield "size of the exported model", byte_text(metrics["export/bytes"])
+
+
+def _links(record: RunRecord, directory: str | None) -> Iterator[tuple[str, str]]:
+    for file, text in ((CONFIG, "settings"), (METRICS, "measures"), (RECORD, "record")):
+        if (record.path / file).exists():
+            yield f"{text} ({file})", file
+    # One that is in a bucket has no address beside the page.
+    if directory is not None and (Path(directory) / REPORT_FILE).exists():
+        page = Path(directory).resolve() / REPORT_FILE
+        address = os.path.relpath(page, record.path.resolve())
+        yield "report of the data set", urllib.parse.quote(Path(address).as_posix())

@@ -1,0 +1,1 @@
+"""Measures taken by the evaluate step."""

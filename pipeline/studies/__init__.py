@@ -1,0 +1,1 @@
+"""Studies: several encoders trained and measured side by side."""

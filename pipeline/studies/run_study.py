@@ -1,0 +1,115 @@
+"""Several encoders of the same images: each a run of its own, then all of them side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from twofold.pipeline.config import RunConfig, SupervisedConfig
+from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.runs.run_directory import fingerprint
+from twofold.pipeline.runs.run_record import read_record
+from twofold.pipeline.steps.fingerprints import step_inputs
+from twofold.pipeline.steps.runner import run_steps
+from twofold.pipeline.studies.study_members import (
+    STEP,
+    Member,
+    epochs_on_fewer,
+    fewer_labels,
+    member_config,
+    study_of,
+)
+from twofold.pipeline.tensorflow_import import import_tensorflow
+
+
+def run_study(context: Context) -> bool:
+    """Runs the members of a study that are not finished, and measures them side by side.
+
+    The members' directories are in the study's own; each is a run like any other.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        ConfigError: if a member's settings cannot be used.
+
+    """
+    study = study_of(context.config)
+    whole = [
+        (encoder, seed, member_config(context.config, encoder, seed))
+        for seed in study.seeds
+        for encoder in study.encoders
+    ]
+    inputs = fingerprint(
+        {
+            "step": f"{STEP}-1",
+            "source": step_inputs("prepare", context),
+            "configuration": context.config.model_dump(mode="json", exclude={"name"}),
+        }
+    )
+    if context.run.is_done(STEP, inputs) and _members_are_there(context):
+        context.say(f"{STEP}: finished before, reused")
+        return False
+    import_tensorflow()
+    from twofold.pipeline.runs.run_report import write_run_report
+    from twofold.pipeline.studies.study_measures import measure_study
+
+    with context.run.record(STEP, inputs) as entry:
+        members: list[Member] = []
+        for encoder, seed, config in whole:
+            member = Member(encoder, seed, _part(context, config))
+            _run(member, "evaluate", described=bool(members))
+            write_run_report(read_record(member.context.run.path), context.datasets)
+            members.append(member)
+            if isinstance(config.method, SupervisedConfig):
+                for fraction in fewer_labels(study):
+                    less = _on_fewer_labels(context, member, fraction)
+                    # Its own classifier is all that is asked for.
+                    _run(less, "pretrain", described=True)
+                    members.append(less)
+        entry["details"]["members"] = [member.context.config.name for member in members]
+        entry["metrics"] = measure_study(context, members, entry["details"])
+    context.say(f"{STEP}: done in {context.run.seconds(STEP):.1f} s")
+    return True
+
+
+def _members_are_there(context: Context) -> bool:
+    names: Iterator[str] = iter(context.run.details(STEP)["members"])
+    folders = (context.run.path / name / "checkpoints" / "final" for name in names)
+    return all((folder / "weights.index").exists() for folder in folders)
+
+
+def _part(study: Context, config: RunConfig) -> Context:
+    return dataclasses.replace(study, config=config, run=study.run.part(config))
+
+
+def _run(member: Member, until: str, *, described: bool) -> None:
+    """Runs a member's steps; all prepare the same images, which are described once."""
+    context = member.context
+    context.say(f"{context.config.name}:")
+    try:
+        if described:
+            run_steps(dataclasses.replace(context, say=lambda line: None), "prepare")
+        run_steps(context, until)
+    finally:
+        context.run.close()
+
+
+def _on_fewer_labels(study: Context, member: Member, fraction: float) -> Member:
+    from twofold.pipeline.training.prepared_images import load_training_images
+
+    whole = member.context.config
+    less = whole.data.model_copy(update={"label_share": fraction, "label_seed": member.seed})
+    name = f"{whole.name}-labels-{fraction:g}"
+    config = whole.model_copy(update={"name": name, "data": less})
+    probed = dataclasses.replace(member.context, config=config)
+    split = load_training_images(probed, probed.manifest()).labelled
+    training = whole.training.model_copy(
+        update={
+            "epochs": epochs_on_fewer(whole.training.epochs, fraction),
+            # Of few labels all are in each batch.
+            "batch_size": min(whole.training.batch_size, int((split.labels >= 0).sum())),
+        }
+    )
+    part = _part(study, config.model_copy(update={"training": training}))
+    return Member(member.encoder, member.seed, part, fraction)

@@ -1,0 +1,81 @@
+"""Members of a study: which runs it consists of, and their configurations."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from fractions import Fraction
+
+from twofold.pipeline.config import ConfigError, RunConfig, StudyConfig, override
+from twofold.pipeline.runs.run_context import Context
+
+STEP = "study"
+# What members may differ in beside method, encoder, views and training.
+_OF_THE_DATA = ("training_rules", "training_images", "training_seed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A run of a study.
+
+    Attributes:
+        encoder: its name in the study.
+        seed: of the run.
+        context: what its steps are handed.
+        fraction: of the labels that it trains with.
+
+    """
+
+    encoder: str
+    seed: int
+    context: Context
+    fraction: float = 1.0
+
+
+def study_of(config: RunConfig) -> StudyConfig:
+    """Returns the study of a configuration.
+
+    Raises:
+        ConfigError: if it has none.
+
+    """
+    if config.study is None:
+        raise ConfigError(f"{config.name} is no study: expected study.encoders")
+    return config.study
+
+
+def member_config(config: RunConfig, encoder: str, seed: int) -> RunConfig:
+    """Returns the configuration of an encoder of a study.
+
+    Raises:
+        ConfigError: if its settings cannot be used, or it would see other images.
+
+    """
+    settings = study_of(config).encoders[encoder]
+    try:
+        alone = override(config.model_copy(update={"study": None}), settings)
+    except ConfigError as error:
+        raise ConfigError(f"study.encoders.{encoder}: {error}") from None
+    own = {name: getattr(alone.data, name) for name in _OF_THE_DATA}
+    if alone.data != config.data.model_copy(update=own):
+        raise ConfigError(
+            f"study.encoders.{encoder}: all encoders of a study see the same images: expected of "
+            f"data.* no settings but {', '.join(_OF_THE_DATA)}"
+        )
+    return alone.model_copy(update={"name": f"{encoder}-seed-{seed}", "seed": seed})
+
+
+def label_name(config: RunConfig) -> str:
+    """Returns what the images' label is called."""
+    return config.data.label_latent or ("shape" if config.data.source == "dsprites" else "class")
+
+
+def fewer_labels(study: StudyConfig) -> list[float]:
+    """Returns the shares of the labels that are not all, ascending."""
+    return sorted(fraction for fraction in set(study.label_fractions) if fraction < 1)
+
+
+def epochs_on_fewer(epochs: int, fraction: float) -> int:
+    """Returns ceil(epochs / sqrt(fraction)): fewer labels are gone through more often."""
+    # As written, a hundredth takes ten times the epochs; as floats it is a little more.
+    return math.ceil(round(epochs / math.sqrt(Fraction(str(fraction))), 9))

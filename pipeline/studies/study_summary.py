@@ -1,0 +1,42 @@
+"""A study's accuracies as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.table import Table
+
+from twofold.pipeline.config import RunConfig
+from twofold.pipeline.studies.study_members import fewer_labels, label_name, study_of
+
+# Columns where any encoder was measured so.
+_FURTHER = {
+    "robust_accuracy": "corrupted",
+    "teacher_robust_accuracy": "its teacher on these",
+    "gain_over_teacher": "gain",
+}
+
+
+def summary_table(config: RunConfig, metrics: Mapping[str, float]) -> Table:
+    """Gives accuracy by encoder and share of the labels, and on corrupted images."""
+    study, label = study_of(config), label_name(config)
+    shares = [1.0, *reversed(fewer_labels(study))]
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column(f"accuracy of {label}", no_wrap=True)
+    for share in shares:
+        heading = "all labels" if share == 1 else f"{100 * share:.3g} %"
+        table.add_column(heading, justify="right", no_wrap=True)
+    further = [
+        name
+        for name in _FURTHER
+        if any(f"study/{encoder}/{name}" in metrics for encoder in study.encoders)
+    ]
+    for name in further:
+        table.add_column(_FURTHER[name], justify="right", no_wrap=True)
+    pixels = [] if study.pixels is None else [study.pixels]
+    for encoder in (*pixels, *study.encoders):
+        name = f"study/{encoder}/{label}_accuracy"
+        keys = [name if share == 1 else f"{name}@{share:g}" for share in shares]
+        keys += [f"study/{encoder}/{name}" for name in further]
+        table.add_row(encoder, *(f"{metrics[key]:.2%}" if key in metrics else "" for key in keys))
+    return table

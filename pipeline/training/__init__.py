@@ -1,0 +1,1 @@
+"""Training stages: input pipeline, checkpoints, curves."""

@@ -1,0 +1,158 @@
+"""Which images a step of training is fed, and how many steps that makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from twofold.components.data.reading.label_subset import labelled_rows, unlabelled_rows
+from twofold.components.data.reading.reader import batches, mixed_batches
+from twofold.components.data.reading.row_streams import iterate, steps_per_epoch
+from twofold.components.data.reading.sampling import rows_to_draw
+from twofold.components.errors import DataError
+from twofold.components.training.loop import LoopSettings
+from twofold.pipeline.config import RunConfig
+from twofold.pipeline.training.prepared_images import TrainingImages
+
+# Keys are strings, which GPUs cannot hold.
+_FED = ("image", "label", "identity")
+_LABELS_ONLY = ("supervised",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Feed:
+    """Batches of one stage of training as a function of seed and step."""
+
+    config: RunConfig
+    images: TrainingImages
+
+    @property
+    def labelled_only(self) -> bool:
+        """Whether images without a label are left out."""
+        return self.config.method.name in _LABELS_ONLY
+
+    def steps_per_epoch(self) -> int:
+        """How many steps go once through the images; of two streams, the unlabelled one."""
+        training, images = self.config.training, self.images
+        if training.labelled_batch_size is not None:
+            unlabelled = training.batch_size - training.labelled_batch_size
+            return steps_per_epoch(len(unlabelled_rows(images.unlabelled)), unlabelled)
+        return steps_per_epoch(len(self._rows()), training.batch_size)
+
+    def _rows(self) -> np.ndarray:
+        """The rows that the batches of one stream draw from."""
+        return rows_to_draw(
+            self.images.together,
+            sampling=self.config.data.sampling,
+            labelled_only=self.labelled_only,
+        )
+
+    def check(self, replicas: int) -> None:
+        """Refuses batches that the images or the replicas do not allow.
+
+        Raises:
+            DataError: naming the field.
+
+        """
+        training, images = self.config.training, self.images
+        labelled = training.labelled_batch_size
+        if labelled is None:
+            rows = len(self._rows())
+            of_all = rows == len(images.together.images)
+            kind = "training images" if of_all else "training images with a label"
+            field = f"training.batch_size={training.batch_size}"
+            parts = [(field, training.batch_size, rows, kind)]
+        else:
+            # Of one data set all splits have weights, or none.
+            rows_to_draw(images.labelled, sampling=self.config.data.sampling)
+            parts = [
+                (
+                    f"training.labelled_batch_size={labelled}",
+                    labelled,
+                    len(labelled_rows(images.labelled)),
+                    "training images with a label",
+                ),
+                (
+                    f"training.batch_size - training.labelled_batch_size="
+                    f"{training.batch_size - labelled}",
+                    training.batch_size - labelled,
+                    len(unlabelled_rows(images.unlabelled)),
+                    "training images without a label",
+                ),
+            ]
+        for field, size, rows, kind in parts:
+            if size > rows:
+                raise DataError(f"{field} is larger than the {rows} {kind}")
+            if size % (replicas * training.accumulate):
+                raise DataError(
+                    f"{field} must divide among {replicas} replicas and "
+                    f"training.accumulate={training.accumulate} parts"
+                )
+        each = training.batch_size // (replicas * training.accumulate)
+        if each < 2:
+            raise DataError(
+                f"training.batch_size={training.batch_size} leaves {each} image for each of "
+                f"{replicas} replicas and training.accumulate={training.accumulate} parts: "
+                f"expected at least 2"
+            )
+
+    def loop_settings(self) -> LoopSettings:
+        """Returns how long to train and how often to do what."""
+        training, per_epoch = self.config.training, self.steps_per_epoch()
+        return LoopSettings(
+            steps=training.epochs * per_epoch,
+            steps_per_epoch=per_epoch,
+            log_every=training.log_every,
+            checkpoint_every=training.checkpoint_every_epochs * per_epoch,
+        )
+
+    def distribute(
+        self, strategy: tf.distribute.Strategy, first_step: int, steps: int
+    ) -> Iterable[dict[str, tf.Tensor]]:
+        """Returns the batches of the steps from one on, a share for each replica."""
+        replicas = strategy.num_replicas_in_sync
+
+        def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            local = replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * local
+            return self._batches(first_step, steps, replicas, range(first, first + local))
+
+        return iterate(strategy.distribute_datasets_from_function(for_worker))
+
+    def one_epoch(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        """Gives the images, uint8 [B, H, W, C], and identities, int64 [B], of the first epoch."""
+        for element in iterate(self._batches(0, self.steps_per_epoch(), 1, range(1))):
+            yield element["image"], element["identity"]
+
+    def _batches(
+        self, first_step: int, steps: int, replicas: int, replica_ids: range
+    ) -> tf.data.Dataset:
+        training, images = self.config.training, self.images
+        common: dict[str, Any] = {
+            "seed": self.config.seed,
+            "first_step": first_step,
+            "steps": steps - first_step,
+            "replicas": replicas,
+            "replica_ids": replica_ids,
+            "sampling": self.config.data.sampling,
+            "fields": _FED,
+        }
+        labelled = training.labelled_batch_size
+        if labelled is None:
+            return batches(
+                images.together,
+                batch_size=training.batch_size,
+                labelled_only=self.labelled_only,
+                **common,
+            )
+        return mixed_batches(
+            images.unlabelled,
+            images.labelled,
+            unlabelled_batch_size=training.batch_size - labelled,
+            labelled_batch_size=labelled,
+            **common,
+        )

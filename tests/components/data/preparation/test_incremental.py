@@ -1,0 +1,142 @@
+"""An earlier dataset saves work and changes no byte."""
+
+import numpy as np
+import pytest
+
+from twofold.components.data.preparation.prepare import find_previous, prepare
+from twofold.components.data.rules.image_rules import ImageRules
+from twofold.components.data.rules.prepare_settings import PrepareSettings
+from twofold.components.data.sources import build_source
+from twofold.components.data.sources.base import (
+    Item,
+    SourceInfo,
+    all_wanted,
+    position_range,
+    positions,
+)
+from twofold.components.data.store.manifest import load_manifest
+
+SETTINGS = PrepareSettings(images_per_shard=40, max_reject_share=0.2)
+
+
+class Pictures:
+    """Images drawn from their names.
+
+    Args:
+        identities: of each key; None is a picture that cannot be read.
+        log: where it notes what it is made to read, in whatever process.
+
+    """
+
+    def __init__(self, identities, log, class_names=("even", "odd")):
+        self.identities = identities
+        self.log = log
+        self.class_names = class_names
+
+    @property
+    def reads(self):
+        return self.log.read_text().split() if self.log.exists() else []
+
+    def info(self):
+        fingerprint = repr((sorted(self.identities.items(), key=str), self.class_names))
+        return SourceInfo("pictures", self.class_names, (), fingerprint, len(self.identities))
+
+    def tasks(self, items):
+        return positions(0, len(self.identities), items)
+
+    def read(self, task, wanted=all_wanted):
+        for position in position_range(task):
+            key, identity = list(self.identities.items())[position]
+            label = self.class_names.index(("even", "odd")[int(key) % 2])
+            if identity is None:
+                yield Item(key, b"", label, problem="gone")
+            elif wanted(key, identity):
+                with self.log.open("a") as log:
+                    log.write(f"{key}\n")
+                rng = np.random.default_rng([int(key), int(identity)])
+                pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                yield Item(key, pixels, label, identity=identity)
+            else:
+                yield Item(key, b"", label, identity=identity)
+
+
+BEFORE = {str(n): "1" for n in range(400)}
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("earlier") / "set"
+    prepare(Pictures(BEFORE, directory.parent / "log"), directory, name="x", settings=SETTINGS)
+    return directory
+
+
+def shards(directory):
+    manifest = load_manifest(directory)
+    return [directory / shard.file for split in manifest.splits.values() for shard in split.shards]
+
+
+def prepare_both(tmp_path, earlier, identities, **options):
+    """With and without the earlier dataset; the source that was read with it."""
+    source, other = (Pictures(identities, tmp_path / name, **options) for name in ("log", "all"))
+    prepare(source, tmp_path / "with", name="x", settings=SETTINGS, previous=earlier)
+    prepare(other, tmp_path / "without", name="x", settings=SETTINGS)
+    return source
+
+
+def linked(directory):
+    return [path for path in shards(directory) if path.stat().st_nlink > 1]
+
+
+def test_a_new_image_rewrites_the_one_shard_that_it_falls_into(tmp_path, earlier, digests):
+    source = prepare_both(tmp_path, earlier, {**BEFORE, "1000": "1"})
+    assert source.reads == ["1000"]
+    assert len(shards(tmp_path / "with")) - len(linked(tmp_path / "with")) <= 2
+    assert len(linked(tmp_path / "with")) >= 9
+    assert digests(tmp_path / "with") == digests(tmp_path / "without")
+
+
+def test_a_changed_image_is_read_again(tmp_path, earlier, digests):
+    source = prepare_both(tmp_path, earlier, {**BEFORE, "7": "2"})
+    assert source.reads == ["7"]
+    assert len(shards(tmp_path / "with")) - len(linked(tmp_path / "with")) == 1
+    assert digests(tmp_path / "with") == digests(tmp_path / "without")
+
+
+def test_an_image_that_went_leaves_its_shard_only(tmp_path, earlier, digests):
+    source = prepare_both(tmp_path, earlier, {k: v for k, v in BEFORE.items() if k != "11"})
+    assert source.reads == []
+    assert len(shards(tmp_path / "with")) - len(linked(tmp_path / "with")) <= 1
+    assert digests(tmp_path / "with") == digests(tmp_path / "without")
+
+
+def test_other_labels_write_all_shards_anew_from_the_bytes_at_hand(tmp_path, earlier, digests):
+    source = prepare_both(tmp_path, earlier, BEFORE, class_names=("even", "none", "odd"))
+    assert source.reads == []
+    assert digests(tmp_path / "with") == digests(tmp_path / "without")
+
+
+def test_what_could_not_be_read_before_is_tried_again(tmp_path, digests):
+    broken = {**BEFORE, "5": None}
+    source = Pictures(broken, tmp_path / "before")
+    prepare(source, tmp_path / "earlier", name="x", settings=SETTINGS)
+    source = prepare_both(tmp_path, tmp_path / "earlier", BEFORE)
+    assert source.reads == ["5"]
+    assert digests(tmp_path / "with") == digests(tmp_path / "without")
+
+
+def test_a_dataset_stored_otherwise_is_no_help(tmp_path, earlier):
+    settings = PrepareSettings(images=ImageRules(stored_as="raw"))
+    source = Pictures(BEFORE, tmp_path / "log")
+    prepare(source, tmp_path / "set", name="x", settings=settings, previous=earlier)
+    assert len(source.reads) == 400
+
+
+def test_the_newest_fitting_dataset_of_a_folder_is_found(tmp_path, earlier):
+    info = Pictures(BEFORE, tmp_path / "log").info()
+    assert find_previous(earlier.parent, info, SETTINGS) == str(earlier)
+    assert find_previous(tmp_path, info, SETTINGS) is None
+    assert (
+        find_previous(earlier.parent, build_source("dsprites", images=5).info(), SETTINGS) is None
+    )
+    raw = PrepareSettings(images=ImageRules(stored_as="raw"))
+    assert find_previous(earlier.parent, info, raw) is None

@@ -1,0 +1,315 @@
+"""Whichever engine runs a preparation, it writes the same bytes."""
+
+import contextlib
+import functools
+import importlib.metadata
+import io
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from apache_beam.internal import pickler
+from PIL import Image
+
+from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.resolve import resolve
+from twofold.components.data.preparation.scan import scan
+from twofold.components.data.preparation.staging_area import Workplace
+from twofold.components.data.preparation.write_shards import write_shard
+from twofold.components.data.rules.prepare_settings import DuplicateRules, PrepareSettings
+from twofold.components.data.sources import build_source
+from twofold.components.data.sources.base import all_wanted
+from twofold.components.data.store import storage
+from twofold.components.errors import DataError
+from twofold.components.pages.dataset_page import render_report
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+ENGINES = Path(os.environ.get("TWOFOLD_ENGINES", REPOSITORY / ".engines"))
+BEAM_VERSION = importlib.metadata.version("apache-beam")
+SMALL = PrepareSettings(images_per_shard=150)
+MIXED = PrepareSettings(
+    images_per_shard=12,
+    max_reject_share=0.2,
+    duplicates=DuplicateRules(within="remove", leakage="remove"),
+)
+
+
+def smooth(seed):
+    """An image that still looks like itself when it is stored once more."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC)
+
+
+def as_jpeg(image, quality):
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory, write_files):
+    """A folder of 60 JPEGs and three files that are no good images.
+
+    Of the JPEGs two are equal and two alike in one split, and as many in two splits.
+    """
+    files = {f"train/{'ab'[n % 2]}/{n:02d}.jpg": as_jpeg(smooth(n), 90) for n in range(45)}
+    files |= {f"val/{'ab'[n % 2]}/{n:02d}.jpg": as_jpeg(smooth(100 + n), 90) for n in range(11)}
+    files["train/a/equal.jpg"] = files["train/a/00.jpg"]
+    files["train/a/alike.jpg"] = as_jpeg(smooth(1), 60)
+    files["train/a/leaked.jpg"] = files["val/a/00.jpg"]
+    files["train/a/leaked-alike.jpg"] = as_jpeg(smooth(101), 60)
+    bad = {"train/a/empty.jpg": b"", "train/b/text.jpg": b"no image"}
+    bad["val/a/cut.jpg"] = files["val/a/02.jpg"][:300]
+    return write_files(tmp_path_factory.mktemp("mixed"), {**files, **bad})
+
+
+@pytest.fixture(scope="session")
+def expected(tmp_path_factory, prepared, mixed, digests):
+    """What FnApiRunner in this process makes of both data sets."""
+    directory = tmp_path_factory.mktemp("mixed-set") / "set"
+    prepare(
+        build_source("folder", path=mixed),
+        directory,
+        name="mixed",
+        settings=MIXED,
+        render_page=render_report,
+    )
+    return {"dsprites": digests(prepared), "folder": digests(directory)}
+
+
+@pytest.fixture
+def prepare_both(tmp_path, mixed, digests):
+    """A function from Beam's options to the sha256 of each file of both data sets."""
+
+    def prepare_with(*options):
+        found = {}
+        for kind, name, settings in (("dsprites", "small", SMALL), ("folder", "mixed", MIXED)):
+            given = {"path": mixed} if kind == "folder" else {"images": 500}
+            source, directory = build_source(kind, **given), tmp_path / kind
+            prepare(
+                source,
+                directory,
+                name=name,
+                settings=settings,
+                beam_options=options,
+                render_page=render_report,
+            )
+            found[kind] = digests(directory)
+        return found
+
+    return prepare_with
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running(command, port):
+    """A server in a process of its own, once it answers."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            assert process.poll() is None, f"{command} ended"
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.1)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def job_service():
+    """The address of Beam's own job service, which stands for any engine's."""
+    port = free_port()
+    module = "apache_beam.runners.portability.local_job_service_main"
+    with running([sys.executable, "-m", module, "-p", str(port)], port):
+        yield f"localhost:{port}"
+
+
+@pytest.fixture
+def prism():
+    binary = ENGINES / f"prism-{BEAM_VERSION}"
+    if not binary.exists():
+        pytest.skip(f"{binary} is missing: `make engines` builds it, where go is installed")
+    return ["--runner=PrismRunner", f"--prism_location={binary}"]
+
+
+@pytest.fixture
+def flink():
+    jar = ENGINES / f"beam-runners-flink-1.20-job-server-{BEAM_VERSION}.jar"
+    if not jar.exists():
+        pytest.skip(f"{jar} is missing: `make engines` fetches it, where Maven's repository has it")
+    if shutil.which("java") is None:
+        pytest.skip("java is missing, which Flink needs")
+    opened = ("java.util", "java.lang", "java.nio", "sun.nio.ch")
+    return [
+        *("--runner=FlinkRunner", "--flink_version=1.20", "--flink_master=[local]"),
+        *("--parallelism=2", "--environment_type=LOOPBACK", f"--flink_job_server_jar={jar}"),
+        *(
+            f"--job_server_jvm_properties=--add-opens=java.base/{package}=ALL-UNNAMED"
+            for package in opened
+        ),
+    ]
+
+
+@pytest.fixture
+def worker_processes(monkeypatch):
+    """The option to run loopback workers in processes, which Beam starts as `python`."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    return "--experiments=use_loopback_process_worker"
+
+
+def test_the_mixed_folder_has_all_that_engines_could_disagree_on(tmp_path, mixed):
+    source = build_source("folder", path=mixed)
+    manifest = prepare(source, tmp_path / "set", name="mixed", settings=MIXED)
+    assert manifest.counts.read == 63
+    assert manifest.counts.rejected == 3
+    assert manifest.duplicates.removed_within == 2
+    assert manifest.duplicates.removed_leaked == 2
+    assert {name: len(split.shards) for name, split in manifest.splits.items()}["train"] >= 4
+
+
+@pytest.mark.parametrize("mode", ["multi_threading", "multi_processing"])
+def test_two_workers_here_write_the_same_bytes(prepare_both, expected, mode):
+    options = [f"--direct_running_mode={mode}", "--direct_num_workers=2"]
+    assert prepare_both(*options) == expected
+
+
+@pytest.mark.engine
+def test_a_portable_engine_writes_the_same_bytes(prepare_both, expected, job_service):
+    options = [f"--job_endpoint={job_service}", "--environment_type=LOOPBACK"]
+    assert prepare_both("--runner=PortableRunner", *options) == expected
+
+
+@pytest.mark.engine
+def test_prism_writes_the_same_bytes(prepare_both, expected, prism):
+    assert prepare_both(*prism) == expected
+
+
+@pytest.mark.engine
+def test_prism_with_worker_processes_writes_the_same_bytes(
+    prepare_both, expected, prism, worker_processes
+):
+    assert prepare_both(*prism, worker_processes) == expected
+
+
+@pytest.mark.engine
+def test_flink_writes_the_same_bytes(prepare_both, expected, flink, worker_processes):
+    assert prepare_both(*flink, worker_processes) == expected
+
+
+class ChangedSource:
+    """Three tasks, of which the last finds that its input is another one now."""
+
+    def __init__(self):
+        self._inner = build_source("dsprites", images=600)
+
+    def info(self):
+        return self._inner.info()
+
+    def tasks(self, items):
+        return self._inner.tasks(256)
+
+    def read(self, task, wanted=all_wanted):
+        if task.split()[-1] == b"600":
+            raise DataError("shelf/book.zip: changed while it was being prepared")
+        return self._inner.read(task, wanted)
+
+
+def assert_the_input_is_blamed(tmp_path, options):
+    with pytest.raises(DataError) as caught:
+        prepare(ChangedSource(), tmp_path / "set", name="changed", beam_options=options)
+    assert str(caught.value) == "shelf/book.zip: changed while it was being prepared"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.engine
+def test_a_portable_engine_hands_back_what_a_worker_found_wrong(tmp_path, job_service):
+    options = [f"--job_endpoint={job_service}", "--environment_type=LOOPBACK"]
+    assert_the_input_is_blamed(tmp_path, ["--runner=PortableRunner", *options])
+
+
+@pytest.mark.engine
+def test_prism_hands_back_what_a_worker_found_wrong(tmp_path, prism, worker_processes):
+    assert_the_input_is_blamed(tmp_path, prism)
+    assert_the_input_is_blamed(tmp_path, [*prism, worker_processes])
+
+
+@pytest.mark.engine
+def test_flink_hands_back_what_a_worker_found_wrong(tmp_path, flink):
+    assert_the_input_is_blamed(tmp_path, flink)
+
+
+IN_A_WORKER = """
+import pickle, sys
+
+for path in sys.argv[1:]:
+    with open(path, "rb") as file:
+        tasks, scanned, resolved, written = pickle.load(file)
+    parts = [part for task in tasks for part in scanned(task)]
+    assert parts == [("parts", task) for task in tasks]
+    for name, leaf in resolved(("parts", tasks)):
+        assert list(written((name, [leaf]))) == []
+
+allowed = (
+    "twofold.components.data",
+    "twofold.components.errors",
+    "twofold.components.keyed_random",
+    "twofold.components.distribute",
+)
+for name in sorted(sys.modules):
+    house, _, rest = name.partition(".")
+    if house in ("tensorflow", "tensorflow_datasets", "keras", "apache_beam", "matplotlib"):
+        print(name)
+    if house == "twofold" and name not in ("twofold", "twofold.components"):
+        if not any(name == each or name.startswith(f"{each}.") for each in allowed):
+            print(name)
+"""
+
+
+def test_workers_load_no_model_code_and_no_tensorflow(tmp_path, sources):
+    sent = []
+    for name, build in sources.items():
+        if name.startswith("tfds"):
+            # Its own reader is TensorFlow's.
+            continue
+        folder = tmp_path / name
+        workplace = Workplace(str(folder), build(), PrepareSettings())
+        for each in ("tasks", "parts", "shards"):
+            storage.make_directory(workplace.folder(each))
+        tasks = []
+        for number, task in enumerate(workplace.source.tasks(256)):
+            tasks.append(f"{number:06d}")
+            storage.write_bytes(workplace.path("tasks", tasks[-1]), task)
+        stages = (
+            functools.partial(scan, workplace=workplace),
+            functools.partial(resolve, workplace=workplace, parts=tuple(tasks)),
+            functools.partial(write_shard, workplace=workplace, parts=tuple(tasks)),
+        )
+        sent.append(tmp_path / f"{name}.pickle")
+        sent[-1].write_bytes(pickle.dumps((tasks, *stages)))
+    command = [sys.executable, "-c", IN_A_WORKER, *map(str, sent)]
+    finished = subprocess.run(command, check=False, capture_output=True, text=True, cwd=REPOSITORY)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == ""
+    assert len(sent) >= 6
+    assert all(list((tmp_path / path.stem / "shards").glob("*.tfrecord")) for path in sent)
+
+
+@pytest.mark.parametrize("kind", ["folder-directory", "listing-csv", "tfrecord", "npz", "dsprites"])
+def test_a_source_travels_to_workers_without_its_listing(sources, kind):
+    source = sources[kind]()
+    before = len(pickler.dumps(source))
+    assert source.info().items == sum(1 for task in source.tasks(7) for _ in source.read(task))
+    assert len(pickler.dumps(source)) == before < 4000

@@ -1,0 +1,304 @@
+import os
+import shutil
+import tempfile
+import zipfile
+
+import fsspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twofold.components.data.sources import build_source
+from twofold.components.data.sources.access import file_listing as files
+from twofold.components.errors import DataError
+
+
+def read_all(source, items=25):
+    return {item.key: item for task in source.tasks(items) for item in source.read(task)}
+
+
+def nothing(key, identity):
+    return False
+
+
+def write_zip(path, files, **options):
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_every_container_of_the_same_files_reads_the_same(containers, class_files):
+    for path in containers.values():
+        source = build_source("folder", path=path)
+        items = read_all(source)
+        assert {key: item.image for key, item in items.items()} == class_files
+        assert source.info().class_names == ("cat", "dog", "frog")
+        assert items["dog/001.jpg"].label == 1
+        assert items["dog/001.jpg"].split is None
+
+
+def test_splits_and_classes_come_from_the_folders(tmp_path, write_files, image_bytes):
+    image = image_bytes(0)
+    keys = ["train/dog/1.jpg", "train/cat/deep/1.jpeg", "val/dog/2.JPG", "unlabeled/x/1.jpg"]
+    write_files(tmp_path, dict.fromkeys([*keys, "train/3.jpg"], image))
+    source = build_source("folder", path=tmp_path)
+    items = read_all(source)
+    found = {key: (item.split, item.label) for key, item in items.items()}
+    assert found == {
+        "train/dog/1.jpg": ("train", 1),
+        "train/cat/deep/1.jpeg": ("train", 0),
+        "train/3.jpg": ("train", -1),
+        "val/dog/2.JPG": ("validation", 1),
+        "unlabeled/x/1.jpg": ("unlabelled", -1),
+    }
+    assert source.info().class_names == ("cat", "dog")
+
+
+def test_archives_of_splits_are_one_source(tmp_path, image_bytes):
+    for split in ("train", "test"):
+        with zipfile.ZipFile(tmp_path / f"{split}.zip", "w") as archive:
+            for name in ("b", "a") if split == "train" else ("c",):
+                archive.writestr(f"{split}/{name}/0.jpg", image_bytes(0))
+    source = build_source("folder", path=[tmp_path / "train.zip", tmp_path / "test.zip"])
+    assert source.info().class_names == ("a", "b", "c")
+    labels = {key: (item.split, item.label) for key, item in read_all(source).items()}
+    assert labels["test/c/0.jpg"] == ("test", 2)
+    assert labels["train/b/0.jpg"] == ("train", 1)
+
+
+def test_flat_images_have_no_label(tmp_path, write_files, image_bytes):
+    write_files(tmp_path, {"1.jpg": image_bytes(1), "2.png": image_bytes(2, file_format="PNG")})
+    source = build_source("folder", path=tmp_path)
+    assert source.info().class_names == ()
+    assert [item.label for item in read_all(source).values()] == [-1, -1]
+
+
+@given(st.sets(st.sampled_from(["train", "val", "cat", "dog"]), min_size=1))
+def test_a_folder_is_a_split_only_where_all_are(first_folders):
+    with tempfile.TemporaryDirectory() as root:
+        keys = [f"{folder}/x/1.jpg" for folder in sorted(first_folders)]
+        source = build_source("folder", path=write_zip(f"{root}/a.zip", dict.fromkeys(keys, b"")))
+        names = source.info().class_names
+        found = {
+            key.split("/")[0]: (item.split, names[item.label])
+            for key, item in read_all(source).items()
+        }
+    if first_folders <= {"train", "val"}:
+        splits = {"train": "train", "val": "validation"}
+        assert found == {folder: (splits[folder], "x") for folder in first_folders}
+    else:
+        assert found == {folder: (None, folder) for folder in first_folders}
+
+
+def test_an_image_beside_split_folders_makes_them_classes(tmp_path, write_files):
+    write_files(tmp_path, {"train/a/1.jpg": b"", "1.jpg": b""})
+    items = read_all(build_source("folder", path=tmp_path))
+    assert {key: (item.split, item.label) for key, item in items.items()} == {
+        "1.jpg": (None, -1),
+        "train/a/1.jpg": (None, 0),
+    }
+
+
+def test_a_group_is_found_in_the_key(tmp_path, write_files):
+    keys = ["cat/ann_1.jpg", "dog/ann_2.jpg", "dog/bob_1.jpg", "dog/3.jpg"]
+    write_files(tmp_path, dict.fromkeys(keys, b""))
+    source = build_source("folder", path=tmp_path, group_pattern=r"/(\w+)_")
+    groups = {key: item.group for key, item in read_all(source).items()}
+    assert groups == dict(zip(keys, ["ann", "ann", "bob", None], strict=True))
+    assert source.info().fingerprint != build_source("folder", path=tmp_path).info().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("(", r"group_pattern: '\(' is no regular expression \(missing \)"),
+        ("a", r"group_pattern: expected .* with one group.* received 'a' with 0"),
+        ("(a)(b)", "with 2"),
+    ],
+)
+def test_a_bad_group_pattern_is_refused(tmp_path, pattern, message):
+    with pytest.raises(DataError, match=message):
+        build_source("folder", path=tmp_path, group_pattern=pattern)
+
+
+def test_other_files_are_counted_and_ignored(tmp_path, write_files, image_bytes):
+    image = image_bytes(0)
+    others = ["a/readme.txt", ".hidden/1.jpg", "a/.thumb.jpg", "__MACOSX/a/1.jpg"]
+    write_files(tmp_path, dict.fromkeys(["a/1.jpg", *others], image))
+    source = build_source("folder", path=tmp_path)
+    assert list(read_all(source)) == ["a/1.jpg"]
+    assert source.info().ignored == 4
+
+
+def test_other_endings_can_be_images(tmp_path, write_files):
+    write_files(tmp_path, dict.fromkeys(["a/1.JPG", "a/1.gif", "a/1.png"], b""))
+    source = build_source("folder", path=tmp_path, extensions=[".jpg", ".gif"])
+    assert sorted(read_all(source)) == ["a/1.JPG", "a/1.gif"]
+    assert source.info().ignored == 1
+    with pytest.raises(DataError, match=r"extensions: .* received 'gif'"):
+        build_source("folder", path=tmp_path, extensions=["gif"])
+
+
+def test_the_fingerprint_follows_the_files_and_not_their_place(tmp_path, write_files, image_bytes):
+    first = write_files(tmp_path / "first", {"a/1.jpg": image_bytes(0), "b/1.jpg": image_bytes(1)})
+    second = shutil.copytree(first, tmp_path / "second")
+    fingerprint = build_source("folder", path=first).info().fingerprint
+    assert build_source("folder", path=second).info().fingerprint == fingerprint
+    os.utime(second / "a/1.jpg", ns=(0, 0))
+    assert build_source("folder", path=second).info().fingerprint != fingerprint
+
+
+def test_symbolic_links_are_followed_once(tmp_path, write_files, image_bytes):
+    write_files(tmp_path / "real", {"1.jpg": image_bytes(0)})
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").symlink_to(tmp_path / "real")
+    (root / "a" / "loop").symlink_to(root)
+    assert list(read_all(build_source("folder", path=root))) == ["a/1.jpg"]
+
+
+def test_a_name_that_is_no_unicode_still_gets_a_key(tmp_path, image_bytes):
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(image_bytes(0))
+    assert list(read_all(build_source("folder", path=tmp_path))) == ["caf\\xe9.jpg"]
+
+
+@pytest.mark.parametrize("kind", ["directory", "zip", "tar", "tar.gz"])
+def test_a_folder_may_lie_in_a_bucket(containers, class_files, to_bucket, kind):
+    path = to_bucket(containers[kind], "test-folder")
+    assert path.startswith("memory://")
+    source = build_source("folder", path=path)
+    local = build_source("folder", path=containers[kind])
+    assert {key: item.image for key, item in read_all(source).items()} == class_files
+    assert list(read_all(source)) == list(read_all(local))
+    assert source.info().class_names == ("cat", "dog", "frog")
+    assert build_source("folder", path=f"{path}/").info() == source.info()
+
+
+def test_a_file_that_changes_in_a_bucket_changes_its_identity_alone(to_bucket, tmp_path):
+    (tmp_path / "files").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "files" / name).write_bytes(b"1")
+    path = to_bucket(tmp_path / "files", "test-change")
+    before = identities(path)
+    assert identities(path) == before
+    fsspec.filesystem("memory").pipe_file("/test-change/files/a.jpg", b"2")
+    assert changed(before, identities(path)) == ["a.jpg"]
+
+
+def test_a_checksum_tells_contents_apart_before_a_time_does(monkeypatch):
+    def listed(**marks):
+        class Bucket:
+            def ls(self, folder, detail):
+                return [{"name": "bucket/a.jpg", "type": "file", "size": 1, **marks}]
+
+        monkeypatch.setattr(files, "file_system", lambda path: (Bucket(), "bucket/"))
+        return list(files.walk("gs://bucket"))
+
+    assert listed(md5Hash="abc", mtime=1) == listed(md5Hash="abc", mtime=2)
+    assert listed(md5Hash="abc", mtime=1) != listed(md5Hash="abd", mtime=1)
+    assert listed(mtime=1) != listed(mtime=2)
+
+
+def test_what_is_not_in_a_bucket_is_named():
+    with pytest.raises(DataError, match="no such file or folder: memory://nowhere/x"):
+        build_source("folder", path="memory://nowhere/x")
+    with pytest.raises(DataError, match=r"nothing://x/y"):
+        build_source("folder", path="nothing://x/y")
+
+
+@pytest.mark.parametrize("kind", ["directory", "zip", "tar", "tar.gz"])
+def test_what_is_not_wanted_is_not_read(tmp_path, containers, kind):
+    path = tmp_path / f"images.{kind}"
+    (shutil.copytree if kind == "directory" else shutil.copy)(containers[kind], path)
+    source = build_source("folder", path=path)
+    tasks = list(source.tasks(25))
+    items = [item for task in tasks for item in source.read(task, nothing)]
+    (shutil.rmtree if kind == "directory" else os.unlink)(path)
+    again = [item for task in tasks for item in source.read(task, nothing)]
+    assert again == items
+    assert len(items) == 60
+    assert {(item.image, item.problem) for item in items} == {(b"", None)}
+
+
+def test_a_directory_is_read_in_sorted_order(tmp_path, write_files):
+    keys = ["b.jpg", "c/2.jpg", "c/10.jpg", "a/1.jpg", "d.jpg"]
+    write_files(tmp_path, dict.fromkeys(keys, b""))
+    expected = ["a/1.jpg", "b.jpg", "c/10.jpg", "c/2.jpg", "d.jpg"]
+    assert list(read_all(build_source("folder", path=tmp_path))) == expected
+
+
+def test_many_files_in_one_folder_come_in_the_same_order(tmp_path, write_files, monkeypatch):
+    names = [f"{i:03d}.jpg" for i in range(60)]
+    write_files(tmp_path, dict.fromkeys([*names, "030/x.jpg"], b""))
+    expected = [*names[:30], "030/x.jpg", *names[30:]]
+    assert list(read_all(build_source("folder", path=tmp_path))) == expected
+    monkeypatch.setattr("twofold.components.data.sources.access.file_listing._FEW_ENTRIES", 7)
+    assert list(read_all(build_source("folder", path=tmp_path))) == expected
+
+
+def identities(path):
+    source = build_source("folder", path=path)
+    return {item.key: item.identity for task in source.tasks(9) for item in source.read(task)}
+
+
+def changed(first, second):
+    return [key for key in first if first[key] != second[key]]
+
+
+def test_a_file_that_changes_changes_its_identity_alone(tmp_path, write_files):
+    write_files(tmp_path, {"a.jpg": b"1", "b.jpg": b"2"})
+    os.utime(tmp_path / "a.jpg", ns=(0, 0))
+    before = identities(tmp_path)
+    assert identities(tmp_path) == before
+    write_files(tmp_path, {"a.jpg": b"3"})
+    assert changed(before, identities(tmp_path)) == ["a.jpg"]
+
+
+def test_a_file_that_changes_while_it_is_prepared_cannot_be_read(tmp_path, write_files):
+    write_files(tmp_path, {"a.jpg": b"1", "b.jpg": b"2", "c.jpg": b"3"})
+    source = build_source("folder", path=tmp_path)
+    tasks = list(source.tasks(10))
+    write_files(tmp_path, {"a.jpg": b"longer"})
+    (tmp_path / "b.jpg").unlink()
+    items = [item for task in tasks for item in source.read(task)]
+    assert [item.image for item in items] == [b"", b"", b"3"]
+    assert items[0].problem == "the file has changed since it was listed"
+    assert "No such file" in items[1].problem
+
+
+def test_temporary_files_go_with_the_source(containers, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    source = build_source("folder", path=containers["directory"])
+    assert list(tmp_path.iterdir()) == []
+    tasks = source.tasks(7)
+    first = next(tasks)
+    assert len(list(tmp_path.iterdir())) == 1
+    del source
+    assert len([first, *tasks]) == 9
+    del tasks
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_path_is_named(tmp_path):
+    with pytest.raises(DataError, match=f"no such file or folder: {tmp_path}/nowhere"):
+        build_source("folder", path=tmp_path / "nowhere")
+
+
+def test_a_folder_without_images_is_refused(tmp_path, write_files):
+    write_files(tmp_path, {"notes.txt": b"x"})
+    source = build_source("folder", path=tmp_path)
+    with pytest.raises(DataError, match=r"no images in it.*\.jpg.*found 1 other files"):
+        source.info()
+
+
+def test_no_path_at_all_is_refused():
+    with pytest.raises(DataError, match="at least one path"):
+        build_source("folder", path=[])
+
+
+def test_the_same_key_twice_is_refused(tmp_path, write_files, image_bytes):
+    for name in ("one", "two"):
+        write_files(tmp_path / name, {"cat/1.jpg": image_bytes(0)})
+    with pytest.raises(DataError, match=r"2 images have the key 'cat/1\.jpg'"):
+        build_source("folder", path=[tmp_path / "one", tmp_path / "two"]).info()

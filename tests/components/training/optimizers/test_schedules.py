@@ -1,0 +1,92 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.strategies import strategy_of
+from twofold.components.training.optimizers.schedules import build_schedule, scaled_rate
+
+PEAK = 0.01
+STEPS = (0, 1, 5, 9, 10, 11, 20, 30, 49, 50, 51, 1_000)
+
+
+def formula(step, warmup_steps, decay_steps, final):
+    """Linear to the peak, then half a cosine to the final rate."""
+    if step < warmup_steps:
+        return PEAK * step / warmup_steps
+    if decay_steps is None:
+        return PEAK
+    share = min(1.0, (step - warmup_steps) / decay_steps)
+    return final + (PEAK - final) * (1 + math.cos(math.pi * share)) / 2
+
+
+@pytest.mark.parametrize("warmup_steps", [0, 10])
+@pytest.mark.parametrize(("decay_steps", "final"), [(None, 0.0), (40, 0.0), (40, 0.002)])
+def test_the_rate_follows_the_formula(warmup_steps, decay_steps, final):
+    schedule = build_schedule(PEAK, warmup_steps=warmup_steps, decay_steps=decay_steps, final=final)
+    for step in STEPS:
+        expected = formula(step, warmup_steps, decay_steps, final)
+        assert float(schedule(step)) == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+
+def test_warm_up_and_decay_meet_at_the_peak():
+    schedule = build_schedule(PEAK, warmup_steps=10, decay_steps=40)
+
+    assert float(schedule(0)) == 0.0
+    assert float(schedule(10)) == pytest.approx(PEAK)
+    assert float(schedule(30)) == pytest.approx(PEAK / 2)
+    assert float(schedule(50)) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_decay_past_the_end_of_training_ends_above_zero():
+    # Recipe E: 60 epochs along a cosine of 500.
+    schedule = build_schedule(1e-3, decay_steps=500)
+
+    assert float(schedule(60)) == pytest.approx(1e-3 * (1 + math.cos(0.12 * math.pi)) / 2)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_the_scale_multiplies_the_rate_in_a_compiled_step(replicas):
+    strategy = strategy_of(replicas)
+    with strategy.scope():
+        schedule = build_schedule(PEAK)
+        variable = keras.Variable(0.0)
+        optimizer = keras.optimizers.SGD(schedule)
+        optimizer.build([variable])
+
+    @tf.function
+    def step():
+        strategy.run(lambda: optimizer.apply([tf.constant(1.0 / replicas)], [variable]))
+
+    step()
+    schedule.scale.assign(0.5)
+    step()
+    np.testing.assert_allclose(variable.numpy(), -1.5 * PEAK, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"peak": 0.0}, "peak must be above 0"),
+        ({"peak": 1.0, "warmup_steps": -1}, "warmup_steps must be at least 0, received -1"),
+        ({"peak": 1.0, "decay_steps": 0}, "decay_steps must be at least 1 or None, received 0"),
+        ({"peak": 1.0, "decay_steps": 5, "final": 2.0}, r"final must be from 0 to peak=1\.0"),
+        ({"peak": 1.0, "final": 0.5}, r"final=0\.5 needs decay_steps"),
+    ],
+)
+def test_impossible_schedules_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_schedule(**arguments)
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("none", 0.1), ("linear", 0.4), ("sqrt", 0.2)])
+def test_the_rate_is_scaled_with_the_batch(rule, expected):
+    assert scaled_rate(0.1, 1024, rule=rule) == pytest.approx(expected)
+    assert scaled_rate(0.1, 256, rule=rule) == 0.1
+
+
+def test_an_unknown_scaling_lists_the_known_ones():
+    with pytest.raises(ValueError, match="'cubic': expected one of none, linear, sqrt"):
+        scaled_rate(0.1, 256, rule="cubic")

@@ -1,0 +1,184 @@
+"""The command line: help, exit statuses, and one line for what went wrong."""
+
+import importlib.metadata
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from tests.pipeline.conftest import Outcome
+from twofold.components.errors import DataError
+from twofold.pipeline.cli import app as cli
+from twofold.pipeline.recipes import load_recipe, recipe_names
+from twofold.pipeline.runs.run_context import Context
+
+Twofold = Callable[..., Outcome]
+COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_has_an_example(name: str, twofold: Twofold) -> None:
+    status, out, error = twofold(name, "--help")
+    assert (status, error) == (0, "")
+    assert f"Example: twofold {name}" in out
+
+
+def test_the_promised_commands_are_there(twofold: Twofold) -> None:
+    promised = {"recipes", "show", "run", "prepare", "pretrain", "evaluate", "export", "serve"}
+    assert promised | {"doctor"} <= set(COMMANDS)
+    listing = twofold("--help").out
+    assert all(name in listing for name in COMMANDS)
+
+
+def test_recipes_lists_all_with_their_commands(twofold: Twofold) -> None:
+    status, out, error = twofold("recipes")
+    assert (status, error) == (0, "")
+    assert all(f"twofold run {name}" in out for name in recipe_names())
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_what_show_prints_is_taken_back(recipe: str, twofold: Twofold, tmp_path: Path) -> None:
+    shown = twofold("show", recipe, "--set", "seed=3")
+    path = tmp_path / "é my.yaml"
+    path.write_text(shown.out, encoding="utf-8")
+    assert twofold("show", str(path)) == shown
+    assert (shown.status, shown.error) == (0, "")
+    assert "seed: 3" in shown.out
+
+
+def test_the_doctor_is_well(twofold: Twofold) -> None:
+    status, out, error = twofold("doctor")
+    assert (status, error) == (0, "")
+    assert importlib.metadata.version("tensorflow") in out
+
+
+def _stand_in(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> list[Context]:
+    """Runs no steps, or ends as if one failed; gives the contexts that steps would get."""
+    contexts: list[Context] = []
+
+    def run_steps(context: Context, until: str) -> None:
+        contexts.append(context)
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(cli, "run_steps", run_steps)
+    return contexts
+
+
+def test_a_run_lives_in_the_working_directory_under_its_name(
+    twofold: Twofold, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    contexts = _stand_in(monkeypatch, None)
+    assert twofold("run", "quickstart", "--workdir", str(tmp_path / "é w")).status == 0
+    # What YAML would take for a number is a name here.
+    assert twofold("run", "quickstart", "--name", "2024", "--workdir", str(tmp_path)).status == 0
+    assert [one.run.path for one in contexts] == [
+        tmp_path / "é w" / "quickstart",
+        tmp_path / "2024",
+    ]
+    assert contexts[0].config == load_recipe("quickstart")
+    assert contexts[1].config.name == "2024"
+    assert contexts[1].datasets == str(tmp_path / "datasets")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_follows_two_dashes_is_beams(
+    twofold: Twofold, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    contexts = _stand_in(monkeypatch, None)
+    options = ("--runner=FlinkRunner", "--debug", "--set", "x")
+    ended = twofold("run", "quickstart", "--workdir", str(tmp_path), "--", *options)
+    assert ended.status == 0, ended.error
+    assert contexts[0].beam_options == options
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (DataError("pets.npz: no\nfield 'x' [red]"), "error: pets.npz: no field 'x' [red]"),
+        (PermissionError(13, "Permission denied", "/w"), "error: PermissionError: [Errno 13] "),
+        (KeyError("x"), "error: KeyError: 'x'"),
+        (RuntimeError(), "error: RuntimeError:"),
+    ],
+)
+def test_a_failure_is_one_line_and_with_debug_its_traceback(
+    error: Exception,
+    line: str,
+    twofold: Twofold,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    _stand_in(monkeypatch, error)
+    arguments = ("run", "quickstart", "--workdir", str(tmp_path))
+    failed = twofold(*arguments)
+    assert failed.status == 1
+    assert failed.error.startswith(line)
+    assert len(failed.error.splitlines()) == 1
+    for place in (0, 1):
+        debugged = twofold(*arguments[:place], "--debug", *arguments[place:])
+        assert debugged.status == 1
+        assert "Traceback (most recent call last)" in debugged.error
+
+
+def test_a_value_error_needs_its_kind_unless_twofold_raised_it(
+    twofold: Twofold, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def of_python(context: Context, until: str) -> None:
+        b"\xff".decode("ascii")
+
+    def of_twofold(context: Context, until: str) -> None:
+        raise ValueError("the encoder core needs images of at least 16x16")
+
+    monkeypatch.setitem(of_twofold.__globals__, "__name__", "twofold.components.encoders.core")
+    for run_steps, line in (
+        (of_python, "error: UnicodeDecodeError: 'ascii' codec"),
+        (of_twofold, "error: the encoder core needs images of at least 16x16\n"),
+    ):
+        monkeypatch.setattr(cli, "run_steps", run_steps)
+        assert twofold("run", "quickstart", "--workdir", str(tmp_path)).error.startswith(line)
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    twofold: Twofold, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _stand_in(monkeypatch, KeyboardInterrupt())
+    ended = twofold("run", "quickstart", "--workdir", str(tmp_path))
+    assert ended.status == 130
+    assert "the same command goes on from the last checkpoint" in ended.error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((), "Usage"),
+        (("nosuch",), "nosuch"),
+        (("run",), "RECIPE"),
+        (("run", "quickstart", "--until", "deploy"), "prepare, pretrain, evaluate"),
+        (("run", "quickstart", "--epochs", "3"), "--epochs"),
+        (("run", "quickstart", "--set"), "--set"),
+        (("serve", "model", "--rest-port", "99999"), "--rest-port"),
+        (("serve", "model", "--rest-port", "http"), "--rest-port"),
+    ],
+)
+def test_wrong_usage_is_status_2_and_named(
+    arguments: tuple[str, ...], named: str, twofold: Twofold
+) -> None:
+    ended = twofold(*arguments)
+    assert ended.status == 2
+    assert named in ended.out + ended.error
+
+
+def test_without_git_there_is_no_revision_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert cli._git_revision() is None
+
+
+def test_the_checkout_that_an_installed_package_lies_in_is_not_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".git").mkdir()
+    installed = tmp_path / ".venv" / "lib" / "pipeline" / "cli.py"
+    monkeypatch.setattr("twofold.pipeline.cli.app.__file__", str(installed))
+    assert cli._git_revision() is None

@@ -1,0 +1,111 @@
+"""A step is done again when what it is made from changes, and not when anything else does."""
+
+from pathlib import Path
+
+import pytest
+
+from twofold.components.errors import DataError
+from twofold.pipeline.config import RunConfig, override
+from twofold.pipeline.runs.run_context import Context, no_progress
+from twofold.pipeline.runs.run_directory import RunDirectory
+from twofold.pipeline.steps.fingerprints import step_inputs
+from twofold.pipeline.steps.runner import STEPS
+
+START = override(RunConfig(), ["data.images=100"])
+
+
+def _inputs(folder: Path, *settings: str) -> dict[str, str]:
+    """Fingerprints every step, each after those before it, as if all ran."""
+    config = override(START, settings)
+    run = RunDirectory(folder / "run", config, {}, update=True)
+    context = Context(config, run, str(folder / "datasets"), (), no_progress, print)
+    found = {}
+    for step in STEPS:
+        found[step] = step_inputs(step, context)
+        with run.record(step, found[step]) as entry:
+            entry["details"]["dataset_fingerprint"] = found["prepare"]
+    return found
+
+
+MATTERS = {
+    "prepare": [
+        "data.images=101",
+        "data.test_share=0.3",
+        "data.split_seed=1",
+        "data.max_reject_share=0.5",
+        "data.images_per_shard=7",
+        "data.shard_bytes=9",
+        "data.min_side=5",
+        "data.stored_as=raw",
+        "data.stored_size=32",
+        "data.duplicates=off",
+        "data.near_duplicate_bits=2",
+        "data.on_duplicate=remove",
+        "data.on_leakage=remove",
+    ],
+    "pretrain": [
+        "seed=1",
+        "data.image_size=32",
+        "data.sampling=balanced",
+        "data.training_rules=[{label: [0, 0]}]",
+        "data.training_images=50",
+        "views.rotation_degrees=5",
+        "views.policy=crop",
+        "encoder.filters=[3]",
+        "encoder.name=conv4",
+        "method.temperature=0.2",
+        "training.batch_size=10",
+        "training.epochs=2",
+    ],
+    "evaluate": [
+        "evaluation.neighbours=3",
+        "evaluation.neighbour_sweep=[]",
+        "evaluation.regularisation_sweep=[2.0]",
+        "evaluation.measures=[calibration]",
+        "evaluation.baselines=[pixels]",
+        "evaluation.label_fractions=[0.1]",
+        "evaluation.rsm_latent=posX",
+    ],
+    "export": [],
+}
+
+
+def test_fingerprints_are_the_same_for_the_same_configuration(tmp_path: Path) -> None:
+    assert _inputs(tmp_path / "a") == _inputs(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("first", "setting"),
+    [(step, setting) for step, settings in MATTERS.items() for setting in settings],
+)
+def test_a_setting_touches_its_step_and_those_after_it(
+    first: str, setting: str, tmp_path: Path
+) -> None:
+    before, after = _inputs(tmp_path / "a"), _inputs(tmp_path / "b", setting)
+    changed = [step for step in STEPS if before[step] != after[step]]
+    assert changed == list(STEPS[STEPS.index(first) :])
+
+
+@pytest.mark.parametrize("setting", ["name=other", "data.label_field=y", "data.latent_names=[a]"])
+def test_a_setting_that_the_source_does_not_use_touches_nothing(
+    setting: str, tmp_path: Path
+) -> None:
+    assert _inputs(tmp_path / "a") == _inputs(tmp_path / "b", setting)
+
+
+def test_the_same_images_in_another_folder_are_the_same_data(
+    two_classes: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "é moved"
+    moved.symlink_to(two_classes)
+    folder = ["data.source=folder", "data.image_size=16"]
+    here = _inputs(tmp_path / "a", *folder, f"data.path={two_classes}")
+    there = _inputs(tmp_path / "b", *folder, f"data.path={moved}")
+    assert here == there
+
+
+def test_an_unknown_latent_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"evaluation\.rsm_latent='posx' is no latent") as refusal:
+        _inputs(tmp_path, "evaluation.rsm_latent=posx")
+    assert "expected shape, scale, orientation, posX, posY" in str(refusal.value)
+    assert not list(tmp_path.iterdir())
