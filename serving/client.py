@@ -40,11 +40,14 @@ class EncoderClient:
 
     def status(self) -> list[dict[str, Any]]:
         """The versions that the server knows, each with its `version` and `state`."""
-        return self._ask("")["model_version_status"]
+        statuses: list[dict[str, Any]] = self._ask("")["model_version_status"]
+        return statuses
 
     def metadata(self) -> dict[str, Any]:
         """The signatures, by name, each with its `inputs` and `outputs`."""
-        return self._ask("/metadata")["metadata"]["signature_def"]["signature_def"]
+        metadata = self._ask("/metadata")["metadata"]
+        signatures: dict[str, Any] = metadata["signature_def"]["signature_def"]
+        return signatures
 
     def predict_bytes(
         self, images: Sequence[bytes], signature_name: str = "serving_default"
@@ -64,7 +67,8 @@ class EncoderClient:
         """
         instances = [{"b64": base64.b64encode(image).decode()} for image in images]
         body = {"signature_name": signature_name, "instances": instances}
-        return self._ask(":predict", body)["predictions"]
+        predictions: list[Any] = self._ask(":predict", body)["predictions"]
+        return predictions
 
     def embed(self, images: Sequence[Path | str | bytes]) -> list[list[float]]:
         """Embed images given as paths or as encoded bytes.

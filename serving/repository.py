@@ -202,9 +202,10 @@ def _to_tensor_info(name: str, message: meta_graph_pb2.TensorInfo) -> TensorInfo
 
 
 def _to_json(message: meta_graph_pb2.SignatureDef) -> dict[str, Any]:
-    return MessageToDict(
+    values: dict[str, Any] = MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    return values
 
 
 class Repository:

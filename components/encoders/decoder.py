@@ -77,13 +77,14 @@ def build_decoder(
 
 def _mirrored(side: int, steps: int, image_shape: tuple[int, int, int]) -> int:
     """Returns the side of the last map of ``core`` on images of this side."""
-    border = (_KERNEL - 1) * (2**steps - 1)
-    last, remainder = divmod(side - border, 2**steps)
+    step: int = 2**steps
+    border = (_KERNEL - 1) * (step - 1)
+    last, remainder = divmod(side - border, step)
     if last < 1 or remainder:
-        sizes = ", ".join(str(2**steps * small + border) for small in (1, 2, 3))
+        sizes = ", ".join(str(step * small + border) for small in (1, 2, 3))
         raise ValueError(
             f"the decoder with {steps} convolutions rebuilds only images whose height and width "
-            f"are among {sizes} and so on, in steps of {2**steps}, "
+            f"are among {sizes} and so on, in steps of {step}, "
             f"received {image_shape[0]}x{image_shape[1]}"
         )
     return last

@@ -98,4 +98,5 @@ def draw_views(
 
     """
     draw = tf.function(make_views, jit_compile=compiled, autograph=False)
-    return tf.unstack(draw(tuple(views), images, keys), num=len(views))
+    drawn: list[tf.Tensor] = tf.unstack(draw(tuple(views), images, keys), num=len(views))
+    return drawn

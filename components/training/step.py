@@ -185,7 +185,8 @@ def build_train_step(
             for name, share in shares.items()
         }
 
-    return train_step
+    compiled: TrainStep = train_step
+    return compiled
 
 
 def _accumulate(

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from twofold.components.encoders import build_encoder
 from twofold.components.encoders.heads import build_linear_head
-from twofold.components.methods import Method
 from twofold.components.methods.labelled.self_training import noisy_view
+from twofold.components.methods.method import Method
 from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
 from twofold.components.training.checkpoint import load_encoder
 from twofold.components.training.loop import LoopSettings

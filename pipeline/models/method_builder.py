@@ -16,8 +16,9 @@ from twofold.components.encoders.heads import (
     build_predictor,
     build_projector,
 )
-from twofold.components.methods import METHODS, Method
+from twofold.components.methods import METHODS
 from twofold.components.methods.generative.k_means import PatchMoments
+from twofold.components.methods.method import Method
 from twofold.components.methods.queue import SupportQueue
 from twofold.components.training.checkpoint import read_final
 from twofold.components.transforms.policies import randaugment_noise

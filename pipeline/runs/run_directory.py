@@ -132,7 +132,8 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"{path} is damaged: expected an object with the key 'steps', an object of objects"
             )
-        return record
+        found: dict[str, Any] = record
+        return found
 
     def _has_work(self) -> bool:
         """Tells whether there is something that another configuration would cost.
@@ -148,7 +149,7 @@ class RunDirectory:
     def is_done(self, step: str, step_fingerprint: str) -> bool:
         """Tells whether a step was finished from these very inputs."""
         entry = self._record["steps"].get(step, {})
-        return entry.get("status") == "done" and entry.get("fingerprint") == step_fingerprint
+        return bool(entry.get("status") == "done" and entry.get("fingerprint") == step_fingerprint)
 
     def fingerprint_of(self, step: str) -> str | None:
         """Returns the fingerprint of the step's last run, finished or not."""

@@ -14,9 +14,9 @@ from twofold.components.data.reading.split import Split
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.evaluation.confidence_intervals import accuracy_metrics
 from twofold.components.evaluation.plots.run_plots import draw_curves, draw_dictionary, draw_views
-from twofold.components.methods import Method
 from twofold.components.methods.generative.k_means import KMeans
 from twofold.components.methods.generative.vae import VAE
+from twofold.components.methods.method import Method
 from twofold.components.training.checkpoint import write_description, write_final
 from twofold.components.training.precision import bfloat16_instructions
 from twofold.components.training.tensorboard import TensorBoardWriter, read_scalars

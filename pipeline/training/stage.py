@@ -15,8 +15,7 @@ import tensorflow as tf
 from twofold.components import keyed_random
 from twofold.components.data.reading.label_subset import sample_labelled
 from twofold.components.data.reading.split import Split
-from twofold.components.methods import Method
-from twofold.components.methods.method import draw_views
+from twofold.components.methods.method import Method, draw_views
 from twofold.components.training.averaging import reestimate_batch_norm
 from twofold.components.training.checkpoint import (
     Checkpoints,

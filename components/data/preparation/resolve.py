@@ -276,14 +276,16 @@ def _find(every: Everything, workplace: Workplace) -> Duplicates:
 
 
 def _has_another(cluster: np.ndarray) -> np.ndarray:
-    return np.bincount(cluster, minlength=len(cluster))[cluster] > 1
+    shared: np.ndarray = np.bincount(cluster, minlength=len(cluster))[cluster] > 1
+    return shared
 
 
 def _leaked_groups(every: Everything) -> np.ndarray:
     """Rows in training whose group has images that are held out."""
     held_out = every.held_out
     shared = np.unique(every.groups[held_out])
-    return ~held_out & (every.groups != 0) & np.isin(every.groups, shared)
+    straddling: np.ndarray = ~held_out & (every.groups != 0) & np.isin(every.groups, shared)
+    return straddling
 
 
 def _conflicts(every: Everything, found: Duplicates) -> int:

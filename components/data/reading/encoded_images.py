@@ -67,9 +67,10 @@ class Decoding:
         """The pixels of one example, whatever their shape."""
         parsed = schema.parse(tf.constant([example]), 0, raw=self.raw)
         image = parsed[schema.IMAGE][0]
-        if self.raw:
-            return self._fit_pixels(image, parsed[schema.SHAPE][0]).numpy()
-        return self.decode(image).numpy()
+        shape = parsed[schema.SHAPE][0] if self.raw else None
+        decoded = self.decode(image) if shape is None else self._fit_pixels(image, shape)
+        pixels: np.ndarray = decoded.numpy()
+        return pixels
 
     def _fit_pixels(self, image: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
         pixels = tf.reshape(tf.io.decode_raw(image, tf.uint8), shape)

@@ -34,7 +34,8 @@ class Draws:
         share = (bits >> np.uint64(11)) * 2.0**-53
         found = np.searchsorted(self.cumulative, share * self.cumulative[-1], side="right")
         # The product may round up to the sum of all.
-        return np.minimum(found, len(self.cumulative) - 1)
+        rows: np.ndarray = np.minimum(found, len(self.cumulative) - 1)
+        return rows
 
 
 def rows_to_draw(split: Split, *, sampling: str, labelled_only: bool = False) -> np.ndarray:

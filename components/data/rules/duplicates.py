@@ -132,7 +132,8 @@ def _hashes(small: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
 
 def hamming(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The number of bits in which hashes differ, uint8, of uint64 arrays that broadcast."""
-    return np.bitwise_count(a ^ b)
+    distances: np.ndarray = np.bitwise_count(a ^ b)
+    return distances
 
 
 @dataclass(frozen=True)

@@ -107,9 +107,11 @@ def _draw(images: np.ndarray, rows: np.ndarray, shape: int, values: np.ndarray) 
 def _contains(shape: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Whether points in the sprite's own frame, at scale 1, lie inside the shape."""
     if SHAPE_NAMES[shape] == "square":
-        return np.maximum(np.abs(x), np.abs(y)) <= _SQUARE_HALF_SIDE
+        square: np.ndarray = np.maximum(np.abs(x), np.abs(y)) <= _SQUARE_HALF_SIDE
+        return square
     if SHAPE_NAMES[shape] == "ellipse":
         along_x, along_y = _ELLIPSE_SEMI_AXES
         return (x / along_x) ** 2 + (y / along_y) ** 2 <= 1.0
     angles, radii = _heart_outline()
-    return np.hypot(x, y) <= np.interp(np.arctan2(y, np.abs(x)), angles, radii)
+    heart: np.ndarray = np.hypot(x, y) <= np.interp(np.arctan2(y, np.abs(x)), angles, radii)
+    return heart

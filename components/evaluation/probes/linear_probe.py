@@ -56,7 +56,8 @@ class LinearProbe:
         """Give the softmax of the logits, float32 [N, K], each row adding up to 1."""
         logits = self.logits(embeddings)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        probabilities: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return probabilities
 
     def accuracy(self, embeddings: NDArray[Any], labels: NDArray[Any]) -> float:
         """Give the share in [0, 1] of images whose largest logit is their label's.

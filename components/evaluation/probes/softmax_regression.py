@@ -178,7 +178,8 @@ class _Objective:
 
     def _solve(self, right: NDArray[np.float64], *, transposed: bool) -> NDArray[np.float64]:
         if self._root is None:
-            return right / self._bias_scale
+            scaled: np.ndarray = right / self._bias_scale
+            return scaled
         solved: NDArray[np.float64] = scipy.linalg.solve_triangular(
             self._root, right, lower=True, trans=int(transposed)
         )

@@ -220,4 +220,6 @@ def _cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(one, axis=1), np.linalg.norm(other, axis=1)
     product = lengths[0] * lengths[1]
     cosines = (one * other).sum(axis=1) / np.where(product == 0, 1, product)
-    return np.where(product == 0, (lengths[0] == lengths[1]).astype(float), cosines)
+    both_zero = (lengths[0] == lengths[1]).astype(float)
+    defined: np.ndarray = np.where(product == 0, both_zero, cosines)
+    return defined

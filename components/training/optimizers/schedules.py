@@ -36,7 +36,8 @@ def scaled_rate(
     """
     if rule not in _RULES:
         raise ValueError(f"unknown rate scaling {rule!r}: expected one of {', '.join(_RULES)}")
-    return base_rate * _RULES[rule](batch_size / reference)
+    scaled: float = base_rate * _RULES[rule](batch_size / reference)
+    return scaled
 
 
 class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):

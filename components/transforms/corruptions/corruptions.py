@@ -119,4 +119,5 @@ def _generators(
 def _to_uint8(images: np.ndarray) -> np.ndarray:
     if images.dtype == np.uint8:
         return images
-    return (np.clip(images, 0, 1) * np.float32(255)).astype(np.uint8)
+    pixels: np.ndarray = (np.clip(images, 0, 1) * np.float32(255)).astype(np.uint8)
+    return pixels

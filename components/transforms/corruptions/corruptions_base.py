@@ -53,7 +53,8 @@ def to_unit(images: np.ndarray) -> np.ndarray:
 
 def length_scale(images: np.ndarray) -> float:
     """Returns what lengths are multiplied by: the shorter side of [N, H, W, C] over 32."""
-    return min(images.shape[1:3]) / PUBLISHED_SIDE
+    side: int = min(images.shape[1:3])
+    return side / PUBLISHED_SIDE
 
 
 def to_grey(unit: np.ndarray) -> np.ndarray:
@@ -148,7 +149,8 @@ def bilinear(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nd
     upper += (read(top, down + 1) - upper) * right_share
     lower = read(top + 1, down)
     lower += (read(top + 1, down + 1) - lower) * right_share
-    return upper + (lower - upper) * down_share
+    sampled: np.ndarray = upper + (lower - upper) * down_share
+    return sampled
 
 
 def layer_grid(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -172,14 +174,16 @@ def mirrored(positions: np.ndarray, side: int) -> np.ndarray:
     """Folds positions back into an axis about the centres of its outermost pixels: c b a b c."""
     period = 2.0 * max(side - 1, 1)
     folded = np.mod(positions, period)
-    return np.minimum(folded, period - folded)
+    mirrored: np.ndarray = np.minimum(folded, period - folded)
+    return mirrored
 
 
 def reflected(positions: np.ndarray, side: int) -> np.ndarray:
     """Folds positions back into an axis about the outer edge of its pixels: b a a b."""
     period = 2.0 * side
     folded = np.mod(positions + 0.5, period)
-    return np.minimum(folded, period - folded) - 0.5
+    mirrored: np.ndarray = np.minimum(folded, period - folded)
+    return mirrored - 0.5
 
 
 def motion_blur(fields: np.ndarray, angles: np.ndarray, radius: float, sigma: float) -> np.ndarray:

@@ -29,7 +29,8 @@ def _contrast(images: np.ndarray, draws: Draws, factor: float) -> np.ndarray:
     # Whole numbers add up the same in any order.
     total = images.sum(axis=(1, 2), dtype=np.int64, keepdims=True)
     mean = (total / (255 * images.shape[1] * images.shape[2])).astype(np.float32)
-    return (to_unit(images) - mean) * np.float32(factor) + mean
+    contrasted: np.ndarray = (to_unit(images) - mean) * np.float32(factor) + mean
+    return contrasted
 
 
 def _saturate(images: np.ndarray, draws: Draws, parameters: tuple[float, float]) -> np.ndarray:

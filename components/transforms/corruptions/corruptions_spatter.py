@@ -45,11 +45,13 @@ def _spatter(images: np.ndarray, draws: Draws, parameters: tuple[float, ...]) ->
         cover = gaussian_filter((liquid > threshold).astype(np.float32), strength)
         cover = np.where(cover < 0.8, 0, cover)[..., None]
         cover = stretch(cover, *images.shape[1:3])
-        return unit * (1 - cover) + in_channels(_MUD, channels) * cover
+        muddy: np.ndarray = unit * (1 - cover) + in_channels(_MUD, channels) * cover
+        return muddy
     liquid = np.where(liquid < threshold, 0, np.clip(liquid, 0, 1))
     light = shade((liquid * 255).astype(np.uint8))[..., None]
     light = stretch(light, *images.shape[1:3])
-    return unit + np.float32(strength) * light * in_channels(_WATER, channels)
+    wet: np.ndarray = unit + np.float32(strength) * light * in_channels(_WATER, channels)
+    return wet
 
 
 def shade(liquid: np.ndarray) -> np.ndarray:

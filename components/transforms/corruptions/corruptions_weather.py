@@ -58,7 +58,8 @@ def _snow(images: np.ndarray, draws: Draws, parameters: tuple[float, ...]) -> np
     layer = motion_blur(layer, draws[1], radius * scale, sigma * scale)
     whitened = np.maximum(unit, to_grey(unit) * 1.5 + 0.5)
     whitened = np.float32(blend) * unit + np.float32(1 - blend) * whitened
-    return whitened + layer + layer[:, ::-1, ::-1]
+    snowy: np.ndarray = whitened + layer + layer[:, ::-1, ::-1]
+    return snowy
 
 
 def _plasma_side(shape: tuple[int, ...]) -> int:
@@ -186,7 +187,8 @@ def _frost(images: np.ndarray, draws: Draws, parameters: tuple[float, float]) ->
     thickness = ice_texture(displacements, leaves, *images.shape[1:3])[..., None]
     thin, thick = (in_channels(one, images.shape[-1]) for one in (_THIN_ICE, _THICK_ICE))
     ice = thin + (thick - thin) * thickness
-    return np.float32(keep) * to_unit(images) + np.float32(cover) * ice
+    frosted: np.ndarray = np.float32(keep) * to_unit(images) + np.float32(cover) * ice
+    return frosted
 
 
 def _brightness(images: np.ndarray, draws: Draws, added: float) -> np.ndarray:
@@ -194,7 +196,9 @@ def _brightness(images: np.ndarray, draws: Draws, added: float) -> np.ndarray:
     unit = to_unit(images)
     value = unit.max(axis=-1, keepdims=True)
     brighter = np.minimum(value + np.float32(added), 1)
-    return np.where(value > 0, unit * (brighter / np.where(value > 0, value, 1)), brighter)
+    factor = brighter / np.where(value > 0, value, 1)
+    scaled: np.ndarray = np.where(value > 0, unit * factor, brighter)
+    return scaled
 
 
 WEATHER = {

@@ -28,8 +28,7 @@ from twofold.components.evaluation.probes.fine_tuning import (
 )
 from twofold.components.evaluation.probes.label_fractions import MeanInterval
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
-from twofold.components.methods import Method
-from twofold.components.methods.method import to_unit_range
+from twofold.components.methods.method import Method, to_unit_range
 from twofold.components.training.checkpoint import (
     Checkpoints,
     is_final,
