@@ -29,7 +29,7 @@ SIBLINGS = {
     "transforms": (),
     "encoders": (),
     "losses": (),
-    "methods": ("transforms", "encoders", "losses"),
+    "methods": ("transforms", "encoders", "losses", "training.settings"),
     "training": ("methods.method",),
     "evaluation": ("data", "transforms", "encoders", "training"),
     "export": ("transforms", "encoders", "training.checkpoint"),

@@ -1,5 +1,12 @@
 """The configuration of a run: frozen, strict, and complete."""
 
+from twofold.components.training.settings import (
+    EarlyStoppingSettings,
+    EmaSettings,
+    PlateauSettings,
+    SwaSettings,
+    TrainingSettings,
+)
 from twofold.pipeline.config.data import DataConfig
 from twofold.pipeline.config.encoders import (
     BagOfPatchesConfig,
@@ -35,13 +42,6 @@ from twofold.pipeline.config.methods import (
 from twofold.pipeline.config.parse import ConfigError, load_yaml, override, parse_config, to_yaml
 from twofold.pipeline.config.run import RunConfig
 from twofold.pipeline.config.study import StudyConfig
-from twofold.pipeline.config.training import (
-    EarlyStoppingConfig,
-    EmaConfig,
-    PlateauConfig,
-    SwaConfig,
-    TrainingConfig,
-)
 from twofold.pipeline.config.views import (
     AffineViewsConfig,
     BarlowViewsConfig,
@@ -75,8 +75,8 @@ __all__ = [
     "CropViewsConfig",
     "DataConfig",
     "EMPSSLConfig",
-    "EarlyStoppingConfig",
-    "EmaConfig",
+    "EarlyStoppingSettings",
+    "EmaSettings",
     "EncoderConfig",
     "EvaluationConfig",
     "ExportConfig",
@@ -89,7 +89,7 @@ __all__ = [
     "NoViewsConfig",
     "PatchDictionaryConfig",
     "PatchesViewsConfig",
-    "PlateauConfig",
+    "PlateauSettings",
     "RandAugmentViewsConfig",
     "RandomConfig",
     "ResNet18Config",
@@ -106,9 +106,9 @@ __all__ = [
     "SimSiamConfig",
     "StudyConfig",
     "SupervisedConfig",
-    "SwaConfig",
+    "SwaSettings",
     "TeacherConfig",
-    "TrainingConfig",
+    "TrainingSettings",
     "VAEConfig",
     "VICRegConfig",
     "ViewsConfig",

@@ -8,8 +8,8 @@ from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from twofold.components.settings import Section, Widths
+from twofold.components.training.settings import TrainingSettings
 from twofold.pipeline.config.encoders import EncoderConfig
-from twofold.pipeline.config.training import TrainingConfig
 
 
 def _negatives(value: Any) -> str | int:
@@ -139,7 +139,7 @@ class TeacherConfig(Section):
     """The supervised teacher of self-training."""
 
     encoder: EncoderConfig | None = Field(None, description="none: as the student's")
-    training: TrainingConfig = TrainingConfig()
+    training: TrainingSettings = TrainingSettings()
 
 
 class SelfTrainingConfig(Section):

@@ -6,6 +6,7 @@ import pydantic
 from pydantic import Field
 
 from twofold.components.settings import Section
+from twofold.components.training.settings import TrainingSettings
 from twofold.pipeline.config.data import DataConfig
 from twofold.pipeline.config.encoders import (
     BagOfPatchesConfig,
@@ -24,7 +25,6 @@ from twofold.pipeline.config.methods import (
     VAEConfig,
 )
 from twofold.pipeline.config.study import StudyConfig
-from twofold.pipeline.config.training import TrainingConfig
 from twofold.pipeline.config.views import AffineViewsConfig, PatchesViewsConfig, ViewsConfig
 
 # The methods whose network classifies.
@@ -48,7 +48,7 @@ class RunConfig(Section):
     )
     encoder: EncoderConfig = CoreConfig()
     method: MethodConfig = SimCLRConfig()
-    training: TrainingConfig = TrainingConfig()
+    training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationConfig = EvaluationConfig()
     export: ExportConfig = ExportConfig()
     study: StudyConfig | None = Field(

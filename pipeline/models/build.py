@@ -31,8 +31,8 @@ from twofold.pipeline.config import (
     EncoderConfig,
     RunConfig,
     SelfTrainingConfig,
-    SwaConfig,
-    TrainingConfig,
+    SwaSettings,
+    TrainingSettings,
     ViewsConfig,
 )
 
@@ -146,7 +146,7 @@ def _mode(metric: str) -> Any:
     return "min" if metric == "loss" else "max"
 
 
-def _schedule(training: TrainingConfig, settings: LoopSettings) -> ScaledSchedule:
+def _schedule(training: TrainingSettings, settings: LoopSettings) -> ScaledSchedule:
     epochs = training.schedule_epochs or training.epochs
     return build_schedule(
         scaled_rate(training.learning_rate, training.batch_size, rule=training.rate_scaling),
@@ -159,12 +159,12 @@ def _schedule(training: TrainingConfig, settings: LoopSettings) -> ScaledSchedul
     )
 
 
-def _average(training: TrainingConfig, method: Method, settings: LoopSettings) -> Average | None:
+def _average(training: TrainingSettings, method: Method, settings: LoopSettings) -> Average | None:
     averaging = training.averaging
     if averaging is None:
         return None
     variables = TrainState(method.models, keras.optimizers.SGD()).variables
-    if isinstance(averaging, SwaConfig):
+    if isinstance(averaging, SwaSettings):
         start = round(averaging.start_epoch * settings.steps_per_epoch)
         return StochasticWeightAverage(variables, start, averaging.period_steps)
     return ExponentialMovingAverage(variables, averaging.decay)

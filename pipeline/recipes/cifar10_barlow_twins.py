@@ -21,7 +21,7 @@ from twofold.pipeline.config import (
     DataConfig,
     ResNet34PublishedConfig,
     RunConfig,
-    TrainingConfig,
+    TrainingSettings,
 )
 
 CONFIG = RunConfig(
@@ -30,7 +30,7 @@ CONFIG = RunConfig(
     views=BarlowViewsConfig(),
     encoder=ResNet34PublishedConfig(),
     method=BarlowTwinsConfig(),
-    training=TrainingConfig(
+    training=TrainingSettings(
         batch_size=512,
         epochs=160,
         optimizer="lamb",

@@ -16,14 +16,14 @@ Its loss, which leaves out the factor T^2, is kept (``method.squared_temperature
 from twofold.pipeline.config import (
     ConsistencyViewsConfig,
     DataConfig,
-    EarlyStoppingConfig,
-    PlateauConfig,
+    EarlyStoppingSettings,
+    PlateauSettings,
     ResNet50V2Config,
     RunConfig,
     SelfTrainingConfig,
-    SwaConfig,
+    SwaSettings,
     TeacherConfig,
-    TrainingConfig,
+    TrainingSettings,
 )
 
 CONFIG = RunConfig(
@@ -33,24 +33,24 @@ CONFIG = RunConfig(
     encoder=ResNet50V2Config(initializer="keras"),
     method=SelfTrainingConfig(
         teacher=TeacherConfig(
-            training=TrainingConfig(
+            training=TrainingSettings(
                 batch_size=128,
                 epochs=5,
                 schedule="constant",
-                averaging=SwaConfig(),
-                plateau=PlateauConfig(metric="loss", factor=0.1, patience=3),
-                early_stopping=EarlyStoppingConfig(metric="loss", patience=10),
+                averaging=SwaSettings(),
+                plateau=PlateauSettings(metric="loss", factor=0.1, patience=3),
+                early_stopping=EarlyStoppingSettings(metric="loss", patience=10),
                 checkpoint_every_epochs=1,
             )
         ),
         temperature=10.0,
     ),
-    training=TrainingConfig(
+    training=TrainingSettings(
         batch_size=128,
         epochs=5,
         schedule="constant",
-        plateau=PlateauConfig(metric="accuracy", factor=0.5, patience=3),
-        early_stopping=EarlyStoppingConfig(metric="accuracy", patience=10),
+        plateau=PlateauSettings(metric="accuracy", factor=0.5, patience=3),
+        early_stopping=EarlyStoppingSettings(metric="accuracy", patience=10),
         checkpoint_every_epochs=1,
     ),
 )

@@ -30,7 +30,7 @@ from twofold.pipeline.config import (
     EvaluationConfig,
     PatchesViewsConfig,
     RunConfig,
-    TrainingConfig,
+    TrainingSettings,
 )
 
 CONFIG = RunConfig(
@@ -39,7 +39,7 @@ CONFIG = RunConfig(
     views=PatchesViewsConfig(side=16, area=(0.2, 0.6)),
     encoder=BagOfPatchesConfig(patch=16, stride=4, filters=(32, 64, 128, 256), features=2048),
     method=EMPSSLConfig(patches=8),
-    training=TrainingConfig(
+    training=TrainingSettings(
         batch_size=128,
         epochs=8,
         optimizer="adamw",

@@ -36,7 +36,7 @@ from twofold.pipeline.config import (
     NoViewsConfig,
     PatchDictionaryConfig,
     RunConfig,
-    TrainingConfig,
+    TrainingSettings,
 )
 
 CONFIG = RunConfig(
@@ -45,7 +45,7 @@ CONFIG = RunConfig(
     views=NoViewsConfig(),
     encoder=PatchDictionaryConfig(patch=6, atoms=800, grid=3),
     method=KMeansConfig(patches=32, whitening_epsilon=0.3),
-    training=TrainingConfig(
+    training=TrainingSettings(
         batch_size=128,
         epochs=1,
         optimizer="adam",

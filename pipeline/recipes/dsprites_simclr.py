@@ -26,7 +26,7 @@ from twofold.pipeline.config import (
     EvaluationConfig,
     RunConfig,
     SimCLRConfig,
-    TrainingConfig,
+    TrainingSettings,
 )
 
 CONFIG = RunConfig(
@@ -44,6 +44,6 @@ CONFIG = RunConfig(
     ),
     encoder=CoreConfig(),
     method=SimCLRConfig(temperature=0.5),
-    training=TrainingConfig(batch_size=1000, epochs=60, learning_rate=1e-3, schedule_epochs=500),
+    training=TrainingSettings(batch_size=1000, epochs=60, learning_rate=1e-3, schedule_epochs=500),
     evaluation=EvaluationConfig(probe_epochs=10, probe_schedule_epochs=100),
 )

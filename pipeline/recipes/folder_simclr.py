@@ -15,7 +15,7 @@ from twofold.pipeline.config import (
     DataConfig,
     RunConfig,
     SimCLRConfig,
-    TrainingConfig,
+    TrainingSettings,
 )
 
 CONFIG = RunConfig(
@@ -24,5 +24,5 @@ CONFIG = RunConfig(
     views=CropViewsConfig(area=(0.2, 1.0), brightness=0.6, jitter=0.2),
     encoder=Conv4Config(),
     method=SimCLRConfig(temperature=0.1, projector=(128, 128)),
-    training=TrainingConfig(batch_size=256, epochs=20, learning_rate=1e-3, warmup_epochs=1),
+    training=TrainingSettings(batch_size=256, epochs=20, learning_rate=1e-3, warmup_epochs=1),
 )

@@ -17,7 +17,7 @@ from twofold.pipeline.config import (
     DataConfig,
     RunConfig,
     SimCLRConfig,
-    TrainingConfig,
+    TrainingSettings,
 )
 
 CONFIG = RunConfig(
@@ -26,7 +26,7 @@ CONFIG = RunConfig(
     views=AffineViewsConfig(rotation_degrees=180, translation=0.2, scale=(0.8, 1.2)),
     encoder=CoreConfig(filters=(12, 32), units=(240, 168, 168), pooling="average"),
     method=SimCLRConfig(temperature=0.1),
-    training=TrainingConfig(
+    training=TrainingSettings(
         batch_size=250, epochs=12, learning_rate=3e-3, warmup_epochs=1.5, log_every=32
     ),
 )

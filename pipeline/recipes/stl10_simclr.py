@@ -23,7 +23,7 @@ from twofold.pipeline.config import (
     SimCLRConfig,
     SimCLRStrongViewsConfig,
     SimCLRWeakViewsConfig,
-    TrainingConfig,
+    TrainingSettings,
 )
 
 CONFIG = RunConfig(
@@ -33,7 +33,7 @@ CONFIG = RunConfig(
     probe_views=SimCLRWeakViewsConfig(),
     encoder=Conv4Config(),
     method=SimCLRConfig(temperature=0.1, negatives="other_view", projector=(128, 128)),
-    training=TrainingConfig(
+    training=TrainingSettings(
         batch_size=525, labelled_batch_size=25, epochs=20, learning_rate=1e-3, schedule="constant"
     ),
     evaluation=EvaluationConfig(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twofold.components.data.sources.base import SourceInfo
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.errors import DataError
-from twofold.pipeline.config import RunConfig, SelfTrainingConfig, TrainingConfig
+from twofold.pipeline.config import RunConfig, SelfTrainingConfig, TrainingSettings
 
 _HELD_OUT = ("test", "validation")
 
@@ -78,7 +78,7 @@ def check_trainable(config: RunConfig, manifest: Manifest) -> None:
                 )
 
 
-def _trainings(config: RunConfig) -> list[tuple[str, TrainingConfig]]:
+def _trainings(config: RunConfig) -> list[tuple[str, TrainingSettings]]:
     trainings = [("training", config.training)]
     if isinstance(config.method, SelfTrainingConfig):
         trainings.append(("method.teacher.training", config.method.teacher.training))

@@ -23,15 +23,15 @@ from twofold.pipeline.config import (
     CoreConfig,
     CropViewsConfig,
     DataConfig,
-    EmaConfig,
+    EmaSettings,
     EncoderConfig,
     MethodConfig,
-    PlateauConfig,
+    PlateauSettings,
     RunConfig,
     SelfTrainingConfig,
     SimCLRConfig,
-    SwaConfig,
-    TrainingConfig,
+    SwaSettings,
+    TrainingSettings,
     ViewsConfig,
     load_yaml,
     override,
@@ -67,11 +67,11 @@ _of_any_method = functools.partial(
     encoder=st.builds(CoreConfig, filters=widths, units=widths)
     | st.builds(Conv4Config, width=st.integers(1, 4096)),
     training=st.builds(
-        TrainingConfig,
+        TrainingSettings,
         averaging=st.none()
-        | st.builds(SwaConfig, period_steps=st.integers(1, 99))
-        | st.builds(EmaConfig, decay=st.floats(0, 1, exclude_min=True, exclude_max=True)),
-        plateau=st.none() | st.builds(PlateauConfig, patience=st.integers(1, 9)),
+        | st.builds(SwaSettings, period_steps=st.integers(1, 99))
+        | st.builds(EmaSettings, decay=st.floats(0, 1, exclude_min=True, exclude_max=True)),
+        plateau=st.none() | st.builds(PlateauSettings, patience=st.integers(1, 9)),
     ),
 )
 configs = _of_any_method(
@@ -179,7 +179,7 @@ def test_an_outer_choice_is_applied_before_an_inner_one() -> None:
 
 def test_a_section_that_is_not_there_can_be_set_and_taken_away() -> None:
     config = override(DEFAULT, ["training.plateau.patience=7", "second_views.policy=byol_b"])
-    assert config.training.plateau == PlateauConfig(patience=7)
+    assert config.training.plateau == PlateauSettings(patience=7)
     assert config.second_views == BYOLBViewsConfig()
     assert override(config, ["training.plateau=null", "second_views=null"]) == DEFAULT
 

@@ -45,7 +45,7 @@ from twofold.components.training.precision import keep_gradients, precision
 from twofold.components.training.step import TrainState, build_train_step
 from twofold.components.training.tensorboard import Rate, TensorBoardWriter
 from twofold.components.training.validation import EpochRules, Watched, build_validation
-from twofold.pipeline.config import NoViewsConfig, RunConfig, SupervisedConfig, TrainingConfig
+from twofold.pipeline.config import NoViewsConfig, RunConfig, SupervisedConfig, TrainingSettings
 from twofold.pipeline.models.build import describe, step_settings
 from twofold.pipeline.models.method_builder import MethodContext, build_method
 from twofold.pipeline.runs.run_context import Context, after
@@ -227,7 +227,7 @@ def _configure(context: Context, job: _Job, train: Split) -> RunConfig:
             "views": config.finetune_views or whole.probe_views or NoViewsConfig(),
             "second_views": None,
             "probe_views": None,
-            "training": TrainingConfig(
+            "training": TrainingSettings(
                 batch_size=min(config.finetune_batch_size, len(labelled_rows(train))),
                 epochs=job.epochs,
                 learning_rate=config.finetune_learning_rate,

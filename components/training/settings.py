@@ -1,4 +1,4 @@
-"""Batches, optimizer and how long."""
+"""Training settings: batches, optimizer, schedule, and when to stop."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic import Field
 from twofold.components.settings import Section, Texts
 
 
-class EmaConfig(Section):
+class EmaSettings(Section):
     """An exponential moving average of the weights, which is what training ends with."""
 
     kind: Literal["ema"] = "ema"
     decay: float = Field(0.999, gt=0.0, lt=1.0)
 
 
-class SwaConfig(Section):
+class SwaSettings(Section):
     """Stochastic weight averaging: the mean of snapshots is what training ends with."""
 
     kind: Literal["swa"] = "swa"
@@ -25,7 +25,7 @@ class SwaConfig(Section):
     period_steps: int = Field(10, ge=1, description="steps between snapshots")
 
 
-class PlateauConfig(Section):
+class PlateauSettings(Section):
     """A lower learning rate when a validation metric stands still."""
 
     metric: Literal["loss", "accuracy"] = "loss"
@@ -33,14 +33,14 @@ class PlateauConfig(Section):
     patience: int = Field(3, ge=1, description="epochs")
 
 
-class EarlyStoppingConfig(Section):
+class EarlyStoppingSettings(Section):
     """An end of training when a validation metric stands still; the best weights are kept."""
 
     metric: Literal["loss", "accuracy"] = "loss"
     patience: int = Field(10, ge=1, description="epochs")
 
 
-class TrainingConfig(Section):
+class TrainingSettings(Section):
     """Batches, optimizer and how long."""
 
     batch_size: int = Field(1000, ge=2, description="images a step over all replicas")
@@ -72,9 +72,9 @@ class TrainingConfig(Section):
     accumulate: int = Field(
         1, ge=1, description="parts a batch is cut into to save memory; adds no negatives"
     )
-    averaging: Annotated[EmaConfig | SwaConfig, Field(discriminator="kind")] | None = None
-    plateau: PlateauConfig | None = None
-    early_stopping: EarlyStoppingConfig | None = None
+    averaging: Annotated[EmaSettings | SwaSettings, Field(discriminator="kind")] | None = None
+    plateau: PlateauSettings | None = None
+    early_stopping: EarlyStoppingSettings | None = None
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="of the networks' arithmetic; weights and losses stay float32"
     )
@@ -91,7 +91,7 @@ class TrainingConfig(Section):
     )
 
     @pydantic.model_validator(mode="after")
-    def _possible(self) -> TrainingConfig:
+    def _possible(self) -> TrainingSettings:
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"training.batch_size={self.batch_size} cannot be cut into "
