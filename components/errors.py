@@ -1,8 +1,30 @@
 """Exceptions of Twofold: one tree, of which every message is written for its user.
 
-A message says what happened, what was expected and what was received, with the file, key or field
-at fault and what to type instead. Any exception that is not a ``TwofoldError`` is a fault of the
-program or of the machine, and the command line shows it as one.
+    TwofoldError
+        SettingsError (ValueError)                  an argument or a setting that cannot be used
+            ConfigError                             a recipe, a configuration file, or --set
+        DataError (ValueError)                      images, archives, fields, prepared data sets
+        EvaluationError (ValueError)                embeddings or labels that cannot be measured
+        CheckpointError (ValueError)                a checkpoint directory
+        TrainingDivergedError (ArithmeticError)     a loss that is no longer finite
+        RunDirectoryError (ValueError)              a run's directory, or its record
+        StepError (RuntimeError)                    a step whose earlier steps are not finished
+        ExportError (ValueError)                    an encoder that cannot be exported as asked
+        ExportedModelError (ValueError)             an exported model that is missing or damaged
+        ProofError (RuntimeError)                   an exported model that answers otherwise
+        ConversionError (RuntimeError)              a model that cannot be converted
+        ServingRootError (ValueError)               a directory of served versions
+        ModelDirectoryError (ValueError)            a model directory that cannot be served
+        PortInUseError (OSError)                    an address that another program listens at
+        ServingError                                twofold.serving.errors: one refused request
+        ClientError                                 twofold.serving.client: a request unanswered
+
+In parentheses is the built-in exception that a class also is. A message says what happened, what
+was expected and what was received, with the file, key or field at fault and what to type instead.
+
+The command line shows a ``TwofoldError`` as its message, and an ``OSError`` (a full disk, a file
+that may not be read) as the machine's; any other exception is a fault of the program. This module
+imports nothing, so that ``serving`` may import it wherever it runs.
 """
 
 from __future__ import annotations
@@ -12,13 +34,61 @@ class TwofoldError(Exception):
     """Root of all exceptions that Twofold raises on purpose."""
 
 
+class SettingsError(TwofoldError, ValueError):
+    """A setting or an argument that cannot be used: unknown, out of range, or without effect."""
+
+
+class ConfigError(SettingsError):
+    """A configuration that cannot be used; the message names the key."""
+
+
 class DataError(TwofoldError, ValueError):
     """Input data that cannot be used: a path, an archive, a field, a setting, a stored data set."""
 
 
 class EvaluationError(TwofoldError, ValueError):
-    """Embeddings, labels or figures that cannot be measured or compared."""
+    """Embeddings, labels or metrics that cannot be measured or compared."""
 
 
-class SettingsError(TwofoldError, ValueError):
-    """A setting or an argument that cannot be used: unknown, out of range, or without effect."""
+class CheckpointError(TwofoldError, ValueError):
+    """A checkpoint directory that does not hold what was expected."""
+
+
+class TrainingDivergedError(TwofoldError, ArithmeticError):
+    """The loss is no longer a finite number."""
+
+
+class RunDirectoryError(TwofoldError, ValueError):
+    """A run directory that cannot be used as asked."""
+
+
+class StepError(TwofoldError, RuntimeError):
+    """A step that cannot run as asked: one before it is not finished."""
+
+
+class ExportError(TwofoldError, ValueError):
+    """A model that cannot be exported as asked."""
+
+
+class ExportedModelError(TwofoldError, ValueError):
+    """An exported model that is missing, damaged or not what was expected."""
+
+
+class ProofError(TwofoldError, RuntimeError):
+    """An exported model that does not load, or does not answer as its encoder did."""
+
+
+class ConversionError(TwofoldError, RuntimeError):
+    """A model that cannot be converted, or does not answer as it did once it is."""
+
+
+class ServingRootError(TwofoldError, ValueError):
+    """A directory of served versions that cannot be used as asked."""
+
+
+class ModelDirectoryError(TwofoldError, ValueError):
+    """The directory is no model: the message says what was expected and what was found."""
+
+
+class PortInUseError(TwofoldError, OSError):
+    """Another program already listens at the host and port that the message names."""

@@ -12,8 +12,10 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from twofold.components.errors import TwofoldError
 
-class ClientError(Exception):
+
+class ClientError(TwofoldError):
     """A request without an answer; `status` is the HTTP status, None where no server answered."""
 
     def __init__(self, message: str, status: int | None = None) -> None:

@@ -1,14 +1,12 @@
-"""What can go wrong in the service.
-
-    ModelDirectoryError  (ValueError)  the directory to serve holds no model; raised before serving
-    PortInUseError       (OSError)     another program listens at the address; raised before serving
-    ServingError         (Exception)   the answer to one request: a canonical status and a message
+"""Canonical status codes of the service, and the error that answers one request with such a code.
 
 TensorFlow Serving speaks in canonical (gRPC) status codes, and REST carries the HTTP status that
-belongs to each.
+belongs to each. What ends the service itself is in twofold.components.errors.
 """
 
 from enum import Enum
+
+from twofold.components.errors import TwofoldError
 
 
 class Code(Enum):
@@ -39,7 +37,7 @@ class Code(Enum):
 CODE_OF_NUMBER = {code.number: code for code in Code}
 
 
-class ServingError(Exception):
+class ServingError(TwofoldError):
     """A request that cannot be answered: `code` says whose fault it is, `message` what it is."""
 
     def __init__(self, code: Code, message: str) -> None:
@@ -50,14 +48,6 @@ class ServingError(Exception):
     def __str__(self) -> str:
         """As absl::Status prints itself, the form in which TensorFlow Serving nests errors."""
         return f"{self.code.name}: {self.message}"
-
-
-class ModelDirectoryError(ValueError):
-    """The directory is no model: the message says what was expected and what was found."""
-
-
-class PortInUseError(OSError):
-    """Another program already listens at the host and port that the message names."""
 
 
 def invalid_argument(message: str) -> ServingError:

@@ -16,13 +16,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from twofold.serving.errors import (
-    CODE_OF_NUMBER,
-    Code,
-    ModelDirectoryError,
-    ServingError,
-    invalid_argument,
-)
+from twofold.components.errors import ModelDirectoryError
+from twofold.serving.errors import CODE_OF_NUMBER, Code, ServingError, invalid_argument
 from twofold.serving.signature import Signature, TensorInfo
 
 SAVED_MODEL_FILE = "saved_model.pb"

@@ -28,8 +28,9 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from twofold.components.errors import PortInUseError
 from twofold.serving.codec import decode_predict, encode_predict
-from twofold.serving.errors import Code, PortInUseError, ServingError, invalid_argument
+from twofold.serving.errors import Code, ServingError, invalid_argument
 from twofold.serving.repository import Repository
 
 MAX_BODY_BYTES = 64 * 2**20

@@ -1,6 +1,7 @@
 """Imports point one way; the rules are those of the house, read from the imports themselves."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,13 @@ def test_serving_imports_nothing_but_the_exceptions_of_components():
             if within(name, "twofold", "tests"):
                 allowed = ("twofold.serving", "twofold.components.errors")
                 assert within(name, *allowed), f"{module} imports {name}"
+
+
+def test_the_client_of_the_service_needs_no_package():
+    for module in reached_from("twofold.serving.client"):
+        for name in IMPORTS[module]:
+            top = name.partition(".")[0]
+            assert top == "twofold" or top in sys.stdlib_module_names, f"{module} imports {name}"
 
 
 def test_no_module_is_part_of_a_circle():

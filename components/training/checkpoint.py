@@ -11,14 +11,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from twofold.components.errors import CheckpointError
 from twofold.components.training.step import TrainState
 
 _DESCRIPTION = "model.json"
 _FINAL = "final"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint directory that does not hold what was expected."""
 
 
 def _trackables(state: TrainState) -> dict[str, Any]:

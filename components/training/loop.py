@@ -9,12 +9,9 @@ from typing import Protocol
 
 import tensorflow as tf
 
+from twofold.components.errors import TrainingDivergedError
 from twofold.components.training.checkpoint import Checkpoints
 from twofold.components.training.step import Batch, TrainState, TrainStep
-
-
-class TrainingDivergedError(ArithmeticError):
-    """The loss is no longer a finite number."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,11 +20,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from twofold.components.errors import ConfigError
 from twofold.pipeline import config as configuration
 from twofold.pipeline import recipes
 from twofold.pipeline.cli import model_commands, picture_commands
 from twofold.pipeline.cli.progress_bar import progress_bar
-from twofold.pipeline.config import ConfigError, RunConfig
+from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.steps.runner import STEPS, run_one_step, run_steps

@@ -39,7 +39,7 @@ from twofold.pipeline.config.methods import (
     VAEConfig,
     VICRegConfig,
 )
-from twofold.pipeline.config.parse import ConfigError, load_yaml, override, parse_config, to_yaml
+from twofold.pipeline.config.parse import load_yaml, override, parse_config, to_yaml
 from twofold.pipeline.config.run import RunConfig
 from twofold.pipeline.config.study import StudyConfig
 from twofold.pipeline.config.views import (
@@ -68,7 +68,6 @@ __all__ = [
     "BagOfPatchesConfig",
     "BarlowTwinsConfig",
     "BarlowViewsConfig",
-    "ConfigError",
     "ConsistencyViewsConfig",
     "Conv4Config",
     "CoreConfig",

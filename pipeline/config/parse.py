@@ -13,15 +13,12 @@ import pydantic
 import yaml
 from pydantic.fields import FieldInfo
 
+from twofold.components.errors import ConfigError
 from twofold.components.settings import Section
 from twofold.pipeline.config.run import RunConfig
 
 # The keys that choose between kinds of a section.
 _CHOICES = ("name", "policy", "kind")
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the message names the key."""
 
 
 class _Loader(yaml.SafeLoader):

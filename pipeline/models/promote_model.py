@@ -17,10 +17,11 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from twofold.components.errors import ExportedModelError, ServingRootError
 from twofold.components.evaluation.confidence_intervals import binomial_interval
 from twofold.components.evaluation.run_comparison import LEVEL, Difference, Figures, Group, compare
 from twofold.components.export.proof.inspection import Inspection, inspect, verify_files
-from twofold.components.export.registry.serving_root import ServingRoot, ServingRootError, open_root
+from twofold.components.export.registry.serving_root import ServingRoot, open_root
 from twofold.components.export.saved_model.lineage import Lineage, read_lineage
 from twofold.components.export.saved_model.signature_contract import (
     Signature,
@@ -29,7 +30,6 @@ from twofold.components.export.saved_model.signature_contract import (
     reshaping_additions,
 )
 from twofold.components.export.saved_model.version_directory import (
-    ExportedModelError,
     checksum_of,
     file_checksums,
     find_version,

@@ -7,7 +7,8 @@ import inspect
 import pkgutil
 from types import ModuleType
 
-from twofold.pipeline.config import ConfigError, RunConfig
+from twofold.components.errors import ConfigError
+from twofold.pipeline.config import RunConfig
 
 
 def recipe_names() -> list[str]:

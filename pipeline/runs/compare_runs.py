@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from twofold.components.errors import RunDirectoryError
 from twofold.components.evaluation.run_comparison import Figures, Group, Row, compare
 from twofold.components.pages.comparison_page import (
     ComparedRun,
@@ -21,7 +22,7 @@ from twofold.components.pages.comparison_page import (
     verdict_text,
 )
 from twofold.components.pages.run_page import is_aside
-from twofold.pipeline.runs.run_directory import RunDirectoryError, write_atomically
+from twofold.pipeline.runs.run_directory import write_atomically
 from twofold.pipeline.runs.run_record import RunRecord, flat, read_record, setting_text
 from twofold.pipeline.tensorflow_import import import_tensorflow
 

@@ -25,10 +25,6 @@ def after(show: Callable[[int], None], before: int) -> Callable[[int], None]:
     return lambda done: show(before + done)
 
 
-class StepError(RuntimeError):
-    """A step that cannot run as asked."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Context:
     """A run in the making.

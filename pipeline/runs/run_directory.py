@@ -14,16 +14,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from twofold.components.errors import RunDirectoryError
 from twofold.pipeline.config import RunConfig, to_yaml
 
 RECORD = "run.json"
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
 LOCK = ".lock"
-
-
-class RunDirectoryError(ValueError):
-    """A run directory that cannot be used as asked."""
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twofold.components.errors import RunDirectoryError
 from twofold.components.pages.curve_charts import Series
 from twofold.components.settings import Section
-from twofold.pipeline.runs.run_directory import RECORD, RunDirectoryError
+from twofold.pipeline.runs.run_directory import RECORD
 
 _ORDER = ("prepare", "pretrain", "evaluate", "export", "study")
 _CHOICES = ("name", "policy", "kind")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from twofold.components.data.store import storage
 from twofold.components.data.store.manifest import REPORT_FILE, Manifest, load_manifest
-from twofold.components.errors import DataError, EvaluationError
+from twofold.components.errors import ConfigError, DataError, EvaluationError
 from twofold.components.pages.curve_charts import Series
 from twofold.components.pages.page_template import byte_text
 from twofold.components.pages.run_page import Examples, RunContent, StepCost, render_run
-from twofold.pipeline.config import ConfigError, RunConfig, parse_config, to_yaml
+from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import (
     CONFIG,

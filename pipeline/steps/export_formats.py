@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from twofold.components.data.reading.split import Split
+from twofold.components.errors import ConversionError
 from twofold.components.export.convert.conversion import Converted, convert
 from twofold.components.export.convert.convert_keras import save_keras
-from twofold.components.export.convert.convert_process import ConversionError
 from twofold.components.export.saved_model.classifier_heads import Head, LinearHead
 from twofold.pipeline.runs.run_context import Context
 

@@ -7,7 +7,8 @@ from typing import Any, Protocol, cast
 
 from twofold.components.data.store import storage
 from twofold.components.data.store.manifest import MANIFEST_FILE
-from twofold.pipeline.runs.run_context import Context, StepError
+from twofold.components.errors import StepError
+from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.checks import check_measurable
 from twofold.pipeline.steps.fingerprints import step_inputs
 from twofold.pipeline.tensorflow_import import import_tensorflow

@@ -6,7 +6,8 @@ import dataclasses
 import math
 from fractions import Fraction
 
-from twofold.pipeline.config import ConfigError, RunConfig, StudyConfig, override
+from twofold.components.errors import ConfigError
+from twofold.pipeline.config import RunConfig, StudyConfig, override
 from twofold.pipeline.runs.run_context import Context
 
 STEP = "study"

@@ -6,9 +6,10 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+from twofold.components.errors import RunDirectoryError
 from twofold.components.pages.study_page import StudyContent, render_study
 from twofold.pipeline.config import parse_config, to_yaml
-from twofold.pipeline.runs.run_directory import RECORD, RunDirectoryError, write_atomically
+from twofold.pipeline.runs.run_directory import RECORD, write_atomically
 from twofold.pipeline.runs.run_record import RunRecord, read_record
 from twofold.pipeline.runs.run_report import PAGE, write_run_report
 from twofold.pipeline.studies.study_members import STEP, label_name, study_of

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twofold.components.encoders import ENCODERS
+from twofold.components.errors import ConfigError
 from twofold.components.methods import METHODS
 from twofold.components.settings import Section
 from twofold.components.transforms.policies import POLICIES
 from twofold.pipeline.config import (
     AffineViewsConfig,
     BYOLBViewsConfig,
-    ConfigError,
     Conv4Config,
     CoreConfig,
     CropViewsConfig,

@@ -2,8 +2,9 @@
 
 import pytest
 
+from twofold.components.errors import ConfigError
 from twofold.pipeline import recipes
-from twofold.pipeline.config import ConfigError, RunConfig
+from twofold.pipeline.config import RunConfig
 from twofold.pipeline.recipes import describe_recipe, load_recipe, recipe_names
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from twofold.serving.errors import Code, ModelDirectoryError, ServingError
+from twofold.components.errors import ModelDirectoryError
+from twofold.serving.errors import Code, ServingError
 from twofold.serving.repository import Repository, find_versions
 
 

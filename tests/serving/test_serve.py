@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from twofold.serving.errors import ModelDirectoryError, PortInUseError
+from twofold.components.errors import ModelDirectoryError, PortInUseError
 from twofold.serving.rest import serve
 
 

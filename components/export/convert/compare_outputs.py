@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from twofold.components.export.convert.convert_process import ConversionError
+from twofold.components.errors import ConversionError
 
 _TINY = float(np.finfo(np.float32).tiny)
 # One-sided 95 %: how much of a drop may be the draw of the images that it was counted on.

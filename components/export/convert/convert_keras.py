@@ -12,10 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from twofold.components.errors import ConversionError
 from twofold.components.export.convert import convert_process
 from twofold.components.export.convert.compare_outputs import Tolerances, judge
 from twofold.components.export.convert.conversion import Converted, version
-from twofold.components.export.convert.convert_process import ConversionError
 
 MODEL, WEIGHTS = "encoder.keras", "encoder.weights.h5"
 _BATCH = 64

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from twofold.components.export.convert.convert_process import ConversionError, foreign_text
+from twofold.components.errors import ConversionError
+from twofold.components.export.convert.convert_process import foreign_text
 
 PACKAGES = ("ai-edge-litert",)
 _SIGNATURE = "serving_default"

@@ -24,15 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
+from twofold.components.errors import ConversionError
+
 # What the folder holds beside the file.
 SAVED_MODEL = "saved_model"
 _CALIBRATION, _IMAGES, _ANSWERS = "calibration.npy", "images.npy", "answers"
 _CAUSE = "cause.json"
 _BATCH = 64
-
-
-class ConversionError(RuntimeError):
-    """A model that cannot be converted, or does not answer as it did once it is."""
 
 
 def require(*distributions: str) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+from twofold.components.errors import ExportedModelError
 from twofold.components.export.proof.smoke_test import Answers, probe
 from twofold.components.export.saved_model.lineage import Lineage, read_lineage
 from twofold.components.export.saved_model.recorded_requests import SAMPLE_FILE
@@ -13,7 +14,6 @@ from twofold.components.export.saved_model.signature_contract import Signature, 
 from twofold.components.export.saved_model.version_directory import (
     CHECKSUMS_FILE,
     EXTRA,
-    ExportedModelError,
     checksum_of,
     differing_files,
     file_checksums,

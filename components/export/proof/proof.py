@@ -29,6 +29,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
+from twofold.components.errors import ProofError
+
 # Batches of other sizes than the offline ones, and other machines, may sum in another order.
 RELATIVE_TOLERANCE = 1e-4
 # Mean distances, half the sum of differences, of an image's probabilities.
@@ -50,10 +52,6 @@ _SCRIPTS = {
     "loader": (*_KERAS, *_PROJECT),
     "c_api": (*_KERAS, *_PROJECT, "tensorflow"),
 }
-
-
-class ProofError(RuntimeError):
-    """An exported model that does not load, or does not answer as its encoder did."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from twofold.components.errors import ExportedModelError
 from twofold.components.export.saved_model.recorded_requests import RecordedSample, read_sample
-from twofold.components.export.saved_model.version_directory import ExportedModelError
 
 DEFAULT_SIGNATURE = "serving_default"
 # As a share of the largest recorded value: batches of other sizes may sum in another order.

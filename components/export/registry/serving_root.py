@@ -25,8 +25,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from twofold.components.errors import ExportedModelError, ServingRootError
 from twofold.components.export.saved_model.version_directory import (
-    ExportedModelError,
     checksum_of,
     file_checksums,
     is_version_number,
@@ -37,10 +37,6 @@ WITHDRAWN = "withdrawn"
 
 _LOCK = ".lock"
 _INCOMING = ".incoming-"
-
-
-class ServingRootError(ValueError):
-    """A serving root that cannot be used as asked."""
 
 
 class ServingRoot:

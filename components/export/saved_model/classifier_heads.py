@@ -13,12 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from twofold.components.errors import ExportError
+
 # From features float32 [B, D] to logits float32 [B, K].
 HeadFunction = Callable[[tf.Tensor], tf.Tensor]
-
-
-class ExportError(ValueError):
-    """A model that cannot be exported as asked."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from twofold.components.export.saved_model.classifier_heads import BuiltHead, ExportError
+from twofold.components.errors import ExportError
+from twofold.components.export.saved_model.classifier_heads import BuiltHead
 
 # More than single precision can be wrong about a cosine, twice: once for the k-th best, once for
 # what is compared with it.

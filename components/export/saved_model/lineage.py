@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from twofold.components.errors import ExportedModelError
 from twofold.components.export.saved_model.version_directory import (
     EXTRA,
-    ExportedModelError,
     checksum_of,
     file_checksums,
     write_whole,

@@ -15,7 +15,8 @@ import keras
 import tensorflow as tf
 from tensorflow.python.saved_model import fingerprinting_utils
 
-from twofold.components.export.saved_model.classifier_heads import ExportError, Head, LinearHead
+from twofold.components.errors import ExportError
+from twofold.components.export.saved_model.classifier_heads import Head, LinearHead
 from twofold.components.export.saved_model.signatures import (
     DEFAULT,
     RESERVED,

@@ -10,11 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from twofold.components.export.saved_model.version_directory import (
-    EXTRA,
-    ExportedModelError,
-    write_whole,
-)
+from twofold.components.errors import ExportedModelError
+from twofold.components.export.saved_model.version_directory import EXTRA, write_whole
 
 SAMPLE_FILE = "sample.npz"
 

@@ -15,10 +15,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from twofold.components.export.saved_model.version_directory import (
-    SAVED_MODEL_FILE,
-    ExportedModelError,
-)
+from twofold.components.errors import ExportedModelError
+from twofold.components.export.saved_model.version_directory import SAVED_MODEL_FILE
 
 _TAG = "serve"
 _INITIALISER = "__saved_model_init_op"

@@ -12,16 +12,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from twofold.components.errors import ExportedModelError
+
 SAVED_MODEL_FILE = "saved_model.pb"
 # Where TensorFlow Serving looks for what belongs to a model and is not of its graph.
 EXTRA = "assets.extra"
 CHECKSUMS_FILE = "checksums.json"
 
 _BLOCK = 1 << 20
-
-
-class ExportedModelError(ValueError):
-    """An exported model that is missing, damaged or not what was expected."""
 
 
 def is_version_number(name: str) -> bool:

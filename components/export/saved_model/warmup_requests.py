@@ -23,12 +23,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework import tensor_pb2
 
+from twofold.components.errors import ExportedModelError
 from twofold.components.export.saved_model.signature_contract import Contract
-from twofold.components.export.saved_model.version_directory import (
-    EXTRA,
-    ExportedModelError,
-    write_whole,
-)
+from twofold.components.export.saved_model.version_directory import EXTRA, write_whole
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 MOST_REQUESTS = 1000

@@ -15,7 +15,7 @@ import tensorflow as tf
 from twofold.components.data.reading.label_subset import keep_labels, labelled_rows
 from twofold.components.data.reading.split import Split
 from twofold.components.data.store.manifest import Manifest
-from twofold.components.errors import DataError
+from twofold.components.errors import DataError, TrainingDivergedError
 from twofold.components.evaluation.embedding_store import EmbeddingStore
 from twofold.components.evaluation.plots.study_plots import draw_fraction_curves
 from twofold.components.evaluation.probes.fine_tuning import (
@@ -38,7 +38,7 @@ from twofold.components.training.checkpoint import (
     write_final,
     write_weights,
 )
-from twofold.components.training.loop import Callbacks, TrainingDivergedError, run_loop
+from twofold.components.training.loop import Callbacks, run_loop
 from twofold.components.training.monitors import EarlyStopping
 from twofold.components.training.optimizers.layer_rates import LayerwiseAdam, encoder_depths
 from twofold.components.training.precision import keep_gradients, precision

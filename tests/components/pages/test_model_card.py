@@ -5,9 +5,9 @@ import re
 import pytest
 
 from tests.exported import LINEAGE, save_tiny, with_metrics
+from twofold.components.errors import ExportedModelError
 from twofold.components.export.saved_model.lineage import DataSummary
 from twofold.components.export.saved_model.signature_contract import Signature, Tensor
-from twofold.components.export.saved_model.version_directory import ExportedModelError
 from twofold.components.pages.model_card import card, render_html, render_markdown, write_model_card
 
 CONTRACT = {

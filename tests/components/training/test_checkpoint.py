@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from twofold.components.encoders import build_encoder
 from twofold.components.encoders.heads import build_linear_head
+from twofold.components.errors import CheckpointError
 from twofold.components.training.checkpoint import (
-    CheckpointError,
     is_final,
     load_encoder,
     read_weights,

@@ -17,19 +17,10 @@ from tests.components.methods.forms import (
 from tests.strategies import strategy_of
 from twofold.components.data.reading.reader import Split, batches
 from twofold.components.encoders.heads import build_linear_head
+from twofold.components.errors import CheckpointError, TrainingDivergedError
 from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
-from twofold.components.training.checkpoint import (
-    CheckpointError,
-    Checkpoints,
-    read_weights,
-    write_weights,
-)
-from twofold.components.training.loop import (
-    Callbacks,
-    LoopSettings,
-    TrainingDivergedError,
-    run_loop,
-)
+from twofold.components.training.checkpoint import Checkpoints, read_weights, write_weights
+from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
 from twofold.components.training.monitors import EarlyStopping, ReduceOnPlateau
 from twofold.components.training.optimizers.named_optimizers import build_optimizer
 from twofold.components.training.optimizers.schedules import build_schedule

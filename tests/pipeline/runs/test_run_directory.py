@@ -8,10 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twofold.components.errors import RunDirectoryError
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.runs.run_directory import (
     RunDirectory,
-    RunDirectoryError,
     fingerprint,
     publish_directory,
     write_atomically,

@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 
 from tests.pipeline.conftest import Outcome, short_run
-from twofold.components.export.convert.convert_process import ConversionError
-from twofold.pipeline.config import ConfigError, RunConfig, override
+from twofold.components.errors import ConfigError, ConversionError
+from twofold.pipeline.config import RunConfig, override
 
 Twofold = Callable[..., Outcome]
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tests.pipeline.conftest import save_images, short_run
 from twofold.components import keyed_random
-from twofold.components.export.proof.proof import Proof, ProofError
+from twofold.components.errors import ProofError
+from twofold.components.export.proof.proof import Proof
 from twofold.components.methods.labelled.self_training import SelfTraining
 from twofold.components.methods.method import MethodInput
 from twofold.components.transforms.policies import randaugment_noise

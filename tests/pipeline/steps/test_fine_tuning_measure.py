@@ -15,11 +15,11 @@ from tests.pipeline.conftest import Outcome, short_run
 from twofold.components.data.reading.label_subset import keep_labels
 from twofold.components.data.store.manifest import load_manifest
 from twofold.components.encoders.heads import build_linear_head
-from twofold.components.errors import DataError
+from twofold.components.errors import ConfigError, DataError
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
 from twofold.components.training.checkpoint import read_final
 from twofold.components.training.tensorboard import read_scalars
-from twofold.pipeline.config import ConfigError, RunConfig, override
+from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory

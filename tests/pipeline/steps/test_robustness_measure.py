@@ -17,7 +17,7 @@ from tests.pipeline.conftest import Outcome, short_run
 from twofold.components.data.reading.label_subset import sample_labelled
 from twofold.components.data.reading.split import Split
 from twofold.components.encoders.heads import build_linear_head
-from twofold.components.errors import DataError
+from twofold.components.errors import ConfigError, DataError
 from twofold.components.evaluation.embedding import embed
 from twofold.components.evaluation.probes.knn import knn_predict
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
@@ -25,7 +25,7 @@ from twofold.components.evaluation.robustness.published_corruptions import CIFAR
 from twofold.components.training.checkpoint import read_final
 from twofold.components.transforms.corruptions.corruptions import CORRUPTIONS, MAIN, SEVERITIES
 from twofold.pipeline.cli.app import main
-from twofold.pipeline.config import ConfigError, RunConfig, override
+from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory

@@ -9,14 +9,8 @@ from typing import Any
 import pytest
 
 from tests.pipeline.conftest import Outcome
-from twofold.pipeline.config import (
-    ConfigError,
-    RunConfig,
-    StudyConfig,
-    override,
-    parse_config,
-    to_yaml,
-)
+from twofold.components.errors import ConfigError
+from twofold.pipeline.config import RunConfig, StudyConfig, override, parse_config, to_yaml
 from twofold.pipeline.recipes import load_recipe
 from twofold.pipeline.studies.study_members import epochs_on_fewer, member_config
 

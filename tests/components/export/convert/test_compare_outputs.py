@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from twofold.components.errors import ConversionError
 from twofold.components.export.convert.compare_outputs import (
     Tolerances,
     accuracy_drop,
@@ -10,7 +11,6 @@ from twofold.components.export.convert.compare_outputs import (
     judge,
     largest_difference,
 )
-from twofold.components.export.convert.convert_process import ConversionError
 
 EXPECTED = np.array([[3.0, 4.0], [4.0, 3.0]], np.float32)
 

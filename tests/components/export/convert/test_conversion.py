@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from twofold.components.encoders import build_encoder
+from twofold.components.errors import ConversionError
 from twofold.components.export.convert import convert_litert, convert_onnx, convert_process
 from twofold.components.export.convert.conversion import FORMATS, Tolerances, convert
-from twofold.components.export.convert.convert_process import ConversionError
 from twofold.components.export.saved_model.module import LinearHead, save_encoder
 from twofold.components.transforms.decode import DecodeRule
 from twofold.components.transforms.views import to_unit_range

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from twofold.components.encoders import build_encoder
+from twofold.components.errors import ConversionError
 from twofold.components.export.convert.convert_keras import save_keras
-from twofold.components.export.convert.convert_process import ConversionError
 from twofold.components.transforms.views import to_unit_range
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 1), np.uint8)

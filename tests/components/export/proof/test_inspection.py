@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.exported import FILES, IMAGES, LINEAGE, describe, embeddings_of, save_tiny
+from twofold.components.errors import ExportedModelError
 from twofold.components.export.proof.inspection import inspect, verify_files
 from twofold.components.export.proof.smoke_test import Answers, ask, probe
 from twofold.components.export.saved_model.lineage import write_lineage
@@ -14,7 +15,6 @@ from twofold.components.export.saved_model.recorded_requests import (
     write_sample,
 )
 from twofold.components.export.saved_model.version_directory import (
-    ExportedModelError,
     checksum_of,
     file_checksums,
     write_checksums,

@@ -12,10 +12,11 @@ from PIL import Image
 
 from twofold.components import keyed_random
 from twofold.components.encoders import build_encoder
+from twofold.components.errors import ProofError
 from twofold.components.evaluation.embedding import embed
 from twofold.components.evaluation.probes.knn import knn_predict
 from twofold.components.export.proof import proof as verify
-from twofold.components.export.proof.proof import ProofError, Sample, prove
+from twofold.components.export.proof.proof import Sample, prove
 from twofold.components.export.saved_model.classifier_heads import LinearHead
 from twofold.components.export.saved_model.knn_head import NeighbourHead
 from twofold.components.export.saved_model.module import save_encoder

@@ -7,12 +7,9 @@ import sys
 
 import pytest
 
-from twofold.components.export.registry.serving_root import ServingRootError, open_root
-from twofold.components.export.saved_model.version_directory import (
-    ExportedModelError,
-    checksum_of,
-    file_checksums,
-)
+from twofold.components.errors import ExportedModelError, ServingRootError
+from twofold.components.export.registry.serving_root import open_root
+from twofold.components.export.saved_model.version_directory import checksum_of, file_checksums
 
 # What is published here is only ever copied.
 _PROMOTE = """

@@ -6,8 +6,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twofold.components.errors import ExportError
 from twofold.components.evaluation.probes.knn import knn_predict
-from twofold.components.export.saved_model.classifier_heads import ExportError
 from twofold.components.export.saved_model.knn_head import NeighbourHead
 
 

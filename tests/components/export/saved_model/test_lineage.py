@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from tests.exported import LINEAGE
+from twofold.components.errors import ExportedModelError
 from twofold.components.export.saved_model.lineage import (
     NOT_STATED,
     DataSummary,
@@ -17,7 +18,6 @@ from twofold.components.export.saved_model.lineage import (
     write_lineage,
 )
 from twofold.components.export.saved_model.version_directory import (
-    ExportedModelError,
     checksum_of,
     differing_files,
     file_checksums,

@@ -8,11 +8,8 @@ from tensorflow.python.saved_model import fingerprinting_utils
 
 from twofold.components.encoders import build_encoder
 from twofold.components.encoders.heads import build_linear_head
-from twofold.components.export.saved_model.classifier_heads import (
-    ExportError,
-    LinearHead,
-    NetworkHead,
-)
+from twofold.components.errors import ExportError
+from twofold.components.export.saved_model.classifier_heads import LinearHead, NetworkHead
 from twofold.components.export.saved_model.knn_head import NeighbourHead
 from twofold.components.export.saved_model.module import save_encoder
 from twofold.components.transforms.decode import DecodeRule, decode_images

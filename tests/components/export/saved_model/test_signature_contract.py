@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 
 from tests.exported import save_tiny
+from twofold.components.errors import ExportedModelError
 from twofold.components.export.saved_model.signature_contract import (
     Signature,
     Tensor,
@@ -14,7 +15,6 @@ from twofold.components.export.saved_model.signature_contract import (
     reshaping_additions,
     shape_text,
 )
-from twofold.components.export.saved_model.version_directory import ExportedModelError
 
 PREDICT = "tensorflow/serving/predict"
 CONTRACT = {

@@ -5,8 +5,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from tensorflow.core.framework import tensor_pb2
 
 from tests.exported import FILES, IMAGES, save_tiny
+from twofold.components.errors import ExportedModelError
 from twofold.components.export.saved_model.signature_contract import read_contract
-from twofold.components.export.saved_model.version_directory import ExportedModelError
 from twofold.components.export.saved_model.warmup_requests import (
     WARMUP_FILE,
     WarmupRequest,
