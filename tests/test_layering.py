@@ -37,7 +37,8 @@ SIBLINGS = {
     "pages": ("data", "evaluation", "export"),
 }
 SHARED = tuple(
-    f"twofold.components.{name}" for name in ("errors", "settings", "keyed_random", "distribute")
+    f"twofold.components.{name}"
+    for name in ("errors", "files", "settings", "keyed_random", "distribute")
 )
 BEAM_MODULES = tuple(
     f"twofold.components.data.preparation.{name}" for name in ("beam_pipeline", "runners")

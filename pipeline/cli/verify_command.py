@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.data.store.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from twofold.components.data.verification.verify_dataset import verify_dataset
 from twofold.components.errors import DataError
@@ -38,9 +38,9 @@ def verify(dataset: str | Path, *, out: Console, errors: Console, decode: bool =
     for finding in findings:
         out.print(escape(f"{finding.file}: {finding.problem}"))
     # The manifest is a file, too.
-    files = 1 if manifest is None else 1 + len(manifest.every_file)
+    checked = 1 if manifest is None else 1 + len(manifest.every_file)
     if not findings:
-        out.print(f"{images:,} images in {files:,} files: intact")
+        out.print(f"{images:,} images in {checked:,} files: intact")
         return 0
     damaged = Counter(finding.file for finding in findings)
     summary = f"{_count(len(findings), 'problem')} in {_count(len(damaged), 'file')}: not intact"
@@ -50,7 +50,7 @@ def verify(dataset: str | Path, *, out: Console, errors: Console, decode: bool =
 
 def _manifest(dataset: str | Path) -> Manifest | None:
     try:
-        return parse_manifest(storage.join(dataset, MANIFEST_FILE))
+        return parse_manifest(files.join(dataset, MANIFEST_FILE))
     except DataError:
         return None
 

@@ -7,8 +7,8 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 
+from twofold.components import files
 from twofold.components.data.sources.base import Source
-from twofold.components.data.store import storage
 from twofold.components.data.store.manifest import Manifest, load_manifest
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_directory import RunDirectory
@@ -54,7 +54,7 @@ class Context:
     @property
     def dataset_directory(self) -> str:
         """Where this run's prepared data set is; known once ``prepare`` is done."""
-        return storage.join(self.datasets, str(self.run.details("prepare")["dataset"]))
+        return files.join(self.datasets, str(self.run.details("prepare")["dataset"]))
 
     def manifest(self) -> Manifest:
         """Opens the prepared data set."""

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.data.store.manifest import REPORT_FILE, Manifest, load_manifest
 from twofold.components.errors import ConfigError, DataError, EvaluationError
 from twofold.components.pages.curve_charts import Series
@@ -59,7 +59,7 @@ def collect(record: RunRecord, datasets: str) -> RunContent:
     import_tensorflow()
     notes = list(_notes(record))
     config = _config(record, notes)
-    directory = storage.join(datasets, record.dataset) if record.dataset else None
+    directory = files.join(datasets, record.dataset) if record.dataset else None
     manifest = _manifest(record, directory, notes)
     curves = record.curves()
     examples = _examples(record, config, manifest, datasets, notes)

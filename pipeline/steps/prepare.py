@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twofold.components import files
 from twofold.components.data.preparation.prepare import find_previous, prepare
-from twofold.components.data.store import storage
 from twofold.components.data.store.manifest import REPORT_FILE, Manifest
 from twofold.components.pages.dataset_page import render_report
 from twofold.pipeline.runs.run_context import Context
@@ -17,7 +17,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     """Prepares the data set in the shared folder, unless another run already did."""
     data = context.config.data
     name = f"{data.source}-{step_inputs('prepare', context)}"
-    directory = storage.join(context.datasets, name)
+    directory = files.join(context.datasets, name)
     settings = preparation_settings(data)
     info = context.source.info()
     with context.progress("prepare", info.items, "images") as show:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Protocol, cast
 
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.data.store.manifest import MANIFEST_FILE
 from twofold.components.errors import StepError
 from twofold.pipeline.runs.run_context import Context
@@ -62,7 +62,7 @@ def is_done(context: Context, name: str) -> bool:
     if not context.run.is_done(name, step_inputs(name, context)):
         return False
     if name == "prepare":
-        return storage.exists(storage.join(context.dataset_directory, MANIFEST_FILE))
+        return files.exists(files.join(context.dataset_directory, MANIFEST_FILE))
     made = {
         "pretrain": context.run.path / "checkpoints" / "final" / "weights.index",
         "evaluate": context.run.path / "embeddings",

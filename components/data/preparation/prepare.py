@@ -7,11 +7,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from twofold.components import files
 from twofold.components.data.preparation.previous_dataset import reusable, write_known
 from twofold.components.data.preparation.publish import assemble, publish
 from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.preparation.report_content import RenderPage
 from twofold.components.data.preparation.resolve import RESOLUTION, check_rejects, read_resolution
+from twofold.components.data.preparation.resumable_directory import (
+    discard_abandoned,
+    resumable_directory,
+)
 from twofold.components.data.preparation.staging_area import (
     Workplace,
     read_json,
@@ -21,8 +26,6 @@ from twofold.components.data.preparation.staging_area import (
 from twofold.components.data.preparation.write_shards import close_files
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources.base import Source, SourceInfo
-from twofold.components.data.store import storage
-from twofold.components.data.store.atomic_folder import discard_abandoned, kept_directory
 from twofold.components.data.store.manifest import (
     MANIFEST_FILE,
     Manifest,
@@ -76,26 +79,26 @@ def prepare(
 
     """
     settings = settings or PrepareSettings()
-    directory = storage.resolve(output_dir)
+    directory = files.resolve(output_dir)
     if beam_options:
         # Beam takes seconds to import.
         with quiet():
             from twofold.components.data.preparation.runners import check_engine
 
-        earlier = None if previous is None else storage.resolve(previous)
+        earlier = None if previous is None else files.resolve(previous)
         folders = {"output folder": directory, "earlier dataset": earlier}
         check_engine(beam_options, source, folders)
     info = source.info()
     fingerprint = dataset_fingerprint(info.kind, info.fingerprint, settings_record(settings))
     parent, _, folder = directory.rpartition("/")
-    staging = storage.join(parent, f".tmp-{folder}-{fingerprint[:12]}")
+    staging = files.join(parent, f".tmp-{folder}-{fingerprint[:12]}")
     present = _present(directory, fingerprint, settings)
     if present is not None:
         # A kill after the folder was published leaves what it was made in.
         discard_abandoned(staging)
         return present
     with (
-        kept_directory(staging, fingerprint, abandoned=f".tmp-{folder}-"),
+        resumable_directory(staging, fingerprint, abandoned=f".tmp-{folder}-"),
         contextlib.ExitStack() as closing,
     ):
         closing.callback(close_files)
@@ -111,7 +114,7 @@ def prepare(
             weighted=info.weighted,
         )
         for each in ("tasks", "parts", "shards", "dataset"):
-            storage.make_directory(workplace.folder(each))
+            files.make_directory(workplace.folder(each))
         tasks = _write_tasks(workplace, info)
         write_known(workplace)
         with _watched(workplace, len(tasks), info.items, progress):
@@ -140,7 +143,7 @@ def prepare(
 
 def find_previous(datasets: Path | str, info: SourceInfo, settings: PrepareSettings) -> str | None:
     """The newest dataset in a local folder of datasets that `prepare` could make use of."""
-    if storage.is_remote(datasets):
+    if files.is_remote(datasets):
         return None
     manifests = sorted(
         Path(datasets).glob(f"*/{MANIFEST_FILE}"),
@@ -154,7 +157,7 @@ def find_previous(datasets: Path | str, info: SourceInfo, settings: PrepareSetti
 def _usable(previous: Path | str | None, info: SourceInfo, settings: PrepareSettings) -> str | None:
     if previous is None:
         return None
-    directory = storage.resolve(previous)
+    directory = files.resolve(previous)
     try:
         manifest = load_manifest(directory)
     except DataError:
@@ -165,13 +168,11 @@ def _usable(previous: Path | str | None, info: SourceInfo, settings: PrepareSett
 
 def _present(directory: str, fingerprint: str, settings: PrepareSettings) -> Manifest | None:
     """The dataset that is already there; None where the folder is absent or empty."""
-    if not storage.names(directory) and (
-        storage.is_remote(directory) or not Path(directory).is_file()
-    ):
+    if not files.names(directory) and (files.is_remote(directory) or not Path(directory).is_file()):
         return None
-    if not storage.exists(storage.join(directory, MANIFEST_FILE)):
+    if not files.exists(files.join(directory, MANIFEST_FILE)):
         parent, _, folder = directory.rpartition("/")
-        if storage.exists(storage.join(parent, f".tmp-{folder}-{fingerprint[:12]}")):
+        if files.exists(files.join(parent, f".tmp-{folder}-{fingerprint[:12]}")):
             # In a bucket, a kill while it was being published leaves some of its files.
             return None
         raise DataError(
@@ -192,7 +193,7 @@ def _present(directory: str, fingerprint: str, settings: PrepareSettings) -> Man
 def _write_tasks(workplace: Workplace, info: SourceInfo) -> list[str]:
     """Write what the source's tasks are, for workers to read; their names."""
     listed = workplace.path("tasks", "names.json")
-    if storage.exists(listed):
+    if files.exists(listed):
         found: list[str] = read_json(listed)["names"]
         return found
     least, most = _TASK_ITEMS
@@ -200,7 +201,7 @@ def _write_tasks(workplace: Workplace, info: SourceInfo) -> list[str]:
     names = []
     for number, task in enumerate(workplace.source.tasks(items)):
         names.append(f"{number:06d}")
-        storage.write_bytes(workplace.path("tasks", names[-1]), task)
+        files.write_bytes(workplace.path("tasks", names[-1]), task)
     write_json(listed, {"names": names})
     return names
 
@@ -231,11 +232,11 @@ def _watched(
 
 def _share_done(workplace: Workplace, tasks: int) -> float:
     """Which share of the work is done."""
-    names = storage.names(workplace.folder("parts"))
+    names = files.names(workplace.folder("parts"))
     scanned = sum(name.endswith(".arrow") and name != "known.arrow" for name in names)
     if RESOLUTION not in names:
         return _SCAN_SHARE * scanned / tasks
     leaves = len(read_resolution(workplace)["leaves"])
-    made = storage.names(workplace.folder("shards"))
+    made = files.names(workplace.folder("shards"))
     written = sum(name.endswith(".json") for name in made)
     return _SCAN_SHARE + (1 - _SCAN_SHARE) * written / max(1, leaves)

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from twofold.components import files
 from twofold.components.data.preparation.staging_area import Workplace, settings_record
 from twofold.components.data.rules.prepare_settings import PrepareSettings
-from twofold.components.data.store import storage
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import IMAGES_FILE, Manifest, load_manifest
 from twofold.components.errors import DataError
@@ -86,13 +86,13 @@ def previous_shards(manifest: Manifest) -> list[str]:
 
 def write_known(workplace: Workplace) -> None:
     """Lay out the earlier dataset's rows in the workplace, if there is such a dataset."""
-    if workplace.previous is None or storage.exists(workplace.path("parts", _HASHES)):
+    if workplace.previous is None or files.exists(workplace.path("parts", _HASHES)):
         return
     manifest = load_manifest(workplace.previous)
     hashes: list[np.ndarray] = []
     with (
-        storage.open_input(storage.join(workplace.previous, IMAGES_FILE)) as file,
-        storage.new_file(workplace.path("parts", _ROWS)) as made,
+        files.open_input(files.join(workplace.previous, IMAGES_FILE)) as file,
+        files.new_file(workplace.path("parts", _ROWS)) as made,
         pa.ipc.new_file(made, INDEX_SCHEMA) as writer,
     ):
         opened = pq.ParquetFile(file)
@@ -110,7 +110,7 @@ def write_known(workplace: Workplace) -> None:
     numbers = np.argsort(joined, kind="stable")
     if opened.num_row_groups != len(previous_shards(manifest)):
         raise DataError(f"{workplace.previous}: {IMAGES_FILE} does not fit its manifest")
-    with storage.new_file(workplace.path("parts", _HASHES)) as made:
+    with files.new_file(workplace.path("parts", _HASHES)) as made:
         np.save(made, np.stack([joined[numbers], numbers.astype(np.uint64)]))
 
 
@@ -124,11 +124,11 @@ def open_known(workplace: Workplace) -> Known:
 @functools.lru_cache(maxsize=2)
 def open_table(rows: str, hashes: str) -> Known:
     """The two files that `write_known` wrote, in this process once."""
-    if storage.is_remote(rows):
-        table = pa.ipc.open_file(pa.py_buffer(storage.read_bytes(rows))).read_all()
+    if files.is_remote(rows):
+        table = pa.ipc.open_file(pa.py_buffer(files.read_bytes(rows))).read_all()
     else:
         table = pa.ipc.open_file(pa.memory_map(rows)).read_all()
-    with storage.open_input(hashes) as file:
+    with files.open_input(hashes) as file:
         stacked = np.load(file, allow_pickle=False)
     return Known(table, stacked[0], stacked[1].astype(np.int64))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from twofold.components import files
 from twofold.components.data.preparation.report_content import RenderPage, collect_content
 from twofold.components.data.preparation.resolve import Leaf, read_rejects, read_resolution
 from twofold.components.data.preparation.staging_area import Workplace, read_json, settings_record
 from twofold.components.data.sources.base import SourceInfo
-from twofold.components.data.store import storage
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
     FORMAT_VERSION,
@@ -59,10 +57,10 @@ def assemble(
         (reject for task in tasks for reject in read_rejects(task, workplace)),
         key=lambda reject: reject["key"],
     )
-    files = []
+    beside = []
     if rejects:
         _write(workplace, REJECTS_FILE, "".join(f"{json.dumps(each)}\n" for each in rejects))
-        files.append(REJECTS_FILE)
+        beside.append(REJECTS_FILE)
     everything = PixelTotals().merge(totals.values())
     channels = everything.channels
     metadata = tfds_files(
@@ -77,7 +75,7 @@ def assemble(
     )
     for file, text in metadata.items():
         _write(workplace, file, text)
-        files.append(file)
+        beside.append(file)
     found = resolution["duplicates"]
     removed = found["removed_within"] + found["removed_leaked"]
     folder = workplace.folder("dataset")
@@ -106,14 +104,14 @@ def assemble(
         ),
         duplicates=DuplicateRecord(**found),
         images=describe_file(folder, IMAGES_FILE),
-        files=tuple(describe_file(folder, file) for file in files),
+        files=tuple(describe_file(folder, file) for file in beside),
     )
     if render_page is not None:
         content = collect_content(workplace, manifest, rejects, resolution["clusters"])
         _write(workplace, REPORT_FILE, render_page(content))
-        files.append(REPORT_FILE)
+        beside.append(REPORT_FILE)
     manifest = manifest.model_copy(
-        update={"files": tuple(describe_file(folder, file) for file in sorted(files))}
+        update={"files": tuple(describe_file(folder, file) for file in sorted(beside))}
     )
     manifest.write(folder)
     return manifest
@@ -127,20 +125,12 @@ def publish(workplace: Workplace, directory: str) -> None:
 
     """
     made = workplace.folder("dataset")
-    if not storage.is_remote(directory):
-        for file in [*Path(made).iterdir(), Path(made)]:
-            _flush(file)
-        try:
-            Path(made).replace(directory)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            raise FileExistsError(f"{directory} exists and is not empty") from error
-        _flush(Path(directory).parent)
+    if not files.is_remote(directory):
+        files.move_directory(Path(made), Path(directory))
         return
-    names = [name for name in storage.names(made) if name != MANIFEST_FILE]
+    names = [name for name in files.names(made) if name != MANIFEST_FILE]
     for name in [*names, MANIFEST_FILE]:
-        storage.place_copy(storage.join(made, name), storage.join(directory, name))
+        files.link_or_copy(files.join(made, name), files.join(directory, name))
 
 
 def _place_shards(
@@ -160,7 +150,7 @@ def _place_shards(
         for place, number in enumerate(numbers):
             file = f"{split}-{place:05d}-of-{len(numbers):05d}.tfrecord"
             # Another name for the same file, so that a rerun after a kill finds it where it was.
-            storage.place_copy(
+            files.link_or_copy(
                 workplace.path("shards", f"{leaves[number].name}.tfrecord"),
                 workplace.path("dataset", file),
             )
@@ -184,11 +174,11 @@ def _write_index(workplace: Workplace, leaves: Sequence[Leaf]) -> None:
     hashes do not repeat.
     """
     with (
-        storage.new_file(workplace.path("dataset", IMAGES_FILE)) as file,
+        files.new_file(workplace.path("dataset", IMAGES_FILE)) as file,
         pq.ParquetWriter(file, INDEX_SCHEMA, compression="zstd", write_statistics=False) as writer,
     ):
         for place, leaf in _numbered(leaves):
-            content = storage.read_bytes(workplace.path("shards", f"{leaf.name}.arrow"))
+            content = files.read_bytes(workplace.path("shards", f"{leaf.name}.arrow"))
             rows = pa.ipc.open_file(pa.py_buffer(content)).read_all()
             numbers = pa.array(np.full(len(rows), place, np.int32))
             column = INDEX_SCHEMA.get_field_index("shard")
@@ -228,12 +218,4 @@ def _added(accounts: Sequence[dict[str, Any]], name: str) -> dict[str, int]:
 
 
 def _write(workplace: Workplace, file: str, text: str) -> None:
-    storage.write_bytes(workplace.path("dataset", file), text.encode())
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.write_text(workplace.path("dataset", file), text)

@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from twofold.components import files
 from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.preparation.scan import open_part
 from twofold.components.data.preparation.staging_area import Workplace
 from twofold.components.data.preparation.write_shards import read_stored
-from twofold.components.data.store import schema, storage
+from twofold.components.data.store import schema
 from twofold.components.data.store.image_table import index_batches
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.data.store.tf_example import FOOTER, HEADER
@@ -159,7 +160,7 @@ def _sample(folder: str, manifest: Manifest, batch: pa.RecordBatch, row: int) ->
     values = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
     shard = manifest.splits[values["split"]].shards[values["shard"]]
     start, stop = values["offset"], values["offset"] + values["length"]
-    framed = storage.read_range(storage.join(folder, shard.file), start, stop)
+    framed = files.read_range(files.join(folder, shard.file), start, stop)
     record = framed[HEADER.size : -FOOTER.size]
     shape = (values["height"], values["width"], values["channels"])
     return Sample(values["key"], _pixels(schema.image_of(record), shape, manifest.raw))

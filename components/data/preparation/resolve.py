@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from twofold.components import files
 from twofold.components.data.preparation.scan import fixed_binary, open_part, orders_of, spans_of
 from twofold.components.data.preparation.staging_area import (
     Workplace,
@@ -24,7 +25,6 @@ from twofold.components.data.preparation.staging_area import (
     write_json,
 )
 from twofold.components.data.rules.duplicates import Duplicates, find_duplicates
-from twofold.components.data.store import storage
 from twofold.components.data.store.manifest import HELD_OUT_SPLITS
 from twofold.components.errors import DataError
 
@@ -136,7 +136,7 @@ def resolve(
     leaked = found.leaked | _leaked_groups(every)
     removed = _removed(every, found, leaked, workplace)
     leaves = list(_leaves(every, ~removed, workplace))
-    with storage.new_file(workplace.path("parts", REMOVED)) as file:
+    with files.new_file(workplace.path("parts", REMOVED)) as file:
         np.save(file, joined_orders(every.orders[removed]))
     searched = workplace.settings.duplicates.search
     alike_exactly, alike = _has_another(found.exact), _has_another(found.near)
@@ -185,7 +185,7 @@ def check_rejects(
 
 def read_rejects(part: str, workplace: Workplace) -> list[dict[str, str]]:
     """What was rejected of a part, each with key, reason, detail and source_sha256."""
-    content = storage.read_bytes(workplace.path("parts", f"{part}.rejects"))
+    content = files.read_bytes(workplace.path("parts", f"{part}.rejects"))
     return [json.loads(line) for line in content.splitlines()]
 
 

@@ -35,9 +35,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
+from twofold.components import files
 from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.sources.base import Source
-from twofold.components.data.store import storage
 from twofold.components.errors import DataError
 
 # It warns of every engine that it stops at the end of the process.
@@ -227,7 +227,7 @@ def _wrong_paths(source: Source, folders: Mapping[str, str | None]) -> list[str]
 
 
 def _in_bucket(path: str) -> bool:
-    return storage.is_remote(path) and path.partition("://")[0] not in _NO_BUCKETS
+    return files.is_remote(path) and path.partition("://")[0] not in _NO_BUCKETS
 
 
 class _Paths(pickle.Pickler):
@@ -248,7 +248,7 @@ class _Paths(pickle.Pickler):
 
 
 def _is_local(path: str) -> bool:
-    if storage.is_remote(path):
+    if files.is_remote(path):
         return not _in_bucket(path)
     try:
         return os.path.isabs(path) and os.path.exists(path)  # noqa: PTH110, PTH117

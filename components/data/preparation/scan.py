@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from twofold.components import files
 from twofold.components.data.preparation.previous_dataset import Known, open_known
 from twofold.components.data.preparation.staging_area import PART_SCHEMA, Workplace, order_of
 from twofold.components.data.rules.duplicates import (
@@ -32,7 +33,6 @@ from twofold.components.data.rules.duplicates import (
 from twofold.components.data.rules.image_rules import Checked, RejectedError, check
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources.base import Item
-from twofold.components.data.store import storage
 from twofold.components.data.store.statistics import pixel_sums
 
 # Pixels wait until so many images, or so many bytes of them, can be hashed and summed together.
@@ -46,7 +46,7 @@ Row = dict[str, Any]
 
 def scan(task: str, workplace: Workplace) -> Iterator[tuple[str, str]]:
     """Make a task's part, if it is not there; gives its name under the one key of all parts."""
-    if not storage.exists(workplace.path("parts", f"{task}.arrow")):
+    if not files.exists(workplace.path("parts", f"{task}.arrow")):
         _make_part(task, workplace)
     yield "parts", task
 
@@ -80,7 +80,7 @@ def _make_part(task: str, workplace: Workplace) -> None:
     rejects: list[dict[str, str]] = []
     with SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY) as spool:
         rows = _Rows(spool)
-        content = storage.read_bytes(workplace.path("tasks", task))
+        content = files.read_bytes(workplace.path("tasks", task))
         for item in workplace.source.read(content, wanted=known.is_new):
             number = known.find(item.key, item.identity)
             if number is not None:
@@ -98,7 +98,7 @@ def _make_part(task: str, workplace: Workplace) -> None:
         made = _sorted([*rows.batches, *_known_rows(kept, known, settings)])
         made = _write_spool(made, spool, workplace.path("parts", f"{task}.spool"))
     lines = "".join(f"{json.dumps(reject)}\n" for reject in rejects)
-    storage.write_bytes(workplace.path("parts", f"{task}.rejects"), lines.encode())
+    files.write_text(workplace.path("parts", f"{task}.rejects"), lines)
     _write_rows(made, workplace.path("parts", f"{task}.arrow"))
 
 
@@ -253,7 +253,7 @@ def _write_spool(rows: pa.RecordBatch, spool: IO[bytes], path: str) -> pa.Record
     offsets = rows.column("origin_offset").to_numpy().copy()
     lengths = rows.column("origin_length").to_pylist()
     place = 0
-    with storage.new_file(path) as file:
+    with files.new_file(path) as file:
         for row in np.flatnonzero(rows.column("origin").to_numpy() < 0).tolist():
             spool.seek(offsets[row])
             file.write(spool.read(lengths[row]))
@@ -269,7 +269,7 @@ def _write_rows(rows: pa.RecordBatch, path: str) -> None:
     found = zip(splits.tolist(), starts.tolist(), counts.tolist(), strict=True)
     spans = {split: [start, start + count] for split, start, count in found}
     described = rows.replace_schema_metadata({"spans": json.dumps(spans)})
-    with storage.new_file(path) as file, pa.ipc.new_file(file, described.schema) as writer:
+    with files.new_file(path) as file, pa.ipc.new_file(file, described.schema) as writer:
         writer.write_batch(described)
 
 
@@ -282,7 +282,7 @@ def open_local(path: str) -> pa.RecordBatch:
 def open_part(workplace: Workplace, part: str) -> pa.RecordBatch:
     """The rows of a part; mapped into memory where the folder is local."""
     path = workplace.path("parts", f"{part}.arrow")
-    if not storage.is_remote(path):
+    if not files.is_remote(path):
         return open_local(path)
     return open_remote(path)
 
@@ -290,7 +290,7 @@ def open_part(workplace: Workplace, part: str) -> pa.RecordBatch:
 @functools.lru_cache(maxsize=256)
 def open_remote(path: str) -> pa.RecordBatch:
     """The rows of a part in a bucket, fetched by this process once."""
-    return pa.ipc.open_file(pa.py_buffer(storage.read_bytes(path))).get_batch(0)
+    return pa.ipc.open_file(pa.py_buffer(files.read_bytes(path))).get_batch(0)
 
 
 def spans_of(part: pa.RecordBatch) -> dict[str, list[int]]:

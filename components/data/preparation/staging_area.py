@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from twofold.components import files
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources.base import Source
-from twofold.components.data.store import storage
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 
 _PLACED_LATER = ("shard", "offset", "length")
@@ -57,11 +57,11 @@ class Workplace:
 
     def path(self, folder: str, name: str) -> str:
         """A file in one of the folders: tasks, parts, shards, dataset."""
-        return storage.join(self.directory, folder, name)
+        return files.join(self.directory, folder, name)
 
     def folder(self, name: str) -> str:
         """One of the folders."""
-        return storage.join(self.directory, name)
+        return files.join(self.directory, name)
 
     @property
     def raw(self) -> bool:
@@ -88,9 +88,9 @@ def settings_record(settings: PrepareSettings) -> dict[str, Any]:
 
 def write_json(path: str, content: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
-    storage.write_bytes(path, json.dumps(content, sort_keys=True).encode())
+    files.write_json(path, content)
 
 
 def read_json(path: str) -> Any:
     """What `write_json` wrote."""
-    return json.loads(storage.read_bytes(path))
+    return json.loads(files.read_bytes(path))

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from twofold.components import files
 from twofold.components.data.preparation.previous_dataset import open_table, previous_shards
 from twofold.components.data.preparation.resolve import REMOVED, Leaf
 from twofold.components.data.preparation.scan import (
@@ -25,7 +26,7 @@ from twofold.components.data.preparation.scan import (
     spans_of,
 )
 from twofold.components.data.preparation.staging_area import Workplace, joined_orders, write_json
-from twofold.components.data.store import schema, storage
+from twofold.components.data.store import schema
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
     IMAGES_FILE,
@@ -49,7 +50,7 @@ def write_shard(
     """Write a shard, its rows of the index and an account of it, if they are not there."""
     (leaf,) = set(grouped[1])
     account = workplace.path("shards", f"{leaf.name}.json")
-    if not storage.exists(account):
+    if not files.exists(account):
         write_json(account, _write(leaf, workplace, parts))
     yield from ()
 
@@ -127,7 +128,7 @@ def _removed(workplace: Workplace) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _load_removed(path: str) -> np.ndarray:
-    with storage.open_input(path) as file:
+    with files.open_input(path) as file:
         loaded: np.ndarray = np.load(file, allow_pickle=False)
     return loaded
 
@@ -156,13 +157,13 @@ def _take_over(content: str, workplace: Workplace, file: str) -> np.ndarray | No
     if found is None:
         return None
     path = workplace.path("shards", file)
-    storage.place_copy(storage.join(workplace.previous, found.file), path)
+    files.link_or_copy(files.join(workplace.previous, found.file), path)
     if describe_file(workplace.folder("shards"), file).sha256 != found.sha256:
         raise DataError(
-            f"{storage.join(workplace.previous, found.file)} is damaged: its checksum is another "
+            f"{files.join(workplace.previous, found.file)} is damaged: its checksum is another "
             f"than in the manifest; remove {workplace.previous} and prepare the dataset again"
         )
-    with storage.open_input(storage.join(workplace.previous, IMAGES_FILE)) as index:
+    with files.open_input(files.join(workplace.previous, IMAGES_FILE)) as index:
         rows = pq.ParquetFile(index).read_row_group(shards.index(found), columns=["offset"])
     return np.append(rows["offset"].to_numpy(), found.bytes)
 
@@ -181,7 +182,7 @@ def _write_records(
     columns = zip(*(rows[name].to_pylist() for name in ("stored_sha256", *names)), strict=True)
     places = _places(rows, origins, workplace)
     images = _read_images(places)
-    with storage.new_file(workplace.path("shards", file)) as writing:
+    with files.new_file(workplace.path("shards", file)) as writing:
         for number, (values, place) in enumerate(zip(columns, places, strict=True)):
             stored, key, label, latents, weight, *shape = values
             image = images(place)
@@ -213,9 +214,9 @@ class _Place(NamedTuple):
 def _places(rows: pa.Table, parts: Sequence[str], workplace: Workplace) -> list[_Place]:
     names = ("origin", "origin_offset", "origin_length")
     origins, starts, lengths = (rows[name].to_pylist() for name in names)
-    files = {each: _origin(*each, workplace) for each in set(zip(parts, origins, strict=True))}
+    paths = {each: _origin(*each, workplace) for each in set(zip(parts, origins, strict=True))}
     return [
-        _Place(files[part, origin], start, start + length, origin >= 0)
+        _Place(paths[part, origin], start, start + length, origin >= 0)
         for part, origin, start, length in zip(parts, origins, starts, lengths, strict=True)
     ]
 
@@ -224,7 +225,7 @@ def _origin(part: str, origin: int, workplace: Workplace) -> str:
     if origin < 0 or workplace.previous is None:
         return workplace.path("parts", f"{part}.spool")
     shard = previous_shards(_previous(workplace.previous))[origin]
-    return storage.join(workplace.previous, shard)
+    return files.join(workplace.previous, shard)
 
 
 def _read_images(places: Sequence[_Place]) -> Callable[[_Place], bytes]:
@@ -236,13 +237,13 @@ def _read_images(places: Sequence[_Place]) -> Callable[[_Place], bytes]:
     for path, start, stop, _ in places:
         first, last = spans.get(path, (start, stop))
         spans[path] = min(first, start), max(last, stop)
-    if any(map(storage.is_remote, spans)):
+    if any(map(files.is_remote, spans)):
         with ThreadPoolExecutor(_REQUESTS) as pool:
-            asked = pool.map(lambda each: storage.read_range(each[0], *each[1]), spans.items())
+            asked = pool.map(lambda each: files.read_range(each[0], *each[1]), spans.items())
             read = dict(zip(spans, asked, strict=True))
     else:
         # Nothing that would be worth handing over to a thread.
-        read = {path: storage.read_range(path, *span) for path, span in spans.items()}
+        read = {path: files.read_range(path, *span) for path, span in spans.items()}
 
     def image(place: _Place) -> bytes:
         first = spans[place.path][0]
@@ -281,5 +282,5 @@ def _write_index(rows: pa.Table, offsets: np.ndarray, path: str) -> None:
         placed[name] if name in placed else rows[name].combine_chunks()
         for name in INDEX_SCHEMA.names
     ]
-    with storage.new_file(path) as file, pa.ipc.new_file(file, INDEX_SCHEMA) as writer:
+    with files.new_file(path) as file, pa.ipc.new_file(file, INDEX_SCHEMA) as writer:
         writer.write_table(pa.table(columns, schema=INDEX_SCHEMA))

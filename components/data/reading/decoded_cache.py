@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from twofold.components.data.reading.encoded_images import EncodedImages
-from twofold.components.data.store.atomic_folder import staged_directory
 from twofold.components.errors import DataError
+from twofold.components.files import new_directory
 
 CACHES = ("auto", "memory", "disk", "off")
 
@@ -143,7 +143,7 @@ def _write(images: EncodedImages, target: Path, progress: Callable[[int], None] 
     header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
     try:
         # Through a memory map a full disk would end the process.
-        with staged_directory(target) as staging, (staging / _FILE).open("wb") as file:
+        with new_directory(target) as staging, (staging / _FILE).open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             filled = 0
             for batch in images.in_order():

@@ -15,6 +15,7 @@ import pyarrow as pa
 import tensorflow as tf
 from PIL import Image
 
+from twofold.components import files
 from twofold.components.data.reading import decoded_cache as caches
 from twofold.components.data.reading.encoded_images import Decoding, EncodedImages
 from twofold.components.data.reading.label_subset import labelled_rows, unlabelled_rows
@@ -22,7 +23,6 @@ from twofold.components.data.reading.record_index import Records, copy_shards
 from twofold.components.data.reading.row_streams import FIELDS, Stream, stream_elements
 from twofold.components.data.reading.sampling import draws_of, rows_to_draw
 from twofold.components.data.reading.split import Split
-from twofold.components.data.store import storage
 from twofold.components.data.store.image_table import read_split_index
 from twofold.components.data.store.manifest import Manifest, SplitRecord, load_manifest
 from twofold.components.data.store.schema import IMAGE, SHAPE, parse
@@ -90,7 +90,7 @@ def load_split(
         progress=progress,
     )
     if decoded is None:
-        if storage.is_remote(dataset_dir):
+        if files.is_remote(dataset_dir):
             copies = folder / f"shards-{manifest.fingerprint[:16]}"
             images = EncodedImages(copy_shards(images.records, copies, progress), decoding)
         images.check(np.arange(min(1, len(images))))
@@ -143,7 +143,7 @@ def _find_split(directory: Path | str, split: str) -> tuple[Manifest, SplitRecor
 def _read_rows(
     directory: Path | str, manifest: Manifest, split: str, columns: list[str]
 ) -> pa.Table:
-    path = storage.join(directory, manifest.images.file)
+    path = files.join(directory, manifest.images.file)
     try:
         table = read_split_index(directory, manifest, split, columns)
     except (OSError, pa.ArrowException) as error:
@@ -161,7 +161,7 @@ def _read_rows(
 def _records(directory: Path | str, record: SplitRecord, table: pa.Table) -> Records:
     keys = table.column("key").to_pylist()
     return Records(
-        files=tuple(storage.join(directory, shard.file) for shard in record.shards),
+        files=tuple(files.join(directory, shard.file) for shard in record.shards),
         shard=_column(table, "shard"),
         offset=_column(table, "offset"),
         length=_column(table, "length"),
@@ -191,7 +191,7 @@ def _stored_shape(table: pa.Table) -> tuple[int, int, int] | None:
 
 def _own_folder(directory: Path | str, manifest: Manifest) -> Path:
     """Where decoded images are kept if nobody says where."""
-    if not storage.is_remote(directory):
+    if not files.is_remote(directory):
         return Path(directory) / "decoded"
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(user) / "twofold" / manifest.fingerprint[:16]

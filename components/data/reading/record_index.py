@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.data.store.tf_example import FOOTER, HEADER, frame
 from twofold.components.errors import DataError
 
@@ -97,13 +97,13 @@ class Records:
     @cached_property
     def _open(self) -> Callable[[int], _File]:
         """Opens a shard, or gives it as it was opened before."""
-        files, lock = self.files, threading.Lock()
-        remote = any(storage.is_remote(file) for file in files)
+        paths, lock = self.files, threading.Lock()
+        remote = any(files.is_remote(path) for path in paths)
 
         @functools.lru_cache(_HELD_SHARDS if remote else _OPEN_FILES)
         def opened(shard: int) -> _File:
-            path = files[shard]
-            return _RemoteFile(path) if storage.is_remote(path) else _LocalFile(path)
+            path = paths[shard]
+            return _RemoteFile(path) if files.is_remote(path) else _LocalFile(path)
 
         def open_once(shard: int) -> _File:
             with lock:
@@ -136,7 +136,7 @@ class _RemoteFile:
     """The whole of a file in a bucket."""
 
     def __init__(self, path: str) -> None:
-        self._content = storage.read_bytes(path)
+        self._content = files.read_bytes(path)
 
     def read(self, length: int, offset: int) -> bytes:
         return self._content[offset : offset + length]
@@ -158,12 +158,12 @@ def copy_shards(
     """
     folder.mkdir(parents=True, exist_ok=True)
     images = np.bincount(records.shard, minlength=len(records.files))
-    files = []
+    copies = []
     for file, done in zip(records.files, np.cumsum(images).tolist(), strict=True):
         copy = folder / file.rpartition("/")[2]
-        if storage.size(copy) != storage.size(file):
-            storage.place_copy(file, copy)
-        files.append(str(copy))
+        if files.size(copy) != files.size(file):
+            files.link_or_copy(file, copy)
+        copies.append(str(copy))
         if progress is not None:
             progress(done)
-    return Records(tuple(files), records.shard, records.offset, records.length, records.keys)
+    return Records(tuple(copies), records.shard, records.offset, records.length, records.keys)

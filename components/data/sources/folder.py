@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from twofold.components import files
 from twofold.components.data.sources.access.archives import (
     UNREADABLE,
     FileContainer,
@@ -16,7 +17,6 @@ from twofold.components.data.sources.access.archives import (
 from twofold.components.data.sources.access.spooled_listing import Row, Spool, read_entries
 from twofold.components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
 from twofold.components.data.sources.folder_layout import in_split_folder, split_and_class
-from twofold.components.data.store import storage
 from twofold.components.errors import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
@@ -105,7 +105,7 @@ class FolderSource:
                     f"{extension!r}"
                 )
         self._group = None if group_pattern is None else _compile(group_pattern)
-        self._containers = tuple(open_container(storage.resolve(each)) for each in paths)
+        self._containers = tuple(open_container(files.resolve(each)) for each in paths)
         self._held: _Listing | None = None
 
     def __getstate__(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twofold.components import files
 from twofold.components.data.sources.access.file_listing import file_stamps, read_files
 from twofold.components.data.sources.access.spooled_listing import (
     Entry,
@@ -24,7 +25,6 @@ from twofold.components.data.sources.folder_layout import (
     parse_split,
     parse_weight,
 )
-from twofold.components.data.store import storage
 from twofold.components.errors import DataError
 
 # The identity of a file that is not there.
@@ -77,8 +77,8 @@ class ListingSource:
         key_column: str | None = None,
         class_names: Sequence[str] = (),
     ):
-        self._path = storage.resolve(path)
-        self._root = posixpath.dirname(self._path) if root is None else storage.resolve(root)
+        self._path = files.resolve(path)
+        self._root = posixpath.dirname(self._path) if root is None else files.resolve(root)
         self._class_names = tuple(class_names)
         asked = {
             "path": path_column,
@@ -202,7 +202,7 @@ class _Files:
 
 
 def _locate(root: str, path: str) -> str:
-    return path if storage.is_remote(path) else posixpath.join(root, path)
+    return path if files.is_remote(path) else posixpath.join(root, path)
 
 
 def _find_columns(path: str, asked: dict[str, str | None]) -> dict[str, str]:

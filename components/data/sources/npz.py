@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from twofold.components import files
 from twofold.components.data.sources.access.file_listing import file_stamp
 from twofold.components.data.sources.access.once_per_process import Shared
 from twofold.components.data.sources.base import (
@@ -23,7 +24,6 @@ from twofold.components.data.sources.base import (
     positions,
 )
 from twofold.components.data.sources.folder_layout import MOST_CLASSES
-from twofold.components.data.store import storage
 from twofold.components.errors import DataError
 
 IMAGE_FIELDS = ("images", "imgs", "x", "image")
@@ -91,7 +91,7 @@ class NpzSource:
         label_latent: str | None = None,
         class_names: Sequence[str] = (),
     ):
-        if storage.is_remote(path):
+        if files.is_remote(path):
             raise DataError(
                 f"npz source: {path}: its arrays are read from a local disk; copy the file there"
             )

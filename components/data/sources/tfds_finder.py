@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.errors import DataError
 
 
@@ -32,7 +32,7 @@ def find_dataset(
     from tensorflow_datasets.core.registered import DatasetNotFoundError
 
     for path in (name, data_dir, manual_dir):
-        if path is not None and storage.is_remote(path):
+        if path is not None and files.is_remote(path):
             raise DataError(f"tfds: {path}: datasets are read from a local disk; copy it there")
     folder = Path(name).expanduser().absolute()
     if (folder / "dataset_info.json").is_file():

@@ -13,6 +13,7 @@ from typing import IO, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from twofold.components import files
 from twofold.components.data.sources.access import decompression as unpack
 from twofold.components.data.sources.access.file_listing import file_stamp, file_system
 from twofold.components.data.sources.access.record_offsets import (
@@ -36,7 +37,6 @@ from twofold.components.data.sources.folder_layout import (
     parse_split,
     parse_weight,
 )
-from twofold.components.data.store import storage
 from twofold.components.data.store.tf_example import Example, masked_crc
 from twofold.components.errors import DataError
 
@@ -103,13 +103,13 @@ class TfrecordSource:
         class_names: Sequence[str] = (),
     ):
         given = [path] if isinstance(path, str | Path) else list(path)
-        files = tuple(file for each in given for file in _find_files(storage.resolve(each)))
-        if not files:
+        paths = tuple(file for each in given for file in _find_files(files.resolve(each)))
+        if not paths:
             raise DataError("tfrecord source: expected at least one path, received none")
-        self._files = files
+        self._files = paths
         self._class_names = tuple(class_names)
         named = (image_field, label_field, key_field, split_field, group_field, weight_field)
-        self._fields = _find_fields(files[0], dict(zip(_Fields._fields, named, strict=True)))
+        self._fields = _find_fields(paths[0], dict(zip(_Fields._fields, named, strict=True)))
         self._held: LabelledListing | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -254,8 +254,8 @@ def _identity(place: Place, field: str) -> str:
 
 def _find_files(path: str) -> list[str]:
     """The file of this path, or those that it is a pattern of, sorted."""
-    found = [path] if storage.size(path) is not None else []
-    if not found and storage.is_remote(path):
+    found = [path] if files.size(path) is not None else []
+    if not found and files.is_remote(path):
         reached, name = file_system(path)
         found = [str(reached.unstrip_protocol(each)) for each in reached.glob(name)]
     elif not found:
@@ -323,7 +323,7 @@ def _open(path: str) -> Iterator[IO[bytes]]:
         if path.endswith(".gz"):
             opened = unpack.open_unpacked(path, file_stamp(path))
         else:
-            opened = storage.open_input(path)
+            opened = files.open_input(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be opened ({error})") from error
     with opened as file:

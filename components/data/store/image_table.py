@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.data.store.manifest import IMAGES_FILE, Manifest
 
 # Rows of a shard are in the order of its records.
@@ -48,7 +48,7 @@ INDEX_SCHEMA = pa.schema(
 
 def read_index(directory: Path | str, manifest: Manifest, columns: list[str]) -> pa.Table:
     """These columns of all images."""
-    with storage.open_input(storage.join(directory, manifest.images.file)) as file:
+    with files.open_input(files.join(directory, manifest.images.file)) as file:
         return pq.read_table(file, columns=columns)
 
 
@@ -57,7 +57,7 @@ def read_split_index(
 ) -> pa.Table:
     """These columns of one split's images, in the order of its records."""
     groups = _row_groups(manifest, split)
-    with storage.open_input(storage.join(directory, IMAGES_FILE)) as file:
+    with files.open_input(files.join(directory, IMAGES_FILE)) as file:
         return pq.ParquetFile(file).read_row_groups(groups, columns=columns)
 
 
@@ -65,7 +65,7 @@ def index_batches(
     directory: Path | str, manifest: Manifest, columns: list[str]
 ) -> Iterator[pa.RecordBatch]:
     """These columns of all images, shard by shard, so that memory stays bounded."""
-    with storage.open_input(storage.join(directory, manifest.images.file)) as file:
+    with files.open_input(files.join(directory, manifest.images.file)) as file:
         opened = pq.ParquetFile(file)
         for group in range(opened.num_row_groups):
             yield from opened.read_row_group(group, columns=columns).to_batches()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import google_crc32c
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.errors import DataError
 
 FORMAT_VERSION = 2
@@ -151,9 +151,8 @@ class Manifest(_Record):
         """Write `manifest.json` there, whole or not at all, with its own checksum; its path."""
         content = self.model_dump(mode="json")
         content[_CHECKSUM] = _checksum(content)
-        text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-        path = storage.join(directory, MANIFEST_FILE)
-        storage.write_bytes(path, text.encode())
+        path = files.join(directory, MANIFEST_FILE)
+        files.write_json(path, content)
         return path
 
 
@@ -180,7 +179,7 @@ def describe_file(directory: Path | str, file: str) -> File:
     """What a manifest says of a file in its folder."""
     digest = hashlib.sha256()
     blocks, size = [], 0
-    with storage.open_input(storage.join(directory, file)) as opened:
+    with files.open_input(files.join(directory, file)) as opened:
         while block := opened.read(_BLOCK):
             digest.update(block)
             blocks.append(google_crc32c.value(block))
@@ -201,15 +200,15 @@ def load_manifest(directory: Path | str) -> Manifest:
             another format version, or a file is missing or not as recorded.
 
     """
-    if not storage.names(directory) and not storage.exists(directory):
+    if not files.names(directory) and not files.exists(directory):
         raise DataError(f"no such dataset folder: {directory}")
-    path = storage.join(directory, MANIFEST_FILE)
-    if not storage.exists(path):
+    path = files.join(directory, MANIFEST_FILE)
+    if not files.exists(path):
         raise DataError(f"{directory} is no prepared dataset: it has no {MANIFEST_FILE}")
     manifest = parse_manifest(path)
     for file in manifest.every_file:
-        _check_size(storage.join(directory, file.file), file)
-    if not storage.is_remote(directory):
+        _check_size(files.join(directory, file.file), file)
+    if not files.is_remote(directory):
         _check_blocks(Path(directory), manifest)
     return manifest
 
@@ -217,7 +216,7 @@ def load_manifest(directory: Path | str) -> Manifest:
 def parse_manifest(path: Path | str) -> Manifest:
     """The manifest in a file, held to its own checksum; see `load_manifest`."""
     try:
-        content = json.loads(storage.read_bytes(path))
+        content = json.loads(files.read_bytes(path))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
     version = content.get("format_version") if isinstance(content, dict) else None
@@ -247,7 +246,7 @@ def _checksum(content: dict[str, Any]) -> str:
 
 
 def _check_size(path: str, file: File) -> None:
-    size = storage.size(path)
+    size = files.size(path)
     if size is None:
         raise DataError(f"{path}: the manifest lists this file, and it is missing")
     if size != file.bytes:
@@ -259,11 +258,11 @@ _checked: set[tuple[Any, ...]] = set()
 
 
 def _check_blocks(directory: Path, manifest: Manifest) -> None:
-    files = [(directory / file.file, file) for file in manifest.every_file]
-    seen = (str(directory), manifest.fingerprint, *(path.stat().st_mtime_ns for path, _ in files))
+    listed = [(directory / file.file, file) for file in manifest.every_file]
+    seen = (str(directory), manifest.fingerprint, *(path.stat().st_mtime_ns for path, _ in listed))
     if seen in _checked:
         return
-    blocks = [(path, file, n) for path, file in files for n in range(len(file.blocks))]
+    blocks = [(path, file, n) for path, file in listed for n in range(len(file.blocks))]
     stride = max(1, math.ceil(len(blocks) * _BLOCK / _CHECKED_BYTES))
     for path, file, number in blocks[::stride]:
         with path.open("rb") as opened:

@@ -19,7 +19,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
     HELD_OUT_SPLITS,
@@ -66,8 +66,8 @@ def verify_dataset(
         DataError: there is no such folder.
 
     """
-    names = storage.names(directory)
-    if not names and not storage.exists(directory):
+    names = files.names(directory)
+    if not names and not files.exists(directory):
         raise DataError(f"no such dataset folder: {directory}")
     findings = Findings()
     manifest = _read_manifest(directory, names, findings)
@@ -96,18 +96,18 @@ def _read_manifest(
     if MANIFEST_FILE not in names:
         findings.add(MANIFEST_FILE, "it is missing, and without it this is no dataset")
         return None
-    path = storage.join(directory, MANIFEST_FILE)
+    path = files.join(directory, MANIFEST_FILE)
     try:
         manifest = parse_manifest(path)
     except DataError as error:
         findings.add(MANIFEST_FILE, str(error))
     else:
-        text = storage.read_bytes(path).decode()
+        text = files.read_bytes(path).decode()
         if text != json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n":
             findings.add(MANIFEST_FILE, "its text is not as it was written: it was edited")
         return manifest
     try:
-        content = json.loads(storage.read_bytes(path))
+        content = json.loads(files.read_bytes(path))
         return Manifest.model_validate({k: v for k, v in content.items() if k != "checksum"})
     # What is wrong with it is in the finding.
     except (OSError, ValueError, AttributeError):
@@ -165,12 +165,12 @@ def _check_other(directory: Path | str, file: File, manifest: Manifest, findings
     try:
         compare_file(file, describe_file(directory, file.file), findings)
         if file.file == CLASSES_FILE:
-            text = storage.read_bytes(storage.join(directory, file.file)).decode()
+            text = files.read_bytes(files.join(directory, file.file)).decode()
             findings.expect(
                 file.file, "class names", list(manifest.class_names), text.split("\n")[:-1]
             )
         if file.file == REJECTS_FILE:
-            reasons = _count_reasons(storage.join(directory, file.file))
+            reasons = _count_reasons(files.join(directory, file.file))
             findings.expect(file.file, "rejects by reason", manifest.counts.reasons, reasons)
     except (OSError, ValueError) as error:
         findings.add(file.file, f"it cannot be read: {error}")
@@ -178,7 +178,7 @@ def _check_other(directory: Path | str, file: File, manifest: Manifest, findings
 
 def _count_reasons(path: str) -> dict[str, int]:
     reasons: Counter[str] = Counter()
-    with storage.open_input(path) as lines:
+    with files.open_input(path) as lines:
         for number, line in enumerate(lines, start=1):
             reject = json.loads(line)
             if not isinstance(reject, dict) or not isinstance(reject.get("reason"), str):
@@ -193,7 +193,7 @@ def _open_index(directory: Path | str, manifest: Manifest, findings: Findings) -
         yield Index(None, damaged=True)
         return
     before = findings.files[IMAGES_FILE]
-    with storage.open_input(storage.join(directory, manifest.images.file)) as file:
+    with files.open_input(files.join(directory, manifest.images.file)) as file:
         compare_file(manifest.images, describe_file(directory, manifest.images.file), findings)
         opened = _parse_index(file, manifest, findings)
         yield Index(opened, damaged=findings.files[IMAGES_FILE] > before)

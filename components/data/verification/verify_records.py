@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.data.store.manifest import IMAGES_FILE, MANIFEST_FILE, File, Manifest, Shard
 from twofold.components.data.store.statistics import PixelTotals
 from twofold.components.data.verification.examine_shard import (
@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 def is_there(directory: Path | str, file: File) -> bool:
     """Whether a listed file is there to look at."""
-    return "/" not in file.file and storage.size(storage.join(directory, file.file)) is not None
+    return "/" not in file.file and files.size(files.join(directory, file.file)) is not None
 
 
 @dataclass(frozen=True)
@@ -181,10 +181,10 @@ class RecordCheck:
             decode=self.decode,
         )
         images, left = 0, dict(rows or {})
-        path = storage.join(self.directory, shard.file)
-        with storage.open_input(path) as file:
+        path = files.join(self.directory, shard.file)
+        with files.open_input(path) as file:
             reader = Reader(file, shard.file)
-            framed = read_records(reader, storage.size(path) or 0, sorted(left))
+            framed = read_records(reader, files.size(path) or 0, sorted(left))
             for batch in _batches(framed):
                 look = functools.partial(examine, expected=expected)
                 for seen in self.pool.map(look, batch):

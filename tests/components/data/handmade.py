@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from twofold.components import files
 from twofold.components.data.rules.duplicates import pixel_digest
-from twofold.components.data.store import schema, storage
+from twofold.components.data.store import schema
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
     FORMAT_VERSION,
@@ -87,7 +88,7 @@ def write_dataset(
     name="by-hand",
 ):
     """Write a dataset of `entry` images; its manifest."""
-    storage.make_directory(directory)
+    files.make_directory(directory)
     splits, tables = {}, []
     totals = {}
     for split in sorted({image["split"] for image in images}):
@@ -108,14 +109,14 @@ def write_dataset(
             shards=tuple(written),
         )
     with (
-        storage.new_file(storage.join(directory, IMAGES_FILE)) as file,
+        files.new_file(files.join(directory, IMAGES_FILE)) as file,
         pq.ParquetWriter(file, INDEX_SCHEMA) as writer,
     ):
         for table in tables:
             writer.write_table(table, row_group_size=max(1, len(table)))
     channels = max(image["pixels"].shape[-1] for image in images)
     shapes = {image["pixels"].shape for image in images}
-    files = tfds_files(
+    texts = tfds_files(
         name=name,
         class_names=class_names,
         latent_names=latent_names,
@@ -126,9 +127,9 @@ def write_dataset(
         shape=shapes.pop() if len(shapes) == 1 else None,
     )
     if rejects:
-        files[REJECTS_FILE] = "".join(f"{json.dumps(each)}\n" for each in rejects)
-    for file, text in files.items():
-        storage.write_bytes(storage.join(directory, file), text.encode())
+        texts[REJECTS_FILE] = "".join(f"{json.dumps(each)}\n" for each in rejects)
+    for file, text in texts.items():
+        files.write_bytes(files.join(directory, file), text.encode())
     counted = sorted(set(totals) - {"test", "validation"}) or sorted(totals)
     mean, std = PixelTotals().merge(totals[s] for s in counted).mean_and_deviation(channels)
     manifest = Manifest(
@@ -163,7 +164,7 @@ def write_dataset(
             removed_leaked=0,
         ),
         images=describe_file(directory, IMAGES_FILE),
-        files=tuple(describe_file(directory, file) for file in sorted(files)),
+        files=tuple(describe_file(directory, file) for file in sorted(texts)),
     )
     manifest.write(directory)
     return manifest
@@ -213,7 +214,7 @@ def _write_shard(directory, file, number, images, raw, weighted, totals):
             }
         )
         content += framed
-    storage.write_bytes(storage.join(directory, file), content)
+    files.write_bytes(files.join(directory, file), content)
     return pa.Table.from_pylist(rows, INDEX_SCHEMA)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.conftest import Outcome, save_images, short_run
-from twofold.components.data.store import storage
+from twofold.components import files
 
 Twofold = Callable[..., Outcome]
 
@@ -23,7 +23,7 @@ def test_a_run_uses_a_data_set_in_a_bucket(
     assert not (tmp_path / "work" / "datasets").exists()
     again = twofold(*arguments, "--until", "evaluate", "--datasets", bucket)
     assert "prepare: finished before, reused" in again.out
-    storage.remove_tree(bucket)
+    files.remove_tree(bucket)
 
 
 def test_a_listing_names_images_labels_splits_and_groups(twofold: Twofold, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
+from twofold.components import files
 from twofold.components.data.sources.access import decompression as unpack
 from twofold.components.data.sources.access import zip_members as zips
 from twofold.components.data.sources.access.file_listing import (
@@ -22,7 +23,6 @@ from twofold.components.data.sources.access.file_listing import (
     walk,
 )
 from twofold.components.data.sources.access.spooled_listing import Entry
-from twofold.components.data.store import storage
 from twofold.components.errors import DataError
 
 # What reading one damaged, encrypted or vanished member raises.
@@ -65,13 +65,13 @@ def open_container(path: str) -> FileContainer:
         DataError: there is none, or it is neither a folder nor a readable archive.
 
     """
-    if not storage.exists(path):
+    if not files.exists(path):
         raise DataError(f"no such file or folder: {path}")
     if _is_folder(path):
         return Folder(path)
     try:
         stamp = file_stamp(path)
-        with storage.open_input(path) as file:
+        with files.open_input(path) as file:
             if zips.is_zip(file):
                 return ZipArchive(path, stamp)
             compressed = unpack.is_compressed(file)
@@ -102,7 +102,7 @@ class Folder:
     def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
         """Their bytes; of a file that has changed since it was listed, that it has."""
         names = [os.fsdecode(entry.place) or entry.item.key for entry in entries]
-        paths = [storage.join(self.path, name) for name in names]
+        paths = [files.join(self.path, name) for name in names]
         return read_files(paths, [entry.item.identity for entry in entries])
 
 
@@ -182,7 +182,7 @@ class TarArchive:
 @contextmanager
 def _open_unchanged(path: str, stamp: str) -> Iterator[IO[bytes]]:
     try:
-        file = storage.open_input(path)
+        file = files.open_input(path)
         found = file_stamp(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be opened any more ({error})") from error
@@ -193,7 +193,7 @@ def _open_unchanged(path: str, stamp: str) -> Iterator[IO[bytes]]:
 
 
 def _is_folder(path: str) -> bool:
-    if not storage.is_remote(path):
+    if not files.is_remote(path):
         return Path(path).is_dir()
     reached, name = file_system(path)
     return bool(reached.isdir(name))

@@ -13,8 +13,8 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
+from twofold.components import files
 from twofold.components.data.sources.access.temporary_files import TemporaryPath
-from twofold.components.data.store import storage
 from twofold.components.errors import DataError
 
 # How files begin, and what opens them.
@@ -63,7 +63,7 @@ def _unpack(path: str, stamp: str) -> TemporaryPath:
     copy = TemporaryPath("unpacked")
     try:
         with (
-            storage.open_input(path) as file,
+            files.open_input(path) as file,
             open_decompressed(file) as content,
             Path(copy.path).open("wb") as target,
         ):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.errors import DataError
 
 # A request to a bucket takes tens of milliseconds, so that several are on their way at a time.
@@ -56,7 +56,7 @@ def file_stamp(path: str) -> str:
         OSError: there is no such file.
 
     """
-    if not storage.is_remote(path):
+    if not files.is_remote(path):
         return _local_stamp(os.stat(path))
     reached, name = file_system(path)
     return _remote_stamp(reached.info(name))
@@ -77,7 +77,7 @@ def walk(root: str) -> Iterator[tuple[str, str]]:
         OSError: a folder cannot be listed.
 
     """
-    if not storage.is_remote(root):
+    if not files.is_remote(root):
         return _walk_local(os.fsencode(root), "", set())
     return _walk_remote(*file_system(root))
 
@@ -94,7 +94,7 @@ def read_files(paths: Sequence[str], stamps: Sequence[str]) -> Iterator[bytes | 
 def _each(function: Any, arguments: Sequence[Any]) -> Iterator[Any]:
     """The function of every path, or of every tuple that begins with one; in order."""
     firsts = (each if isinstance(each, str) else each[0] for each in arguments)
-    if not any(map(storage.is_remote, firsts)):
+    if not any(map(files.is_remote, firsts)):
         yield from map(function, arguments)
         return
     with ThreadPoolExecutor(_REQUESTS) as pool:
@@ -117,7 +117,7 @@ def _stamp_or_none(path: str) -> str | None:
 def _read_if_unchanged(asked: tuple[str, str]) -> bytes | Exception:
     path, stamp = asked
     try:
-        if storage.is_remote(path):
+        if files.is_remote(path):
             reached, name = file_system(path)
             content: bytes = reached.cat_file(name)
             return content

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.errors import DataError
 
 KINDS = (".csv", ".csv.gz", ".parquet")
@@ -77,11 +77,11 @@ def _open_csv(file: Any, options: Mapping[str, Any]) -> Any:
 
 @contextmanager
 def _open(path: str) -> Iterator[Any]:
-    if storage.size(path) is None:
+    if files.size(path) is None:
         raise DataError(f"no such file: {path}")
     if not path.endswith(KINDS):
         raise DataError(f"{path}: expected a file ending in {', '.join(KINDS)}")
-    source = storage.open_input(path) if storage.is_remote(path) else path
+    source = files.open_input(path) if files.is_remote(path) else path
     compression = "gzip" if path.endswith(".gz") else None
     with pa.input_stream(source, compression) if compression else _seekable(source) as file:
         yield file

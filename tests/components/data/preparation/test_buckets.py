@@ -14,11 +14,11 @@ import time
 
 import pytest
 
+from twofold.components import files
 from twofold.components.data.preparation import scan
 from twofold.components.data.preparation.prepare import prepare
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
-from twofold.components.data.store import storage
 from twofold.components.data.store.manifest import load_manifest
 from twofold.components.data.verification.verify_dataset import verify_dataset
 from twofold.components.errors import DataError
@@ -68,24 +68,24 @@ def bucket(request, tmp_path):
     root = "memory://shelf" if request.param == "memory" else request.getfixturevalue("emulator")
     path = f"{root}/{tmp_path.name}"
     yield path
-    storage.remove_tree(path)
+    files.remove_tree(path)
 
 
 def contents(directory):
     """The sha256 of each file in a folder or bucket."""
     return {
-        name: hashlib.sha256(storage.read_bytes(storage.join(directory, name))).hexdigest()
-        for name in storage.names(directory)
+        name: hashlib.sha256(files.read_bytes(files.join(directory, name))).hexdigest()
+        for name in files.names(directory)
     }
 
 
 def upload(path, folder):
     """Copies a file or folder into a folder of a bucket; gives its path there."""
-    target = storage.join(folder, path.name)
+    target = files.join(folder, path.name)
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():
             below = file.relative_to(path).parts if file != path else ()
-            storage.write_bytes(storage.join(target, *below), file.read_bytes())
+            files.write_bytes(files.join(target, *below), file.read_bytes())
     return target
 
 
@@ -104,11 +104,11 @@ def test_a_dataset_in_a_bucket_holds_the_same_bytes(bucket, prepared, digests, m
     target = f"{bucket}/set"
     assert sprites(target) == load_manifest(prepared)
     assert contents(target) == digests(prepared)
-    assert storage.names(bucket) == ["set"]
+    assert files.names(bucket) == ["set"]
     assert verify_dataset(target) == []
     # Once it is there, nothing is done.
-    monkeypatch.setattr(storage, "new_file", refuse)
-    monkeypatch.setattr(storage, "place_copy", refuse)
+    monkeypatch.setattr(files, "new_file", refuse)
+    monkeypatch.setattr(files, "link_or_copy", refuse)
     assert sprites(target) == load_manifest(prepared)
 
 
@@ -117,11 +117,11 @@ def test_a_bucket_that_holds_something_else_is_refused(bucket):
     other = build_source("dsprites", images=10)
     with pytest.raises(DataError, match="holds another dataset"):
         prepare(other, f"{bucket}/set", name="other")
-    storage.write_bytes(f"{bucket}/notes/mine.txt", b"mine")
+    files.write_bytes(f"{bucket}/notes/mine.txt", b"mine")
     with pytest.raises(DataError, match="exists and is no prepared dataset"):
         prepare(other, f"{bucket}/notes", name="other")
-    assert storage.names(bucket) == ["notes", "set"]
-    assert storage.names(f"{bucket}/notes") == ["mine.txt"]
+    assert files.names(bucket) == ["notes", "set"]
+    assert files.names(f"{bucket}/notes") == ["mine.txt"]
 
 
 @pytest.mark.parametrize(
@@ -133,26 +133,26 @@ def test_a_publication_that_was_interrupted_is_resumed(
     bucket, prepared, digests, monkeypatch, placed
 ):
     target = f"{bucket}/set"
-    place_copy = storage.place_copy
+    place_copy = files.link_or_copy
 
     def interrupted(source, path):
-        if path.startswith(f"{target}/") and len(storage.names(target)) == placed:
+        if path.startswith(f"{target}/") and len(files.names(target)) == placed:
             raise KeyboardInterrupt
         place_copy(source, path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(storage, "place_copy", interrupted)
+        patched.setattr(files, "link_or_copy", interrupted)
         with pytest.raises(KeyboardInterrupt):
             sprites(target)
-    assert len(storage.names(target)) == placed
-    assert not storage.exists(f"{target}/manifest.json")
+    assert len(files.names(target)) == placed
+    assert not files.exists(f"{target}/manifest.json")
     with pytest.raises(DataError, match=r"no prepared dataset|no such dataset"):
         load_manifest(target)
 
     monkeypatch.setattr(scan, "_make_part", refuse)
     sprites(target)
     assert contents(target) == digests(prepared)
-    assert storage.names(bucket) == ["set"]
+    assert files.names(bucket) == ["set"]
 
 
 def test_what_fails_in_a_bucket_leaves_nothing(bucket):
@@ -162,45 +162,45 @@ def test_what_fails_in_a_bucket_leaves_nothing(bucket):
 
     with pytest.raises(Exception, match="disk gone"):
         prepare(Failing(images=300), f"{bucket}/set", name="failing")
-    assert storage.names(bucket) == []
+    assert files.names(bucket) == []
 
 
 def give_up_half_way(path):
-    with storage.new_file(path) as file:
+    with files.new_file(path) as file:
         file.write(b"half")
         raise ZeroDivisionError
 
 
 def test_a_file_that_could_not_be_finished_does_not_appear_in_a_bucket(bucket):
-    path = storage.join(bucket, "file")
+    path = files.join(bucket, "file")
     with pytest.raises(ZeroDivisionError):
         give_up_half_way(path)
-    assert not storage.exists(path)
-    storage.write_bytes(path, b"before")
+    assert not files.exists(path)
+    files.write_bytes(path, b"before")
     with pytest.raises(ZeroDivisionError):
         give_up_half_way(path)
-    assert storage.read_bytes(path) == b"before"
+    assert files.read_bytes(path) == b"before"
 
 
 # aiohttp's advice to gcsfs.
 @pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 def test_a_file_that_takes_several_requests_arrives_whole(emulator):
     path, content = f"{emulator}/large/file", bytes(range(256)) * (6 << 12)
-    storage.write_bytes(path, content)
-    assert storage.size(path) == len(content) == 6 << 20
-    assert storage.read_bytes(path) == content
-    storage.place_copy(path, f"{path} again")
-    with storage.open_input(f"{path} again") as file:
+    files.write_bytes(path, content)
+    assert files.size(path) == len(content) == 6 << 20
+    assert files.read_bytes(path) == content
+    files.link_or_copy(path, f"{path} again")
+    with files.open_input(f"{path} again") as file:
         file.seek((5 << 20) + 7)
         assert file.read(3) == b"\x07\x08\x09"
-    storage.remove_tree(f"{emulator}/large")
+    files.remove_tree(f"{emulator}/large")
 
 
 def test_small_reads_in_order_take_few_requests(emulator, monkeypatch):
     from gcsfs.core import GCSFileSystem
 
     path, content = f"{emulator}/small/file", bytes(range(250)) * 4000
-    storage.write_bytes(path, content)
+    files.write_bytes(path, content)
     asked, call = [], GCSFileSystem._call
 
     async def counted(*given, **options):
@@ -208,42 +208,38 @@ def test_small_reads_in_order_take_few_requests(emulator, monkeypatch):
         return await call(*given, **options)
 
     monkeypatch.setattr(GCSFileSystem, "_call", counted)
-    with storage.open_input(path) as file:
+    with files.open_input(path) as file:
         for start in range(0, len(content), 500):
             file.seek(start)
             assert file.read(250) == bytes(range(250))
     assert 1 <= len(asked) <= 4
     asked.clear()
-    assert storage.read_range(path, 10, 13) == b"\x0a\x0b\x0c"
-    assert storage.read_bytes(path) == content
+    assert files.read_range(path, 10, 13) == b"\x0a\x0b\x0c"
+    assert files.read_bytes(path) == content
     assert len(asked) == 2
 
 
 def test_what_another_process_writes_is_seen(emulator):
     folder = f"{emulator}/seen"
-    storage.write_bytes(f"{folder}/one", b"1")
-    assert storage.names(folder) == ["one"]
-    assert not storage.exists(f"{folder}/other")
-    code = (
-        "import sys\n"
-        "from twofold.components.data.store import storage\n"
-        "storage.write_bytes(sys.argv[1], b'2')"
-    )
+    files.write_bytes(f"{folder}/one", b"1")
+    assert files.names(folder) == ["one"]
+    assert not files.exists(f"{folder}/other")
+    code = "import sys\nfrom twofold.components import files\nfiles.write_bytes(sys.argv[1], b'2')"
     subprocess.run([sys.executable, "-c", code, f"{folder}/other"], check=True)
-    assert storage.names(folder) == ["one", "other"]
-    assert storage.exists(f"{folder}/other")
-    assert storage.size(f"{folder}/other") == 1
+    assert files.names(folder) == ["one", "other"]
+    assert files.exists(f"{folder}/other")
+    assert files.size(f"{folder}/other") == 1
 
 
 def test_a_folder_whose_name_looks_like_a_pattern_is_removed_alone(bucket):
     for name in ("a[1]", "a1", "a*", "ab"):
-        storage.write_bytes(f"{bucket}/{name}/file", b"x")
-    storage.remove_tree(f"{bucket}/a[1]")
-    storage.remove_tree(f"{bucket}/a*")
-    assert storage.exists(f"{bucket}/a1/file")
-    assert storage.exists(f"{bucket}/ab/file")
-    assert not storage.exists(f"{bucket}/a[1]/file")
-    assert not storage.exists(f"{bucket}/a*/file")
+        files.write_bytes(f"{bucket}/{name}/file", b"x")
+    files.remove_tree(f"{bucket}/a[1]")
+    files.remove_tree(f"{bucket}/a*")
+    assert files.exists(f"{bucket}/a1/file")
+    assert files.exists(f"{bucket}/ab/file")
+    assert not files.exists(f"{bucket}/a[1]/file")
+    assert not files.exists(f"{bucket}/a*/file")
 
 
 def test_an_earlier_dataset_in_a_bucket_saves_work_and_changes_nothing(bucket, tmp_path, digests):
@@ -278,9 +274,9 @@ def uploaded(emulator, containers, listings, record_files, tmp_path_factory):
         for row in rows:
             writer.writerow({**row, "key": row["path"], "path": f"{images}/{row['path']}"})
     local["absolute"], remote["absolute"] = local["csv"], ("listing", {"path": absolute})
-    files = record_files["tfrecord"].parent
-    local["tfrecord"] = ("tfrecord", {"path": files / "*"})
-    remote["tfrecord"] = ("tfrecord", {"path": f"{upload(files, root)}/*"})
+    records = record_files["tfrecord"].parent
+    local["tfrecord"] = ("tfrecord", {"path": records / "*"})
+    remote["tfrecord"] = ("tfrecord", {"path": f"{upload(records, root)}/*"})
     return local, remote
 
 
@@ -314,12 +310,12 @@ def test_two_worker_processes_share_a_bucket(uploaded, emulator, tmp_path, diges
     source = build_source(kind, **given)
     prepare(source, target, name="files", settings=settings, beam_options=options)
     assert contents(target) == digests(tmp_path / "set")
-    assert storage.names(f"{emulator}/{tmp_path.name}") == ["set"]
+    assert files.names(f"{emulator}/{tmp_path.name}") == ["set"]
 
 
 def test_a_dataset_moves_between_bucket_and_disk(bucket, prepared, tmp_path, digests):
     there = upload(prepared, bucket)
     assert load_manifest(there) == load_manifest(prepared)
-    for name in storage.names(there):
-        storage.place_copy(storage.join(there, name), tmp_path / name)
+    for name in files.names(there):
+        files.link_or_copy(files.join(there, name), tmp_path / name)
     assert digests(tmp_path) == digests(prepared)

@@ -15,8 +15,7 @@ from twofold.components.data.store.manifest import load_manifest
 KILLED_AGAIN_AND_AGAIN = """
 import os, pathlib, signal, sys
 import twofold.components.data.preparation.beam_pipeline
-from twofold.components.data.store import atomic_folder as staging
-from twofold.components.data.store import storage
+from twofold.components import files
 from twofold.components.data.preparation.prepare import prepare
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
@@ -30,13 +29,13 @@ while True:
         left = [1 + step * kills]
         if sys.argv[3] == "whole":
             left = [1 + step * (kills % 3)]
-        original = storage.new_file
+        original = files.new_file
         def counted(path):
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             left[0] -= 1
             return original(path)
-        storage.new_file = counted
+        files.new_file = counted
         prepare(
             build_source("dsprites", images=500),
             target,

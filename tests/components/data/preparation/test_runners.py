@@ -18,6 +18,7 @@ import pytest
 from apache_beam.internal import pickler
 from PIL import Image
 
+from twofold.components import files
 from twofold.components.data.preparation.prepare import prepare
 from twofold.components.data.preparation.resolve import resolve
 from twofold.components.data.preparation.scan import scan
@@ -26,7 +27,6 @@ from twofold.components.data.preparation.write_shards import write_shard
 from twofold.components.data.rules.prepare_settings import DuplicateRules, PrepareSettings
 from twofold.components.data.sources import build_source
 from twofold.components.data.sources.base import all_wanted
-from twofold.components.data.store import storage
 from twofold.components.errors import DataError
 from twofold.components.pages.dataset_page import render_report
 
@@ -59,15 +59,15 @@ def mixed(tmp_path_factory, write_files):
 
     Of the JPEGs two are equal and two alike in one split, and as many in two splits.
     """
-    files = {f"train/{'ab'[n % 2]}/{n:02d}.jpg": as_jpeg(smooth(n), 90) for n in range(45)}
-    files |= {f"val/{'ab'[n % 2]}/{n:02d}.jpg": as_jpeg(smooth(100 + n), 90) for n in range(11)}
-    files["train/a/equal.jpg"] = files["train/a/00.jpg"]
-    files["train/a/alike.jpg"] = as_jpeg(smooth(1), 60)
-    files["train/a/leaked.jpg"] = files["val/a/00.jpg"]
-    files["train/a/leaked-alike.jpg"] = as_jpeg(smooth(101), 60)
+    images = {f"train/{'ab'[n % 2]}/{n:02d}.jpg": as_jpeg(smooth(n), 90) for n in range(45)}
+    images |= {f"val/{'ab'[n % 2]}/{n:02d}.jpg": as_jpeg(smooth(100 + n), 90) for n in range(11)}
+    images["train/a/equal.jpg"] = images["train/a/00.jpg"]
+    images["train/a/alike.jpg"] = as_jpeg(smooth(1), 60)
+    images["train/a/leaked.jpg"] = images["val/a/00.jpg"]
+    images["train/a/leaked-alike.jpg"] = as_jpeg(smooth(101), 60)
     bad = {"train/a/empty.jpg": b"", "train/b/text.jpg": b"no image"}
-    bad["val/a/cut.jpg"] = files["val/a/02.jpg"][:300]
-    return write_files(tmp_path_factory.mktemp("mixed"), {**files, **bad})
+    bad["val/a/cut.jpg"] = images["val/a/02.jpg"][:300]
+    return write_files(tmp_path_factory.mktemp("mixed"), {**images, **bad})
 
 
 @pytest.fixture(scope="session")
@@ -287,11 +287,11 @@ def test_workers_load_no_model_code_and_no_tensorflow(tmp_path, sources):
         folder = tmp_path / name
         workplace = Workplace(str(folder), build(), PrepareSettings())
         for each in ("tasks", "parts", "shards"):
-            storage.make_directory(workplace.folder(each))
+            files.make_directory(workplace.folder(each))
         tasks = []
         for number, task in enumerate(workplace.source.tasks(256)):
             tasks.append(f"{number:06d}")
-            storage.write_bytes(workplace.path("tasks", tasks[-1]), task)
+            files.write_bytes(workplace.path("tasks", tasks[-1]), task)
         stages = (
             functools.partial(scan, workplace=workplace),
             functools.partial(resolve, workplace=workplace, parts=tuple(tasks)),

@@ -6,7 +6,6 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tests.components.data.handmade import entries, entry, order, picture, write_dataset
-from twofold.components.data.store import storage
 from twofold.components.data.store.manifest import IMAGES_FILE, parse_manifest
 from twofold.components.data.store.tfds_metadata import (
     CLASSES_FILE,
@@ -162,11 +161,11 @@ def test_the_files_are_json_of_the_arguments_alone(dataset):
         name: getattr(manifest, name)
         for name in ("name", "class_names", "latent_names", "channels", "raw", "weighted", "splits")
     }
-    files = tfds_files(**arguments)
+    texts = tfds_files(**arguments)
 
-    assert set(files) == {INFO_FILE, FEATURES_FILE, CLASSES_FILE}
-    for file, text in files.items():
-        assert storage.read_bytes(dataset / file).decode() == text
+    assert set(texts) == {INFO_FILE, FEATURES_FILE, CLASSES_FILE}
+    for file, text in texts.items():
+        assert (dataset / file).read_text(encoding="utf-8") == text
     for file in (INFO_FILE, FEATURES_FILE):
-        json.loads(files[file])
-    assert IMAGES_FILE not in "".join(files.values())
+        json.loads(texts[file])
+    assert IMAGES_FILE not in "".join(texts.values())

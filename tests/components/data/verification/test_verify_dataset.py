@@ -17,7 +17,8 @@ from tests.components.data.handmade import (
     picture,
     write_dataset,
 )
-from twofold.components.data.store import schema, storage
+from twofold.components import files
+from twofold.components.data.store import schema
 from twofold.components.data.store.manifest import IMAGES_FILE, MANIFEST_FILE, REJECTS_FILE
 from twofold.components.data.store.tf_example import FOOTER, frame
 from twofold.components.data.verification.examine_shard import Reader, read_records
@@ -91,14 +92,14 @@ def test_every_kind_of_record_is_understood(tmp_path, options):
 def test_a_remote_dataset_is_checked_likewise(intact):
     remote = "memory://verify/dataset"
     for path in intact.iterdir():
-        storage.write_bytes(storage.join(remote, path.name), path.read_bytes())
+        files.write_bytes(files.join(remote, path.name), path.read_bytes())
     assert verify_dataset(remote) == []
 
     content = bytearray((intact / SHARD).read_bytes())
     content[len(content) // 2] ^= 1
-    storage.write_bytes(storage.join(remote, SHARD), bytes(content))
+    files.write_bytes(files.join(remote, SHARD), bytes(content))
     assert files_of(verify_dataset(remote)) == {SHARD}
-    storage.remove_tree(remote)
+    files.remove_tree(remote)
 
 
 def test_the_cache_of_decoded_images_is_no_foreign_file(dataset):
