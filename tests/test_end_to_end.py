@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from twofold.components.data.reading.reader import read_encoded
+from twofold.components.evaluation.metrics import unknown_names
 from twofold.serving.client import EncoderClient
 
 COMMAND = str(Path(sys.executable).with_name("twofold"))
@@ -72,6 +73,7 @@ def test_a_run_leaves_its_record_figures_and_model(run: Path) -> None:
     assert record["versions"].keys() >= {"tensorflow", "keras", "apache-beam"}
     assert record["configuration"]["training"]["epochs"] == 4
     metrics = json.loads((run / "metrics.json").read_text())
+    assert unknown_names(metrics) == []
     assert metrics["prepare/written"] == 400
     assert 0.2 <= metrics["linear_probe/test_accuracy"] <= 1.0
     assert 0.2 <= metrics["knn/test_accuracy"] <= 1.0

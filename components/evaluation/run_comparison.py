@@ -12,6 +12,7 @@ from scipy import stats
 
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.confidence_intervals import binomial_interval
+from twofold.components.evaluation.metrics import BOUNDS, bounds_of
 
 LEVEL = 0.05
 # A recorded bound holds as many digits as a float; another number of images moves it by more.
@@ -100,7 +101,7 @@ def compare(groups: Sequence[Group]) -> list[Row]:
 
     """
     names = sorted({name for group in groups for run in group.runs for name in run.metrics})
-    bounds = {f"{name}{end}" for name in names for end in ("_low", "_high")}
+    bounds = {f"{name}{end}" for name in names for end in BOUNDS}
     rows = []
     for name in names:
         if name in bounds:
@@ -182,8 +183,7 @@ def _spread(group: Group, name: str) -> Spread | None:
     if len(values) > 1:
         return Spread(values, fmean(values), *mean_interval(values))
     run = next(run for run in group.runs if name in run.metrics)
-    low, high = run.metrics.get(f"{name}_low"), run.metrics.get(f"{name}_high")
-    return Spread(values, values[0], low, high)
+    return Spread(values, values[0], *(bounds_of(name, run.metrics) or (None, None)))
 
 
 def _difference(name: str, first: Group, other: Group) -> Difference | None:
@@ -202,23 +202,23 @@ def _difference(name: str, first: Group, other: Group) -> Difference | None:
     if counted[0] is not None and counted[1] is not None:
         p = proportions_p(counted[0], counted[1])
         return Difference(value, p < LEVEL, p, "Fisher's exact test over test images")
-    lows = [run.metrics.get(f"{name}_low") for run in runs]
-    highs = [run.metrics.get(f"{name}_high") for run in runs]
-    if None in lows or None in highs:
+    intervals = [bounds_of(name, run.metrics) for run in runs]
+    known = [interval for interval in intervals if interval is not None]
+    if len(known) < len(intervals):
         return Difference(value, None, None, "no interval")
-    apart = max(low for low in lows if low is not None) > min(h for h in highs if h is not None)
+    apart = max(low for low, _ in known) > min(high for _, high in known)
     return Difference(value, apart, None, "whether the 95 % intervals are apart")
 
 
 def _counted(run: Figures, name: str) -> tuple[int, int] | None:
     """How many images were right of how many, if the recorded interval is that of these counts."""
-    low, high = run.metrics.get(f"{name}_low"), run.metrics.get(f"{name}_high")
-    if low is None or high is None or run.held_out < 1 or not 0 <= run.metrics[name] <= 1:
+    recorded = bounds_of(name, run.metrics)
+    if recorded is None or run.held_out < 1 or not 0 <= run.metrics[name] <= 1:
         return None
     right = round(run.metrics[name] * run.held_out)
     bounds = binomial_interval(right, run.held_out)
     same = all(
         isclose(one, other, abs_tol=_SAME_BOUND)
-        for one, other in zip(bounds, (low, high), strict=True)
+        for one, other in zip(bounds, recorded, strict=True)
     )
     return (right, run.held_out) if same else None

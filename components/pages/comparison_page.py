@@ -6,16 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twofold.components.evaluation import metrics
+from twofold.components.evaluation.metric_catalogue import CHARTS, Place
 from twofold.components.evaluation.run_comparison import Difference, Group, Row, Spread
 from twofold.components.pages.curve_charts import LineChart, Series, line_chart
-from twofold.components.pages.page_template import byte_text, page_environment
-from twofold.components.pages.run_page import (
-    CHARTS,
-    is_aside,
-    is_share,
-    metric_text,
-    png_uri,
-)
+from twofold.components.pages.page_template import page_environment
+from twofold.components.pages.run_page import png_uri
 
 
 @dataclass(frozen=True)
@@ -95,8 +91,9 @@ def render_comparison(content: ComparisonContent) -> str:
     rows = [_row(row) for row in content.rows if any(row.spreads)]
     values: dict[str, Any] = {
         "content": content,
-        "headline": [row for row in rows if not is_aside(row["name"])],
-        "aside": [row for row in rows if is_aside(row["name"])],
+        "headline": [row for row in rows if not metrics.is_shown(row["name"], Place.ASIDE)],
+        "aside": [row for row in rows if metrics.is_shown(row["name"], Place.ASIDE)],
+        "unknown": metrics.unknown_names(row["name"] for row in rows),
         "charts_shown": list(_charts(content)),
         "rsms": [(run.name, png_uri(run.rsm)) for run in content.runs if run.rsm is not None],
         "costs": [(what, [_cost(what, value) for value in row]) for what, row in content.costs],
@@ -107,14 +104,7 @@ def render_comparison(content: ComparisonContent) -> str:
 def cell_text(name: str, spread: Spread) -> str:
     """A group's measure, with its interval where there is one."""
     interval = _interval(name, spread.low, spread.high)
-    return metric_text(name, spread.mean) + (f" ({interval})" if interval else "")
-
-
-def difference_text(name: str, difference: Difference) -> str:
-    """A difference with its sign; of shares in percentage points."""
-    if is_share(name):
-        return f"{100 * difference.value:+.2f} points"
-    return f"{difference.value:+.4g}"
+    return metrics.value_text(name, spread.mean) + (f" ({interval})" if interval else "")
 
 
 def verdict_text(difference: Difference) -> str:
@@ -128,12 +118,7 @@ def verdict_text(difference: Difference) -> str:
 
 
 def _interval(name: str, low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return ""
-    if is_share(name):
-        # Student's interval knows nothing of where shares end.
-        low, high = max(low, 0.0), min(high, 1.0)
-    return f"{metric_text(name, low)} to {metric_text(name, high)}"
+    return "" if low is None or high is None else metrics.interval_text(name, low, high)
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -144,27 +129,27 @@ def _row(row: Row) -> dict[str, Any]:
             continue
         cells.append(
             {
-                "value": metric_text(row.name, spread.mean),
+                "value": metrics.value_text(row.name, spread.mean),
                 "interval": _interval(row.name, spread.low, spread.high),
-                "values": [metric_text(row.name, value) for value in spread.values]
+                "values": [metrics.value_text(row.name, value) for value in spread.values]
                 if len(spread.values) > 1
                 else [],
-                "difference": difference and difference_text(row.name, difference),
+                "difference": difference and metrics.difference_text(row.name, difference.value),
                 "verdict": difference and verdict_text(difference),
                 "how": difference.how if difference else "",
                 "real": difference.real if difference else None,
             }
         )
-    return {"name": row.name, "cells": cells}
+    return {"name": row.name, "title": metrics.describe(row.name).title, "cells": cells}
 
 
 def _charts(content: ComparisonContent) -> Iterator[LineChart]:
     """A chart a curve, with a line a run; where there are groups, runs of one have one colour."""
     tags = {tag for run in content.runs for tag in run.curves}
     titles = {
-        tag: title if len(lines) == 1 else f"{title}: {line}"
-        for title, lines in CHARTS.items()
-        for tag, line in lines.items()
+        tag: chart.title if len(chart.lines) == 1 else f"{chart.title}: {line}"
+        for chart in CHARTS
+        for tag, line in chart.lines.items()
     }
     order = [tag for tag in titles if tag in tags] + sorted(tags - set(titles))
     by_group = len(content.groups) > 1
@@ -180,5 +165,5 @@ def _cost(what: str, value: float | None) -> str:
     if value is None:
         return "-"
     if what.endswith("bytes"):
-        return byte_text(value)
+        return metrics.byte_text(value)
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"

@@ -16,6 +16,16 @@ from typing import Any
 
 import jinja2
 
+from twofold.components.evaluation.metric_catalogue import Place
+from twofold.components.evaluation.metrics import (
+    bounds_of,
+    describe,
+    interval_text,
+    is_shown,
+    members,
+    names_at,
+    value_text,
+)
 from twofold.components.export.saved_model.lineage import NOT_STATED, Lineage
 from twofold.components.export.saved_model.signature_contract import Contract, read_contract
 from twofold.components.export.saved_model.version_directory import EXTRA, write_whole
@@ -25,26 +35,6 @@ HTML_FILE = "model_card.html"
 NOT_MEASURED = "not measured"
 
 _NAMES = 20
-_ACCURACIES = {
-    "linear_probe/test_accuracy": "linear probe, held-out accuracy",
-    "recipe_probe/test_accuracy": "recipe's probe, held-out accuracy",
-    "knn/test_accuracy": "kNN, held-out accuracy",
-    "classifier/test_accuracy": "the network's own classifier, held-out accuracy",
-    "finetune/test_accuracy": "fine-tuned with labels, held-out accuracy",
-    "linear_probe_random/test_accuracy": "linear probe of an untrained encoder, for comparison",
-    "linear_probe_pixels/test_accuracy": "linear probe of the pixels, for comparison",
-}
-_OTHERS = {
-    "clustering/nmi": "k-means against the labels, normalised mutual information",
-    "retrieval/recall_at_1": "retrieval, recall at 1",
-    "retrieval/map": "retrieval, mean average precision",
-    "embedding/effective_rank": "effective rank of the embedding",
-    "pretrain/loss": "pretraining loss at the end",
-}
-# Of the accuracies those that every model is expected to have.
-_EXPECTED = ("linear_probe/test_accuracy", "knn/test_accuracy")
-_ACCURACY = re.compile(r"([^/]+)/test_accuracy")
-_CORRUPTION = re.compile(r"robustness/([a-z0-9_]+)/accuracy")
 # An underscore within a word is no markup.
 _MARKUP = re.compile(r"[\\`*\[\]<>|&~#]|(?<![^\W_])_|_(?![^\W_])")
 _TRAINING = {
@@ -203,22 +193,22 @@ def _figures(lineage: Lineage) -> Iterator[Block]:
     if lineage.held_out_images:
         where += f", {lineage.held_out_images:,} images"
     yield Block(paragraph=f"Measured on {where}.")
-    further = {
-        name: f"{match[1].replace('_', ' ')}, held-out accuracy"
-        for name in sorted(metrics)
-        if (match := _ACCURACY.fullmatch(name)) and name not in _ACCURACIES
-    }
-    rows = [
-        (title, _share(metrics, name), _interval(metrics, name))
-        for name, title in (_ACCURACIES | further).items()
-        if name in metrics or name in _EXPECTED
+    ordered = [*names_at(Place.CARD), *sorted(set(metrics) - set(names_at(Place.CARD)))]
+    shown = [
+        name
+        for name in ordered
+        if is_shown(name, Place.CARD) and (name in metrics or is_shown(name, Place.CARD_ALWAYS))
     ]
-    rows += [(title, _number(metrics, name), "-") for name, title in _OTHERS.items()]
+    rows = [
+        (describe(name).title, _value(metrics, name), _interval(metrics, name)) for name in shown
+    ]
     yield Block(header=("figure", "value", "95 % interval"), rows=tuple(rows))
 
 
 def _robustness(metrics: Mapping[str, float]) -> Iterator[Block]:
-    found = {match[1]: name for name in sorted(metrics) if (match := _CORRUPTION.fullmatch(name))}
+    found = {
+        one: name for (one,), name in members("robustness/*/accuracy", sorted(metrics)).items()
+    }
     if not found and "robustness/mean_accuracy" not in metrics:
         yield Block(
             paragraph=f"Accuracy on corrupted images (noise, blur, weather, compression) was "
@@ -230,17 +220,17 @@ def _robustness(metrics: Mapping[str, float]) -> Iterator[Block]:
         "2019), mean over the severities that were measured. Images like these are answered worse, "
         "and the answer does not say so."
     )
-    rows = [("clean", _share(metrics, "robustness/clean_accuracy"))]
-    rows += [(name.replace("_", " "), _share(metrics, key)) for name, key in found.items()]
-    rows.append(("mean", _share(metrics, "robustness/mean_accuracy")))
+    rows = [("clean", _value(metrics, "robustness/clean_accuracy"))]
+    rows += [(name.replace("_", " "), _value(metrics, key)) for name, key in found.items()]
+    rows.append(("mean", _value(metrics, "robustness/mean_accuracy")))
     if "robustness/mce" in metrics:
-        rows.append(("mCE against the baseline", _number(metrics, "robustness/mce")))
+        rows.append(("mCE against the baseline", _value(metrics, "robustness/mce")))
     yield Block(header=("images", "accuracy"), rows=tuple(rows))
 
 
 def _on_corrupted(metrics: Mapping[str, float]) -> str:
     clean, mean = (
-        _share(metrics, f"robustness/{name}") for name in ("clean_accuracy", "mean_accuracy")
+        _value(metrics, f"robustness/{name}") for name in ("clean_accuracy", "mean_accuracy")
     )
     if mean == NOT_MEASURED:
         return f"What noise, blur, weather and compression do to its answers was {NOT_MEASURED}."
@@ -255,7 +245,7 @@ def _calibration(metrics: Mapping[str, float]) -> str:
         )
     return (
         f"The expected calibration error of the linear probe is "
-        f"{_share(metrics, 'calibration/ece')}: by so much its confidence differs, on average over "
+        f"{_value(metrics, 'calibration/ece')}: by so much its confidence differs, on average over "
         f"held-out images, from how often it is right."
     )
 
@@ -317,23 +307,16 @@ def _table(*rows: tuple[str, str]) -> Block:
     return Block(rows=rows)
 
 
-def _share(metrics: Mapping[str, float], name: str) -> str:
+def _value(metrics: Mapping[str, float], name: str) -> str:
     value = metrics.get(name, math.nan)
-    return f"{value:.2%}" if math.isfinite(value) else NOT_MEASURED
-
-
-def _number(metrics: Mapping[str, float], name: str) -> str:
-    value = metrics.get(name, math.nan)
-    return f"{value:.4g}" if math.isfinite(value) else NOT_MEASURED
+    return value_text(name, value) if math.isfinite(value) else NOT_MEASURED
 
 
 def _interval(metrics: Mapping[str, float], name: str) -> str:
-    if name not in metrics:
+    if name not in metrics or not describe(name).interval:
         return "-"
-    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-    if low is None or high is None:
-        return NOT_MEASURED
-    return f"{low:.2%} to {high:.2%}"
+    bounds = bounds_of(name, metrics)
+    return NOT_MEASURED if bounds is None else interval_text(name, *bounds)
 
 
 def _count(value: int | None, otherwise: str) -> str:

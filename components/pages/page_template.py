@@ -10,6 +10,8 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from twofold.components.evaluation.metrics import byte_text
+
 _TEXT = 160
 # Images up to this many pixels are stored without loss.
 _LOSSLESS_PIXELS = 48 * 48
@@ -54,15 +56,6 @@ def data_uri(pixels: np.ndarray) -> str:
 def plain(value: float) -> str:
     """A number in three digits."""
     return f"{value:.3g}"
-
-
-def byte_text(value: float) -> str:
-    """A number of bytes in the unit that suits it."""
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1024 or unit == "TiB":
-            break
-        value /= 1024
-    return f"{value:,.0f} {unit}" if value >= 100 or unit == "bytes" else f"{value:.3g} {unit}"
 
 
 def share_text(part: float, whole: float) -> str:

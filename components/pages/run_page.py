@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import re
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,51 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold.components.evaluation.metric_catalogue import CHARTS, Place
+from twofold.components.evaluation.metrics import (
+    bounds_of,
+    describe,
+    interval_text,
+    is_shown,
+    members,
+    names_at,
+    unknown_names,
+    value_text,
+)
 from twofold.components.pages.curve_charts import LineChart, Series, line_chart, share_chart
-from twofold.components.pages.page_template import byte_text, page_environment, short
+from twofold.components.pages.page_template import page_environment, short
 
-# What a page's first lines may show, in this order.
-HEADLINES = {
-    "linear_probe/test_accuracy": "linear probe, held-out accuracy",
-    "recipe_probe/test_accuracy": "recipe's probe, held-out accuracy",
-    "knn/test_accuracy": "kNN, held-out accuracy",
-    "classifier/test_accuracy": "the network's own classifier, held-out accuracy",
-    "teacher/test_accuracy": "its teacher's, held-out accuracy",
-    "finetune/test_accuracy": "fine-tuned with labels, held-out accuracy",
-    "finetune_scratch/test_accuracy": "the same from scratch, for comparison",
-    "linear_probe_projector/test_accuracy": "linear probe behind the projector, for comparison",
-    "linear_probe_random/test_accuracy": "linear probe of an untrained encoder, for comparison",
-    "linear_probe_pixels/test_accuracy": "linear probe of the pixels, for comparison",
-    "robustness/mean_accuracy": "mean accuracy on corrupted images",
-    "teacher/robustness/mean_accuracy": "its teacher's, on the same corrupted images",
-    "robustness/mce": "corruption error over the baseline's (mCE)",
-    "calibration/ece": "calibration error of the linear probe",
-    "embedding/effective_rank": "effective rank of the embedding",
-    "pretrain/loss": "pretraining loss at the end",
-}
-# Curves that share a chart: its title, and the names of its lines.
-CHARTS: dict[str, dict[str, str]] = {
-    "loss": {"loss": "loss"},
-    "accuracy": {
-        "accuracy": "training",
-        "online_probe/accuracy": "online probe",
-        "validation/accuracy": "validation",
-        "test/accuracy": "test",
-    },
-    "loss of the classifier": {
-        "online_probe/loss": "online probe",
-        "validation/loss": "validation",
-        "test/loss": "test",
-    },
-    "accuracy of the method's own task": {
-        "contrastive_accuracy": "contrastive",
-        "correlation_accuracy": "correlation",
-    },
-    "reconstruction and divergence, nats": {"reconstruction": "reconstruction", "kl": "divergence"},
-    "feature standard deviation": {"feature_std": "feature standard deviation"},
-    "learning rate": {"learning_rate": "learning rate"},
-    "images per second": {"images_per_second": "images per second"},
-}
 # Pictures with a place of their own on the page; any other comes at the end.
 _PICTURES = {
     "views": "The original images, and what the views make of them.",
@@ -74,15 +43,7 @@ _PICTURES = {
 _DRAWN = ("curves", "teacher_curves", "robustness", "label_fractions")
 _MATRIX_CLASSES = 20
 _CONFUSIONS = 12
-_ROBUSTNESS = re.compile(r"robustness/(.+)/([0-9]+)/accuracy")
 _FINETUNED = {"fine-tuned": "finetune", "from scratch": "finetune_scratch"}
-_LABEL_FRACTION = re.compile(r"label_fraction/([^/]+)/test_accuracy")
-_SHARES = re.compile(r".*accuracy.*|calibration/ece|(.+/)?consistency|.*gain_over_teacher")
-# Measures that are many, or say nothing of the encoder, are in a table of their own.
-_ASIDE = re.compile(
-    r"(teacher/)?robustness/(.+/.+|.*_severity_.*)|prepare/.*|export/.*|.*/images_per_second|"
-    r".*_(low|high)"
-)
 
 
 @dataclass(frozen=True)
@@ -197,7 +158,9 @@ def render_run(content: RunContent) -> str:
     figures = {name: png_uri(png) for name, png in sorted(content.figures.items())}
     known = (*_PICTURES, *_DRAWN, "confusion")
     fractions = _label_fractions(metrics)
-    named = [(name, metric_text(name, metrics[name])) for name in sorted(metrics)]
+    named = [
+        (name, describe(name).title, value_text(name, metrics[name])) for name in sorted(metrics)
+    ]
     values: dict[str, Any] = {
         "content": content,
         "tiles": list(_tiles(metrics)),
@@ -219,37 +182,20 @@ def render_run(content: RunContent) -> str:
         ),
         "robustness": _robustness(metrics),
         "confusion": _confusion(content.examples.confusion),
-        "measures": [row for row in named if not is_aside(row[0])],
-        "aside": [row for row in named if is_aside(row[0])],
+        "measures": [row for row in named if not is_shown(row[0], Place.ASIDE)],
+        "aside": [row for row in named if is_shown(row[0], Place.ASIDE)],
+        "unknown": unknown_names(metrics),
         "duration": sum(step.seconds or 0.0 for step in content.steps),
     }
     return page_environment().get_template("run_report.html").render(values)
 
 
-def metric_text(name: str, value: float) -> str:
-    """A metric's value as its name suggests: a share in per cent, a size in its unit, or digits."""
-    if is_share(name):
-        return f"{value:.2%}"
-    if name.endswith("/bytes"):
-        return byte_text(value)
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
-
-
-def is_aside(name: str) -> bool:
-    """Tells whether a metric is for those who look for it."""
-    return _ASIDE.fullmatch(name) is not None
-
-
-def is_share(name: str) -> bool:
-    """Tells whether a metric is a share, which is written in per cent."""
-    return _SHARES.fullmatch(name) is not None
-
-
 def charts_of(curves: Mapping[str, Series]) -> Iterator[LineChart]:
     """The curves in as few charts as compare like with like."""
-    placed = {tag for lines in CHARTS.values() for tag in lines}
-    for title, lines in CHARTS.items():
-        chart = line_chart(title, {lines[tag]: curves[tag] for tag in lines if tag in curves})
+    placed = {tag for one in CHARTS for tag in one.lines}
+    for one in CHARTS:
+        lines = {name: curves[tag] for tag, name in one.lines.items() if tag in curves}
+        chart = line_chart(one.title, lines)
         if chart is not None:
             yield chart
     for tag in sorted(set(curves) - placed):
@@ -264,16 +210,14 @@ def png_uri(png: bytes) -> str:
 
 
 def _tiles(metrics: Mapping[str, float]) -> Iterator[tuple[str, str, str]]:
-    for name, title in HEADLINES.items():
-        if name not in metrics:
-            continue
-        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-        known = low is not None and high is not None
-        yield (
-            title,
-            metric_text(name, metrics[name]),
-            f"95 % interval {low:.2%} to {high:.2%}" if known else "",
-        )
+    for name in names_at(Place.TILES):
+        if name in metrics:
+            bounds = bounds_of(name, metrics)
+            yield (
+                describe(name).title,
+                value_text(name, metrics[name]),
+                f"95 % interval {interval_text(name, *bounds)}" if bounds else "",
+            )
 
 
 def _label_fractions(
@@ -281,15 +225,10 @@ def _label_fractions(
 ) -> list[tuple[float, float, float | None, float | None]]:
     """(share, accuracy, lower and upper bound) by rising share."""
     rows = []
-    for name, accuracy in metrics.items():
-        found = _LABEL_FRACTION.fullmatch(name)
-        if found is None:
-            continue
-        try:
-            share = float(found[1])
-        except ValueError:
-            continue
-        rows.append((share, accuracy, metrics.get(f"{name}_low"), metrics.get(f"{name}_high")))
+    for (share,), name in members("label_fraction/*/test_accuracy", metrics).items():
+        bounds: tuple[float | None, float | None] = bounds_of(name, metrics) or (None, None)
+        with contextlib.suppress(ValueError):
+            rows.append((float(share), metrics[name], *bounds))
     return sorted(rows, key=lambda row: row[0])
 
 
@@ -318,15 +257,13 @@ def _finetuned(content: RunContent) -> dict[str, Any] | None:
         charts.append(line_chart(title, lines))
     shares: dict[float, dict[str, tuple[float, float, float]]] = {}
     for start, prefix in _FINETUNED.items():
-        pattern = re.compile(rf"{prefix}/([0-9.e-]+)/test_accuracy")
-        for name, accuracy in metrics.items():
-            found = pattern.fullmatch(name)
-            if found is not None:
-                bounds = metrics.get(f"{name}_low", accuracy), metrics.get(f"{name}_high", accuracy)
-                shares.setdefault(float(found[1]), {})[start] = (accuracy, *bounds)
+        for (share,), name in members(f"{prefix}/*/test_accuracy", metrics).items():
+            accuracy = metrics[name]
+            bounds = bounds_of(name, metrics) or (accuracy, accuracy)
+            shares.setdefault(float(share), {})[start] = (accuracy, *bounds)
     return {
         "rows": [
-            (what, metrics[name], metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
+            (what, metrics[name], *(bounds_of(name, metrics) or (None, None)))
             for what, name in names.items()
             if name in metrics
         ],
@@ -339,10 +276,9 @@ def _finetuned(content: RunContent) -> dict[str, Any] | None:
 def _robustness(metrics: Mapping[str, float]) -> dict[str, Any] | None:
     """Accuracy by corruption (row) and severity (column); None in a cell that was not measured."""
     cells: dict[str, dict[int, float]] = {}
-    for name, accuracy in metrics.items():
-        found = _ROBUSTNESS.fullmatch(name)
-        if found is not None:
-            cells.setdefault(found[1], {})[int(found[2])] = accuracy
+    for (corruption, severity), name in members("robustness/*/*/accuracy", metrics).items():
+        if severity.isdecimal():
+            cells.setdefault(corruption, {})[int(severity)] = metrics[name]
     if not cells:
         return None
     severities = sorted({severity for row in cells.values() for severity in row})

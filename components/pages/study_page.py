@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from twofold.components.evaluation.metric_catalogue import Place
+from twofold.components.evaluation.metrics import (
+    bounds_of,
+    describe,
+    interval_text,
+    members,
+    names_at,
+    value_text,
+)
 from twofold.components.pages.page_template import page_environment
-from twofold.components.pages.run_page import metric_text, png_uri
+from twofold.components.pages.run_page import png_uri
 
-# What the table of encoders shows, in this order; other measures are in the list of all.
-_COLUMNS = {
-    "linear_probe_accuracy": "linear probe, converged",
-    "knn_accuracy": "kNN",
-    "robust_accuracy": "on corrupted images",
-    "teacher_robust_accuracy": "its teacher on these",
-    "gain_over_teacher": "gain over its teacher",
-    "clustering_nmi": "clusters, NMI",
-    "effective_rank": "effective rank",
-    "alignment": "alignment",
-    "uniformity": "uniformity",
-    "dead_units": "dead units",
-}
 _CAPTIONS = {
     "accuracies": "Held-out accuracy by encoder, beside the published figure where there is one.",
     "fractions": "Accuracy by the share of the labels, logarithmic.",
@@ -68,7 +64,8 @@ class StudyContent:
 def render_study(content: StudyContent) -> str:
     """The page, as HTML; equal content gives equal text."""
     measures = {name.split("/", 2)[2] for name in content.metrics}
-    columns = [(name, title) for name, title in _COLUMNS.items() if name in measures]
+    shown = map(describe, names_at(Place.STUDY_TABLE))
+    columns = [(one.study_name, one.column) for one in shown if one.study_name in measures]
     values = {
         "content": content,
         "columns": columns,
@@ -80,7 +77,8 @@ def render_study(content: StudyContent) -> str:
         "captions": _CAPTIONS,
         "matrices": [name for name in sorted(content.figures) if name.startswith("rsm_")],
         "measures": [
-            (name, metric_text(name, content.metrics[name])) for name in sorted(content.metrics)
+            (name, describe(name).title, value_text(name, content.metrics[name]))
+            for name in sorted(content.metrics)
         ],
         "seconds": sum(seconds for _, _, seconds in content.members),
     }
@@ -91,11 +89,12 @@ def _row(content: StudyContent, encoder: str, columns: Sequence[str]) -> dict[st
     prefix = f"study/{encoder}/"
     accuracy = f"{prefix}{content.label}_accuracy"
     metrics = content.metrics
+    low, high = bounds_of(accuracy, metrics) or (None, None)
     return {
         "encoder": encoder,
         "accuracy": metrics[accuracy],
-        "low": metrics.get(f"{accuracy}_low"),
-        "high": metrics.get(f"{accuracy}_high"),
+        "low": low,
+        "high": high,
         "seeds": content.seeds.get(encoder, {}),
         "reference": content.reference.get(encoder),
         "cells": [_cell(metrics, prefix + name) for name in columns],
@@ -106,12 +105,8 @@ def _cell(metrics: Mapping[str, float], name: str) -> tuple[str, str]:
     """Gives a measure and its interval as texts; empty where there is none."""
     if name not in metrics:
         return "", ""
-    bounds = [f"{name}_{end}" for end in ("low", "high")]
-    if not all(bound in metrics for bound in bounds):
-        return metric_text(name, metrics[name]), ""
-    # As the measure itself is written.
-    low, high = (metric_text(name, metrics[bound]) for bound in bounds)
-    return metric_text(name, metrics[name]), f"{low} to {high}"
+    bounds = bounds_of(name, metrics)
+    return value_text(name, metrics[name]), interval_text(name, *bounds) if bounds else ""
 
 
 def _shares(content: StudyContent) -> dict[str, object]:
@@ -119,10 +114,8 @@ def _shares(content: StudyContent) -> dict[str, object]:
     found: dict[float, dict[str, float]] = {}
     for encoder in content.encoders:
         name = f"study/{encoder}/{content.label}_accuracy"
-        for key, value in content.metrics.items():
-            share = key.removeprefix(f"{name}@")
-            if share != key and not share.endswith(("_low", "_high")):
-                found.setdefault(float(share), {})[encoder] = value
+        for (share,), fewer in members(f"{name}@*", content.metrics).items():
+            found.setdefault(float(share), {})[encoder] = content.metrics[fewer]
     if found:
         # Also of an encoder that was measured with all labels alone.
         for encoder in content.encoders:

@@ -21,6 +21,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from twofold.components.errors import ConfigError
+from twofold.components.evaluation.metric_catalogue import Place
+from twofold.components.evaluation.metrics import (
+    bounds_of,
+    describe,
+    interval_text,
+    names_at,
+    value_text,
+)
 from twofold.pipeline import config as configuration
 from twofold.pipeline import recipes
 from twofold.pipeline.cli import model_commands, picture_commands
@@ -46,19 +54,6 @@ _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _INTERRUPTED = 130
 _DATASETS = "datasets"
-_HEADLINE = {
-    "linear_probe/test_accuracy": "linear probe, held-out accuracy",
-    "recipe_probe/test_accuracy": "recipe's probe, held-out accuracy",
-    "knn/test_accuracy": "kNN, held-out accuracy",
-    "finetune/test_accuracy": "fine-tuned with labels, held-out accuracy",
-    "finetune_scratch/test_accuracy": "the same from scratch, for comparison",
-    "classifier/test_accuracy": "the network's own classifier, held-out accuracy",
-    "teacher/test_accuracy": "its teacher's, held-out accuracy",
-    "robustness/mean_accuracy": "mean accuracy on corrupted images",
-    "robustness/mce": "mCE, relative to the baseline",
-    "pretrain/loss": "pretraining loss",
-    "embedding/effective_rank": "effective rank of the embedding",
-}
 
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE|FILE.yaml", help="a recipe's name, or a configuration file")
@@ -372,14 +367,11 @@ def _git_revision() -> str | None:
 def _report(directory: RunDirectory) -> None:
     metrics = directory.metrics()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, title in _HEADLINE.items():
-        if name not in metrics:
-            continue
-        value = metrics[name]
-        text = f"{value:.2%}" if name.endswith("accuracy") else f"{value:.3f}"
-        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
-        interval = f"95 % interval {low:.2%} to {high:.2%}" if low is not None else ""
-        table.add_row(title, text, interval)
+    for name in names_at(Place.HEADLINE):
+        if name in metrics:
+            bounds = bounds_of(name, metrics)
+            interval = f"95 % interval {interval_text(name, *bounds)}" if bounds else ""
+            table.add_row(describe(name).title, value_text(name, metrics[name]), interval)
     _out.print(escape(str(directory.path)))
     if table.row_count:
         _out.print(table)

@@ -8,11 +8,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from twofold.components.evaluation.metric_catalogue import Place
+from twofold.components.evaluation.metrics import (
+    bounds_of,
+    byte_text,
+    interval_text,
+    is_shown,
+    value_text,
+)
 from twofold.components.export.proof.inspection import Inspection, inspect
 from twofold.components.export.saved_model.lineage import Lineage
 from twofold.components.export.saved_model.version_directory import find_version
-from twofold.components.pages.page_template import byte_text
-from twofold.components.pages.run_page import is_aside, metric_text
 
 _NAMES = 12
 
@@ -76,12 +82,11 @@ def _lineage(inspection: Inspection) -> Iterator[str]:
     yield f"pixels: {image['height']} x {image['width']} x {image['channels']}"
     yield from _origin(lineage)
     for name, value in sorted(lineage.metrics.items()):
-        if is_aside(name):
+        if is_shown(name, Place.ASIDE):
             continue
-        low, high = lineage.metrics.get(f"{name}_low"), lineage.metrics.get(f"{name}_high")
-        known = low is not None and high is not None
-        interval = f" (95 % interval {low:.2%} to {high:.2%})" if known else ""
-        yield f"  {name}: {metric_text(name, value)}{interval}"
+        bounds = bounds_of(name, lineage.metrics)
+        interval = f" (95 % interval {interval_text(name, *bounds)})" if bounds else ""
+        yield f"  {name}: {value_text(name, value)}{interval}"
 
 
 def _origin(lineage: Lineage) -> Iterator[str]:

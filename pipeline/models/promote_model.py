@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from rich.markup import escape
 
 from twofold.components.errors import ExportedModelError, ServingRootError
 from twofold.components.evaluation.confidence_intervals import binomial_interval
+from twofold.components.evaluation.metric_catalogue import Direction, Place, Unit
+from twofold.components.evaluation.metrics import BOUNDS, describe, names_at
 from twofold.components.evaluation.run_comparison import LEVEL, Difference, Figures, Group, compare
 from twofold.components.export.proof.inspection import Inspection, inspect, verify_files
 from twofold.components.export.registry.serving_root import ServingRoot, open_root
@@ -36,20 +37,9 @@ from twofold.components.export.saved_model.version_directory import (
 )
 
 # Of these the first that both models have is held, where none is named.
-DEFAULT_METRICS = (
-    "linear_probe/test_accuracy",
-    "classifier/test_accuracy",
-    "knn/test_accuracy",
-)
+DEFAULT_METRICS = tuple(names_at(Place.GATE))
 LATENCY_RUNS = 50
 
-_MORE_IS_BETTER = re.compile(
-    r"(.*/)?([a-z_]*accuracy[a-z0-9_]*|nmi|ari|map|recall_at_[0-9]+|effective_rank)"
-)
-_LESS_IS_BETTER = re.compile(
-    r"(.*/)?(loss|ece|(relative_)?mce(_unnormalised)?|ce|bytes|dead_units|latency_ms_.*)"
-    r"|export/max_difference/.*"
-)
 # Of an accuracy times the number of images, how far it may be from a whole number.
 _WHOLE = 1e-6
 
@@ -351,14 +341,15 @@ def _difference(name: str, served: Lineage, candidate: Lineage) -> Difference:
 
 def _with_interval(name: str, lineage: Lineage) -> dict[str, float]:
     """A figure with its recorded interval, or with that of a share of the held-out images."""
-    keys = (name, f"{name}_low", f"{name}_high")
+    keys = (name, *(f"{name}{end}" for end in BOUNDS))
     metrics = {key: lineage.metrics[key] for key in keys if key in lineage.metrics}
     total, value = lineage.held_out_images, lineage.metrics[name]
     right = round(value * total)
-    is_share = name.endswith("/test_accuracy") and total > 0 and 0 <= value <= 1
-    if len(metrics) == 1 and is_share and abs(value * total - right) < _WHOLE * total:
+    is_share = describe(name).unit is Unit.SHARE and total > 0 and 0 <= value <= 1
+    is_counted = is_share and name.endswith("/test_accuracy")
+    if len(metrics) == 1 and is_counted and abs(value * total - right) < _WHOLE * total:
         low, high = binomial_interval(right, total)
-        metrics |= {f"{name}_low": low, f"{name}_high": high}
+        metrics |= dict(zip((f"{name}{end}" for end in BOUNDS), (low, high), strict=True))
     return metrics
 
 
@@ -367,10 +358,9 @@ def _has(lineage: Lineage | None, name: str) -> bool:
 
 
 def _is_more_better(name: str) -> bool:
-    if _MORE_IS_BETTER.fullmatch(name):
-        return True
-    if _LESS_IS_BETTER.fullmatch(name):
-        return False
+    direction = describe(name).direction
+    if direction is not Direction.NONE:
+        return direction is Direction.HIGHER
     raise ServingRootError(
         f"--metric {name}: it is not known whether more or less of it is better; expected a figure "
         f"such as {', '.join(DEFAULT_METRICS)} or calibration/ece"
@@ -392,7 +382,7 @@ def _recorded_figures(
         title: {
             key: lineage.metrics[key]
             for name in metrics
-            for key in (name, f"{name}_low", f"{name}_high")
+            for key in (name, *(f"{name}{end}" for end in BOUNDS))
             if _has(lineage, key)
         }
         | {"held_out_images": lineage.held_out_images}

@@ -12,16 +12,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from twofold.components.errors import RunDirectoryError
+from twofold.components.evaluation.metric_catalogue import Place
+from twofold.components.evaluation.metrics import describe, difference_text, is_shown
 from twofold.components.evaluation.run_comparison import Figures, Group, Row, compare
 from twofold.components.pages.comparison_page import (
     ComparedRun,
     ComparisonContent,
     cell_text,
-    difference_text,
     render_comparison,
     verdict_text,
 )
-from twofold.components.pages.run_page import is_aside
 from twofold.pipeline.runs.run_directory import write_atomically
 from twofold.pipeline.runs.run_record import RunRecord, flat, read_record, setting_text
 from twofold.pipeline.tensorflow_import import import_tensorflow
@@ -133,10 +133,8 @@ def _costs(records: Sequence[RunRecord]) -> list[tuple[str, list[float | None]]]
             for entry in (record.steps.get(step, {}) for record in records)
         ]
         rows.append((f"seconds of {step}", seconds))
-    for title, name in (
-        ("images a second in training", "pretrain/images_per_second"),
-        ("size of the exported model, bytes", "export/bytes"),
-    ):
+    for name in ("pretrain/images_per_second", "export/bytes"):
+        title = f"{describe(name).title}{', bytes' if name.endswith('bytes') else ''}"
         rows.append((title, [record.metrics.get(name) for record in records]))
     for title, name in (("parameters of the encoder", "parameters"), ("training steps", "steps")):
         rows.append((title, [record.details("pretrain").get(name) for record in records]))
@@ -146,13 +144,13 @@ def _costs(records: Sequence[RunRecord]) -> list[tuple[str, list[float | None]]]
 def _print(content: ComparisonContent, console: Console) -> None:
     for warning in content.warnings:
         console.print(f"[bold red]{escape(warning)}[/bold red]")
-    shown = [row.name for row in content.rows if not is_aside(row.name)]
+    shown = [row.name for row in content.rows if not is_shown(row.name, Place.ASIDE)]
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("measure", no_wrap=True, min_width=max(map(len, shown), default=0))
     for group in content.groups:
         table.add_column(escape(group.name), overflow="fold")
     for row in content.rows:
-        if not is_aside(row.name):
+        if not is_shown(row.name, Place.ASIDE):
             table.add_row(escape(row.name), *(escape(text) for text in _cells(row)))
     console.print(table)
     for note in content.notes:
@@ -164,6 +162,6 @@ def _cells(row: Row) -> list[str]:
     for spread, difference in zip(row.spreads, row.differences, strict=True):
         text = "-" if spread is None else cell_text(row.name, spread)
         if difference is not None:
-            text += f"\n{difference_text(row.name, difference)}\n{verdict_text(difference)}"
+            text += f"\n{difference_text(row.name, difference.value)}\n{verdict_text(difference)}"
         cells.append(text)
     return cells

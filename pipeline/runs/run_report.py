@@ -11,8 +11,8 @@ from pathlib import Path
 from twofold.components import files
 from twofold.components.data.store.manifest import REPORT_FILE, Manifest, load_manifest
 from twofold.components.errors import ConfigError, DataError, EvaluationError
+from twofold.components.evaluation.metrics import describe, value_text
 from twofold.components.pages.curve_charts import Series
-from twofold.components.pages.page_template import byte_text
 from twofold.components.pages.run_page import Examples, RunContent, StepCost, render_run
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.runs.run_context import Context, no_progress
@@ -242,14 +242,16 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
         yield "training steps", f"{details['steps']:,}"
     rate = metrics.get("pretrain/images_per_second")
     if rate:
-        yield "images a second in training, median", f"{rate:,.0f}"
+        name = "pretrain/images_per_second"
+        yield describe(name).title, value_text(name, rate)
         batch = record.configuration.get("training", {}).get("batch_size")
         if batch:
             yield f"milliseconds a step of {batch:,} images", f"{1000 * batch / rate:,.1f}"
     if details.get("replicas", 1) > 1:
         yield "devices", f"{details['replicas']:,}"
     if "export/bytes" in metrics:
-        yield "size of the exported model", byte_text(metrics["export/bytes"])
+        size = metrics["export/bytes"]
+        yield describe("export/bytes").title, value_text("export/bytes", size)
 
 
 def _links(record: RunRecord, directory: str | None) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,8 @@ import numpy as np
 from twofold.components.data.reading.label_subset import keep_labels
 from twofold.components.data.reading.split import Split
 from twofold.components.evaluation.geometry.similarity_matrix import sample_rows, similarity_matrix
+from twofold.components.evaluation.metric_catalogue import CATALOGUE
+from twofold.components.evaluation.metrics import is_within_unit
 from twofold.components.evaluation.plots.study_plots import (
     draw_accuracies,
     draw_decodability,
@@ -38,24 +40,6 @@ from twofold.pipeline.studies.study_members import (
 )
 from twofold.pipeline.training import prepared_images as step_images
 
-# Of a member's own figures, those that the study repeats, and what it calls them.
-_REPEATED = {
-    "linear_probe/test_accuracy": "linear_probe_accuracy",
-    "knn/test_accuracy": "knn_accuracy",
-    "clustering/nmi": "clustering_nmi",
-    "embedding/alignment": "alignment",
-    "embedding/uniformity": "uniformity",
-    "embedding/effective_rank": "effective_rank",
-    "embedding/feature_std": "feature_std",
-    "embedding/dead_units": "dead_units",
-    "robustness/clean_accuracy": "clean_accuracy",
-    "robustness/mean_accuracy": "robust_accuracy",
-    "teacher/robustness/clean_accuracy": "teacher_clean_accuracy",
-    "teacher/robustness/mean_accuracy": "teacher_robust_accuracy",
-    "robustness/gain_over_teacher": "gain_over_teacher",
-}
-# Of these, what lies in [0, 1].
-_SHARES = ("_accuracy", "_nmi")
 # Accuracy by share of the labels, 1 for all.
 Curve = dict[float, float]
 
@@ -146,11 +130,12 @@ def _repeated(encoder: str, members: Sequence[Member]) -> dict[str, float]:
     """Gives the means over the seeds of what an encoder's runs measured themselves."""
     metrics = [member.context.run.metrics() for member in members]
     result: dict[str, float] = {}
-    for name, title in _REPEATED.items():
-        if metrics and all(name in one for one in metrics):
+    for repeated in CATALOGUE:
+        name = repeated.pattern
+        if repeated.study_name and metrics and all(name in one for one in metrics):
             values = [one[name] for one in metrics]
-            among = _mean(values, t_interval if title.endswith(_SHARES) else mean_interval)
-            result |= _named(f"study/{encoder}/{title}", among)
+            among = _mean(values, t_interval if is_within_unit(name) else mean_interval)
+            result |= _named(f"study/{encoder}/{repeated.study_name}", among)
     return result
 
 

@@ -6,15 +6,10 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
+from twofold.components.evaluation.metric_catalogue import Place
+from twofold.components.evaluation.metrics import describe, names_at, value_text
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.studies.study_members import fewer_labels, label_name, study_of
-
-# Columns where any encoder was measured so.
-_FURTHER = {
-    "robust_accuracy": "corrupted",
-    "teacher_robust_accuracy": "its teacher on these",
-    "gain_over_teacher": "gain",
-}
 
 
 def summary_table(config: RunConfig, metrics: Mapping[str, float]) -> Table:
@@ -27,16 +22,18 @@ def summary_table(config: RunConfig, metrics: Mapping[str, float]) -> Table:
         heading = "all labels" if share == 1 else f"{100 * share:.3g} %"
         table.add_column(heading, justify="right", no_wrap=True)
     further = [
-        name
-        for name in _FURTHER
-        if any(f"study/{encoder}/{name}" in metrics for encoder in study.encoders)
+        one
+        for one in map(describe, names_at(Place.STUDY_SUMMARY))
+        if any(f"study/{encoder}/{one.study_name}" in metrics for encoder in study.encoders)
     ]
-    for name in further:
-        table.add_column(_FURTHER[name], justify="right", no_wrap=True)
+    for one in further:
+        table.add_column(one.column, justify="right", no_wrap=True)
     pixels = [] if study.pixels is None else [study.pixels]
     for encoder in (*pixels, *study.encoders):
         name = f"study/{encoder}/{label}_accuracy"
         keys = [name if share == 1 else f"{name}@{share:g}" for share in shares]
-        keys += [f"study/{encoder}/{name}" for name in further]
-        table.add_row(encoder, *(f"{metrics[key]:.2%}" if key in metrics else "" for key in keys))
+        keys += [f"study/{encoder}/{one.study_name}" for one in further]
+        table.add_row(
+            encoder, *(value_text(key, metrics[key]) if key in metrics else "" for key in keys)
+        )
     return table

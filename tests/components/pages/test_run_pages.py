@@ -18,7 +18,7 @@ from tests.components.pages.run_pages import (
 )
 from twofold.components.evaluation.run_comparison import Figures, Group, compare
 from twofold.components.pages.comparison_page import render_comparison
-from twofold.components.pages.run_page import Confusion, Examples, Failure, metric_text, render_run
+from twofold.components.pages.run_page import Confusion, Examples, Failure, render_run
 
 HOSTILE = '<script>alert("x")</script>\u202e&'
 PAGES = {
@@ -195,23 +195,6 @@ def _comparison_of(name):
     return render_comparison(
         comparison_content(groups=groups, rows=compare(groups), settings=[(name, [name, name])])
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "text"),
-    [
-        ("linear_probe/test_accuracy", 0.98765, "98.77%"),
-        ("calibration/ece", 0.0123, "1.23%"),
-        ("pretrain/loss", 3.656704, "3.657"),
-        ("prepare/read", 20000, "20,000"),
-        ("embedding/dead_units", 0.0, "0"),
-        ("export/bytes", 498662, "487 KiB"),
-        ("pretrain/loss", float("nan"), "nan"),
-        ("pretrain/loss", float("inf"), "inf"),
-    ],
-)
-def test_metrics_are_written_as_their_names_suggest(name, value, text):
-    assert metric_text(name, value) == text
 
 
 def test_a_comparison_says_what_differs_and_whether_that_is_noise():

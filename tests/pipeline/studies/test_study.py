@@ -10,6 +10,7 @@ import pytest
 
 from tests.pipeline.conftest import Outcome
 from twofold.components.errors import ConfigError
+from twofold.components.evaluation.metrics import unknown_names
 from twofold.pipeline.config import RunConfig, StudyConfig, override, parse_config, to_yaml
 from twofold.pipeline.recipes import load_recipe
 from twofold.pipeline.studies.study_members import epochs_on_fewer, member_config
@@ -54,6 +55,7 @@ def test_a_study_from_its_runs_to_its_page(twofold: Twofold, tmp_path: Path) -> 
     assert ended.status == 0, ended.error
     study = tmp_path / "dsprites_study"
     metrics, found = _metrics(study), _records(study)
+    assert unknown_names(metrics) == []
     assert set(found) == {
         f"{name}-seed-{seed}{part}"
         for seed in (0, 1)
