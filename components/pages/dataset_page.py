@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from twofold.components.data.preparation.report_content import ReportContent, Sample
 from twofold.components.data.store.manifest import HELD_OUT_SPLITS, Manifest, SplitRecord
+from twofold.components.evaluation.metrics import byte_text
 from twofold.components.pages.charts import Chart, histogram, profile, sizes_chart
-from twofold.components.pages.page_template import byte_text, page_environment, plain, short
+from twofold.components.pages.page_template import page_environment, plain, short
 
 # What a page shows at most, so that it stays a few megabytes large whatever the dataset is.
 _THUMBNAILS = 720
