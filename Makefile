@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install quickstart test test-long test-parity has-parity-python test-engines engines has-engines \
+.PHONY: install quickstart test test-long test-wheel test-parity has-parity-python test-engines engines has-engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
 	benchmark-runtimes links lint format clean
 
@@ -29,6 +29,18 @@ test: install
 
 test-long: install
 	$(BIN)/python -m pytest -m long
+
+# The wheel, and an environment that has it and what it asks for, and nothing of this checkout.
+WHEEL_VENV ?= .venv-wheel
+
+test-wheel: install
+	rm -rf build/lib build/bdist* build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	test -e $(WHEEL_VENV)/bin/python || $(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m pip uninstall --quiet --yes twofold
+	$(WHEEL_VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt build/wheel/*.whl
+	TWOFOLD_WHEEL=$$(ls -d $(CURDIR)/build/wheel/*.whl) TWOFOLD_WHEEL_BIN=$(abspath $(WHEEL_VENV))/bin \
+		$(BIN)/python -m pytest -m wheel tests/test_wheel.py
 
 $(PARITY_VENV)/.installed: tests/parity/requirements.txt
 	@test -n "$(PARITY_PYTHON)" || { echo "test-parity needs Python 3.9-3.11: make test-parity PARITY_PYTHON=..." >&2; exit 1; }
@@ -119,4 +131,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) $(ENGINES) build *.egg-info .links
+	rm -rf $(VENV) $(WHEEL_VENV) $(PARITY_VENV) $(ENGINES) build *.egg-info .links
