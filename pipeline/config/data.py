@@ -1,13 +1,22 @@
-"""Where images come from and how they are prepared."""
+"""Data settings: where images come from, how they are prepared, and which are trained on.
+
+The settings of the source are keys of this section like the others: ``data.source=folder``,
+``data.path=...``. In code they are an object of their own, ``DataConfig.source``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
-from twofold.components.settings import OffIsText, RangeWithEnds, Section, Share, Texts
+from twofold.components.data.sources import SOURCES, DspritesSettings
+from twofold.components.data.sources.base import SourceSettings
+from twofold.components.settings import ChosenFrom, OffIsText, RangeWithEnds, Section, Share
 
 Rules = Annotated[tuple[dict[str, RangeWithEnds], ...], Field(strict=False)]
 
@@ -15,44 +24,9 @@ Rules = Annotated[tuple[dict[str, RangeWithEnds], ...], Field(strict=False)]
 class DataConfig(Section):
     """Where images come from and how they are prepared."""
 
-    source: Literal["dsprites", "npz", "folder", "listing", "tfrecord", "tfds"] = "dsprites"
-    path: Texts = Field(
-        (), description="files or folders of the source, also gs://; none for dsprites and tfds"
+    source: Annotated[SourceSettings, ChosenFrom(SOURCES)] = Field(
+        DspritesSettings(), description="where images come from; its own settings follow"
     )
-    images: int = Field(20_000, ge=1, description="dsprites: how many images to generate")
-    image_field: str | None = Field(
-        None,
-        description="npz, tfds, tfrecord: the images; listing: the column of their paths; found by "
-        "name or type if not given, as are the fields below",
-    )
-    label_field: str | None = Field(None, description="npz, listing, tfrecord, tfds: the labels")
-    key_field: str | None = Field(None, description="listing, tfrecord: what names an image")
-    split_field: str | None = Field(None, description="listing, tfrecord: train, val, test ...")
-    group_field: str | None = Field(
-        None, description="listing, tfrecord: what belongs in one split together"
-    )
-    weight_field: str | None = Field(None, description="listing, tfrecord: how often to draw it")
-    class_names: Texts = Field((), description="npz, listing, tfrecord: names of labels 0, 1 ...")
-    root: str | None = Field(None, description="listing: what its relative paths start from")
-    group_pattern: str | None = Field(
-        None,
-        description="folder: a regular expression whose group, found in a key, is what belongs in "
-        "one split together",
-    )
-    latents_field: str | None = Field(None, description="npz: array of latents")
-    latent_names: Texts = Field((), description="npz: names of the latents' columns")
-    label_latent: str | None = Field(None, description="npz: the latent that is the label")
-    tfds_name: str | None = Field(
-        None, description="tfds: cifar10, name/config:1.0.0, or the folder of a prepared one"
-    )
-    tfds_dir: str | None = Field(
-        None, description="tfds: where data sets are prepared; none: TensorFlow Datasets' own"
-    )
-    tfds_splits: Texts = Field((), description="tfds: which splits; none: all")
-    tfds_manual_dir: str | None = Field(
-        None, description="tfds: where archives lie that you fetched; prepares from them"
-    )
-    tfds_download: bool = Field(False, description="tfds: fetch and prepare what is not there")
     image_size: int | None = Field(
         None, ge=8, description="side in pixels of what the encoder sees; none: the images' own"
     )
@@ -120,23 +94,94 @@ class DataConfig(Section):
         "report", description="what to do about training images that resemble a held-out one"
     )
 
-    @pydantic.field_validator("path", mode="before")
+    @pydantic.model_validator(mode="before")
     @classmethod
-    def _one_path_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+    def _gather(cls, values: Any) -> Any:
+        """Puts the source's own settings into a section of their own."""
+        if not isinstance(values, Mapping) or isinstance(values.get("source"), SourceSettings):
+            return values
+        left = dict(values)
+        name = left.pop("source", cls.model_fields["source"].default.name)
+        if not isinstance(name, str) or name not in SOURCES.classes:
+            raise PydanticCustomError(
+                "choice_unknown",
+                "unknown {key}",
+                {"key": "source", "name": name, "expected": ", ".join(SOURCES.classes)},
+            )
+        own = {key: left.pop(key) for key in list(left) if key in SOURCES[name].setting_names()}
+        for key in [key for key in left if key not in cls.model_fields]:
+            owners = _owners(key)
+            if owners and _says_nothing(left[key], key, owners):
+                # Files of earlier versions hold the settings of all sources.
+                del left[key]
+            elif owners:
+                raise ValueError(
+                    f"data.{key} is a setting of data.source={', '.join(owners)}, and "
+                    f"data.source={name} was chosen: remove it, or choose data.source={owners[0]}"
+                )
+        return {"source": {"name": name, **own}, **left}
 
-    @pydantic.model_validator(mode="after")
-    def _path_where_needed(self) -> DataConfig:
-        if self.source in ("npz", "listing") and len(self.path) != 1:
-            kind = {"npz": ".npz or .npy file", "listing": "CSV or Parquet file"}[self.source]
-            raise ValueError(f"data.path must name one {kind}, received {list(self.path)}")
-        if self.source in ("dsprites", "tfds") and self.path:
-            raise ValueError(
-                f"data.path must be empty for data.source={self.source}, received {list(self.path)}"
-            )
-        if self.source == "tfds" and self.tfds_name is None:
-            raise ValueError(
-                "data.source=tfds needs data.tfds_name: a data set's name such as cifar10, or the "
-                "folder of one that is prepared"
-            )
-        return self
+    @pydantic.model_serializer(mode="wrap")
+    def _spread(self, handler: Any) -> dict[str, Any]:
+        """Writes the source's own settings as keys like the others."""
+        values = handler(self)
+        own = values.pop("source")
+        return {
+            "source": own["name"],
+            **{key: own[key] for key in self.source.setting_names()},
+            **values,
+        }
+
+
+def source_field(name: str, key: str) -> FieldInfo:
+    """Returns the definition of a source's own setting."""
+    return SOURCES[name].model_fields[key]
+
+
+def data_keys() -> list[str]:
+    """Returns every key of a data section, of whatever source."""
+    own = [key for name in SOURCES.classes for key in SOURCES[name].setting_names()]
+    return list(dict.fromkeys(["source", *own, *DataConfig.model_fields]))
+
+
+def change_source(values: Mapping[str, Any], name: Any) -> dict[str, Any]:
+    """Returns the keys of a data section for another source.
+
+    What the present source alone knows is left out; what both take from one base class stays.
+    """
+    present, wanted = (SOURCES.classes.get(one) for one in (values.get("source", ""), name))
+    if present is None or wanted is None or present is wanted:
+        return {**values, "source": name}
+    dropped = {
+        key for key in present.setting_names() if _origin(present, key) is not _origin(wanted, key)
+    }
+    return {key: value for key, value in values.items() if key not in dropped} | {"source": name}
+
+
+def without_other_sources(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a recorded configuration without the settings of other sources than its own.
+
+    Runs of earlier versions recorded the settings of all sources.
+    """
+    data = configuration.get("data")
+    if not isinstance(data, Mapping) or data.get("source") not in SOURCES.classes:
+        return dict(configuration)
+    own = SOURCES[data["source"]].setting_names()
+    kept = {key: value for key, value in data.items() if key in own or not _owners(key)}
+    return {**configuration, "data": kept}
+
+
+def _owners(key: str) -> list[str]:
+    return [name for name in SOURCES.classes if key in SOURCES[name].setting_names()]
+
+
+def _says_nothing(value: Any, key: str, owners: Sequence[str]) -> bool:
+    defaults = [SOURCES[name].model_fields[key].default for name in owners]
+    value = tuple(value) if isinstance(value, list) else value
+    return value is None or value == () or value in defaults
+
+
+def _origin(kind: type[SourceSettings], key: str) -> type | None:
+    """Returns the farthest base class that has a setting."""
+    holders = [one for one in kind.__mro__ if key in getattr(one, "model_fields", {})]
+    return holders[-1] if holders else None

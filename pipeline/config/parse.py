@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from twofold.components.errors import ConfigError
 from twofold.components.settings import Section
+from twofold.pipeline.config.data import DataConfig, change_source, data_keys, source_field
 from twofold.pipeline.config.run import RunConfig
 
 # The keys that choose between kinds of a section.
@@ -85,7 +86,8 @@ def override(config: RunConfig, settings: Sequence[str]) -> RunConfig:
     """Applies ``key.path=value`` settings in their order; values are read as YAML.
 
     The choice of a method, an encoder or a policy is applied before the other settings: it starts
-    from the defaults of what is chosen, which the others change.
+    from the defaults of what is chosen, which the others change. So is that of a data source, which
+    drops what was set for the one before.
 
     Raises:
         ConfigError: if a setting has no "=", a key is unknown, or a value is not accepted.
@@ -108,8 +110,11 @@ def _parse_setting(setting: str) -> tuple[list[str], Any]:
         raise ConfigError(f"--set {setting}: expected a value in YAML, received {text}") from None
 
 
+_SOURCE = ["data", "source"]
+
+
 def _is_choice(path: list[str]) -> bool:
-    return len(path) > 1 and path[-1] in _CHOICES
+    return (len(path) > 1 and path[-1] in _CHOICES) or path == _SOURCE
 
 
 def _order(path: list[str]) -> tuple[bool, int]:
@@ -126,6 +131,9 @@ def _assign(values: dict[str, Any], path: list[str], value: Any) -> None:
         section = section[key]
         if not isinstance(section, dict):
             raise ConfigError(f"--set {'.'.join(path)}: {'.'.join(path[:depth])} has no keys")
+    if path == _SOURCE:
+        values["data"] = change_source(section, value)
+        return
     if _is_choice(path) and section.get(path[-1]) != value:
         section.clear()
     section[path[-1]] = value
@@ -141,9 +149,16 @@ _EXPECTED = {
 
 def _describe(problem: Mapping[str, Any]) -> str:
     location = [str(part) for part in problem["loc"]]
+    if location[:2] == _SOURCE and len(location) > 2:
+        return _describe_source(problem, location[2:])
     model, path = _section_of(location)
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {'.'.join(path)}{_nearest(path[-1], model.model_fields)}"
+        keys = data_keys() if model is DataConfig else list(model.model_fields)
+        return f"unknown key {'.'.join(path)}{_nearest(path[-1], keys)}"
+    if problem["type"] == "choice_unknown":
+        context = problem["ctx"]
+        where = ".".join([*path, context["key"]])
+        return f"unknown {where} {context['name']!r}: expected one of {context['expected']}"
     if problem["type"] == "union_tag_invalid":
         expected = problem["ctx"]["expected_tags"].replace("'", "")
         key = problem["ctx"]["discriminator"].strip("'")
@@ -155,7 +170,20 @@ def _describe(problem: Mapping[str, Any]) -> str:
         return f"{'.'.join([*path, key])} is missing: expected one of {known}"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    where = ".".join(path) or "the configuration"
+    return _received(problem, ".".join(path) or "the configuration")
+
+
+def _describe_source(problem: Mapping[str, Any], location: list[str]) -> str:
+    """Describes a problem of a source's own setting, which is a key of the data like others."""
+    where = ".".join(["data", *location])
+    if problem["type"] == "missing":
+        name = problem["input"]["name"]
+        description = source_field(name, location[0]).description
+        return f"{where} is missing, which data.source={name} needs: expected {description}"
+    return _received(problem, where)
+
+
+def _received(problem: Mapping[str, Any], where: str) -> str:
     message = _EXPECTED.get(problem["type"], problem["msg"])
     message = message[0].lower() + message[1:]
     return f"{where}: {message}, received {problem['input']!r}"

@@ -21,12 +21,13 @@ from twofold.pipeline.config import (
     DataConfig,
     ResNet34PublishedConfig,
     RunConfig,
+    TfdsSettings,
     TrainingSettings,
 )
 
 CONFIG = RunConfig(
     name="cifar10_barlow_twins",
-    data=DataConfig(source="tfds", tfds_name="cifar10", image_size=32),
+    data=DataConfig(source=TfdsSettings(tfds_name="cifar10"), image_size=32),
     views=BarlowViewsConfig(),
     encoder=ResNet34PublishedConfig(),
     method=BarlowTwinsConfig(),

@@ -23,12 +23,13 @@ from twofold.pipeline.config import (
     SelfTrainingConfig,
     SwaSettings,
     TeacherConfig,
+    TfdsSettings,
     TrainingSettings,
 )
 
 CONFIG = RunConfig(
     name="cifar10_consistency",
-    data=DataConfig(source="tfds", tfds_name="cifar10", image_size=72, validation_share=0.01),
+    data=DataConfig(source=TfdsSettings(tfds_name="cifar10"), image_size=72, validation_share=0.01),
     views=ConsistencyViewsConfig(),
     encoder=ResNet50V2Config(initializer="keras"),
     method=SelfTrainingConfig(

@@ -1,7 +1,7 @@
 """What an hour of one CPU core teaches an encoder of CIFAR-10, by our own design.
 
-    twofold run cifar10_emp_ssl --set data.source=folder --set data.tfds_name=null \
-        --set data.image_size=32 --set data.path=[train.zip,test.zip]
+    twofold run cifar10_emp_ssl --set data.source=folder --set data.image_size=32 \
+        --set data.path=[train.zip,test.zip]
 
 With TensorFlow Datasets' own CIFAR-10 prepared, no setting is needed.
 
@@ -30,12 +30,13 @@ from twofold.pipeline.config import (
     EvaluationConfig,
     PatchesViewsConfig,
     RunConfig,
+    TfdsSettings,
     TrainingSettings,
 )
 
 CONFIG = RunConfig(
     name="cifar10_emp_ssl",
-    data=DataConfig(source="tfds", tfds_name="cifar10"),
+    data=DataConfig(source=TfdsSettings(tfds_name="cifar10")),
     views=PatchesViewsConfig(side=16, area=(0.2, 0.6)),
     encoder=BagOfPatchesConfig(patch=16, stride=4, filters=(32, 64, 128, 256), features=2048),
     method=EMPSSLConfig(patches=8),

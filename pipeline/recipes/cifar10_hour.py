@@ -1,7 +1,7 @@
 """What under an hour of one CPU core teaches an encoder of CIFAR-10, by our own design.
 
-    twofold run cifar10_hour --set data.source=folder --set data.tfds_name=null \
-        --set data.image_size=32 --set data.path=[train.zip,test.zip]
+    twofold run cifar10_hour --set data.source=folder --set data.image_size=32 \
+        --set data.path=[train.zip,test.zip]
 
 With TensorFlow Datasets' own CIFAR-10 prepared, no setting is needed.
 
@@ -36,12 +36,13 @@ from twofold.pipeline.config import (
     NoViewsConfig,
     PatchDictionaryConfig,
     RunConfig,
+    TfdsSettings,
     TrainingSettings,
 )
 
 CONFIG = RunConfig(
     name="cifar10_hour",
-    data=DataConfig(source="tfds", tfds_name="cifar10"),
+    data=DataConfig(source=TfdsSettings(tfds_name="cifar10")),
     views=NoViewsConfig(),
     encoder=PatchDictionaryConfig(patch=6, atoms=800, grid=3),
     method=KMeansConfig(patches=32, whitening_epsilon=0.3),

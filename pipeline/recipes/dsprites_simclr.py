@@ -23,6 +23,7 @@ from twofold.pipeline.config import (
     AffineViewsConfig,
     CoreConfig,
     DataConfig,
+    DspritesSettings,
     EvaluationConfig,
     RunConfig,
     SimCLRConfig,
@@ -32,10 +33,12 @@ from twofold.pipeline.config import (
 CONFIG = RunConfig(
     name="dsprites_simclr",
     data=DataConfig(
-        source="dsprites",
-        images=20_000,
-        latent_names=("shape", "scale", "orientation", "posX", "posY"),
-        label_latent="shape",
+        # The public set's file holds no names, so that these are for it, too.
+        source=DspritesSettings(
+            images=20_000,
+            latent_names=("shape", "scale", "orientation", "posX", "posY"),
+            label_latent="shape",
+        ),
         # Of the public subset 16,045 images train with it: 16 steps an epoch, as published.
         split_seed=5,
     ),

@@ -13,6 +13,7 @@ from twofold.pipeline.config import (
     Conv4Config,
     CropViewsConfig,
     DataConfig,
+    FolderSettings,
     RunConfig,
     SimCLRConfig,
     TrainingSettings,
@@ -20,7 +21,7 @@ from twofold.pipeline.config import (
 
 CONFIG = RunConfig(
     name="folder_simclr",
-    data=DataConfig(source="folder", path=("images",), image_size=96),
+    data=DataConfig(source=FolderSettings(path=("images",)), image_size=96),
     views=CropViewsConfig(area=(0.2, 1.0), brightness=0.6, jitter=0.2),
     encoder=Conv4Config(),
     method=SimCLRConfig(temperature=0.1, projector=(128, 128)),

@@ -15,6 +15,7 @@ from twofold.pipeline.config import (
     AffineViewsConfig,
     CoreConfig,
     DataConfig,
+    DspritesSettings,
     RunConfig,
     SimCLRConfig,
     TrainingSettings,
@@ -22,7 +23,7 @@ from twofold.pipeline.config import (
 
 CONFIG = RunConfig(
     name="quickstart",
-    data=DataConfig(source="dsprites", images=20_000, image_size=32),
+    data=DataConfig(source=DspritesSettings(images=20_000), image_size=32),
     views=AffineViewsConfig(rotation_degrees=180, translation=0.2, scale=(0.8, 1.2)),
     encoder=CoreConfig(filters=(12, 32), units=(240, 168, 168), pooling="average"),
     method=SimCLRConfig(temperature=0.1),

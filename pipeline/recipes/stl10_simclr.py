@@ -23,12 +23,13 @@ from twofold.pipeline.config import (
     SimCLRConfig,
     SimCLRStrongViewsConfig,
     SimCLRWeakViewsConfig,
+    TfdsSettings,
     TrainingSettings,
 )
 
 CONFIG = RunConfig(
     name="stl10_simclr",
-    data=DataConfig(source="tfds", tfds_name="stl10", image_size=96),
+    data=DataConfig(source=TfdsSettings(tfds_name="stl10"), image_size=96),
     views=SimCLRStrongViewsConfig(),
     probe_views=SimCLRWeakViewsConfig(),
     encoder=Conv4Config(),

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from twofold.components.errors import RunDirectoryError
 from twofold.pipeline.config import RunConfig, to_yaml
+from twofold.pipeline.config.data import without_other_sources
 
 RECORD = "run.json"
 CONFIG = "config.yaml"
@@ -89,6 +90,8 @@ class RunDirectory:
             raise RunDirectoryError(f"{path} is a file: expected a directory or a new path")
         self._record = self._read_record()
         present = self._record.get("configuration")
+        if present is not None:
+            present = without_other_sources(present)
         wanted = config.model_dump(mode="json")
         changes = "; ".join(
             line

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twofold.components.data.sources.base import SourceSettings
 from twofold.components.errors import RunDirectoryError
 from twofold.components.pages.curve_charts import Series
 from twofold.components.settings import Section
+from twofold.pipeline.config.data import without_other_sources
 from twofold.pipeline.runs.run_directory import RECORD
 
 _ORDER = ("prepare", "pretrain", "evaluate", "export", "study")
@@ -33,7 +35,7 @@ class RunRecord:
     @property
     def configuration(self) -> dict[str, Any]:
         """The run's settings as they were recorded."""
-        return dict(self.values.get("configuration") or {})
+        return without_other_sources(self.values.get("configuration") or {})
 
     @property
     def name(self) -> str:
@@ -151,7 +153,11 @@ def changed_settings(
     for key in kind.model_fields:
         value, usual = getattr(section, key), getattr(base, key, None)
         path = f"{prefix}{key}"
-        if isinstance(value, Section):
+        if isinstance(value, SourceSettings):
+            # In a file they are keys of the data.
+            for own, one, other in changed_settings(value, usual, prefix):
+                yield f"{prefix}source" if own == f"{prefix}name" else own, one, other
+        elif isinstance(value, Section):
             yield from changed_settings(value, usual, f"{path}.")
         elif value != usual:
             yield path, value, usual

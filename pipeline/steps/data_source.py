@@ -2,66 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twofold.components.data.rules.image_rules import ImageRules
 from twofold.components.data.rules.prepare_settings import DuplicateRules, PrepareSettings
-from twofold.components.data.sources import build_source
 from twofold.components.data.sources.base import Source
-from twofold.components.data.sources.folder import EXTENSIONS, OTHER_EXTENSIONS
 from twofold.pipeline.config import DataConfig
-
-_TABLE_FIELDS = ("label", "key", "split", "group", "weight")
 
 
 def build_data_source(data: DataConfig) -> Source:
     """Builds the source that the configuration names."""
-    settings: dict[str, Any]
-    if data.source == "dsprites":
-        settings = {"images": data.images}
-    elif data.source == "npz":
-        settings = {
-            "path": data.path[0],
-            "image_field": data.image_field,
-            "label_field": data.label_field,
-            "latents_field": data.latents_field,
-            "latent_names": data.latent_names,
-            "label_latent": data.label_latent,
-            "class_names": data.class_names,
-        }
-    elif data.source == "tfds":
-        settings = {
-            "name": data.tfds_name,
-            "data_dir": data.tfds_dir,
-            "splits": data.tfds_splits,
-            "image_feature": data.image_field,
-            "label_feature": data.label_field,
-            "download": data.tfds_download,
-            "manual_dir": data.tfds_manual_dir,
-        }
-    elif data.source == "listing":
-        settings = {
-            "path": data.path[0],
-            "root": data.root,
-            "path_column": data.image_field or "path",
-            "class_names": data.class_names,
-            **{f"{name}_column": getattr(data, f"{name}_field") for name in _TABLE_FIELDS},
-        }
-    elif data.source == "tfrecord":
-        settings = {
-            "path": data.path,
-            "image_field": data.image_field,
-            "class_names": data.class_names,
-            **{f"{name}_field": getattr(data, f"{name}_field") for name in _TABLE_FIELDS},
-        }
-    else:
-        convert = data.other_formats == "convert"
-        settings = {
-            "path": data.path,
-            "group_pattern": data.group_pattern,
-            "extensions": EXTENSIONS + OTHER_EXTENSIONS if convert else EXTENSIONS,
-        }
-    return build_source(data.source, **settings)
+    return data.source.build(convertible=data.other_formats == "convert")
 
 
 def preparation_settings(data: DataConfig) -> PrepareSettings:

@@ -16,7 +16,7 @@ from twofold.pipeline.steps.fingerprints import step_inputs
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     """Prepares the data set in the shared folder, unless another run already did."""
     data = context.config.data
-    name = f"{data.source}-{step_inputs('prepare', context)}"
+    name = f"{data.source.name}-{step_inputs('prepare', context)}"
     directory = files.join(context.datasets, name)
     settings = preparation_settings(data)
     info = context.source.info()

@@ -68,7 +68,7 @@ def member_config(config: RunConfig, encoder: str, seed: int) -> RunConfig:
 
 def label_name(config: RunConfig) -> str:
     """Returns what the images' label is called."""
-    return config.data.label_latent or ("shape" if config.data.source == "dsprites" else "class")
+    return config.data.source.label_name
 
 
 def fewer_labels(study: StudyConfig) -> list[float]:

@@ -25,6 +25,7 @@ from twofold.pipeline.config import (
     DataConfig,
     EmaSettings,
     EncoderConfig,
+    FolderSettings,
     MethodConfig,
     PlateauSettings,
     RunConfig,
@@ -56,10 +57,11 @@ _of_any_method = functools.partial(
     seed=st.integers(0, 2**31 - 1),
     data=st.builds(
         DataConfig,
-        source=st.just("folder"),
-        path=st.lists(texts, min_size=1, max_size=3).map(tuple),
-        label_field=st.none() | texts,
-        latent_names=st.lists(texts, max_size=3).map(tuple),
+        source=st.builds(
+            FolderSettings,
+            path=st.lists(texts, min_size=1, max_size=3).map(tuple),
+            group_pattern=st.none() | texts,
+        ),
         image_size=st.none() | st.integers(8, 1024),
         test_share=st.floats(0, 1, exclude_max=True),
     ),
@@ -133,9 +135,9 @@ def test_the_later_of_two_settings_counts() -> None:
         ("encoder.units=[]", "encoder", "units", ()),
         ("data.image_size=null", "data", "image_size", None),
         ("data.image_size=", "data", "image_size", None),
-        ("data.label_field=a=b", "data", "label_field", "a=b"),
-        ("data.label_field='1e-3'", "data", "label_field", "1e-3"),
-        ("data.label_field='null'", "data", "label_field", "null"),
+        ("data.licence=a=b", "data", "licence", "a=b"),
+        ("data.licence='1e-3'", "data", "licence", "1e-3"),
+        ("data.licence='null'", "data", "licence", "null"),
     ],
 )
 def test_values_are_read_as_yaml(setting: str, section: str, key: str, value: object) -> None:
@@ -144,8 +146,10 @@ def test_values_are_read_as_yaml(setting: str, section: str, key: str, value: ob
 
 def test_one_path_needs_no_list() -> None:
     folder = ["data.source=folder"]
-    assert override(DEFAULT, [*folder, "data.path=é x/y"]).data.path == ("é x/y",)
-    assert override(DEFAULT, [*folder, "data.path=[a, b]"]).data.path == ("a", "b")
+    one = override(DEFAULT, [*folder, "data.path=é x/y"])
+    assert one.data.source == FolderSettings(path=("é x/y",))
+    several = override(DEFAULT, [*folder, "data.path=[a, b]"])
+    assert several.data.source == FolderSettings(path=("a", "b"))
 
 
 def test_another_policy_or_encoder_starts_from_its_own_defaults() -> None:
@@ -218,7 +222,7 @@ def test_a_configuration_is_frozen() -> None:
 REFUSED = [
     ("data.imags=3", "unknown key data.imags: did you mean 'images'?"),
     ("trainin.epochs=3", "unknown key trainin: did you mean 'training'?"),
-    ("data.zzz.bar=1", "unknown key data.zzz: expected one of source, path, images"),
+    ("data.zzz.bar=1", "unknown key data.zzz: expected one of source, images, latent_names"),
     ("encoder.width=64", "unknown key encoder.width: expected one of name, filters, units"),
     ("views.flip=true", "unknown key views.flip: expected one of policy, rotation_degrees"),
     ("training.epochs=ten", "training.epochs: input should be a valid integer, received 'ten'"),
@@ -261,12 +265,26 @@ REFUSED = [
     ("data.label_share=0", "data.label_share: input should be greater than 0"),
     (
         "data.source=web",
-        "data.source: input should be 'dsprites', 'npz', 'folder', 'listing', 'tfrecord' or 'tfds'",
+        "unknown data.source 'web': expected one of dsprites, folder, listing, npz",
     ),
-    ("data.source=tfds", "data.source=tfds needs data.tfds_name"),
-    ("data.source=npz", "data.path must name one .npz or .npy file, received []"),
-    ("data.source=listing", "data.path must name one CSV or Parquet file, received []"),
-    ("data.path=x", "data.path must be empty for data.source=dsprites"),
+    (
+        "data.source=tfds",
+        "data.tfds_name is missing, which data.source=tfds needs: expected cifar10",
+    ),
+    ("data.source=npz", "data.path is missing, which data.source=npz needs: expected one .npz or"),
+    (
+        "data={source: npz, path: [a, b]}",
+        "data.path: input should be one path, received ['a', 'b']",
+    ),
+    ("data={source: folder, path: []}", "data.path: input should be at least one path"),
+    ("data={source: folder, path: [1]}", "data.path.0: input should be a valid string, received 1"),
+    ("data.images=0", "data.images: input should be greater than or equal to 1, received 0"),
+    ("data.label_latent=size", "data.label_latent: input should be of shape, scale, orientation"),
+    (
+        "data.path=x",
+        "data.path is a setting of data.source=folder, listing, npz, tfrecord, and data.source="
+        "dsprites was chosen: remove it, or choose data.source=folder",
+    ),
     ("name=../up", "name: string should match pattern"),
     ("seed.x=1", "seed has no keys"),
     ("seed", "expected KEY.PATH=VALUE"),

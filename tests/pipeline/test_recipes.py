@@ -48,7 +48,7 @@ def test_a_recipe_for_cpus_trains_by_the_method_of_the_published_one(name: str) 
     assert small.method.name == published.method.name
     assert small.views == published.views
     assert small.training.epochs < published.training.epochs
-    assert small.data.source == "folder"
+    assert small.data.source.name == "folder"
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:

@@ -1,44 +1,47 @@
-"""Where images come from: one class a kind of source, looked up by name in `SOURCES`."""
+"""Where images come from: one class a kind of source, its settings in the registry `SOURCES`."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
-from twofold.components.data.sources.base import Source
-from twofold.components.data.sources.dsprites import DspritesSource
-from twofold.components.data.sources.folder import FolderSource
-from twofold.components.data.sources.listing import ListingSource
-from twofold.components.data.sources.npz import NpzSource
-from twofold.components.data.sources.tfds import TfdsSource
-from twofold.components.data.sources.tfrecord import TfrecordSource
+import pydantic
+
+from twofold.components.data.sources.base import SOURCES, Source
+from twofold.components.data.sources.dsprites import DspritesSettings
+from twofold.components.data.sources.folder import FolderSettings
+from twofold.components.data.sources.listing import ListingSettings
+from twofold.components.data.sources.npz import NpzSettings
+from twofold.components.data.sources.tfds import TfdsSettings
+from twofold.components.data.sources.tfrecord import TfrecordSettings
 from twofold.components.errors import DataError
 
-SOURCES: dict[str, Callable[..., Source]] = {
-    "dsprites": DspritesSource,
-    "npz": NpzSource,
-    "folder": FolderSource,
-    "listing": ListingSource,
-    "tfds": TfdsSource,
-    "tfrecord": TfrecordSource,
-}
+__all__ = [
+    "SOURCES",
+    "DspritesSettings",
+    "FolderSettings",
+    "ListingSettings",
+    "NpzSettings",
+    "TfdsSettings",
+    "TfrecordSettings",
+    "build_source",
+]
 
 
 def build_source(kind: str, **settings: Any) -> Source:
     """The source of this kind with these settings.
 
     Raises:
-        DataError: the kind or a setting is unknown, or the source refuses its settings or input.
+        SettingsError: the kind is unknown.
+        DataError: a setting is unknown or not accepted, or the source refuses its input.
 
     """
-    if kind not in SOURCES:
-        raise DataError(f"unknown data source {kind!r}; known sources: {', '.join(SOURCES)}")
-    signature = inspect.signature(SOURCES[kind])
+    chosen = SOURCES[kind]
     try:
-        signature.bind(**settings)
-    except TypeError as error:
-        raise DataError(
-            f"{kind} source: {error}; its settings: {', '.join(signature.parameters)}"
-        ) from None
-    return SOURCES[kind](**settings)
+        return chosen.model_validate(settings).build()
+    except pydantic.ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}, received {one['input']!r}"
+            for one in error.errors()
+        )
+        known = ", ".join(chosen.setting_names())
+        raise DataError(f"{kind} source: {problems}; its settings: {known}") from None

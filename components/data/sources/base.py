@@ -1,12 +1,17 @@
-"""What every source of images gives, whatever it reads them from."""
+"""Sources of images: what each gives, its settings, and the registry to choose one from."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from twofold.components.settings import Registry, Section, Texts
 
 # Of a key and an identity, whether the image is to be read.
 Wanted = Callable[[str, str], bool]
@@ -48,7 +53,7 @@ class SourceInfo:
     """What a source says about itself before any image is read.
 
     Attributes:
-        kind: its name in `SOURCES`.
+        kind: the name of its settings in `SOURCES`.
         class_names: the names that labels index; empty without labels.
         latent_names: the names of each item's latents; empty without latents.
         fingerprint: sha256 (hex) of what the content is, whatever folder it lies in.
@@ -91,6 +96,103 @@ class Source(Protocol):
 
     def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
         """The items of a task, in order; those not wanted come without their image, unread."""
+
+
+class SourceSettings(Section):
+    """What makes one kind of source; a subclass is registered in `SOURCES` and stands beside it.
+
+    A setting is an argument of the source under the same name.
+    """
+
+    name: str
+
+    def build(self, *, convertible: bool = False) -> Source:
+        """Builds the source.
+
+        Args:
+            convertible: whether files that are of no use unless they are converted are read, too.
+
+        Raises:
+            DataError: if the source refuses its settings or what it finds.
+
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def setting_names(cls) -> list[str]:
+        """Returns the names of the settings, those of this kind alone first."""
+        own = [key for key in cls.__annotations__ if key in cls.model_fields]
+        return [key for key in dict.fromkeys([*own, *cls.model_fields]) if key != "name"]
+
+    def arguments(self) -> dict[str, Any]:
+        """Returns the settings by name."""
+        return {key: getattr(self, key) for key in self.setting_names()}
+
+    @property
+    def label_name(self) -> str:
+        """What the images' label is called."""
+        return "class"
+
+
+SOURCES: Registry[SourceSettings] = Registry("data source")
+
+
+class LatentSettings(SourceSettings):
+    """Settings of sources that know the generative factors of their images."""
+
+    latent_names: Texts = ()
+    label_latent: str | None = None
+
+
+class TableSettings(SourceSettings):
+    """Settings of sources whose rows or records have named fields."""
+
+    label_field: str | None = Field(
+        None, description="a class's name or number; none: found by its usual name"
+    )
+    key_field: str | None = Field(None, description="what names an image; none: where it lies")
+    split_field: str | None = Field(
+        None, description="train, val, test or unlabelled; none: none but where that is known"
+    )
+    group_field: str | None = Field(
+        None, description="what belongs in one split together; none: each image by itself"
+    )
+    weight_field: str | None = Field(
+        None, description="how often to draw an image, a number above 0; none: all alike"
+    )
+    class_names: Texts = Field((), description="names of labels 0, 1 ...; empty: as they are found")
+
+
+def _as_text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str | os.PathLike) else value
+
+
+def _at_least_one(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise PydanticCustomError("paths", "Input should be at least one path")
+    return value
+
+
+def _one(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(value) != 1:
+        raise PydanticCustomError("paths", "Input should be one path")
+    return value
+
+
+PathText = Annotated[str, BeforeValidator(_as_text)]
+Paths = Annotated[
+    tuple[PathText, ...],
+    Field(strict=False),
+    AfterValidator(_at_least_one),
+    BeforeValidator(_as_list),
+]
+OnePath = Annotated[
+    tuple[PathText, ...], Field(strict=False), AfterValidator(_one), BeforeValidator(_as_list)
+]
 
 
 def positions(start: int, stop: int, items: int) -> Iterator[bytes]:

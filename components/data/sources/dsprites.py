@@ -1,64 +1,125 @@
-"""dSprites, drawn when they are read: the source that needs no file."""
+"""Generated dSprites, drawn when they are read: the source that needs no file."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
+import pydantic
+from pydantic import Field
+from pydantic_core import PydanticCustomError
 
 from twofold.components.data.sources import sprites as dsprites
 from twofold.components.data.sources.base import (
+    SOURCES,
     Item,
+    LatentSettings,
     SourceInfo,
     Wanted,
     all_wanted,
     position_range,
     positions,
 )
-from twofold.components.errors import DataError
+from twofold.components.settings import Texts
 
 # Raised whenever the same settings draw other pixels, so that prepared data is not reused.
 DRAWING_VERSION = 1
 
 _DRAWN_AT_A_TIME = 256
+_SHAPE = dsprites.LATENT_NAMES[0]
 _IDENTITY = f"dsprites drawing {DRAWING_VERSION}"
 
 _subset = functools.lru_cache(maxsize=4)(dsprites.subset)
 
 
+def _own_latent(name: str) -> str:
+    if name not in dsprites.LATENT_NAMES:
+        raise PydanticCustomError(
+            "latent", "Input should be of {known}", {"known": ", ".join(dsprites.LATENT_NAMES)}
+        )
+    return name
+
+
+@SOURCES.register
+class DspritesSettings(LatentSettings):
+    """Settings of generated sprites."""
+
+    name: Literal["dsprites"] = "dsprites"
+    images: int = Field(
+        20_000, ge=1, le=dsprites.COMBINATIONS, description="how many images to generate"
+    )
+    latent_names: Texts = Field(
+        (), description="latents to keep of shape, scale, orientation, posX, posY; empty: all"
+    )
+    label_latent: str | None = Field(None, description="the latent that is the label; none: shape")
+
+    @pydantic.field_validator("latent_names")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_own_latent(name) for name in value)
+
+    @pydantic.field_validator("label_latent")
+    @classmethod
+    def _known_label(cls, value: str | None) -> str | None:
+        return None if value is None else _own_latent(value)
+
+    def build(self, *, convertible: bool = False) -> DspritesSource:
+        """Builds the source."""
+        return DspritesSource(self.images, self.latent_names, self.label_latent)
+
+    @property
+    def label_name(self) -> str:
+        """The latent that is the label."""
+        return self.label_latent or _SHAPE
+
+
 class DspritesSource:
-    """A seeded subset of dSprites; the label is the shape, the latents are the five values.
+    """A seeded subset of dSprites, with all or some of its five latents.
 
     Keys hold the five latent class indices, as in `dsprites/0-3-12-5-31`.
 
     Args:
         images: how many distinct latent combinations, of 737,280.
+        latent_names: which latents an image comes with, in this order; empty for all.
+        label_latent: the latent whose class is the label; None for the shape.
         seed: which ones; a smaller subset of one seed lies within a larger one.
-
-    Raises:
-        DataError: `images` is not between 1 and 737,280.
 
     """
 
-    def __init__(self, images: int = 20_000, seed: int = 0):
-        if not 1 <= images <= dsprites.COMBINATIONS:
-            raise DataError(
-                f"dsprites: images must be between 1 and {dsprites.COMBINATIONS}, received {images}"
-            )
+    def __init__(
+        self,
+        images: int,
+        latent_names: Sequence[str] = (),
+        label_latent: str | None = None,
+        *,
+        seed: int = 0,
+    ):
         self._images = images
+        self._latents = tuple(latent_names) or dsprites.LATENT_NAMES
+        self._label = label_latent or _SHAPE
         self._seed = seed
 
     def info(self) -> SourceInfo:
         """Names, and a fingerprint of the settings."""
-        settings = {"images": self._images, "seed": self._seed, "version": DRAWING_VERSION}
+        settings: dict[str, object] = {
+            "images": self._images,
+            "seed": self._seed,
+            "version": DRAWING_VERSION,
+        }
+        # What is read as ever has the fingerprint that it ever had.
+        if self._latents != dsprites.LATENT_NAMES:
+            settings["latents"] = self._latents
+        if self._label != _SHAPE:
+            settings["label"] = self._label
         text = json.dumps({"dsprites": settings}, sort_keys=True)
         return SourceInfo(
             kind="dsprites",
-            class_names=dsprites.SHAPE_NAMES,
-            latent_names=dsprites.LATENT_NAMES,
+            class_names=dsprites.class_names(self._label),
+            latent_names=self._latents,
             fingerprint=hashlib.sha256(text.encode()).hexdigest(),
             items=self._images,
         )
@@ -70,18 +131,20 @@ class DspritesSource:
     def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
         """The sprites at a task's positions, those wanted drawn some hundreds at a time."""
         place = position_range(task)
+        label = dsprites.LATENT_NAMES.index(self._label)
+        columns = [dsprites.LATENT_NAMES.index(name) for name in self._latents]
         classes = _subset(self._images, self._seed)[place.start : place.stop]
         for start in range(0, len(classes), _DRAWN_AT_A_TIME):
             some = classes[start : start + _DRAWN_AT_A_TIME]
             keys = ["dsprites/" + "-".join(map(str, row)) for row in some.tolist()]
             chosen = np.array([wanted(key, _IDENTITY) for key in keys])
             drawn = iter(dsprites.render(some[chosen]))
-            values = dsprites.latent_values(some).tolist()
+            values = dsprites.latent_values(some)[:, columns].tolist()
             for key, row, latents, draw in zip(keys, some.tolist(), values, chosen, strict=True):
                 yield Item(
                     key,
                     next(drawn) if draw else b"",
-                    label=row[0],
+                    label=row[label],
                     latents=tuple(latents),
                     identity=_IDENTITY,
                 )

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from twofold.components import files
 from twofold.components.data.sources.access.archives import (
@@ -15,13 +17,41 @@ from twofold.components.data.sources.access.archives import (
     open_container,
 )
 from twofold.components.data.sources.access.spooled_listing import Row, Spool, read_entries
-from twofold.components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
+from twofold.components.data.sources.base import (
+    SOURCES,
+    Item,
+    Paths,
+    SourceInfo,
+    SourceSettings,
+    Wanted,
+    all_wanted,
+)
 from twofold.components.data.sources.folder_layout import in_split_folder, split_and_class
 from twofold.components.errors import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 # Of the formats that can be converted, see `twofold.components.data.rules.image_rules`.
 OTHER_EXTENSIONS = (".gif", ".bmp", ".tif", ".tiff", ".webp")
+
+
+@SOURCES.register
+class FolderSettings(SourceSettings):
+    """Settings of image files in folders or archives."""
+
+    name: Literal["folder"] = "folder"
+    path: Paths = Field(
+        description="folders, .zip or .tar files with images (a list, or one path), also gs://"
+    )
+    group_pattern: str | None = Field(
+        None,
+        description="a regular expression whose group, found in a key, is what belongs in one "
+        "split together; none: each image by itself",
+    )
+
+    def build(self, *, convertible: bool = False) -> FolderSource:
+        """Builds the source."""
+        extensions = EXTENSIONS + OTHER_EXTENSIONS if convertible else EXTENSIONS
+        return FolderSource(self.path, self.group_pattern, extensions)
 
 
 @dataclass
@@ -76,7 +106,7 @@ class FolderSource:
     a .zip or a plain .tar prepares faster.
 
     Args:
-        path: one path or several.
+        path: at least one.
         group_pattern: a regular expression with one group, searched for in each key; what the group
             matches is the image's group. Images whose key does not match have none.
         extensions: how the names of image files end, in lower case.
@@ -90,22 +120,13 @@ class FolderSource:
 
     def __init__(
         self,
-        path: str | Path | Sequence[str | Path],
-        group_pattern: str | None = None,
-        extensions: Sequence[str] = EXTENSIONS,
+        path: Sequence[str | Path],
+        group_pattern: str | None,
+        extensions: Sequence[str],
     ):
-        paths = [path] if isinstance(path, str | Path) else list(path)
-        if not paths:
-            raise DataError("folder source: expected at least one path, received none")
         self._extensions = tuple(extensions)
-        for extension in self._extensions:
-            if not extension.startswith(".") or extension != extension.lower():
-                raise DataError(
-                    f"extensions: expected endings like '.jpg', in lower case, received "
-                    f"{extension!r}"
-                )
         self._group = None if group_pattern is None else _compile(group_pattern)
-        self._containers = tuple(open_container(files.resolve(each)) for each in paths)
+        self._containers = tuple(open_container(files.resolve(each)) for each in path)
         self._held: _Listing | None = None
 
     def __getstate__(self) -> dict[str, Any]:

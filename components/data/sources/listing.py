@@ -6,7 +6,9 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from twofold.components import files
 from twofold.components.data.sources.access.file_listing import file_stamps, read_files
@@ -18,7 +20,16 @@ from twofold.components.data.sources.access.spooled_listing import (
     read_entries,
 )
 from twofold.components.data.sources.access.tables import column_names, read_columns
-from twofold.components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
+from twofold.components.data.sources.base import (
+    SOURCES,
+    Item,
+    OnePath,
+    PathText,
+    SourceInfo,
+    TableSettings,
+    Wanted,
+    all_wanted,
+)
 from twofold.components.data.sources.folder_layout import (
     MOST_CLASSES,
     number_classes,
@@ -29,6 +40,22 @@ from twofold.components.errors import DataError
 
 # The identity of a file that is not there.
 _MISSING = "missing"
+
+
+@SOURCES.register
+class ListingSettings(TableSettings):
+    """Settings of image files that a table names."""
+
+    name: Literal["listing"] = "listing"
+    path: OnePath = Field(description="one CSV or Parquet file, also gs://")
+    image_field: str | None = Field(None, description="the column of paths; none: path")
+    root: PathText | None = Field(
+        None, description="what relative paths start from; none: the table's folder"
+    )
+
+    def build(self, *, convertible: bool = False) -> ListingSource:
+        """Builds the source."""
+        return ListingSource(**self.arguments() | {"path": self.path[0]})
 
 
 class ListingSource:
@@ -51,12 +78,12 @@ class ListingSource:
     Args:
         path: the table, local or in a bucket.
         root: what relative paths are relative to; None takes the table's folder.
-        path_column: the name of the column of paths.
-        label_column: of labels; None takes `label` where there is one.
-        split_column: of splits; None takes `split` where there is one.
-        group_column: of groups; None takes `group` where there is one.
-        weight_column: of weights; None takes `weight` where there is one.
-        key_column: of keys; None takes `key` where there is one.
+        image_field: the name of the column of paths; None takes `path`.
+        label_field: of labels; None takes `label` where there is one.
+        split_field: of splits; None takes `split` where there is one.
+        group_field: of groups; None takes `group` where there is one.
+        weight_field: of weights; None takes `weight` where there is one.
+        key_field: of keys; None takes `key` where there is one.
         class_names: the names of labels 0, 1 ...
 
     Raises:
@@ -68,25 +95,26 @@ class ListingSource:
     def __init__(
         self,
         path: str | Path,
-        root: str | Path | None = None,
-        path_column: str = "path",
-        label_column: str | None = None,
-        split_column: str | None = None,
-        group_column: str | None = None,
-        weight_column: str | None = None,
-        key_column: str | None = None,
-        class_names: Sequence[str] = (),
+        *,
+        root: str | Path | None,
+        image_field: str | None,
+        label_field: str | None,
+        split_field: str | None,
+        group_field: str | None,
+        weight_field: str | None,
+        key_field: str | None,
+        class_names: Sequence[str],
     ):
         self._path = files.resolve(path)
         self._root = posixpath.dirname(self._path) if root is None else files.resolve(root)
         self._class_names = tuple(class_names)
         asked = {
-            "path": path_column,
-            "label": label_column,
-            "split": split_column,
-            "group": group_column,
-            "weight": weight_column,
-            "key": key_column,
+            "path": image_field or "path",
+            "label": label_field,
+            "split": split_field,
+            "group": group_field,
+            "weight": weight_field,
+            "key": key_field,
         }
         self._columns = _find_columns(self._path, asked)
         self._held: LabelledListing | None = None
@@ -211,7 +239,8 @@ def _find_columns(path: str, asked: dict[str, str | None]) -> dict[str, str]:
     found = {usual: usual if name is None else name for usual, name in asked.items()}
     for usual, name in asked.items():
         if name is not None and name not in present:
+            setting = "image_field" if usual == "path" else f"{usual}_field"
             raise DataError(
-                f"{path}: no column {name!r} ({usual}_column); present: {', '.join(present)}"
+                f"{path}: no column {name!r} ({setting}); present: {', '.join(present)}"
             )
     return {usual: name for usual, name in found.items() if name in present}

@@ -8,15 +8,19 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
+from pydantic import Field
 
 from twofold.components import files
 from twofold.components.data.sources.access.file_listing import file_stamp
 from twofold.components.data.sources.access.once_per_process import Shared
 from twofold.components.data.sources.base import (
+    SOURCES,
     Item,
+    LatentSettings,
+    OnePath,
     SourceInfo,
     Wanted,
     all_wanted,
@@ -25,6 +29,7 @@ from twofold.components.data.sources.base import (
 )
 from twofold.components.data.sources.folder_layout import MOST_CLASSES
 from twofold.components.errors import DataError
+from twofold.components.settings import Texts
 
 IMAGE_FIELDS = ("images", "imgs", "x", "image")
 LABEL_FIELDS = ("labels", "label", "y")
@@ -35,6 +40,39 @@ _ONLY_FIELD = "images"
 _CHECKED_BYTES = 64 << 20
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError)
+
+
+@SOURCES.register
+class NpzSettings(LatentSettings):
+    """Settings of arrays of images."""
+
+    name: Literal["npz"] = "npz"
+    path: OnePath = Field(description="one .npz or .npy file on a local disk")
+    image_field: str | None = Field(
+        None, description="array of images; none: the first of images, imgs, x, image"
+    )
+    label_field: str | None = Field(
+        None, description="array of labels, -1 for none; none: the first of labels, label, y"
+    )
+    class_names: Texts = Field((), description="names of labels 0, 1 ...; empty: their numbers")
+    latents_field: str | None = Field(
+        None, description="array of latents; none: the first of latents, latents_values"
+    )
+    latent_names: Texts = Field(
+        (), description="names of the latents' columns; empty: latent_0 ..."
+    )
+    label_latent: str | None = Field(
+        None, description="the latent that is the label, where there is no array of labels"
+    )
+
+    def build(self, *, convertible: bool = False) -> NpzSource:
+        """Builds the source."""
+        return NpzSource(**self.arguments() | {"path": self.path[0]})
+
+    @property
+    def label_name(self) -> str:
+        """The latent that is the label, if it is one."""
+        return self.label_latent or "class"
 
 
 @dataclass(frozen=True)
@@ -84,12 +122,13 @@ class NpzSource:
     def __init__(
         self,
         path: str | Path,
-        image_field: str | None = None,
-        label_field: str | None = None,
-        latents_field: str | None = None,
-        latent_names: Sequence[str] = (),
-        label_latent: str | None = None,
-        class_names: Sequence[str] = (),
+        *,
+        image_field: str | None,
+        label_field: str | None,
+        latents_field: str | None,
+        latent_names: Sequence[str],
+        label_latent: str | None,
+        class_names: Sequence[str],
     ):
         if files.is_remote(path):
             raise DataError(

@@ -58,6 +58,13 @@ def latent_values(classes: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
+def class_names(latent: str) -> tuple[str, ...]:
+    """The names of a latent's classes, in their order."""
+    if latent == LATENT_NAMES[0]:
+        return SHAPE_NAMES
+    return tuple(f"{value:g}" for value in _LATENT_VALUES[LATENT_NAMES.index(latent)])
+
+
 def subset(images: int, seed: int) -> np.ndarray:
     """Latent class indices, int64 [images, 5], of distinct combinations in ascending order.
 

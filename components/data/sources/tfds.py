@@ -9,10 +9,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 
 from twofold.components.data.sources.access.file_listing import file_stamp
 from twofold.components.data.sources.access.once_per_process import Shared
@@ -22,8 +23,11 @@ from twofold.components.data.sources.access.record_offsets import (
     TfrecordFiles,
 )
 from twofold.components.data.sources.base import (
+    SOURCES,
     Item,
+    PathText,
     SourceInfo,
+    SourceSettings,
     Wanted,
     all_wanted,
     position_range,
@@ -32,6 +36,7 @@ from twofold.components.data.sources.base import (
 from twofold.components.data.sources.folder_layout import SPLIT_FOLDERS
 from twofold.components.data.sources.tfds_finder import find_dataset
 from twofold.components.errors import DataError
+from twofold.components.settings import Texts
 
 _HELD_OUT = ("validation", "test")
 # The starts of JPEG and PNG files, which are handed on as they are.
@@ -46,6 +51,30 @@ _UNREADABLE = (
     # What array_record raises of a damaged block.
     RuntimeError,
 )
+
+
+@SOURCES.register
+class TfdsSettings(SourceSettings):
+    """Settings of data sets that TensorFlow Datasets has prepared."""
+
+    name: Literal["tfds"] = "tfds"
+    tfds_name: PathText = Field(
+        description="cifar10, name/config:1.0.0, or the folder of a prepared data set"
+    )
+    tfds_dir: PathText | None = Field(
+        None, description="folder that data sets are prepared in; none: TensorFlow Datasets' own"
+    )
+    tfds_splits: Texts = Field((), description="which of its splits to read; empty: all")
+    image_field: str | None = Field(None, description="feature of images; none: the only one")
+    label_field: str | None = Field(None, description="class label; none: the only one, if any")
+    tfds_download: bool = Field(False, description="download and prepare what is not there")
+    tfds_manual_dir: PathText | None = Field(
+        None, description="folder of archives that you fetched, to prepare from; none: none"
+    )
+
+    def build(self, *, convertible: bool = False) -> TfdsSource:
+        """Builds the source."""
+        return TfdsSource(**self.arguments())
 
 
 @dataclass(frozen=True)
@@ -96,18 +125,19 @@ class TfdsSource:
     record, beside the image: of an image that is not wanted the record is read, and not decoded.
 
     Args:
-        name: a dataset's name, as in `cifar10`, `name/config`, `name:1.0.0` or `name/config:1.0.0`
-            (without a version the newest that is prepared), or the folder of one prepared version.
-        data_dir: the folder that datasets are prepared in; None takes TFDS's own default, which is
+        tfds_name: a dataset's name, as in `cifar10`, `name/config`, `name:1.0.0` or
+            `name/config:1.0.0` (without a version the newest that is prepared), or the folder of
+            one prepared version.
+        tfds_dir: the folder that datasets are prepared in; None takes TFDS's own default, which is
             ~/tensorflow_datasets or the environment's TFDS_DATA_DIR.
-        splits: the TFDS splits to read; empty reads all.
-        image_feature: the images' feature; None takes the only one that can be it.
-        label_feature: the class label's feature; None takes the only one that can be it, or
+        tfds_splits: the TFDS splits to read; empty reads all.
+        image_field: the images' feature; None takes the only one that can be it.
+        label_field: the class label's feature; None takes the only one that can be it, or
             images without labels where there is none. Of several, the dataset's supervised keys
             decide.
-        download: whether to download and prepare a dataset that is not prepared.
-        manual_dir: a folder with the archives that the dataset is made from, from which to prepare
-            one that is not prepared; without `download` nothing else is fetched.
+        tfds_download: whether to download and prepare a dataset that is not prepared.
+        tfds_manual_dir: a folder with the archives that the dataset is made from, from which to
+            prepare one that is not prepared; without `tfds_download` nothing else is fetched.
 
     Raises:
         DataError: the dataset is not prepared and cannot be, or is damaged, or has no such splits
@@ -117,17 +147,18 @@ class TfdsSource:
 
     def __init__(
         self,
-        name: str,
-        data_dir: str | Path | None = None,
-        splits: Sequence[str] = (),
-        image_feature: str | None = None,
-        label_feature: str | None = None,
-        download: bool = False,
-        manual_dir: str | Path | None = None,
+        tfds_name: str,
+        *,
+        tfds_dir: str | Path | None,
+        tfds_splits: Sequence[str],
+        image_field: str | None,
+        label_field: str | None,
+        tfds_download: bool,
+        tfds_manual_dir: str | Path | None,
     ):
-        self._directory = find_dataset(name, data_dir, download, manual_dir)
-        self._splits = tuple(splits)
-        self._features = (image_feature, label_feature)
+        self._directory = find_dataset(tfds_name, tfds_dir, tfds_download, tfds_manual_dir)
+        self._splits = tuple(tfds_splits)
+        self._features = (image_field, label_field)
         dataset = self._open()
         self._fingerprint = dataset.fingerprint
         self._held: _Dataset | None = _DATASETS.get(self._key(), lambda: dataset)
@@ -266,7 +297,7 @@ def _choose_splits(info: Any, wanted: Sequence[str]) -> tuple[str, ...]:
     if foreign:
         raise DataError(
             f"tfds {info.full_name}: what split {', '.join(map(repr, foreign))} is for is not "
-            f"known, expected {', '.join(SPLIT_FOLDERS)}; name the splits to read, "
+            f"known, expected {', '.join(SPLIT_FOLDERS)}; name the splits to read (tfds_splits), "
             f"of {', '.join(present)}"
         )
     if not sum(info.splits[split].num_examples for split in chosen):
@@ -286,7 +317,7 @@ def _choose_feature(info: Any, kind: str, named: str | None) -> str | None:
     if named is not None:
         if named not in candidates:
             raise DataError(
-                f"tfds {info.full_name}: {kind}_feature: expected one of "
+                f"tfds {info.full_name}: {kind}_field: expected one of "
                 f"{', '.join(candidates) or '(it has none)'}, received {named!r}; "
                 f"features: {_described(info)}"
             )
@@ -296,7 +327,7 @@ def _choose_feature(info: Any, kind: str, named: str | None) -> str | None:
         candidates = [name for name in candidates if name in keys] or candidates
     if len(candidates) > 1:
         raise DataError(
-            f"tfds {info.full_name}: {kind}_feature: several could be it; name one of "
+            f"tfds {info.full_name}: {kind}_field: several could be it; name one of "
             f"{', '.join(candidates)}"
         )
     return candidates[0] if candidates else None

@@ -49,8 +49,8 @@ def find_dataset(
         prepare = f'tfds.builder("{name}", data_dir="{root}").download_and_prepare()'
         raise DataError(
             f"tfds: {name!r} is not prepared in {root} (prepared there: {_prepared(root)}); "
-            "put the archives that it is made from into a folder and name that as manual_dir, or "
-            "set download, or prepare it with: "
+            "put the archives that it is made from into a folder and name that as "
+            "tfds_manual_dir, or set tfds_download, or prepare it with: "
             f"python -c 'import tensorflow_datasets as tfds; {prepare}'"
         )
     return _prepare(name, root, download, manual_dir)
@@ -61,7 +61,7 @@ def _prepare(name: str, root: Path, download: bool, manual_dir: str | Path | Non
 
     manual = None if manual_dir is None else Path(manual_dir).expanduser().absolute()
     if manual is not None and not manual.is_dir():
-        raise DataError(f"tfds: manual_dir: no such folder: {manual}")
+        raise DataError(f"tfds: tfds_manual_dir: no such folder: {manual}")
     try:
         builder = tfds.builder(name, data_dir=str(root))
         if not download:
@@ -72,7 +72,7 @@ def _prepare(name: str, root: Path, download: bool, manual_dir: str | Path | Non
     except Exception as error:
         done = "downloaded" if download else f"prepared from {manual}"
         reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-        advice = "; without a network, prepare it from its archives (manual_dir)" * download
+        advice = "; without a network, prepare it from its archives (tfds_manual_dir)" * download
         raise DataError(
             f"tfds: {name!r} could not be {done} to {root}: {reason}{advice}"
         ) from error
@@ -91,7 +91,9 @@ def _refuse_downloads(builder: Any) -> None:
         url = getattr(resource, "url", resource)
         known = (builder.url_infos or {}).get(url)
         file = f" as {known.filename}" if known is not None and known.filename else ""
-        raise DataError(f"it needs {url}, which is not there{file}; put it there, or set download")
+        raise DataError(
+            f"it needs {url}, which is not there{file}; put it there, or set tfds_download"
+        )
 
     def make_offline(*arguments: Any, **settings: Any) -> Any:
         manager = make(*arguments, **settings)

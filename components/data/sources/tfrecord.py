@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 from google.protobuf.message import DecodeError
+from pydantic import Field
 
 from twofold.components import files
 from twofold.components.data.sources.access import decompression as unpack
@@ -29,7 +30,15 @@ from twofold.components.data.sources.access.spooled_listing import (
     Spool,
     read_entries,
 )
-from twofold.components.data.sources.base import Item, SourceInfo, Wanted, all_wanted
+from twofold.components.data.sources.base import (
+    SOURCES,
+    Item,
+    Paths,
+    SourceInfo,
+    TableSettings,
+    Wanted,
+    all_wanted,
+)
 from twofold.components.data.sources.folder_layout import (
     MOST_CLASSES,
     SPLIT_FOLDERS,
@@ -44,6 +53,23 @@ IMAGE_FIELDS = ("image", "image/encoded", "image_raw", "image_bytes")
 LABEL_FIELDS = ("label", "image/class/label")
 
 _FIRST_WORD = re.compile(r"[A-Za-z]*")
+
+
+@SOURCES.register
+class TfrecordSettings(TableSettings):
+    """Settings of existing TFRecord files."""
+
+    name: Literal["tfrecord"] = "tfrecord"
+    path: Paths = Field(
+        description="files or patterns such as folder/*.tfrecord (a list, or one), also gs://"
+    )
+    image_field: str | None = Field(
+        None, description="the bytes of an image file; none: found by its usual name"
+    )
+
+    def build(self, *, convertible: bool = False) -> TfrecordSource:
+        """Builds the source."""
+        return TfrecordSource(**self.arguments())
 
 
 class _Fields(NamedTuple):
@@ -72,7 +98,7 @@ class TfrecordSource:
     such files.
 
     Args:
-        path: one file or pattern (`folder/*.tfrecord`), or several; local or in a bucket
+        path: files or patterns (`folder/*.tfrecord`), at least one; local or in a bucket
             (`gs://...`).
         image_field: the image's field; None takes the first of image, image/encoded, image_raw and
             image_bytes in the first record.
@@ -93,19 +119,17 @@ class TfrecordSource:
 
     def __init__(
         self,
-        path: str | Path | Sequence[str | Path],
-        image_field: str | None = None,
-        label_field: str | None = None,
-        key_field: str | None = None,
-        split_field: str | None = None,
-        group_field: str | None = None,
-        weight_field: str | None = None,
-        class_names: Sequence[str] = (),
+        path: Sequence[str | Path],
+        *,
+        image_field: str | None,
+        label_field: str | None,
+        key_field: str | None,
+        split_field: str | None,
+        group_field: str | None,
+        weight_field: str | None,
+        class_names: Sequence[str],
     ):
-        given = [path] if isinstance(path, str | Path) else list(path)
-        paths = tuple(file for each in given for file in _find_files(files.resolve(each)))
-        if not paths:
-            raise DataError("tfrecord source: expected at least one path, received none")
+        paths = tuple(file for each in path for file in _find_files(files.resolve(each)))
         self._files = paths
         self._class_names = tuple(class_names)
         named = (image_field, label_field, key_field, split_field, group_field, weight_field)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from twofold.components.data.sources import build_source
+from twofold.components.data.sources import TfdsSettings
 from twofold.components.data.sources.base import Item, Source
 from twofold.components.errors import DataError
 from twofold.components.evaluation.robustness.corruption_robustness import CorruptedBatches
@@ -45,12 +45,11 @@ def open_published(
 
     """
     return {
-        (name, severity): build_source(
-            "tfds",
-            name=f"cifar10_corrupted/{_TFDS_NAMES.get(name, name)}_{severity}",
-            data_dir=str(directory),
-            splits=("test",),
-        )
+        (name, severity): TfdsSettings(
+            tfds_name=f"cifar10_corrupted/{_TFDS_NAMES.get(name, name)}_{severity}",
+            tfds_dir=str(directory),
+            tfds_splits=("test",),
+        ).build()
         for name in corruptions
         for severity in severities
     }

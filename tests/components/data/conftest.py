@@ -260,8 +260,10 @@ def sources(containers, listings, record_files, npz_path, npy_path, tfds_roots):
     made["npz"] = lambda: build_source("npz", path=npz_path)
     made["npy"] = lambda: build_source("npz", path=npy_path)
     for kind, root in tfds_roots.items():
-        made[f"tfds-{kind}"] = lambda root=root: build_source("tfds", name="small", data_dir=root)
-    made["dsprites"] = lambda: build_source("dsprites", images=300, seed=3)
+        made[f"tfds-{kind}"] = lambda root=root: build_source(
+            "tfds", tfds_name="small", tfds_dir=root
+        )
+    made["dsprites"] = lambda: build_source("dsprites", images=300)
     return made
 
 

@@ -16,7 +16,7 @@ from twofold.components.data.reading import decoded_cache as cache
 from twofold.components.data.reading.joined_splits import is_encoded
 from twofold.components.data.reading.reader import read_encoded
 from twofold.components.data.rules.prepare_settings import PrepareSettings
-from twofold.components.data.sources.folder import FolderSource
+from twofold.components.data.sources import build_source
 from twofold.components.errors import DataError
 from twofold.components.transforms.decode import decode_images
 from twofold.pipeline.config import RunConfig, override
@@ -50,7 +50,12 @@ def context_of(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
         run = RunDirectory(base / "run", config, {})
         with run.record("prepare", "f") as entry:
             settings_of: PrepareSettings = preparation_settings(config.data)
-            prepare(FolderSource(folder), base / "pets", name="pets", settings=settings_of)
+            prepare(
+                build_source("folder", path=folder),
+                base / "pets",
+                name="pets",
+                settings=settings_of,
+            )
             entry["details"] = {"dataset": "pets", "dataset_fingerprint": "f"}
         return Context(config, run, str(base), (), progress, print)
 

@@ -8,7 +8,7 @@ import pytest
 from tests.pipeline.conftest import save_images
 from twofold.components.data.preparation.prepare import prepare
 from twofold.components.data.reading.split import Split
-from twofold.components.data.sources.folder import FolderSource
+from twofold.components.data.sources import build_source
 from twofold.components.errors import DataError
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.runs.run_context import Context, no_progress
@@ -21,7 +21,7 @@ def _prepared(folder: Path, base: Path, *settings: str) -> Context:
     config = override(RunConfig(), ["data.source=folder", f"data.path=['{folder}']", *settings])
     run = RunDirectory(base / "run", config, {})
     with run.record("prepare", "f") as entry:
-        prepare(FolderSource(folder), base / "datasets" / "pets", name="pets")
+        prepare(build_source("folder", path=folder), base / "datasets" / "pets", name="pets")
         entry["details"] = {"dataset": "pets", "dataset_fingerprint": "f"}
     return Context(config, run, str(base / "datasets"), (), no_progress, print)
 

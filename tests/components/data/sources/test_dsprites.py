@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twofold.components.data.sources import build_source
 from twofold.components.data.sources import sprites as dsprites
 
 
@@ -62,3 +63,25 @@ def test_images_are_binary():
     assert images.shape == (50, 64, 64, 1)
     assert images.dtype == np.uint8
     assert set(np.unique(images)) == {0, 255}
+
+
+def test_the_latents_and_the_label_can_be_chosen():
+    everything = build_source("dsprites", images=40)
+    source = build_source(
+        "dsprites", images=40, latent_names=["posX", "scale"], label_latent="scale"
+    )
+
+    info = source.info()
+    assert info.latent_names == ("posX", "scale")
+    assert info.class_names == ("0.5", "0.6", "0.7", "0.8", "0.9", "1")
+    (task,) = source.tasks(40)
+    for item, whole in zip(source.read(task), everything.read(task), strict=True):
+        assert item.latents == (whole.latents[3], whole.latents[1])
+        assert item.label == round((whole.latents[1] - 0.5) * 10)
+    assert info.fingerprint != everything.info().fingerprint
+
+
+def test_naming_what_is_read_anyway_gives_the_same_data():
+    named = build_source("dsprites", latent_names=dsprites.LATENT_NAMES, label_latent="shape")
+
+    assert named.info() == build_source("dsprites").info()

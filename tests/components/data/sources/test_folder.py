@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twofold.components.data.sources import build_source
+from twofold.components.data.sources import FolderSettings, build_source
 from twofold.components.data.sources.access import file_listing as files
 from twofold.components.errors import DataError
 
@@ -131,13 +131,11 @@ def test_other_files_are_counted_and_ignored(tmp_path, write_files, image_bytes)
     assert source.info().ignored == 4
 
 
-def test_other_endings_can_be_images(tmp_path, write_files):
-    write_files(tmp_path, dict.fromkeys(["a/1.JPG", "a/1.gif", "a/1.png"], b""))
-    source = build_source("folder", path=tmp_path, extensions=[".jpg", ".gif"])
+def test_files_that_can_be_converted_are_read_where_they_are(tmp_path, write_files):
+    write_files(tmp_path, dict.fromkeys(["a/1.JPG", "a/1.gif", "a/1.svg"], b""))
+    source = FolderSettings(path=(str(tmp_path),)).build(convertible=True)
     assert sorted(read_all(source)) == ["a/1.JPG", "a/1.gif"]
     assert source.info().ignored == 1
-    with pytest.raises(DataError, match=r"extensions: .* received 'gif'"):
-        build_source("folder", path=tmp_path, extensions=["gif"])
 
 
 def test_the_fingerprint_follows_the_files_and_not_their_place(tmp_path, write_files, image_bytes):

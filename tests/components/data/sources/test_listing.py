@@ -69,9 +69,9 @@ def test_a_path_alone_is_enough(write):
 
 def test_columns_can_be_named(write):
     path = write("file,kind,part,who,often,id", "a.jpg,x,test,ann,2,first", "b.jpg,,,,0.5,second")
-    names = ("path", "label", "split", "group", "weight", "key")
+    names = ("image", "label", "split", "group", "weight", "key")
     columns = ("file", "kind", "part", "who", "often", "id")
-    settings = {f"{name}_column": column for name, column in zip(names, columns, strict=True)}
+    settings = {f"{name}_field": column for name, column in zip(names, columns, strict=True)}
     first, second = listed(path, **settings)
     assert (first.key, first.image, first.label) == ("first", b"1", 0)
     assert (first.split, first.group, first.weight) == ("test", "ann", 2.0)
@@ -201,8 +201,8 @@ def test_what_is_not_wanted_is_not_read(write):
 @pytest.mark.parametrize(
     ("lines", "settings", "message"),
     [
-        (["file", "a.jpg"], {}, r"no column 'path' \(path_column\); present: file$"),
-        (["path", "a.jpg"], {"label_column": "kind"}, r"no column 'kind' \(label_column\)"),
+        (["file", "a.jpg"], {}, r"no column 'path' \(image_field\); present: file$"),
+        (["path", "a.jpg"], {"label_field": "kind"}, r"no column 'kind' \(label_field\)"),
         (["path", "a.jpg", '""'], {}, r"row 2: column 'path': expected text, received ''"),
         (["path,key", "a.jpg,x", "b.jpg,"], {}, r"row 2: column 'key': expected text"),
         (["path,weight", "a.jpg,1", "b.jpg,0"], {}, r"row 2: column 'weight': .* received '0'"),
@@ -210,7 +210,7 @@ def test_what_is_not_wanted_is_not_read(write):
         (["path,weight", "a.jpg,inf"], {}, "received 'inf'"),
         (["path,weight", "a.jpg,nan"], {}, "received 'nan'"),
         (["path,weight", "a.jpg,"], {}, "received ''"),
-        (["path,w", "a.jpg,much"], {"weight_column": "w"}, r"column 'w': .* received 'much'"),
+        (["path,w", "a.jpg,much"], {"weight_field": "w"}, r"column 'w': .* received 'much'"),
         (["path,split", "a.jpg,train", "b.jpg,dev"], {}, r"row 2: column 'split': .*'dev'"),
         (["path", "a.jpg", "b.jpg", "a.jpg"], {}, r"rows 1 and 3: column 'path': .*'a\.jpg' 2 tim"),
         (["path,key", "a.jpg,x", "b.jpg,x"], {}, r"rows 1 and 2: column 'key': .* received 'x'"),

@@ -38,7 +38,9 @@ def root(tfds_roots):
 
 
 def test_files_are_handed_on_as_they_are(root, class_files):
-    items = {item.key: item for item in read_all(build_source("tfds", name="small", data_dir=root))}
+    items = {
+        item.key: item for item in read_all(build_source("tfds", tfds_name="small", tfds_dir=root))
+    }
     names = ("cat", "dog", "frog")
     for i, (key, content) in enumerate(class_files.items()):
         split, position = ("unlabelled", i - 50) if i >= 50 else (("train", "test")[i % 2], i // 2)
@@ -50,7 +52,7 @@ def test_files_are_handed_on_as_they_are(root, class_files):
 
 
 def test_info_names_and_counts(root):
-    info = build_source("tfds", name="small", data_dir=root).info()
+    info = build_source("tfds", tfds_name="small", tfds_dir=root).info()
     assert info.class_names == ("cat", "dog", "frog")
     assert info.items == 60
 
@@ -58,26 +60,30 @@ def test_info_names_and_counts(root):
 @pytest.mark.parametrize("name", ["small:1.0.0", "small:1.*.*", "the folder"])
 def test_a_dataset_can_be_named_by_version_or_folder(root, name):
     name = str(root / "small" / "1.0.0") if name == "the folder" else name
-    same = build_source("tfds", name="small", data_dir=root)
-    assert build_source("tfds", name=name, data_dir=root).info() == same.info()
+    same = build_source("tfds", tfds_name="small", tfds_dir=root)
+    assert build_source("tfds", tfds_name=name, tfds_dir=root).info() == same.info()
 
 
 def test_a_configuration_is_found(tmp_path, store_tfds):
     store_tfds(tmp_path, {"train": [{"image": PIXELS}]}, {"image": IMAGE}, config="tiny")
-    info = build_source("tfds", name="small/tiny:1.0.0", data_dir=tmp_path).info()
+    info = build_source("tfds", tfds_name="small/tiny:1.0.0", tfds_dir=tmp_path).info()
     assert info.class_names == ()
 
 
 def test_splits_can_be_chosen(root):
-    chosen = build_source("tfds", name="small", data_dir=root, splits=("unlabelled", "test"))
-    everything = build_source("tfds", name="small", data_dir=root)
+    chosen = build_source(
+        "tfds", tfds_name="small", tfds_dir=root, tfds_splits=("unlabelled", "test")
+    )
+    everything = build_source("tfds", tfds_name="small", tfds_dir=root)
     kept = [item for item in read_all(everything) if not item.key.startswith("train")]
     assert [item.key for item in read_all(chosen)] == [item.key for item in kept]
     assert chosen.info().fingerprint != everything.info().fingerprint
 
 
 def test_without_a_held_out_split_train_is_no_split_of_its_own(root):
-    source = build_source("tfds", name="small", data_dir=root, splits=("train", "unlabelled"))
+    source = build_source(
+        "tfds", tfds_name="small", tfds_dir=root, tfds_splits=("train", "unlabelled")
+    )
     found = Counter((item.key.split("/")[0], item.split) for item in read_all(source))
     assert found == {("train", None): 25, ("unlabelled", "unlabelled"): 10}
 
@@ -96,7 +102,7 @@ def test_pixels_are_what_was_stored(tmp_path, store_tfds, channels, kind):
         else tfds.features.Image(shape=(None, None, channels))
     )
     folder = store_tfds(tmp_path, {"train": [{"picture": stored}]}, {"picture": feature})
-    (item,) = read_all(build_source("tfds", name=str(folder)))
+    (item,) = read_all(build_source("tfds", tfds_name=str(folder)))
     found = item.image
     if kind == "image":
         assert found.startswith(b"\x89PNG")
@@ -126,15 +132,15 @@ def test_the_image_and_label_among_several_are_named(tmp_path, store_tfds):
         "count": 3,
     }
     name = str(store_tfds(tmp_path, {"train": [example]}, features))
-    with pytest.raises(DataError, match=r"image_feature: several .*name one of back, front$"):
-        build_source("tfds", name=name)
-    with pytest.raises(DataError, match=r"label_feature: several .*name one of coarse, fine$"):
-        build_source("tfds", name=name, image_feature="back")
+    with pytest.raises(DataError, match=r"image_field: several .*name one of back, front$"):
+        build_source("tfds", tfds_name=name)
+    with pytest.raises(DataError, match=r"label_field: several .*name one of coarse, fine$"):
+        build_source("tfds", tfds_name=name, image_field="back")
     with pytest.raises(DataError, match=r"expected one of coarse, fine, received 'count'; feat"):
-        build_source("tfds", name=name, image_feature="back", label_feature="count")
+        build_source("tfds", tfds_name=name, image_field="back", label_field="count")
     with pytest.raises(DataError, match=r"one of back, front, received 'depth'; .*depth \(Image\)"):
-        build_source("tfds", name=name, image_feature="depth")
-    source = build_source("tfds", name=name, image_feature="back", label_feature="fine")
+        build_source("tfds", tfds_name=name, image_field="depth")
+    source = build_source("tfds", tfds_name=name, image_field="back", label_field="fine")
     (item,) = read_all(source)
     assert item.label == 6
     assert source.info().class_names == tuple("0123456")
@@ -143,35 +149,35 @@ def test_the_image_and_label_among_several_are_named(tmp_path, store_tfds):
 
 def test_a_dataset_that_is_not_prepared_says_how_to_prepare_it(root):
     with pytest.raises(DataError) as caught:
-        build_source("tfds", name="absent", data_dir=root)
+        build_source("tfds", tfds_name="absent", tfds_dir=root)
     expected = f'tfds.builder("absent", data_dir="{root}").download_and_prepare()'
     assert expected in str(caught.value)
     assert "prepared there: small:1.0.0" in str(caught.value)
     with pytest.raises(DataError, match=r"'small:2\.0\.0' is not prepared"):
-        build_source("tfds", name="small:2.0.0", data_dir=root)
+        build_source("tfds", tfds_name="small:2.0.0", tfds_dir=root)
     with pytest.raises(DataError, match=r"'\?' is no dataset's name"):
-        build_source("tfds", name="?", data_dir=root)
+        build_source("tfds", tfds_name="?", tfds_dir=root)
 
 
 def test_a_download_that_fails_says_why(tmp_path):
     with pytest.raises(DataError, match=r"'absent' could not be downloaded to .*absent not found"):
-        build_source("tfds", name="absent", data_dir=tmp_path, download=True)
+        build_source("tfds", tfds_name="absent", tfds_dir=tmp_path, tfds_download=True)
 
 
 def test_unknown_and_foreign_splits_are_refused(tmp_path, root, store_tfds):
     with pytest.raises(DataError, match="no split 'val'; its splits: test, train, unlabelled"):
-        build_source("tfds", name="small", data_dir=root, splits=("train", "val"))
+        build_source("tfds", tfds_name="small", tfds_dir=root, tfds_splits=("train", "val"))
     splits = {"extra": [{"image": PIXELS}], "train": [{"image": PIXELS}]}
     name = str(store_tfds(tmp_path, splits, {"image": IMAGE}))
     with pytest.raises(DataError, match=r"split 'extra' is for .*of extra, train$"):
-        build_source("tfds", name=name)
-    assert len(read_all(build_source("tfds", name=name, splits=("train",)))) == 1
+        build_source("tfds", tfds_name=name)
+    assert len(read_all(build_source("tfds", tfds_name=name, tfds_splits=("train",)))) == 1
 
 
 def test_a_dataset_without_images_is_refused(tmp_path, store_tfds):
     name = str(store_tfds(tmp_path, {"train": [{"label": 0}]}, {"label": LABEL}))
     with pytest.raises(DataError, match=r"no image feature; features: label \(ClassLabel\)"):
-        build_source("tfds", name=name)
+        build_source("tfds", tfds_name=name)
 
 
 @pytest.fixture
@@ -187,7 +193,7 @@ def test_a_damaged_record_is_a_problem_of_its_image_alone(stored):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    items = read_all(build_source("tfds", name=str(folder)))
+    items = read_all(build_source("tfds", tfds_name=str(folder)))
     assert [item.problem is None for item in items] == [True, False, True]
     assert "wrong checksum" in items[1].problem
 
@@ -200,7 +206,7 @@ def test_a_damaged_block_of_an_array_record_is_a_problem_of_its_images(tmp_path,
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    problems = [item.problem for item in read_all(build_source("tfds", name=str(folder)))]
+    problems = [item.problem for item in read_all(build_source("tfds", tfds_name=str(folder)))]
     assert len(problems) == 3
     assert any(problems)
 
@@ -219,7 +225,7 @@ def test_a_damaged_block_of_an_array_record_is_a_problem_of_its_images(tmp_path,
 def test_a_damaged_file_is_named(stored, damage, message):
     folder, path = stored
     path.write_bytes(damage(path.read_bytes()))
-    source = build_source("tfds", name=str(folder))
+    source = build_source("tfds", tfds_name=str(folder))
     with pytest.raises(DataError, match=rf"{path.name}: .*{message}"):
         read_all(source)
 
@@ -228,25 +234,25 @@ def test_missing_files_and_descriptions_are_named(stored):
     folder, path = stored
     path.rename(folder / "elsewhere")
     with pytest.raises(DataError, match=f"{path.name}: missing"):
-        build_source("tfds", name=str(folder))
+        build_source("tfds", tfds_name=str(folder))
     (folder / "dataset_info.json").write_text("{")
     with pytest.raises(DataError, match=r"1\.0\.0: no readable TFDS dataset"):
-        build_source("tfds", name=str(folder))
+        build_source("tfds", tfds_name=str(folder))
 
 
 def test_other_content_has_another_fingerprint(stored):
     folder, path = stored
-    before = build_source("tfds", name=str(folder)).info().fingerprint
+    before = build_source("tfds", tfds_name=str(folder)).info().fingerprint
     path.write_bytes(path.read_bytes())
-    assert build_source("tfds", name=str(folder)).info().fingerprint != before
+    assert build_source("tfds", tfds_name=str(folder)).info().fingerprint != before
 
 
 def test_reading_imports_neither_keras_nor_tensorflow(root):
     program = f"""
 import json, sys
-from twofold.components.data.sources.tfds import TfdsSource
+from twofold.components.data.sources import build_source
 before = "tensorflow_datasets" in sys.modules
-source = TfdsSource("small", data_dir={str(root)!r})
+source = build_source("tfds", tfds_name="small", tfds_dir={str(root)!r})
 count = sum(1 for task in source.tasks(9) for _ in source.read(task))
 print(json.dumps([before, count, "keras" in sys.modules, "tensorflow" in sys.modules]))
 """
@@ -282,7 +288,7 @@ def test_datasets_in_the_forms_that_are_common_are_read(tmp_path, store_tfds):
     store_tfds(tmp_path, splits, {**features, "file_name": text}, name="like_imagenet")
     found = {}
     for name in ("like_stl10", "like_cifar10", "like_corrupted/fog_5", "like_imagenet"):
-        source = build_source("tfds", name=name, data_dir=tmp_path)
+        source = build_source("tfds", tfds_name=name, tfds_dir=tmp_path)
         items = read_all(source)
         assert source.info().class_names == ("cat", "dog")
         assert source.info().items == len(items)
@@ -310,16 +316,16 @@ def test_datasets_in_the_forms_that_are_common_are_read(tmp_path, store_tfds):
 def test_the_identity_follows_the_file(stored):
     folder, path = stored
     os.utime(path, ns=(0, 0))
-    before = [item.identity for item in read_all(build_source("tfds", name=str(folder)))]
-    again = [item.identity for item in read_all(build_source("tfds", name=str(folder)))]
+    before = [item.identity for item in read_all(build_source("tfds", tfds_name=str(folder)))]
+    again = [item.identity for item in read_all(build_source("tfds", tfds_name=str(folder)))]
     assert before == again
     path.write_bytes(path.read_bytes())
-    after = [item.identity for item in read_all(build_source("tfds", name=str(folder)))]
+    after = [item.identity for item in read_all(build_source("tfds", tfds_name=str(folder)))]
     assert not set(before) & set(after)
 
 
 def test_the_identity_is_that_of_one_file_of_several(root):
-    source = build_source("tfds", name="small", data_dir=root, splits=("train",))
+    source = build_source("tfds", tfds_name="small", tfds_dir=root, tfds_splits=("train",))
     assert len({item.identity for item in read_all(source)}) == 3
 
 
@@ -360,37 +366,37 @@ def archives(tmp_path):
 
 
 def test_a_dataset_is_prepared_from_its_archive(tmp_path, archives):
-    settings = {"data_dir": tmp_path / "prepared", "manual_dir": archives}
-    source = build_source("tfds", name="manual_photos/plain", **settings)
+    settings = {"tfds_dir": tmp_path / "prepared", "tfds_manual_dir": archives}
+    source = build_source("tfds", tfds_name="manual_photos/plain", **settings)
     assert sorted(item.label for item in read_all(source)) == [0, 1]
     (archives / "photos.zip").unlink()
-    again = build_source("tfds", name="manual_photos/plain", **settings)
+    again = build_source("tfds", tfds_name="manual_photos/plain", **settings)
     assert again.info() == source.info()
 
 
 def test_what_is_not_in_the_archives_is_not_downloaded(tmp_path, archives):
-    settings = {"data_dir": tmp_path / "prepared", "manual_dir": archives}
+    settings = {"tfds_dir": tmp_path / "prepared", "tfds_manual_dir": archives}
     with pytest.raises(DataError, match=r"it needs http://localhost:9/more\.zip, which is not th"):
-        build_source("tfds", name="manual_photos/more", **settings)
+        build_source("tfds", tfds_name="manual_photos/more", **settings)
     (archives / "photos.zip").unlink()
     with pytest.raises(DataError, match=r"could not be prepared from .*archives.*instructions"):
-        build_source("tfds", name="manual_photos/plain", **settings)
+        build_source("tfds", tfds_name="manual_photos/plain", **settings)
     archives.rmdir()
     with pytest.raises(DataError, match=r"manual_dir: no such folder: .*archives"):
-        build_source("tfds", name="manual_photos/plain", **settings)
+        build_source("tfds", tfds_name="manual_photos/plain", **settings)
     with pytest.raises(DataError, match=r"'absent' could not be prepared from .*absent not found"):
-        build_source("tfds", name="absent", data_dir=tmp_path, manual_dir=tmp_path)
+        build_source("tfds", tfds_name="absent", tfds_dir=tmp_path, tfds_manual_dir=tmp_path)
 
 
 def test_an_archive_of_a_known_name_stands_for_its_download(tmp_path):
     """CIFAR-10's own code asks for this file, and refuses any other content."""
     with pytest.raises(DataError, match=r"it needs .*cifar-10-binary\.tar\.gz.* as cifar-10-bin"):
-        build_source("tfds", name="cifar10", data_dir=tmp_path, manual_dir=tmp_path)
+        build_source("tfds", tfds_name="cifar10", tfds_dir=tmp_path, tfds_manual_dir=tmp_path)
     (tmp_path / "cifar-10-binary.tar.gz").write_bytes(b"something else")
     with pytest.raises(DataError, match=r"NonMatchingChecksumError"):
-        build_source("tfds", name="cifar10", data_dir=tmp_path, manual_dir=tmp_path)
+        build_source("tfds", tfds_name="cifar10", tfds_dir=tmp_path, tfds_manual_dir=tmp_path)
 
 
 def test_a_bucket_is_refused():
     with pytest.raises(DataError, match=r"gs://bucket/sets: .* local disk; copy it there"):
-        build_source("tfds", name="small", data_dir="gs://bucket/sets")
+        build_source("tfds", tfds_name="small", tfds_dir="gs://bucket/sets")
