@@ -39,9 +39,6 @@ _READ_AHEAD = 4 << 20
 _COPIED_AT_ONCE = 1 << 20
 
 
-# Paths
-
-
 def is_remote(path: Path | str) -> bool:
     """Whether a path has a scheme."""
     return _SCHEME.match(str(path)) is not None
@@ -78,9 +75,6 @@ def file_system(path: Path | str) -> tuple[Any, str]:
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     return system, str(name)
-
-
-# Reading
 
 
 def open_input(path: Path | str) -> IO[bytes]:
@@ -148,9 +142,6 @@ def names(directory: Path | str) -> list[str]:
     return sorted({posixpath.basename(str(each).rstrip("/")) for each in listed})
 
 
-# Writing files
-
-
 @contextmanager
 def new_file(path: Path | str) -> Iterator[IO[bytes]]:
     """A file to write; it appears under its name, whole, where the block ends without an exception.
@@ -193,10 +184,15 @@ def new_file_path(target: Path) -> Iterator[Path]:
     temporary = _temporary_name(target)
     try:
         yield temporary
-        _flush(temporary)
-        _publish(temporary, target)
+        move_file(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Flush a local file to disk and give it its final name, on the same disk."""
+    _flush(source)
+    _publish(source, target)
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
@@ -255,9 +251,6 @@ def link_or_copy(source: Path | str, target: Path | str) -> None:
             pass
     with open_input(source) as reading, new_file(target) as writing:
         shutil.copyfileobj(reading, writing, _COPIED_AT_ONCE)
-
-
-# Writing directories
 
 
 def make_directory(path: Path | str) -> None:

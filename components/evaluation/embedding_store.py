@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from twofold.components import files
 from twofold.components.errors import EvaluationError
 
 _INDEX = "index.json"
@@ -74,15 +74,11 @@ class EmbeddingStore:
             fill: gets the array, float32 [N, D], mapped to the disk, to assign to.
 
         """
-        path, part = self.folder / f"{name}.npy", self.folder / f".{name}.npy.part"
-        try:
+        with files.new_file_path(self.folder / f"{name}.npy") as part:
             array = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
             fill(array)
             array.flush()
             del array
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
         self._arrays[name] = list(shape)
         self._write_index()
         return self.read(name)
@@ -100,14 +96,8 @@ class EmbeddingStore:
             ("keys", np.array(keys.tolist(), np.str_)),
             ("labels", labels.astype(np.int32)),
         ):
-            path = self.folder / f"{split}_{what}.npy"
-            part = path.with_name(f".{path.name}.part")
-            try:
-                with part.open("wb") as file:
-                    np.save(file, values, allow_pickle=False)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            with files.new_file(self.folder / f"{split}_{what}.npy") as file:
+                np.save(file, values, allow_pickle=False)
 
     def read_rows(self, split: str) -> tuple[NDArray[np.str_], NDArray[np.int32]]:
         """Open the keys, text [N], and labels, int32 [N], of a split's rows.
@@ -134,11 +124,5 @@ class EmbeddingStore:
         return array if whole else None
 
     def _write_index(self) -> None:
-        path = self.folder / _INDEX
-        part = path.with_name(f".{_INDEX}.part")
         content = {"fingerprint": self._fingerprint, "arrays": self._arrays}
-        with part.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=2, sort_keys=True) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        files.write_json(self.folder / _INDEX, content)

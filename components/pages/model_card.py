@@ -16,6 +16,7 @@ from typing import Any
 
 import jinja2
 
+from twofold.components import files
 from twofold.components.evaluation.metric_catalogue import Place
 from twofold.components.evaluation.metrics import (
     bounds_of,
@@ -28,7 +29,7 @@ from twofold.components.evaluation.metrics import (
 )
 from twofold.components.export.saved_model.lineage import NOT_STATED, Lineage
 from twofold.components.export.saved_model.signature_contract import Contract, read_contract
-from twofold.components.export.saved_model.version_directory import EXTRA, write_whole
+from twofold.components.export.saved_model.version_directory import EXTRA
 
 MARKDOWN_FILE = "model_card.md"
 HTML_FILE = "model_card.html"
@@ -99,8 +100,9 @@ def write_model_card(version: Path, lineage: Lineage) -> tuple[Path, Path]:
     """
     contract = read_contract(version)
     markdown, html = version / EXTRA / MARKDOWN_FILE, version / EXTRA / HTML_FILE
-    write_whole(markdown, render_markdown(lineage, contract).encode())
-    write_whole(html, render_html(lineage, contract).encode())
+    markdown.parent.mkdir(parents=True, exist_ok=True)
+    files.write_text(markdown, render_markdown(lineage, contract))
+    files.write_text(html, render_html(lineage, contract))
     return markdown, html
 
 

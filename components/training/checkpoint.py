@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from twofold.components import files
 from twofold.components.errors import CheckpointError
 from twofold.components.training.step import TrainState
 
@@ -90,27 +90,8 @@ def write_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
         models: the networks by name.
 
     """
-    staging, before = _beside(directory, "new"), _beside(directory, "old")
-    _undo_half_a_replacement(directory)
-    for path in (staging, before):
-        shutil.rmtree(path, ignore_errors=True)
-    staging.mkdir(parents=True)
-    tf.train.Checkpoint(**models).write(str(staging / "weights"))
-    if directory.exists():
-        directory.rename(before)
-    staging.rename(directory)
-    shutil.rmtree(before, ignore_errors=True)
-
-
-def _beside(directory: Path, part: str) -> Path:
-    return directory.with_name(f".{directory.name}.{part}")
-
-
-def _undo_half_a_replacement(directory: Path) -> None:
-    """Puts back what was there, if a kill came between the two renames of ``write_weights``."""
-    before = _beside(directory, "old")
-    if before.exists() and not directory.exists():
-        before.rename(directory)
+    with files.new_directory(directory, replace=True) as staging:
+        tf.train.Checkpoint(**models).write(str(staging / "weights"))
 
 
 def read_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
@@ -120,7 +101,7 @@ def read_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
         CheckpointError: if there are none, or they do not fit.
 
     """
-    _undo_half_a_replacement(directory)
+    files.restore_directory(directory)
     if not (directory / "weights.index").exists():
         raise CheckpointError(f"{directory} holds no finished weights: expected weights.index")
     try:
@@ -150,9 +131,7 @@ def is_final(directory: Path) -> bool:
 def write_description(directory: Path, description: Mapping[str, Any]) -> None:
     """Writes ``model.json``: what to rebuild the networks from (plain JSON values)."""
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".{_DESCRIPTION}.tmp"
-    temporary.write_text(json.dumps(description, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(directory / _DESCRIPTION)
+    files.write_json(directory / _DESCRIPTION, description)
 
 
 def load_encoder(

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from twofold.components import files
 from twofold.components.errors import RunDirectoryError
 from twofold.components.evaluation.metric_catalogue import Place
 from twofold.components.evaluation.metrics import describe, difference_text, is_shown
@@ -22,7 +23,6 @@ from twofold.components.pages.comparison_page import (
     render_comparison,
     verdict_text,
 )
-from twofold.pipeline.runs.run_directory import write_atomically
 from twofold.pipeline.runs.run_record import RunRecord, flat, read_record, setting_text
 from twofold.pipeline.tensorflow_import import import_tensorflow
 
@@ -53,7 +53,7 @@ def compare_runs(paths: Sequence[Path], out: Path, console: Console) -> None:
         raise RunDirectoryError(f"--out {out}: expected a file in a directory that exists")
     records = [read_record(path) for path in paths]
     content = collect(records)
-    write_atomically(out, render_comparison(content))
+    files.write_text(out, render_comparison(content))
     _print(content, console)
     console.print(escape(str(out)))
 

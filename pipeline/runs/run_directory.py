@@ -6,14 +6,13 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
-import shutil
 import time
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from twofold.components import files
 from twofold.components.errors import RunDirectoryError
 from twofold.pipeline.config import RunConfig, to_yaml
 from twofold.pipeline.config.data import without_other_sources
@@ -28,37 +27,6 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
     """Returns 16 hexadecimal digits that name the inputs of a step."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces a text file as a whole, so that a reader never sees a part of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def publish_directory(target: Path) -> Iterator[Path]:
-    """Gives a temporary directory beside ``target`` that takes its place when the block ends well.
-
-    What stood at ``target`` is replaced then, and kept when the block fails.
-    """
-    temporary = target.with_name(f".tmp-{target.name}-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 class RunDirectory:
@@ -231,13 +199,11 @@ class RunDirectory:
                     f"of its own with --name"
                 ) from None
             self._lock = lock
-        write_atomically(self.path / CONFIG, to_yaml(self.config))
+        files.write_text(self.path / CONFIG, to_yaml(self.config))
 
     def _write(self) -> None:
-        text = json.dumps(self._record, indent=2, sort_keys=True, default=str) + "\n"
-        write_atomically(self.path / RECORD, text)
-        metrics = json.dumps(self.metrics(), indent=2, sort_keys=True) + "\n"
-        write_atomically(self.path / METRICS, metrics)
+        files.write_json(self.path / RECORD, self._record, default=str)
+        files.write_json(self.path / METRICS, self.metrics())
 
 
 def _differences(present: Any, wanted: Any, path: str = "") -> list[str]:

@@ -21,7 +21,6 @@ from twofold.pipeline.runs.run_directory import (
     METRICS,
     RECORD,
     RunDirectory,
-    write_atomically,
 )
 from twofold.pipeline.runs.run_record import (
     RunRecord,
@@ -49,7 +48,7 @@ def write_run_report(record: RunRecord, datasets: str) -> Path:
 
     """
     page = record.path / PAGE
-    write_atomically(page, render_run(collect(record, datasets)))
+    files.write_text(page, render_run(collect(record, datasets)))
     return page
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from twofold.components import keyed_random
+from twofold.components import files, keyed_random
 from twofold.components.data.reading.split import Split
 from twofold.components.evaluation.geometry.alignment_uniformity import alignment, uniformity
 from twofold.components.evaluation.geometry.collapse import dead_units, effective_rank, feature_std
@@ -66,13 +66,8 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
 
 
 def _write_probe(folder: Path, probe: LinearProbe) -> None:
-    part = folder / f".{_PROBE_FILE}.part"
-    try:
-        with part.open("wb") as file:
-            np.savez(file, weights=probe.weights, bias=probe.bias)
-        part.replace(folder / _PROBE_FILE)
-    finally:
-        part.unlink(missing_ok=True)
+    with files.new_file(folder / _PROBE_FILE) as file:
+        np.savez(file, weights=probe.weights, bias=probe.bias)
 
 
 def _measure_all(

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from twofold.components import keyed_random
+from twofold.components import files, keyed_random
 from twofold.components.data.reading.reader import read_encoded
 from twofold.components.data.reading.split import Split
 from twofold.components.data.store import schema
@@ -27,7 +27,6 @@ from twofold.components.training.checkpoint import read_final
 from twofold.pipeline.config import SelfTrainingConfig, SupervisedConfig
 from twofold.pipeline.models.build import build_training_views, rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.runs.run_directory import publish_directory
 from twofold.pipeline.steps.export_formats import write_formats
 from twofold.pipeline.steps.export_lineage import describe
 from twofold.pipeline.steps.measures.fine_tuning_measure import FINETUNED
@@ -52,7 +51,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     views = build_training_views(context.config)
     sample = _sample(context, held_out_name, split, heads, views)
     (path / "saved_model").mkdir(parents=True, exist_ok=True)
-    with publish_directory(path / "saved_model" / "1") as version:
+    with files.new_directory(path / "saved_model" / "1", replace=True) as version:
         signatures = save_encoder(
             version,
             encoder,

@@ -6,10 +6,11 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+from twofold.components import files
 from twofold.components.errors import RunDirectoryError
 from twofold.components.pages.study_page import StudyContent, render_study
 from twofold.pipeline.config import parse_config, to_yaml
-from twofold.pipeline.runs.run_directory import RECORD, write_atomically
+from twofold.pipeline.runs.run_directory import RECORD
 from twofold.pipeline.runs.run_record import RunRecord, read_record
 from twofold.pipeline.runs.run_report import PAGE, write_run_report
 from twofold.pipeline.studies.study_members import STEP, label_name, study_of
@@ -81,7 +82,7 @@ def write_study_report(record: RunRecord) -> Path:
         notes=[] if len(study.seeds) > 1 else ["One seed: another one moves every figure."],
     )
     page = record.path / PAGE
-    write_atomically(page, render_study(content))
+    files.write_text(page, render_study(content))
     return page
 
 

@@ -1,5 +1,8 @@
 """Local files and files in a bucket answer alike."""
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,83 @@ def test_a_file_that_could_not_be_finished_does_not_appear(tmp_path):
         interrupted()
     assert files.read_bytes(path) == b"before"
     assert files.names(tmp_path) == ["file"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    files.write_text(tmp_path / "file", "before")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        files.write_text(tmp_path / "file", "after")
+    assert (tmp_path / "file").read_text() == "before"
+    assert files.names(tmp_path) == ["file"]
+
+
+def test_a_kill_before_the_rename_leaves_the_old_file(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    files.write_json(tmp_path / "file", {"a": 1})
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_json(tmp_path / "file", {"a": 2})
+    assert (tmp_path / "file").read_text() == '{\n  "a": 1\n}\n'
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_directory_after(
+    tmp_path, monkeypatch
+):
+    done = []
+    fsync, replace = os.fsync, os.replace
+
+    def flushed(descriptor):
+        done.append("directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def renamed(*paths):
+        done.append("rename")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "replace", renamed)
+    files.write_bytes(tmp_path / "file", b"content")
+    assert done == ["file", "rename", "directory"]
+
+
+def test_a_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path):
+    files.write_text(tmp_path / "file", "new é")
+    with pytest.raises(UnicodeEncodeError):
+        files.write_text(tmp_path / "file", "\ud800")
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "new é"
+
+
+def test_what_a_library_writes_to_a_path_appears_whole(tmp_path):
+    (tmp_path / ".array.npy.0123.tmp").write_text("left by a kill")
+    with files.new_file_path(tmp_path / "array.npy") as path:
+        path.write_bytes(b"content")
+        assert files.names(tmp_path) == [path.name]
+    assert files.names(tmp_path) == ["array.npy"]
+
+
+def test_what_a_library_could_not_finish_leaves_nothing(tmp_path):
+    def interrupted():
+        with files.new_file_path(tmp_path / "other") as path:
+            path.write_bytes(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        interrupted()
+    assert files.names(tmp_path) == []
+
+
+def test_a_line_that_a_crash_cut_short_stays_a_line_of_its_own(tmp_path):
+    files.append_line(tmp_path / "log", "one")
+    with (tmp_path / "log").open("a") as log:
+        log.write("tw")
+    files.append_line(tmp_path / "log", "three")
+    assert (tmp_path / "log").read_text() == "one\ntw\nthree\n"
 
 
 def test_writing_again_replaces(root):

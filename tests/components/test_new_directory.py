@@ -1,9 +1,13 @@
+"""Directories that appear whole or not at all."""
+
+import errno
+import os
 import subprocess
 import sys
 
 import pytest
 
-from twofold.components.files import new_directory
+from twofold.components.files import new_directory, restore_directory
 
 
 def test_the_folder_appears_whole_at_the_end(tmp_path):
@@ -60,3 +64,51 @@ def test_a_running_process_is_left_alone(tmp_path):
             raise ValueError("second")
         assert first.is_dir()
     assert target.is_dir()
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A directory that holds the one file `old`."""
+    target = tmp_path / "export"
+    with new_directory(target) as staging:
+        (staging / "old").touch()
+    return target
+
+
+def test_all_of_a_directory_is_replaced_where_that_is_asked_for(published):
+    with new_directory(published, replace=True) as staging:
+        (staging / "new").touch()
+        assert [path.name for path in published.iterdir()] == ["old"]
+    assert [path.name for path in published.iterdir()] == ["new"]
+    assert list(published.parent.iterdir()) == [published]
+
+
+def test_a_directory_is_not_replaced_by_one_that_could_not_be_finished(published):
+    with pytest.raises(FileNotFoundError), new_directory(published, replace=True) as staging:
+        (staging / "new" / "too deep").touch()
+    assert [path.name for path in published.iterdir()] == ["old"]
+    assert list(published.parent.iterdir()) == [published]
+
+
+def test_a_directory_that_cannot_be_moved_leaves_the_old_one_in_place(published, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"), new_directory(published, replace=True):
+        pass
+    assert [path.name for path in published.iterdir()] == ["old"]
+    assert list(published.parent.iterdir()) == [published]
+
+
+def test_a_kill_between_the_two_renames_of_a_replacement_is_undone(published, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt), new_directory(published, replace=True):
+            pass
+    assert not published.exists()
+    restore_directory(published)
+    assert [path.name for path in published.iterdir()] == ["old"]

@@ -1,7 +1,6 @@
 """The pictures of a run: similarity matrices, views and training curves, as small PNG files."""
 
 import math
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -17,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
+from twofold.components import files
 from twofold.components.errors import EvaluationError
 
 # Both hold for the common colour-vision deficiencies: a diverging map whose white is similarity 0,
@@ -314,9 +314,4 @@ def write_png(figure: Figure, path: Path, *, few_colours: bool = True) -> None:
         drawn = _in_few_colours(drawn) if few_colours else drawn
         drawn.save(encoded, format="png", optimize=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(encoded.getvalue())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_bytes(path, encoded.getvalue())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
 
+from twofold.components import files
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.confidence_intervals import accuracy_metrics
 from twofold.components.evaluation.probes.label_fractions import MeanInterval, t_interval
@@ -52,12 +52,7 @@ class Tuned:
 
 def write_result(folder: Path, tuned: Tuned) -> None:
     """Writes a result into a folder, whole or not at all."""
-    part = folder / f".{_RESULT}.{os.getpid()}.part"
-    try:
-        part.write_text(json.dumps(asdict(tuned), sort_keys=True) + "\n", encoding="utf-8")
-        part.replace(folder / _RESULT)
-    finally:
-        part.unlink(missing_ok=True)
+    files.write_json(folder / _RESULT, asdict(tuned))
 
 
 def read_result(folder: Path) -> Tuned | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from twofold.components import files
 from twofold.components.export.convert import convert_litert, convert_onnx, convert_process
 from twofold.components.export.convert.compare_outputs import Tolerances, judge
 from twofold.components.export.convert.convert_source import LinearWeights, load_source
@@ -173,7 +174,7 @@ def convert(
                 )
             )
         for one in wanted:
-            (folder / one.file).replace(out_dir / one.file)
+            files.move_file(folder / one.file, out_dir / one.file)
     return converted
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from twofold.components import files
 from twofold.components.errors import ConversionError
 from twofold.components.export.convert import convert_process
 from twofold.components.export.convert.compare_outputs import Tolerances, judge
@@ -91,7 +92,7 @@ def save_keras(encoder: keras.Model, out_dir: Path, sample_images: np.ndarray) -
                 )
             )
         for file in (MODEL, WEIGHTS):
-            (folder / file).replace(out_dir / file)
+            files.move_file(folder / file, out_dir / file)
     return converted
 
 

@@ -4,7 +4,7 @@ TensorFlow Serving looks at the directories of a root whose names are integers, 
 highest of them. What is not served yet, not served any more or not a model has another name and
 does not disturb it:
 
-- ``.incoming-...``: a copy that is not finished. The rename to its number is what publishes it.
+- ``.tmp-...``: a copy that is not finished. The rename to its number is what publishes it.
 - ``withdrawn/N``: a version that was rolled back.
 - ``promotions.jsonl``: every decision, one JSON object a line, only ever appended to.
 - ``.lock``: held by whoever decides, so that two promoters take their turns.
@@ -18,13 +18,12 @@ import contextlib
 import datetime
 import fcntl
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from twofold.components import files
 from twofold.components.errors import ExportedModelError, ServingRootError
 from twofold.components.export.saved_model.version_directory import (
     checksum_of,
@@ -36,7 +35,8 @@ LOG_FILE = "promotions.jsonl"
 WITHDRAWN = "withdrawn"
 
 _LOCK = ".lock"
-_INCOMING = ".incoming-"
+# The second is what version 0.1.0 gave a copy.
+_UNFINISHED = (".tmp-", ".incoming-")
 
 
 class ServingRoot:
@@ -82,18 +82,8 @@ class ServingRoot:
     def record(self, decision: str, entry: Mapping[str, Any]) -> None:
         """Appends a decision with the time, and returns when it is on the disk."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        line = json.dumps({"time": now, "decision": decision, **entry}, sort_keys=False) + "\n"
-        path = self.path / LOG_FILE
-        with path.open("a+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size:
-                file.seek(size - 1)
-                # What a crash cut short stays a line of its own.
-                line = line if file.read(1) == b"\n" else f"\n{line}"
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_directory(self.path)
+        line = json.dumps({"time": now, "decision": decision, **entry}, sort_keys=False)
+        files.append_line(self.path / LOG_FILE, line)
 
     def publish(self, version: Path, number: int, checksum: str) -> Path:
         """Copies a version in, and gives it its number when the copy is whole and on the disk.
@@ -111,20 +101,13 @@ class ServingRoot:
             OSError: if they cannot be copied; nothing is left then.
 
         """
-        incoming = self.path / f"{_INCOMING}{uuid.uuid4().hex}"
-        try:
-            shutil.copytree(version, incoming)
+        target = self.path / str(number)
+        with files.new_directory(target) as incoming:
+            shutil.copytree(version, incoming, dirs_exist_ok=True)
             if checksum_of(file_checksums(incoming)) != checksum:
                 raise ExportedModelError(
                     f"{version} changed while it was looked at: its files are others now"
                 )
-            _sync(incoming)
-            target = self.path / str(number)
-            # Onto a version that is there, this fails.
-            incoming.rename(target)
-        finally:
-            shutil.rmtree(incoming, ignore_errors=True)
-        _sync_directory(self.path)
         return target
 
     def go_back_to(self, number: int) -> list[int]:
@@ -149,15 +132,12 @@ class ServingRoot:
                 f"{', '.join(map(str, known)) or 'none, it is empty'}"
             )
         if number not in self.versions:
-            self.withdrawn[number].rename(self.path / str(number))
+            files.move_directory(self.withdrawn[number], self.path / str(number))
         above = sorted(other for other in self.versions if other > number)
         if above:
             folder.mkdir(exist_ok=True)
         for other in above:
-            self.versions[other].rename(folder / str(other))
-        for path in (self.path, folder):
-            if path.is_dir():
-                _sync_directory(path)
+            files.move_directory(self.versions[other], folder / str(other))
         return above
 
 
@@ -186,8 +166,8 @@ def open_root(path: Path, *, create: bool = False) -> Iterator[ServingRoot]:
     path.mkdir(parents=True, exist_ok=True)
     with (path / _LOCK).open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in path.glob(f"{_INCOMING}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        for prefix in _UNFINISHED:
+            files.remove_abandoned(path, prefix)
         yield ServingRoot(path)
 
 
@@ -195,21 +175,3 @@ def _numbered(directory: Path) -> dict[int, Path]:
     if not directory.is_dir():
         return {}
     return {int(path.name): path for path in directory.iterdir() if is_version_number(path.name)}
-
-
-def _sync(directory: Path) -> None:
-    """Brings all files of a directory to the disk, so that no crash publishes half of one."""
-    for path in [*directory.rglob("*"), directory]:
-        if path.is_dir():
-            _sync_directory(path)
-        else:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from twofold.components import files
 from twofold.components.errors import ExportedModelError
 from twofold.components.export.saved_model.version_directory import (
     EXTRA,
     checksum_of,
     file_checksums,
-    write_whole,
 )
 
 LINEAGE_FILE = "twofold.json"
@@ -122,8 +122,9 @@ def write_lineage(version: Path, lineage: Lineage) -> Path:
         },
     }
     path = version / EXTRA / LINEAGE_FILE
-    write_whole(version / EXTRA / CONFIG_FILE, text.encode())
-    write_whole(path, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_text(version / EXTRA / CONFIG_FILE, text)
+    files.write_json(path, content)
     return path
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from twofold.components import files
 from twofold.components.errors import ExportedModelError
-from twofold.components.export.saved_model.version_directory import EXTRA, write_whole
+from twofold.components.export.saved_model.version_directory import EXTRA
 
 SAMPLE_FILE = "sample.npz"
 
@@ -47,17 +47,17 @@ class RecordedSample:
 
 def write_sample(version: Path, sample: RecordedSample) -> Path:
     """Writes ``assets.extra/sample.npz`` into a version directory."""
-    file = io.BytesIO()
-    # Fixed-width strings would lose trailing zeros, so the files are one buffer and their lengths.
-    np.savez(
-        file,
-        buffer=np.frombuffer(b"".join(sample.image_bytes), np.uint8),
-        lengths=np.array([len(one) for one in sample.image_bytes], np.int64),
-        images=sample.images,
-        embeddings=sample.embeddings,
-    )
     path = version / EXTRA / SAMPLE_FILE
-    write_whole(path, file.getvalue())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.new_file(path) as file:
+        # Fixed-width strings would lose trailing zeros: the files are one buffer and their lengths.
+        np.savez(
+            file,
+            buffer=np.frombuffer(b"".join(sample.image_bytes), np.uint8),
+            lengths=np.array([len(one) for one in sample.image_bytes], np.int64),
+            images=sample.images,
+            embeddings=sample.embeddings,
+        )
     return path
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from twofold.components import files
 from twofold.components.errors import ExportedModelError
 
 SAVED_MODEL_FILE = "saved_model.pb"
@@ -76,7 +76,8 @@ def write_checksums(version: Path) -> Path:
 
     """
     path = version / EXTRA / CHECKSUMS_FILE
-    write_whole(path, (json.dumps(file_checksums(version), indent=2) + "\n").encode())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_json(path, file_checksums(version))
     return path
 
 
@@ -119,20 +120,6 @@ def checksum_of(checksums: Mapping[str, str]) -> str:
     """One sha256 (hex) for a whole version: that of ``sha256sum``'s lines for its files, sorted."""
     lines = "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums))
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replaces a file as a whole, so that a reader never sees a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _is_version(path: Path) -> bool:

@@ -23,9 +23,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework import tensor_pb2
 
+from twofold.components import files
 from twofold.components.errors import ExportedModelError
 from twofold.components.export.saved_model.signature_contract import Contract
-from twofold.components.export.saved_model.version_directory import EXTRA, write_whole
+from twofold.components.export.saved_model.version_directory import EXTRA
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 MOST_REQUESTS = 1000
@@ -141,14 +142,12 @@ def write_warmup_requests(
         )
     path = version / EXTRA / WARMUP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_name(f".{path.name}.records")
-    try:
-        with tf.io.TFRecordWriter(str(written)) as writer:
-            for request in requests:
-                writer.write(_encode(request, model_name))
-        write_whole(path, written.read_bytes())
-    finally:
-        written.unlink(missing_ok=True)
+    with (
+        files.new_file_path(path) as written,
+        tf.io.TFRecordWriter(str(written)) as writer,
+    ):
+        for request in requests:
+            writer.write(_encode(request, model_name))
     return path
 
 

@@ -1,6 +1,7 @@
 """What a checkpoint directory holds, and how its files are replaced."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -77,24 +78,27 @@ def test_a_kill_at_any_moment_leaves_whole_weights(tmp_path, monkeypatch, moment
     write_weights(tmp_path / "best", {"encoder": before})
     renames = []
 
-    def rename(path, target, *, original=Path.rename):
-        renames.append(target)
-        if moment == ("first rename", "second rename")[len(renames) - 1]:
-            raise KilledError
-        return original(path, target)
-
     def killed(*arguments, **settings):
         raise KilledError
 
+    def counted(name, original):
+        def rename(*arguments):
+            renames.append(name)
+            return killed() if moment == name else original(*arguments)
+
+        return rename
+
+    def remove(path, *, original=shutil.rmtree, **settings):
+        # The old weights go last.
+        return killed() if "second rename" in renames else original(path, **settings)
+
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", rename)
+        patch.setattr(Path, "rename", counted("first rename", Path.rename))
+        patch.setattr(os, "replace", counted("second rename", os.replace))
         if moment == "writing":
             patch.setattr(tf.train.Checkpoint, "write", killed)
         if moment == "removal":
-            remove = shutil.rmtree
-            patch.setattr(
-                shutil, "rmtree", lambda path, **kw: killed() if renames else remove(path, **kw)
-            )
+            patch.setattr(shutil, "rmtree", remove)
         with pytest.raises(KilledError):
             write_weights(tmp_path / "best", {"encoder": after})
 

@@ -13,8 +13,6 @@ from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.runs.run_directory import (
     RunDirectory,
     fingerprint,
-    publish_directory,
-    write_atomically,
 )
 
 CONFIG = RunConfig()
@@ -58,50 +56,6 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_keys(parts: dict[str, obj
 def test_fingerprints_differ_with_what_they_are_made_from(first: object, second: object) -> None:
     same = json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
     assert (fingerprint({"x": first}) == fingerprint({"x": second})) == same
-
-
-def test_a_text_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
-    target = tmp_path / "run.json"
-    write_atomically(target, "old")
-    write_atomically(target, "new é")
-    assert target.read_text(encoding="utf-8") == "new é"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_a_text_that_cannot_be_written_leaves_the_old_one_alone(tmp_path: Path) -> None:
-    target = tmp_path / "run.json"
-    write_atomically(target, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(target, "new \ud800")
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_a_directory_is_published_whole(tmp_path: Path) -> None:
-    target = tmp_path / "embeddings"
-    with publish_directory(target) as folder:
-        (folder / "train.npy").write_text("1")
-        assert not target.exists()
-    assert [path.name for path in tmp_path.rglob("*")] == ["embeddings", "train.npy"]
-
-
-def test_a_published_directory_replaces_all_of_the_old_one(tmp_path: Path) -> None:
-    target = tmp_path / "embeddings"
-    for name in ("old", "new"):
-        with publish_directory(target) as folder:
-            (folder / name).touch()
-    assert [path.name for path in target.iterdir()] == ["new"]
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_the_old_directory_stays_when_the_block_fails(tmp_path: Path) -> None:
-    target = tmp_path / "embeddings"
-    with publish_directory(target) as folder:
-        (folder / "old").touch()
-    with pytest.raises(FileNotFoundError), publish_directory(target) as folder:
-        (folder / "new" / "too deep").touch()
-    assert [path.name for path in target.iterdir()] == ["old"]
-    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_nothing_is_written_before_a_step_begins(path: Path) -> None:

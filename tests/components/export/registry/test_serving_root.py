@@ -78,7 +78,6 @@ def test_a_copy_that_fails_leaves_nothing(version, tmp_path, monkeypatch):
     root = tmp_path / "root"
 
     def fail(source, target, **options):
-        target.mkdir()
         (target / "half").touch()
         raise OSError("no space left on device")
 
@@ -168,13 +167,13 @@ def test_a_line_that_a_crash_cut_short_costs_no_other(tmp_path):
 def test_going_back_withdraws_what_is_above_and_keeps_it(version, tmp_path, monkeypatch):
     root = tmp_path / "root"
     publish(version, root, 4)
-    highest, real = [], os.rename
+    highest, real = [], os.replace
 
     def rename(source, target, **options):
         real(source, target, **options)
         highest.append(max(int(name) for name in names(root) if name.isdecimal()))
 
-    monkeypatch.setattr("os.rename", rename)
+    monkeypatch.setattr("os.replace", rename)
     with open_root(root) as opened:
         assert opened.go_back_to(2) == [3, 4]
         assert opened.current == 2
