@@ -12,7 +12,8 @@ pytestmark = pytest.mark.wheel
 
 SHORT = (
     *("data.images=600", "data.image_size=32", "training.epochs=1", "training.batch_size=120"),
-    *("encoder.filters=[4,8]", "encoder.units=[16]", "evaluation.probe_epochs=1"),
+    *("training.warmup_epochs=0", "evaluation.probe_epochs=1"),
+    *("encoder.filters=[4,8]", "encoder.units=[16]"),
 )
 
 

@@ -103,15 +103,3 @@ class EvaluationConfig(Section):
                 f"evaluation.corruption_severities: expected each once, received {list(value)}"
             )
         return value
-
-    @pydantic.model_validator(mode="after")
-    def _none_without_effect(self) -> EvaluationConfig:
-        if self.finetune_epochs is not None:
-            return self
-        for name in ("finetune_from_scratch", "finetune_label_fractions"):
-            if getattr(self, name):
-                raise ValueError(
-                    f"evaluation.{name} has no effect without fine-tuning: expected "
-                    f"evaluation.finetune_epochs, received none"
-                )
-        return self

@@ -8,6 +8,7 @@ from pydantic import Field
 from twofold.components.settings import Section
 from twofold.components.training.settings import TrainingSettings
 from twofold.pipeline.config.data import DataConfig
+from twofold.pipeline.config.effects import without_effect
 from twofold.pipeline.config.encoders import (
     BagOfPatchesConfig,
     CoreConfig,
@@ -107,4 +108,11 @@ class RunConfig(Section):
                 f"evaluation.robustness_classifier=classifier: method.name={method.name} has no "
                 f"classifier of its own: expected one of {', '.join(_CLASSIFIERS)}, or linear_probe"
             )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _all_is_read(self) -> RunConfig:
+        faults = "; ".join(without_effect(self))
+        if faults:
+            raise ValueError(faults)
         return self

@@ -41,6 +41,13 @@ class StudyConfig(Section):
             raise ValueError(
                 f"study.pixels={self.pixels}: an encoder is called so: expected another name"
             )
+        measured = [*self.encoders, *([] if self.pixels is None else [self.pixels])]
+        for name in self.reference:
+            if name not in measured:
+                raise ValueError(
+                    f"study.reference.{name} has no effect, since nothing is called so: expected "
+                    f"one of {', '.join(measured)}"
+                )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"study.seeds: expected each once, received {list(self.seeds)}")
         return self

@@ -25,5 +25,6 @@ CONFIG = override(
         "training.schedule=cosine",
         "training.warmup_epochs=0.5",
         "training.optimizer=adam",
+        "training.exclude=[bias, norm]",
     ],
 )

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from twofold.components.errors import ConfigError
 from twofold.pipeline.config import (
-    ConfigError,
     DataConfig,
     DspritesSettings,
     FolderSettings,

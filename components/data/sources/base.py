@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -102,9 +102,15 @@ class SourceSettings(Section):
     """What makes one kind of source; a subclass is registered in `SOURCES` and stands beside it.
 
     A setting is an argument of the source under the same name.
+
+    Attributes:
+        name: of the kind of source.
+        reads_files: whether it gives the bytes of image files, of whatever format they are.
+
     """
 
     name: str
+    reads_files: ClassVar[bool] = True
 
     def build(self, *, convertible: bool = False) -> Source:
         """Builds the source.

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pydantic
@@ -49,6 +49,7 @@ class DspritesSettings(LatentSettings):
     """Settings of generated sprites."""
 
     name: Literal["dsprites"] = "dsprites"
+    reads_files: ClassVar[bool] = False
     images: int = Field(
         20_000, ge=1, le=dsprites.COMBINATIONS, description="how many images to generate"
     )

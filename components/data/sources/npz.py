@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 from pydantic import Field
@@ -47,6 +47,7 @@ class NpzSettings(LatentSettings):
     """Settings of arrays of images."""
 
     name: Literal["npz"] = "npz"
+    reads_files: ClassVar[bool] = False
     path: OnePath = Field(description="one .npz or .npy file on a local disk")
     image_field: str | None = Field(
         None, description="array of images; none: the first of images, imgs, x, image"

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image
@@ -58,6 +58,7 @@ class TfdsSettings(SourceSettings):
     """Settings of data sets that TensorFlow Datasets has prepared."""
 
     name: Literal["tfds"] = "tfds"
+    reads_files: ClassVar[bool] = False
     tfds_name: PathText = Field(
         description="cifar10, name/config:1.0.0, or the folder of a prepared data set"
     )

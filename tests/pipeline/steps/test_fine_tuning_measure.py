@@ -15,7 +15,7 @@ from tests.pipeline.conftest import Outcome, short_run
 from twofold.components.data.reading.label_subset import keep_labels
 from twofold.components.data.store.manifest import load_manifest
 from twofold.components.encoders.heads import build_linear_head
-from twofold.components.errors import ConfigError, DataError
+from twofold.components.errors import DataError
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
 from twofold.components.training.checkpoint import read_final
 from twofold.components.training.tensorboard import read_scalars
@@ -316,12 +316,3 @@ def context_of(config: RunConfig, workdir: Path) -> Context:
         progress=no_progress,
         say=lambda line: None,
     )
-
-
-@pytest.mark.parametrize(
-    "setting",
-    ["evaluation.finetune_from_scratch=true", "evaluation.finetune_label_fractions=[0.1]"],
-)
-def test_settings_that_would_do_nothing_are_refused(setting: str) -> None:
-    with pytest.raises(ConfigError, match=r"expected evaluation\.finetune_epochs, received none"):
-        override(RunConfig(), [setting])

@@ -1,0 +1,248 @@
+"""Settings without effect: under which condition each has one, and what to set instead.
+
+A setting that differs from its default where nothing reads it is refused, rather than let a person
+believe that it was obeyed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from twofold.components.settings import Section
+
+
+@dataclass(frozen=True)
+class Effect:
+    """When settings of a section have an effect.
+
+    Attributes:
+        keys: the settings, within the section.
+        read: of the section and the whole configuration, whether anything reads them.
+        needs: what to set so that something does.
+        fault: what is wrong where nothing does.
+
+    """
+
+    keys: tuple[str, ...]
+    read: Callable[[Any, Any], bool]
+    needs: str
+    fault: str = "has no effect"
+
+
+def _label_subsets(config: Any) -> bool:
+    shares = (config.evaluation.label_fractions, config.evaluation.finetune_label_fractions)
+    return config.data.label_share < 1 or any(shares)
+
+
+DATA = (
+    Effect(
+        ("label_latent",),
+        lambda data, _: getattr(data.source, "label_field", None) is None,
+        "data.label_field=null",
+    ),
+    Effect(
+        ("split_seed",),
+        lambda data, _: data.test_share > 0 or data.validation_share > 0,
+        "data.test_share or data.validation_share above 0",
+    ),
+    Effect(
+        ("label_seed",),
+        lambda _, config: _label_subsets(config),
+        "data.label_share below 1, evaluation.label_fractions or "
+        "evaluation.finetune_label_fractions",
+    ),
+    Effect(
+        ("training_seed",),
+        lambda data, _: data.training_images is not None,
+        "data.training_images",
+    ),
+    Effect(
+        ("other_formats",),
+        lambda data, _: data.source.reads_files,
+        "a data.source that reads image files, such as folder",
+    ),
+    Effect(("jpeg_quality",), lambda data, _: data.stored_as == "jpeg", "data.stored_as=jpeg"),
+    Effect(
+        ("near_duplicate_bits",), lambda data, _: data.duplicates == "near", "data.duplicates=near"
+    ),
+    Effect(
+        ("on_duplicate", "on_leakage"),
+        lambda data, _: data.duplicates != "off",
+        "data.duplicates=near or exact",
+    ),
+)
+
+# Of ``training``, and of a teacher's.
+TRAINING = (
+    Effect(
+        ("momentum",),
+        lambda training, _: training.optimizer in ("sgd", "lars"),
+        "training.optimizer=sgd or lars",
+    ),
+    Effect(
+        ("exclude",),
+        lambda training, _: (
+            training.optimizer in ("lars", "lamb")
+            or (training.optimizer in ("sgd", "adamw") and training.weight_decay > 0)
+        ),
+        "training.optimizer=lars or lamb, or training.weight_decay above 0",
+    ),
+    Effect(
+        ("schedule_epochs",),
+        lambda training, _: training.schedule == "cosine",
+        "training.schedule=cosine",
+    ),
+    Effect(
+        ("warmup_epochs",),
+        lambda training, _: training.warmup_epochs <= training.epochs,
+        "training.epochs of at least that",
+        "ends after training does",
+    ),
+    Effect(
+        ("averaging.start_epoch",),
+        lambda training, _: training.averaging.start_epoch < training.epochs,
+        "training.epochs above that",
+        "leaves no snapshot to average",
+    ),
+    Effect(
+        ("plateau",),
+        lambda training, _: training.plateau.patience < training.epochs - 1,
+        "training.epochs of more than training.plateau.patience + 1",
+    ),
+)
+
+EVALUATION = (
+    Effect(
+        ("measured_images",),
+        lambda evaluation, _: bool(
+            {"clustering", "retrieval", "uniformity"} & set(evaluation.measures)
+        ),
+        "clustering, retrieval or uniformity in evaluation.measures",
+    ),
+    Effect(
+        ("label_fraction_seeds",),
+        lambda evaluation, _: bool(
+            evaluation.label_fractions or evaluation.finetune_label_fractions
+        ),
+        "evaluation.label_fractions or evaluation.finetune_label_fractions",
+    ),
+    Effect(
+        (
+            "finetune_from_scratch",
+            "finetune_learning_rate",
+            "finetune_batch_size",
+            "finetune_views",
+            "finetune_layer_decay",
+            "finetune_head",
+            "finetune_label_fractions",
+        ),
+        lambda evaluation, _: evaluation.finetune_epochs is not None,
+        "evaluation.finetune_epochs",
+    ),
+    Effect(
+        (
+            "robustness_classifier",
+            "corruption_severities",
+            "corruption_images",
+            "corruption_seed",
+            "corrupted_tfds",
+            "robustness_baseline",
+        ),
+        lambda evaluation, _: evaluation.robustness != "off",
+        "evaluation.robustness=main or all",
+    ),
+    Effect(
+        ("corruption_seed",),
+        lambda evaluation, _: evaluation.corrupted_tfds is None,
+        "evaluation.corrupted_tfds=null",
+    ),
+)
+
+EXPORT = (
+    Effect(
+        ("converted_images",),
+        lambda export, _: any(name != "saved_model" for name in export.formats),
+        "a format besides saved_model in export.formats",
+    ),
+    Effect(
+        ("calibration_images",),
+        lambda export, _: "litert_int8" in export.formats,
+        "litert_int8 in export.formats",
+    ),
+    Effect(
+        ("formats", "neighbour_head", "tta_flip", "converted_images", "calibration_images"),
+        lambda _, config: config.study is None,
+        "study=null, since a study exports nothing",
+    ),
+)
+
+STUDY = (Effect(("pixel_epochs",), lambda study, _: study.pixels is not None, "study.pixels"),)
+
+RUN = (
+    Effect(
+        ("probe_views",),
+        lambda config, _: (
+            config.method.name not in ("supervised", "self_training")
+            or (
+                config.evaluation.finetune_epochs is not None
+                and config.evaluation.finetune_views is None
+            )
+        ),
+        "a method.name without a classifier of its own, beside which a probe learns",
+    ),
+)
+
+
+def without_effect(config: Any) -> Iterator[str]:
+    """Describes each setting that differs from its default where nothing reads it.
+
+    Args:
+        config: a ``RunConfig``, whose validation this is a part of.
+
+    """
+    for path, section, effects in _sections(config):
+        for effect in effects:
+            for key in effect.keys:
+                value, default = _value_and_default(section, key)
+                if value == default or effect.read(section, config):
+                    continue
+                needs = effect.needs
+                if effects is TRAINING:
+                    needs = needs.replace("training.", path)
+                shown = "" if isinstance(value, Section) else f"={_as_yaml(value)}"
+                yield (
+                    f"{path}{key}{shown} {effect.fault}: expected {needs}, or "
+                    f"{path}{key}={_as_yaml(default)}"
+                )
+
+
+def _sections(config: Any) -> Iterator[tuple[str, Section, tuple[Effect, ...]]]:
+    yield "data.", config.data, DATA
+    yield "training.", config.training, TRAINING
+    yield "evaluation.", config.evaluation, EVALUATION
+    yield "export.", config.export, EXPORT
+    yield "", config, RUN
+    if config.study is not None:
+        yield "study.", config.study, STUDY
+    teacher = getattr(config.method, "teacher", None)
+    if teacher is not None:
+        yield "method.teacher.training.", teacher.training, TRAINING
+
+
+def _value_and_default(section: Section, key: str) -> tuple[Any, Any]:
+    """Returns the same twice where the section has no such key, as a source that lacks it."""
+    head, _, rest = key.partition(".")
+    if head not in type(section).model_fields:
+        source = getattr(section, "source", None)
+        return (None, None) if source is None else _value_and_default(source, key)
+    value = getattr(section, head)
+    if rest:
+        return _value_and_default(value, rest) if isinstance(value, Section) else (None, None)
+    return value, type(section).model_fields[head].default
+
+
+def _as_yaml(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=list)

@@ -1,0 +1,132 @@
+"""Settings without effect are refused, with what would give them one."""
+
+from __future__ import annotations
+
+import pytest
+
+from twofold.components.errors import ConfigError
+from twofold.pipeline.config import RunConfig, override, parse_config
+from twofold.pipeline.config.effects import DATA, EVALUATION, EXPORT, RUN, STUDY, TRAINING
+from twofold.pipeline.recipes import load_recipe, recipe_names
+
+STUDY_OF_ONE = "study={encoders: {plain: []}}"
+# Of each setting: it where nothing reads it, and what else gives it an effect.
+CASES = [
+    (
+        "data.label_latent=size",
+        ["data.source=npz", "data.path=a.npz", "data.label_field=kind"],
+        ["data.label_field=null"],
+    ),
+    ("data.split_seed=1", ["data.test_share=0"], ["data.validation_share=0.1"]),
+    ("data.label_seed=1", [], ["data.label_share=0.5"]),
+    ("data.training_seed=1", [], ["data.training_images=9"]),
+    ("data.other_formats=convert", [], ["data.source=folder", "data.path=photos"]),
+    ("data.jpeg_quality=90", ["data.stored_as=png"], ["data.stored_as=jpeg"]),
+    ("data.near_duplicate_bits=2", ["data.duplicates=exact"], ["data.duplicates=near"]),
+    ("data.on_duplicate=remove", ["data.duplicates=off"], ["data.duplicates=exact"]),
+    ("data.on_leakage=remove", ["data.duplicates=off"], ["data.duplicates=near"]),
+    ("training.momentum=0.8", [], ["training.optimizer=lars"]),
+    ("training.exclude=[]", [], ["training.optimizer=lamb"]),
+    (
+        "training.exclude=[]",
+        ["training.optimizer=adamw"],
+        ["training.weight_decay=0.1"],
+    ),
+    ("training.schedule_epochs=9", ["training.schedule=constant"], ["training.schedule=cosine"]),
+    ("training.warmup_epochs=5", ["training.epochs=4"], ["training.epochs=5"]),
+    (
+        "training.averaging.start_epoch=5",
+        ["training.averaging.kind=swa", "training.epochs=5"],
+        ["training.epochs=6"],
+    ),
+    ("training.plateau={patience: 3}", ["training.epochs=4"], ["training.epochs=5"]),
+    (
+        "method.teacher.training.momentum=0.8",
+        ["method.name=self_training"],
+        ["method.teacher.training.optimizer=sgd"],
+    ),
+    (
+        "evaluation.measured_images=9",
+        ["evaluation.measures=[calibration]"],
+        ["evaluation.measures=[retrieval]"],
+    ),
+    ("evaluation.label_fraction_seeds=4", [], ["evaluation.label_fractions=[0.1]"]),
+    ("evaluation.finetune_from_scratch=true", [], ["evaluation.finetune_epochs=2"]),
+    ("evaluation.finetune_learning_rate=0.1", [], ["evaluation.finetune_epochs=2"]),
+    ("evaluation.finetune_batch_size=9", [], ["evaluation.finetune_epochs=2"]),
+    ("evaluation.finetune_views={policy: crop}", [], ["evaluation.finetune_epochs=2"]),
+    ("evaluation.finetune_layer_decay=0.5", [], ["evaluation.finetune_epochs=2"]),
+    ("evaluation.finetune_head=linear_probe", [], ["evaluation.finetune_epochs=2"]),
+    ("evaluation.finetune_label_fractions=[0.1]", [], ["evaluation.finetune_epochs=2"]),
+    ("evaluation.robustness_classifier=knn", [], ["evaluation.robustness=main"]),
+    ("evaluation.corruption_severities=[1]", [], ["evaluation.robustness=all"]),
+    ("evaluation.corruption_images=9", [], ["evaluation.robustness=main"]),
+    ("evaluation.corruption_seed=1", [], ["evaluation.robustness=main"]),
+    ("evaluation.corrupted_tfds=sets", [], ["evaluation.robustness=main"]),
+    ("evaluation.robustness_baseline=run", [], ["evaluation.robustness=main"]),
+    (
+        "evaluation.corruption_seed=1",
+        ["evaluation.robustness=main", "evaluation.corrupted_tfds=sets"],
+        ["evaluation.corrupted_tfds=null"],
+    ),
+    ("export.converted_images=9", [], ["export.formats=[onnx]"]),
+    ("export.calibration_images=9", ["export.formats=[onnx]"], ["export.formats=[litert_int8]"]),
+    ("export.formats=[onnx]", [STUDY_OF_ONE], ["study=null"]),
+    ("export.neighbour_head=false", [STUDY_OF_ONE], ["study=null"]),
+    ("export.tta_flip=false", [STUDY_OF_ONE], ["study=null"]),
+    (
+        "study.pixel_epochs=9",
+        [STUDY_OF_ONE, "study.pixels=null"],
+        ["study.pixels=raw"],
+    ),
+    (
+        "probe_views.policy=crop",
+        ["method.name=supervised", "views.policy=none"],
+        ["method.name=simclr"],
+    ),
+    (
+        "probe_views.policy=crop",
+        ["method.name=supervised"],
+        ["evaluation.finetune_epochs=1"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("setting", "given", "remedy"), CASES)
+def test_a_setting_that_nothing_reads_is_refused_until_something_does(
+    setting: str, given: list[str], remedy: list[str]
+) -> None:
+    key = setting.partition("=")[0]
+    with pytest.raises(ConfigError) as refusal:
+        override(RunConfig(), [*given, setting])
+
+    assert key.removesuffix(".policy") in str(refusal.value)
+    assert ": expected " in str(refusal.value)
+    override(RunConfig(), [*given, *remedy, setting])
+
+
+def test_every_row_of_the_table_has_a_case() -> None:
+    tried = {setting.partition("=")[0].removesuffix(".policy") for setting, _, _ in CASES}
+    tables = {"data": DATA, "training": TRAINING, "evaluation": EVALUATION, "export": EXPORT}
+    rows = {
+        f"{section}.{key}"
+        for section, effects in (tables | {"study": STUDY}).items()
+        for effect in effects
+        for key in effect.keys
+    }
+    assert rows | {key for effect in RUN for key in effect.keys} <= tried
+
+
+def test_what_a_recipe_had_set_is_named_with_what_it_is_to_be_set_to() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        override(load_recipe("stl10_simclr"), ["evaluation.finetune_epochs=null"])
+
+    for reset in ("finetune_from_scratch=false", "finetune_batch_size=64"):
+        assert f"expected evaluation.finetune_epochs, or evaluation.{reset}" in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_what_is_printed_of_a_recipe_is_accepted_back(name: str) -> None:
+    config = load_recipe(name)
+
+    assert parse_config(config.model_dump(mode="json"), name) == config
