@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from twofold.components.errors import SettingsError
+
 
 def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
     """Chooses the distribution strategy.
@@ -26,19 +28,20 @@ def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
         the default strategy for one.
 
     Raises:
-        ValueError: if there are fewer GPUs than replicas asked for, TensorFlow already runs with
-            another number of logical CPUs, or the workers have another number of devices.
+        SettingsError: if there are fewer GPUs than replicas asked for, TensorFlow already runs with
+            another number of logical CPUs, the workers have another number of devices, or
+            ``TF_CONFIG`` cannot be read.
 
     """
     if replicas is not None and replicas < 1:
-        raise ValueError(f"training.replicas must be at least 1, received {replicas}")
+        raise SettingsError(f"training.replicas must be at least 1, received {replicas}")
     if _count_workers() > 1:
         return _join_workers(replicas)
     gpus = tf.config.list_physical_devices("GPU")
     count = replicas if replicas is not None else max(1, len(gpus))
     if gpus:
         if count > len(gpus):
-            raise ValueError(f"training.replicas={count} needs {count} GPUs, found {len(gpus)}")
+            raise SettingsError(f"training.replicas={count} needs {count} GPUs, found {len(gpus)}")
         devices = [f"GPU:{index}" for index in range(count)]
     else:
         _split_cpu(count)
@@ -50,7 +53,13 @@ def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
 
 def _count_workers() -> int:
     """Returns how many workers ``TF_CONFIG`` names; the chief is one of them."""
-    cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
+    try:
+        cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
+    except (ValueError, TypeError) as error:
+        raise SettingsError(
+            f"TF_CONFIG describes no cluster: {error}; expected JSON such as "
+            '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
+        ) from error
     return sum(len(cluster.get(job, ())) for job in ("chief", "worker"))
 
 
@@ -64,7 +73,7 @@ def _join_workers(replicas: int | None) -> tf.distribute.Strategy:
     strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     found = strategy.num_replicas_in_sync
     if replicas not in (None, found):
-        raise ValueError(
+        raise SettingsError(
             f"training.replicas={replicas}, but the workers of TF_CONFIG have {found} devices"
         )
     return strategy
@@ -82,7 +91,7 @@ def _split_cpu(count: int) -> None:
         # TensorFlow is already running: fine, if it was given enough devices before.
         present = len(tf.config.list_logical_devices("CPU"))
         if present < count:
-            raise ValueError(
+            raise SettingsError(
                 f"training.replicas={count} needs {count} logical CPU devices, but TensorFlow "
                 f"already runs with {present}: set the number before its first use"
             ) from error

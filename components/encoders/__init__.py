@@ -13,6 +13,7 @@ from twofold.components.encoders.patch_dictionary import build_patch_dictionary
 from twofold.components.encoders.resnet import RESNETS, build_resnet
 from twofold.components.encoders.resnet34_published import build_resnet34_published
 from twofold.components.encoders.resnet50v2 import build_resnet50v2
+from twofold.components.errors import SettingsError
 
 ENCODERS: dict[str, Callable[..., keras.Model]] = {
     "bag_of_patches": build_bag_of_patches,
@@ -37,18 +38,20 @@ def build_encoder(
         **settings: passed to the encoder's own function.
 
     Raises:
-        ValueError: if the name is unknown, or the settings do not fit the encoder or the image.
+        SettingsError: if the name is unknown, or the settings do not fit the encoder or the image.
 
     """
     if name not in ENCODERS:
-        raise ValueError(f"unknown encoder {name!r}: expected one of {', '.join(sorted(ENCODERS))}")
+        raise SettingsError(
+            f"unknown encoder {name!r}: expected one of {', '.join(sorted(ENCODERS))}"
+        )
     build = ENCODERS[name]
     known = [
         key for key in inspect.signature(build).parameters if key not in ("image_shape", "seed")
     ]
     for key in settings:
         if key not in known:
-            raise ValueError(
+            raise SettingsError(
                 f"the encoder {name} has no setting {key!r}: expected some of {', '.join(known)}"
             )
     return build(image_shape, seed=seed, **settings)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalization
 from twofold.components.encoders.layers.residual import convolution
+from twofold.components.errors import SettingsError
 
 
 def build_bag_of_patches(
@@ -46,26 +47,26 @@ def build_bag_of_patches(
         A model from [B, H, W, C] to features [B, D], at least 0.
 
     Raises:
-        ValueError: if there are no filters, the image is smaller than a patch, a patch too small
+        SettingsError: if there are no filters, the image is smaller than a patch, a patch too small
             for the blocks, or pixels would lie between patches.
 
     """
     if not filters:
-        raise ValueError(
+        raise SettingsError(
             "the encoder bag_of_patches needs filters for its first convolution, received none"
         )
     if min(image_shape[:2]) < patch:
-        raise ValueError(
+        raise SettingsError(
             f"the encoder bag_of_patches needs images of at least {patch}x{patch}, one patch, "
             f"received {image_shape[0]}x{image_shape[1]}"
         )
     if patch < 2 ** (len(filters) - 1):
-        raise ValueError(
+        raise SettingsError(
             f"the encoder bag_of_patches halves a patch {len(filters) - 1} times: expected a patch "
             f"of at least {2 ** (len(filters) - 1)} pixels, received {patch}"
         )
     if stride > patch:
-        raise ValueError(
+        raise SettingsError(
             f"the encoder bag_of_patches would not see what lies between patches: expected a "
             f"stride of at most the patch's {patch} pixels, received {stride}"
         )
@@ -105,12 +106,12 @@ class Patches(keras.layers.Layer):
         """Cuts them.
 
         Raises:
-            ValueError: if they are smaller than a patch.
+            SettingsError: if they are smaller than a patch.
 
         """
         height, width, channels = images.shape[1:]
         if min(height, width) < self.side:
-            raise ValueError(
+            raise SettingsError(
                 f"images of at least {self.side}x{self.side}, one patch, are needed, received "
                 f"{height}x{width}"
             )

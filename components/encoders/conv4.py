@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from twofold.components.encoders.layers.initializers import Initializer
+from twofold.components.errors import SettingsError
 
 
 def build_conv4(
@@ -28,11 +29,11 @@ def build_conv4(
         A model from [B, H, W, C] to features [B, width].
 
     Raises:
-        ValueError: if the image is too small.
+        SettingsError: if the image is too small.
 
     """
     if min(image_shape[:2]) < 31:
-        raise ValueError(
+        raise SettingsError(
             f"the encoder conv4 needs images of at least 31x31, "
             f"received {image_shape[0]}x{image_shape[1]}"
         )

@@ -8,6 +8,7 @@ import keras
 
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.errors import SettingsError
 
 
 def build_core(
@@ -37,11 +38,11 @@ def build_core(
         A model from [B, H, W, C] to features [B, D].
 
     Raises:
-        ValueError: if the image is too small for the convolutions, or ``pooling`` is unknown.
+        SettingsError: if the image is too small for the convolutions, or ``pooling`` is unknown.
 
     """
     if pooling not in ("flatten", "average"):
-        raise ValueError(f'pooling must be "flatten" or "average", received {pooling!r}')
+        raise SettingsError(f'pooling must be "flatten" or "average", received {pooling!r}')
     _check_size(image_shape, len(filters))
     initial = Initializer(initializer, seed)
     images = x = keras.Input(image_shape, name="images")
@@ -66,7 +67,7 @@ def _check_size(image_shape: tuple[int, int, int], blocks: int) -> None:
     for _ in range(blocks):
         smallest = 2 * smallest + 4
     if min(image_shape[:2]) < smallest:
-        raise ValueError(
+        raise SettingsError(
             f"the encoder core with {blocks} convolutions needs images of at least "
             f"{smallest}x{smallest}, received {image_shape[0]}x{image_shape[1]}"
         )

@@ -9,6 +9,7 @@ import keras
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalization
 from twofold.components.encoders.layers.upsampled import UpsampledConv2DTranspose
+from twofold.components.errors import SettingsError
 
 _KERNEL = 5
 
@@ -44,7 +45,7 @@ def build_decoder(
         A model from codes [B, L] to logits [B, H, W, C] of the compute dtype.
 
     Raises:
-        ValueError: if a height or width is not one that ``core`` halves without a remainder.
+        SettingsError: if a height or width is not one that ``core`` halves without a remainder.
 
     """
     height, width = (_mirrored(side, len(filters), image_shape) for side in image_shape[:2])
@@ -82,7 +83,7 @@ def _mirrored(side: int, steps: int, image_shape: tuple[int, int, int]) -> int:
     last, remainder = divmod(side - border, step)
     if last < 1 or remainder:
         sizes = ", ".join(str(step * small + border) for small in (1, 2, 3))
-        raise ValueError(
+        raise SettingsError(
             f"the decoder with {steps} convolutions rebuilds only images whose height and width "
             f"are among {sizes} and so on, in steps of {step}, "
             f"received {image_shape[0]}x{image_shape[1]}"

@@ -8,6 +8,7 @@ import keras
 
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.errors import SettingsError
 
 
 def build_projector(
@@ -71,11 +72,11 @@ def build_predictor(
         A model from projections [B, P] to predictions [B, P] of the compute dtype.
 
     Raises:
-        ValueError: if the predictions would not be as wide as the projections that they predict.
+        SettingsError: if the predictions would not be as wide as the projections that they predict.
 
     """
     if not units or units[-1] != projections:
-        raise ValueError(
+        raise SettingsError(
             f"the last of the predictor's units must be the width of the projections, "
             f"{projections}, received units {tuple(units)}"
         )

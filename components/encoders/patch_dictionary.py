@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.errors import SettingsError
 
 # The variance that 10 has beside pixels of 0 to 255, for pixels of 0 to 1.
 _CONTRAST_FLOOR = 10.0 / 255.0**2
@@ -58,12 +59,12 @@ def build_patch_dictionary(
         A model from [B, H, W, C] to features [B, grid * grid * K].
 
     Raises:
-        ValueError: if the image has fewer patches along a side than there are regions.
+        SettingsError: if the image has fewer patches along a side than there are regions.
 
     """
     sides = [(length - patch) // stride + 1 for length in image_shape[:2]]
     if min(sides) < grid:
-        raise ValueError(
+        raise SettingsError(
             f"the encoder patch_dictionary needs at least {grid} patches along each side, one for "
             f"each region: expected images of at least {patch + (grid - 1) * stride} pixels, "
             f"received {image_shape[0]}x{image_shape[1]}"

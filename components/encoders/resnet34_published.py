@@ -6,6 +6,7 @@ import keras
 
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.errors import SettingsError
 
 _STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 _SMALLEST = 27
@@ -39,14 +40,14 @@ def build_resnet34_published(
         positions after the pooling.
 
     Raises:
-        ValueError: if the last map is smaller than the pooling's 2x2, or ``pool_strides`` is
+        SettingsError: if the last map is smaller than the pooling's 2x2, or ``pool_strides`` is
             neither 1 nor 2.
 
     """
     if pool_strides not in (1, 2):
-        raise ValueError(f"pool_strides must be 1 or 2, received {pool_strides}")
+        raise SettingsError(f"pool_strides must be 1 or 2, received {pool_strides}")
     if min(image_shape[:2]) < _SMALLEST:
-        raise ValueError(
+        raise SettingsError(
             f"the encoder resnet34_published needs images of at least {_SMALLEST}x{_SMALLEST}, "
             f"received {image_shape[0]}x{image_shape[1]}"
         )

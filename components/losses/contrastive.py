@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from twofold.components import distribute, keyed_random
+from twofold.components.errors import SettingsError
 from twofold.components.losses.reduction import mean_share, widen
 
 # Keeps the choice of negatives apart from what the same keys are used for elsewhere.
@@ -101,13 +102,13 @@ def few_negatives(
         whose nearest other projection, of all 2N - 1, is their partner.
 
     Raises:
-        ValueError: if there are not as many negatives to choose from.
+        SettingsError: if there are not as many negatives to choose from.
 
     """
     images = all_views.shape[1]
     if negatives < 1 or (images is not None and negatives > 2 * images - 2):
         among = "2N - 2" if images is None else f"2N - 2 = {2 * images - 2}"
-        raise ValueError(
+        raise SettingsError(
             f"negatives must be from 1 to {among} for a global batch of N images, "
             f"received {negatives}"
         )

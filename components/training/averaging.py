@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from twofold.components import distribute
+from twofold.components.errors import SettingsError
 
 
 def _copies(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
@@ -39,14 +40,14 @@ class ExponentialMovingAverage(tf.Module):
         decay: in [0, 1).
 
     Raises:
-        ValueError: if ``decay`` is out of its range.
+        SettingsError: if ``decay`` is out of its range.
 
     """
 
     def __init__(self, variables: Sequence[keras.Variable], decay: float) -> None:
         super().__init__()
         if not 0 <= decay < 1:
-            raise ValueError(f"decay must be at least 0 and below 1, received {decay}")
+            raise SettingsError(f"decay must be at least 0 and below 1, received {decay}")
         self._followed = list(variables)
         self._decay = decay
         self.averages = _copies(self._followed)
@@ -85,7 +86,7 @@ class StochasticWeightAverage(tf.Module):
         period: updates between snapshots, at least 1.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        SettingsError: if an argument is out of its range.
 
     """
 
@@ -94,9 +95,9 @@ class StochasticWeightAverage(tf.Module):
     ) -> None:
         super().__init__()
         if start_step < 0:
-            raise ValueError(f"start_step must be at least 0, received {start_step}")
+            raise SettingsError(f"start_step must be at least 0, received {start_step}")
         if period < 1:
-            raise ValueError(f"period must be at least 1, received {period}")
+            raise SettingsError(f"period must be at least 1, received {period}")
         self._followed = list(variables)
         self._start_step = start_step
         self._period = period
@@ -127,11 +128,12 @@ class StochasticWeightAverage(tf.Module):
         """Gives weights, in the order of those followed, their averages; outside a step.
 
         Raises:
-            ValueError: if no snapshot was taken yet, or the weights are others.
+            SettingsError: if no snapshot was taken yet.
+            ValueError: if the weights are others.
 
         """
         if int(self.snapshots.numpy()) == 0:
-            raise ValueError(
+            raise SettingsError(
                 f"the average holds no snapshot: expected more than start_step={self._start_step} "
                 f"updates before it is assigned"
             )

@@ -8,6 +8,8 @@ from typing import Literal
 
 import tensorflow as tf
 
+from twofold.components.errors import SettingsError
+
 Mode = Literal["min", "max"]
 
 
@@ -33,9 +35,9 @@ class _Record(tf.Module):
     def __init__(self, mode: Mode, min_delta: float) -> None:
         super().__init__()
         if mode not in ("min", "max"):
-            raise ValueError(f"unknown mode {mode!r}: expected one of min, max")
+            raise SettingsError(f"unknown mode {mode!r}: expected one of min, max")
         if min_delta < 0:
-            raise ValueError(f"min_delta must be at least 0, received {min_delta}")
+            raise SettingsError(f"min_delta must be at least 0, received {min_delta}")
         self._sign = 1.0 if mode == "min" else -1.0
         self._min_delta = min_delta
         self.best = tf.Variable(self._sign * math.inf, trainable=False, dtype=tf.float64)
@@ -54,7 +56,7 @@ class _Record(tf.Module):
 
 def _check_patience(patience: int) -> None:
     if patience < 1:
-        raise ValueError(f"patience must be at least 1, received {patience}")
+        raise SettingsError(f"patience must be at least 1, received {patience}")
 
 
 class ReduceOnPlateau(tf.Module):
@@ -70,7 +72,7 @@ class ReduceOnPlateau(tf.Module):
         min_delta: an improvement is by more than this, at least 0.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        SettingsError: if an argument is out of its range.
 
     """
 
@@ -84,7 +86,7 @@ class ReduceOnPlateau(tf.Module):
     ) -> None:
         super().__init__()
         if not 0 < factor < 1:
-            raise ValueError(f"factor must be above 0 and below 1, received {factor}")
+            raise SettingsError(f"factor must be above 0 and below 1, received {factor}")
         _check_patience(patience)
         self._scale = schedule_scale
         self._factor = factor
@@ -113,7 +115,7 @@ class EarlyStopping(tf.Module):
         min_delta: an improvement is by more than this, at least 0.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        SettingsError: if an argument is out of its range.
 
     """
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import keras
 
+from twofold.components.errors import SettingsError
+
 POLICIES = {
     "float32": "float32",
     "bfloat16": "mixed_bfloat16",
@@ -27,11 +29,11 @@ def precision(name: str) -> Iterator[None]:
             ``keep_gradients``.
 
     Raises:
-        ValueError: if the name is unknown.
+        SettingsError: if the name is unknown.
 
     """
     if name not in POLICIES:
-        raise ValueError(f"unknown precision {name!r}: expected one of {', '.join(POLICIES)}")
+        raise SettingsError(f"unknown precision {name!r}: expected one of {', '.join(POLICIES)}")
     before = keras.config.dtype_policy()
     # A policy of float64, which tests set, has no lower precision to mix in.
     if name != "float32":

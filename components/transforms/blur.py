@@ -7,6 +7,7 @@ import dataclasses
 import tensorflow as tf
 
 from twofold.components import keyed_random
+from twofold.components.errors import SettingsError
 from twofold.components.transforms.ranges import check_span
 
 
@@ -38,11 +39,11 @@ def gaussian_kernels(sigma: tf.Tensor, size: int) -> tf.Tensor:
         float32 [B, size].
 
     Raises:
-        ValueError: if ``size`` is less than 1.
+        SettingsError: if ``size`` is less than 1.
 
     """
     if size < 1:
-        raise ValueError(f"size of a blur must be at least 1, received {size}")
+        raise SettingsError(f"size of a blur must be at least 1, received {size}")
     places = tf.range(-((size - 1) // 2), size // 2 + 1, dtype=tf.float32)
     # Far below any width that matters, and the square is still a normal float32.
     variance = tf.maximum(tf.square(sigma), 1e-12)[:, None]
@@ -65,13 +66,13 @@ def gaussian_blur(images: tf.Tensor, sigma: tf.Tensor, size: int) -> tf.Tensor:
         float32 [B, H, W, C].
 
     Raises:
-        ValueError: if ``size`` is less than 1, or so large that the reflection does not fit the
+        SettingsError: if ``size`` is less than 1, or so large that the reflection does not fit the
             image.
 
     """
     height, width = images.shape[1:3]
     if size // 2 >= min(height, width):
-        raise ValueError(
+        raise SettingsError(
             f"size of a blur must be less than twice the image's shorter side, "
             f"{min(height, width)}, received {size}"
         )

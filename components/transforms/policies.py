@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from twofold.components.errors import SettingsError
 from twofold.components.transforms.blur import BlurRanges, gaussian_blur, sample_blur
 from twofold.components.transforms.colour.brightness import (
     BrightnessShiftRanges,
@@ -309,7 +310,7 @@ def patches(
     as large as the image again, which costs four times the work.
     """
     if side < 1:
-        raise ValueError(f"side must be at least 1 pixel, received {side}")
+        raise SettingsError(f"side must be at least 1 pixel, received {side}")
     check_number("strength", strength, high=2.5)
     _check_shares(jitter_probability=jitter_probability, grey_probability=grey_probability)
     ranges = CropRanges(area, aspect)
@@ -373,17 +374,19 @@ def build_policy(name: str, **settings: object) -> ViewFunction:
         **settings: passed to the policy's own function; the others keep their published values.
 
     Raises:
-        ValueError: if the name or a setting is unknown, or a setting is out of its range.
+        SettingsError: if the name or a setting is unknown, or a setting is out of its range.
 
     """
     if name not in POLICIES:
-        raise ValueError(f"unknown policy {name!r}: expected one of {', '.join(sorted(POLICIES))}")
+        raise SettingsError(
+            f"unknown policy {name!r}: expected one of {', '.join(sorted(POLICIES))}"
+        )
     policy = POLICIES[name]
     known = inspect.signature(policy).parameters
     for key in settings:
         if key not in known:
             expected = f"expected some of {', '.join(known)}" if known else "it has none"
-            raise ValueError(f"the policy {name} has no setting {key!r}: {expected}")
+            raise SettingsError(f"the policy {name} has no setting {key!r}: {expected}")
     return policy(**settings)
 
 

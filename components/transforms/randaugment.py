@@ -34,6 +34,7 @@ import math
 import tensorflow as tf
 
 from twofold.components import keyed_random
+from twofold.components.errors import SettingsError
 from twofold.components.transforms.colour import enhance, lookup
 from twofold.components.transforms.geometry import warp
 
@@ -70,7 +71,7 @@ class RandAugmentRanges:
         magnitude: the bin of every operation's strength, 0 to 30.
 
     Raises:
-        ValueError: if either is out of range.
+        SettingsError: if either is out of range.
 
     """
 
@@ -79,7 +80,7 @@ class RandAugmentRanges:
 
     def __post_init__(self) -> None:
         if self.layers < 1:
-            raise ValueError(f"layers must be at least 1, received {self.layers}")
+            raise SettingsError(f"layers must be at least 1, received {self.layers}")
         _check_magnitude(self.magnitude)
 
 
@@ -107,7 +108,7 @@ def operation_strength(name: str, magnitude: int, height: int, width: int) -> fl
         width: image width in pixels.
 
     Raises:
-        ValueError: if the name is unknown or the magnitude out of range.
+        SettingsError: if the name is unknown or the magnitude out of range.
 
     """
     _place(name)
@@ -187,7 +188,7 @@ def apply_operation(images: tf.Tensor, name: str, strength: float) -> tf.Tensor:
         float32 [B, H, W, C], multiples of 1/255 in [0, 1].
 
     Raises:
-        ValueError: if the name is unknown.
+        SettingsError: if the name is unknown.
 
     """
     shape = [tf.shape(images)[0], 1]
@@ -202,12 +203,12 @@ def apply_operation(images: tf.Tensor, name: str, strength: float) -> tf.Tensor:
 
 def _check_magnitude(magnitude: int) -> None:
     if not 0 <= magnitude <= MAX_MAGNITUDE:
-        raise ValueError(f"magnitude must be from 0 to {MAX_MAGNITUDE}, received {magnitude}")
+        raise SettingsError(f"magnitude must be from 0 to {MAX_MAGNITUDE}, received {magnitude}")
 
 
 def _place(name: str) -> int:
     if name not in OPERATIONS:
-        raise ValueError(f"operation must be one of {', '.join(OPERATIONS)}; received {name!r}")
+        raise SettingsError(f"operation must be one of {', '.join(OPERATIONS)}; received {name!r}")
     return OPERATIONS.index(name)
 
 

@@ -7,17 +7,18 @@ import math
 import tensorflow as tf
 
 from twofold.components import keyed_random
+from twofold.components.errors import SettingsError
 
 
 def check_number(field: str, value: float, low: float = 0.0, high: float = math.inf) -> None:
     """Refuses a number outside [low, high].
 
     Raises:
-        ValueError: naming the field, what was expected, and what was received.
+        SettingsError: naming the field, what was expected, and what was received.
 
     """
     if not low <= value <= high:
-        raise ValueError(f"{field} must be {_between(low, high)}, received {value}")
+        raise SettingsError(f"{field} must be {_between(low, high)}, received {value}")
 
 
 def check_span(
@@ -26,11 +27,11 @@ def check_span(
     """Refuses a pair that is not ``low <= span[0] <= span[1] <= high``.
 
     Raises:
-        ValueError: naming the field, what was expected, and what was received.
+        SettingsError: naming the field, what was expected, and what was received.
 
     """
     if len(span) != 2 or not low <= span[0] <= span[1] <= high:
-        raise ValueError(
+        raise SettingsError(
             f"{field} must be two numbers in ascending order, each {_between(low, high)}, "
             f"received {span}"
         )

@@ -50,7 +50,7 @@ def sometimes(probability: float, view: ViewFunction) -> ViewFunction:
         view: what it gets; the others stay as they are.
 
     Raises:
-        ValueError: if the probability is outside [0, 1].
+        SettingsError: if the probability is outside [0, 1].
 
     """
     check_number("probability", probability, high=1.0)

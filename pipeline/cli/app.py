@@ -32,6 +32,7 @@ from twofold.components.evaluation.metrics import (
 from twofold.pipeline import config as configuration
 from twofold.pipeline import recipes
 from twofold.pipeline.cli import model_commands, picture_commands
+from twofold.pipeline.cli.error_line import error_line
 from twofold.pipeline.cli.progress_bar import progress_bar
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
@@ -388,7 +389,7 @@ def _write_page(context: Context, ran: list[str]) -> None:
         page = write_report(context.run.path, context.datasets)
     except Exception as error:
         _errors.print(
-            f"the run is finished, but its page could not be written: {escape(_one_line(error))}; "
+            f"the run is finished, but its page could not be written: {escape(error_line(error))}; "
             f"`twofold report {escape(str(context.run.path))}` tries again"
         )
     else:
@@ -407,26 +408,10 @@ def main(arguments: list[str] | None = None) -> None:
         if "--debug" in ours:
             traceback.print_exc()
         else:
-            _errors.print(f"error: {escape(_one_line(error))}")
+            _errors.print(f"error: {escape(error_line(error))}")
         sys.exit(1)
     except SystemExit as end:
         # Typer takes the keyboard interrupt and ends without a word.
         if end.code == _INTERRUPTED:
             _errors.print("interrupted; the same command goes on from the last checkpoint")
         raise
-
-
-def _one_line(error: Exception) -> str:
-    # The number of a system error says nothing that the text does not.
-    text = error.strerror if isinstance(error, OSError) and _is_checked(error) else str(error)
-    message = " ".join(str(text).split())
-    # What Twofold checks says what is wrong in full sentences; anything else needs its kind.
-    return message if message and _is_checked(error) else f"{type(error).__name__}: {message}"
-
-
-def _is_checked(error: Exception) -> bool:
-    """Tells whether the error is one of Twofold's own, or a ValueError that its code raised."""
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    raised_in = str(frame.f_globals.get("__name__")) if type(error) is ValueError else ""
-    ours = ("twofold",)
-    return any(name.partition(".")[0] in ours for name in (type(error).__module__, raised_in))

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from twofold.components.encoders import build_encoder
 from twofold.components.encoders.heads import build_linear_head
+from twofold.components.errors import SettingsError
 from twofold.components.methods.labelled.self_training import noisy_view
 from twofold.components.methods.method import Method
 from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
@@ -78,14 +79,14 @@ def build_configured_encoder(
     """Builds an encoder with its first weights.
 
     Raises:
-        ValueError: if the images are too small for it, naming the fields.
+        SettingsError: if the images are too small for it, naming the fields.
 
     """
     settings = encoder.model_dump()
     try:
         return build_encoder(settings.pop("name"), image_shape, seed=seed, **settings)
-    except ValueError as error:
-        raise ValueError(f"{error}: change data.image_size or encoder.name") from error
+    except SettingsError as error:
+        raise SettingsError(f"{error}: change data.image_size or encoder.name") from error
 
 
 def step_settings(config: RunConfig, replicas: int) -> StepSettings:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tests.strategies import strategy_of
 from twofold.components import distribute
+from twofold.components.errors import SettingsError
 
 
 def test_one_device_needs_no_mirrors():
@@ -22,6 +23,13 @@ def test_more_replicas_than_devices_are_refused():
         distribute.make_strategy(64)
     with pytest.raises(ValueError, match="at least 1, received 0"):
         distribute.make_strategy(0)
+
+
+@pytest.mark.parametrize("text", ["{", '{"cluster": [1]}', '{"cluster": {"worker": 3}}'])
+def test_a_cluster_that_cannot_be_read_is_refused(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(SettingsError, match=r"TF_CONFIG describes no cluster: .*HOST:PORT"):
+        distribute.make_strategy(1)
 
 
 def test_a_cluster_of_one_worker_is_one_machine(monkeypatch):

@@ -53,6 +53,7 @@ def run_pipeline(workplace: Workplace, tasks: Sequence[str], beam_options: Seque
 
     Raises:
         DataError: as `build_pipeline`, or a worker found the input at fault.
+        OSError: a worker could not read or write a file.
 
     """
     with quiet():
@@ -60,10 +61,18 @@ def run_pipeline(workplace: Workplace, tasks: Sequence[str], beam_options: Seque
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:
-            fault = _input_at_fault(error)
+            fault = _input_at_fault(error) or _system_error(error)
             if fault is None:
                 raise
             raise fault from error
+
+
+def _system_error(error: Exception) -> OSError | None:
+    """The error of the operating system that Beam's own runner wrapped, None where it did not."""
+    cause = error.__context__
+    if not isinstance(cause, OSError) or cause.errno is None:
+        return None
+    return OSError(cause.errno, cause.strerror, cause.filename)
 
 
 def _input_at_fault(error: Exception) -> DataError | None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import keras
 
+from twofold.components.errors import SettingsError
+
 INITIALIZERS = ("keras", "pytorch", "he")
 
 
@@ -24,14 +26,14 @@ class Initializer:
         seed: the run's seed; equal seeds give equal weights.
 
     Raises:
-        ValueError: if the name is unknown.
+        SettingsError: if the name is unknown.
 
     """
 
     def __init__(self, name: str, seed: int) -> None:
         if name not in INITIALIZERS:
             known = ", ".join(INITIALIZERS)
-            raise ValueError(f"unknown initializer {name!r}: expected one of {known}")
+            raise SettingsError(f"unknown initializer {name!r}: expected one of {known}")
         self._name = name
         self._seeds: Iterator[int] = itertools.count(seed * 10_000)
 

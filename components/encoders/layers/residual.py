@@ -7,6 +7,7 @@ import math
 import keras
 
 from twofold.components.encoders.layers.initializers import Initializer
+from twofold.components.errors import SettingsError
 
 CHANNELS = (64, 128, 256, 512)
 # By how much each stem, and the three strided stages after it, shrink an image.
@@ -17,15 +18,15 @@ def check_stem(name: str, stem: str, image_shape: tuple[int, int, int]) -> None:
     """Refuses an unknown stem, or images of which less than one pixel would be left.
 
     Raises:
-        ValueError: saying the encoder's name, the smallest size and the size received.
+        SettingsError: saying the encoder's name, the smallest size and the size received.
 
     """
     if stem not in STEMS:
-        raise ValueError(
+        raise SettingsError(
             f"the encoder {name} has no stem {stem!r}: expected one of {', '.join(STEMS)}"
         )
     if min(image_shape[:2]) < STEMS[stem]:
-        raise ValueError(
+        raise SettingsError(
             f'the encoder {name} with stem "{stem}" needs images of at least '
             f"{STEMS[stem]}x{STEMS[stem]}, received {image_shape[0]}x{image_shape[1]}"
         )
@@ -35,11 +36,11 @@ def scaled_channels(width_multiplier: float) -> tuple[int, ...]:
     """Returns the channels of the four stages, 64 to 512 times ``width_multiplier``, rounded.
 
     Raises:
-        ValueError: if less than one channel would be left, or the factor is not finite.
+        SettingsError: if less than one channel would be left, or the factor is not finite.
 
     """
     if not 1 / CHANNELS[0] <= width_multiplier < math.inf:
-        raise ValueError(
+        raise SettingsError(
             f"width_multiplier must be finite and at least 1/{CHANNELS[0]} (one channel), "
             f"received {width_multiplier}"
         )

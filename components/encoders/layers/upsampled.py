@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from twofold.components.errors import SettingsError
+
 
 class UpsampledConv2DTranspose(keras.layers.Conv2DTranspose):
     """Repeats each pixel 2x2 and applies a transposed convolution of odd size k, stride 1.
@@ -24,11 +26,11 @@ class UpsampledConv2DTranspose(keras.layers.Conv2DTranspose):
         """Takes the arguments of ``Conv2DTranspose`` but for strides and padding.
 
         Raises:
-            ValueError: if the kernel's size is even.
+            SettingsError: if the kernel's size is even.
 
         """
         if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd, received {kernel_size}")
+            raise SettingsError(f"kernel_size must be odd, received {kernel_size}")
         super().__init__(filters, kernel_size, data_format="channels_last", **settings)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

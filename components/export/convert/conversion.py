@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from twofold.components import files
+from twofold.components.errors import SettingsError
 from twofold.components.export.convert import convert_litert, convert_onnx, convert_process
 from twofold.components.export.convert.compare_outputs import Tolerances, judge
 from twofold.components.export.convert.convert_source import LinearWeights, load_source
@@ -132,7 +133,9 @@ def convert(
     Raises:
         ConversionError: if a package is missing, a model cannot be converted, or a file does not
             answer as the original does.
-        ValueError: if the arguments do not fit each other or the model.
+        SettingsError: if a format is unknown, comes twice, or lacks its calibration images.
+        DataError: if images or labels do not fit the model.
+        ExportError: if the head does not.
 
     """
     wanted = _known(formats)
@@ -144,7 +147,7 @@ def convert(
     if calibration_images is not None:
         source.check_images("calibration_images", calibration_images)
     elif any(one.precision == "int8" for one in wanted):
-        raise ValueError("the format litert_int8 needs calibration_images, received none")
+        raise SettingsError("the format litert_int8 needs calibration_images, received none")
     expected = source.answer(sample_images)
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=out_dir) as name:
@@ -181,9 +184,9 @@ def convert(
 def _known(formats: Sequence[str]) -> list[Format]:
     for name in formats:
         if name not in FORMATS:
-            raise ValueError(f"unknown format {name!r}: expected some of {', '.join(FORMATS)}")
+            raise SettingsError(f"unknown format {name!r}: expected some of {', '.join(FORMATS)}")
     if not formats or len(set(formats)) != len(formats):
-        raise ValueError(f"expected formats, each once, received {list(formats)}")
+        raise SettingsError(f"expected formats, each once, received {list(formats)}")
     return [FORMATS[name] for name in formats]
 
 

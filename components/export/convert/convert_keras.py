@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from twofold.components import files
-from twofold.components.errors import ConversionError
+from twofold.components.errors import ConversionError, DataError
 from twofold.components.export.convert import convert_process
 from twofold.components.export.convert.compare_outputs import Tolerances, judge
 from twofold.components.export.convert.conversion import Converted, version
@@ -38,7 +38,7 @@ def save_keras(encoder: keras.Model, out_dir: Path, sample_images: np.ndarray) -
     Raises:
         ConversionError: if the encoder has layers of this project, or the files do not load or not
             answer as the encoder does.
-        ValueError: if the images are not of the encoder's size.
+        DataError: if the images are not of the encoder's size.
 
     """
     own = sorted(
@@ -55,7 +55,7 @@ def save_keras(encoder: keras.Model, out_dir: Path, sample_images: np.ndarray) -
         )
     shape = tuple(encoder.input_shape[1:])
     if sample_images.dtype != np.uint8 or sample_images.shape[1:] != shape:
-        raise ValueError(
+        raise DataError(
             f"sample_images must be uint8 [N, {', '.join(map(str, shape))}], received "
             f"{sample_images.dtype} {list(sample_images.shape)}"
         )

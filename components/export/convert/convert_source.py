@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from twofold.components.errors import DataError, ExportedModelError, ExportError
+
 _BATCH = 64
 
 
@@ -45,27 +47,27 @@ class Source:
         return tuple(self.embed.structured_input_signature[1]["images"].shape[1:])
 
     def check_images(self, name: str, images: np.ndarray) -> None:
-        """Raises ValueError unless there are images, uint8 and of the model's size."""
+        """Raises DataError unless there are images, uint8 and of the model's size."""
         shape = self.image_shape
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape:
-            raise ValueError(
+            raise DataError(
                 f"{name} must be uint8 [N, {', '.join(map(str, shape))}], received "
                 f"{images.dtype} {list(images.shape)}"
             )
         if not len(images):
-            raise ValueError(f"{name} holds no image: expected at least one")
+            raise DataError(f"{name} holds no image: expected at least one")
 
     def check_labels(self, labels: np.ndarray, count: int) -> None:
-        """Raises ValueError unless these are classes of the head, for so many images."""
+        """Raises a ``TwofoldError`` unless these are classes of the head, for so many images."""
         if self.head is None:
-            raise ValueError("labels measure a head's accuracy: expected a head, received none")
+            raise ExportError("labels need a head to measure: expected a head, received none")
         if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(
+            raise DataError(
                 f"labels must be integers [{count}], received {labels.dtype} {list(labels.shape)}"
             )
         classes = len(self.head.bias)
         if labels.min() < 0 or labels.max() >= classes:
-            raise ValueError(
+            raise DataError(
                 f"labels must be in 0..{classes - 1}, received {labels.min()} to {labels.max()}"
             )
 
@@ -119,15 +121,16 @@ def load_source(directory: Path, head: LinearWeights | None) -> Source:
         head: a linear classifier on its embedding, or None.
 
     Raises:
-        ValueError: if this is no SavedModel, has no signature ``embed`` from uint8 ``images``
-            [B, H, W, C] to ``embedding`` float32 [B, D], or the head does not fit it.
+        ExportedModelError: if this is no SavedModel, or has no signature ``embed`` from uint8
+            ``images`` [B, H, W, C] to ``embedding`` float32 [B, D].
+        ExportError: if the head does not fit it.
 
     """
     if not (directory / "saved_model.pb").is_file():
-        raise ValueError(f"{directory} is no SavedModel: expected saved_model.pb in it")
+        raise ExportedModelError(f"{directory} is no SavedModel: expected saved_model.pb in it")
     model = tf.saved_model.load(str(directory))
     if "embed" not in model.signatures:
-        raise ValueError(
+        raise ExportedModelError(
             f"{directory} has no signature 'embed', which takes pixels, but "
             f"{', '.join(sorted(model.signatures)) or 'none'}; what takes the bytes of files "
             f"cannot be converted, since no other runtime decodes them"
@@ -143,14 +146,14 @@ def load_source(directory: Path, head: LinearWeights | None) -> Source:
         or embedding is None
         or embedding.shape.rank != 2
     ):
-        raise ValueError(
+        raise ExportedModelError(
             f"{directory}: the signature 'embed' must take images uint8 [B, H, W, C] and give "
             f"embedding [B, D], received {given} and {gives}"
         )
     if head is not None:
         shapes = np.shape(head.weights), np.shape(head.bias)
         if len(shapes[0]) != 2 or (embedding.shape[1], *shapes[1]) != shapes[0]:
-            raise ValueError(
+            raise ExportError(
                 f"the head must have weights [{embedding.shape[1]}, K] and a bias [K], received "
                 f"{list(shapes[0])} and {list(shapes[1])}"
             )

@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import tensor_pb2
 
 from twofold.components import files
-from twofold.components.errors import ExportedModelError
+from twofold.components.errors import ExportedModelError, ExportError
 from twofold.components.export.saved_model.signature_contract import Contract
 from twofold.components.export.saved_model.version_directory import EXTRA
 
@@ -99,7 +99,7 @@ def warmup_requests(
             length takes all there is.
 
     Raises:
-        ValueError: if that is none.
+        ExportError: if that is none.
 
     """
     lengths = {len(array) for array in inputs.values()}
@@ -113,7 +113,7 @@ def warmup_requests(
         for size in sizes
     ]
     if not requests:
-        raise ValueError(
+        raise ExportError(
             f"no signature can be asked: their inputs are "
             f"{sorted({key for one in contract.values() for key in one.inputs})}, and there are "
             f"values for {sorted(inputs)}"
@@ -132,11 +132,11 @@ def write_warmup_requests(
         model_name: what the model is served as; a server that warms up does not look at it.
 
     Raises:
-        ValueError: if there are none, or more than TensorFlow Serving takes.
+        ExportError: if there are none, or more than TensorFlow Serving takes.
 
     """
     if not 1 <= len(requests) <= MOST_REQUESTS:
-        raise ValueError(
+        raise ExportError(
             f"TensorFlow Serving takes 1 to {MOST_REQUESTS} warmup requests, received "
             f"{len(requests)}"
         )

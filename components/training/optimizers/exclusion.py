@@ -7,6 +7,8 @@ import re
 
 import keras
 
+from twofold.components.errors import SettingsError
+
 
 @dataclasses.dataclass(frozen=True)
 class Exclusion:
@@ -21,7 +23,7 @@ class Exclusion:
         vectors: whether every weight of rank 1 or 0 (biases, scales, offsets) is excluded as well.
 
     Raises:
-        ValueError: if a pattern is no regular expression.
+        SettingsError: if a pattern is no regular expression.
 
     """
 
@@ -33,7 +35,7 @@ class Exclusion:
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(
+                raise SettingsError(
                     f"exclude holds {pattern!r}: expected a regular expression, received: {error}"
                 ) from error
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from twofold.components.errors import SettingsError
 from twofold.components.training.optimizers.exclusion import Exclusion
 from twofold.components.training.optimizers.lamb import LAMB
 from twofold.components.training.optimizers.schedules import Rate
@@ -45,7 +46,7 @@ class _Settings:
 
 def _sgd(settings: _Settings) -> keras.optimizers.Optimizer:
     if settings.epsilon is not None:
-        raise ValueError(f"sgd has no epsilon: expected None, received {settings.epsilon}")
+        raise SettingsError(f"sgd has no epsilon: expected None, received {settings.epsilon}")
     return DecayedSGD(
         settings.learning_rate,
         momentum=settings.momentum,
@@ -56,7 +57,7 @@ def _sgd(settings: _Settings) -> keras.optimizers.Optimizer:
 
 def _adam(settings: _Settings) -> keras.optimizers.Optimizer:
     if settings.weight_decay:
-        raise ValueError(
+        raise SettingsError(
             f"adam takes no weight decay: expected weight_decay=0, received "
             f"{settings.weight_decay}; adamw takes one"
         )
@@ -133,16 +134,16 @@ def build_optimizer(
         epsilon: added to the divisor; None for the published 1e-8, and 1e-6 for "lamb".
 
     Raises:
-        ValueError: if the name is unknown, a number is out of its range, or the optimizer does not
-            take it.
+        SettingsError: if the name is unknown, a number is out of its range, or the optimizer
+            does not take it.
 
     """
     if name not in OPTIMIZERS:
-        raise ValueError(f"unknown optimizer {name!r}: expected one of {', '.join(OPTIMIZERS)}")
+        raise SettingsError(f"unknown optimizer {name!r}: expected one of {', '.join(OPTIMIZERS)}")
     if weight_decay < 0:
-        raise ValueError(f"weight_decay must be at least 0, received {weight_decay}")
+        raise SettingsError(f"weight_decay must be at least 0, received {weight_decay}")
     if not trust_coefficient > 0:
-        raise ValueError(f"trust_coefficient must be above 0, received {trust_coefficient}")
+        raise SettingsError(f"trust_coefficient must be above 0, received {trust_coefficient}")
     return OPTIMIZERS[name](
         _Settings(
             learning_rate=learning_rate,

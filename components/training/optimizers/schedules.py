@@ -8,6 +8,8 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
+from twofold.components.errors import SettingsError
+
 Rate = float | keras.optimizers.schedules.LearningRateSchedule
 Rule = Literal["none", "linear", "sqrt"]
 
@@ -31,11 +33,11 @@ def scaled_rate(
             square root (You et al., 2020; SimCLR's choice for small batches), "none" by 1.
 
     Raises:
-        ValueError: if the rule is unknown.
+        SettingsError: if the rule is unknown.
 
     """
     if rule not in _RULES:
-        raise ValueError(f"unknown rate scaling {rule!r}: expected one of {', '.join(_RULES)}")
+        raise SettingsError(f"unknown rate scaling {rule!r}: expected one of {', '.join(_RULES)}")
     scaled: float = base_rate * _RULES[rule](batch_size / reference)
     return scaled
 
@@ -87,20 +89,20 @@ def build_schedule(
         final: the rate at the end of the decay and after it, in [0, peak].
 
     Raises:
-        ValueError: if a number is out of its range.
+        SettingsError: if a number is out of its range.
 
     """
     if not peak > 0:
-        raise ValueError(f"peak must be above 0, received {peak}")
+        raise SettingsError(f"peak must be above 0, received {peak}")
     if warmup_steps < 0:
-        raise ValueError(f"warmup_steps must be at least 0, received {warmup_steps}")
+        raise SettingsError(f"warmup_steps must be at least 0, received {warmup_steps}")
     if decay_steps is not None and decay_steps < 1:
-        raise ValueError(f"decay_steps must be at least 1 or None, received {decay_steps}")
+        raise SettingsError(f"decay_steps must be at least 1 or None, received {decay_steps}")
     if not 0 <= final <= peak:
-        raise ValueError(f"final must be from 0 to peak={peak}, received {final}")
+        raise SettingsError(f"final must be from 0 to peak={peak}, received {final}")
     if decay_steps is None:
         if final:
-            raise ValueError(f"final={final} needs decay_steps: a constant rate has no end")
+            raise SettingsError(f"final={final} needs decay_steps: a constant rate has no end")
         return ScaledSchedule(_warmup(peak, warmup_steps), peak)
     cosine = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup_steps else peak,

@@ -9,6 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from twofold.components.errors import SettingsError
 from twofold.components.transforms.ranges import check_number, uniform_factor
 
 # The luma of ITU-R BT.601, section 2.5.1.
@@ -19,11 +20,11 @@ def check_channels(images: tf.Tensor) -> None:
     """Refuses images that are neither grey nor red, green and blue.
 
     Raises:
-        ValueError: if ``images`` [B, H, W, C] has neither 1 nor 3 channels.
+        SettingsError: if ``images`` [B, H, W, C] has neither 1 nor 3 channels.
 
     """
     if images.shape[-1] not in (1, 3):
-        raise ValueError(
+        raise SettingsError(
             "colour is defined for images of 1 channel (grey) or 3 (red, green, blue), received "
             f"{images.shape[-1]} channels"
         )
@@ -39,7 +40,7 @@ def to_grey(images: tf.Tensor) -> tf.Tensor:
         float32 [B, H, W, C].
 
     Raises:
-        ValueError: if there are neither 1 nor 3 channels.
+        SettingsError: if there are neither 1 nor 3 channels.
 
     """
     check_channels(images)
@@ -78,7 +79,7 @@ def apply_saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
         float32 [B, H, W, C], not clipped: a policy clips where its source does.
 
     Raises:
-        ValueError: if there are neither 1 nor 3 channels.
+        SettingsError: if there are neither 1 nor 3 channels.
 
     """
     grey = to_grey(images)

@@ -40,7 +40,7 @@ def apply_hue(images: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
         float32 [B, H, W, C].
 
     Raises:
-        ValueError: if there are neither 1 nor 3 channels.
+        SettingsError: if there are neither 1 nor 3 channels.
 
     """
     check_channels(images)

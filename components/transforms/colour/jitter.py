@@ -79,7 +79,7 @@ def apply_jitter(images: tf.Tensor, parameters: JitterParameters) -> tf.Tensor:
         float32 [B, H, W, C], clipped neither between the parts nor after them.
 
     Raises:
-        ValueError: if there are neither 1 nor 3 channels.
+        SettingsError: if there are neither 1 nor 3 channels.
 
     """
     images = brightness.apply_brightness_shift(images, parameters.shift)

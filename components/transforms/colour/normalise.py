@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from twofold.components.errors import SettingsError
+
 
 def normalise(images: tf.Tensor, mean: Sequence[float], std: Sequence[float]) -> tf.Tensor:
     """Subtracts each channel's mean and divides by its standard deviation.
@@ -19,17 +21,17 @@ def normalise(images: tf.Tensor, mean: Sequence[float], std: Sequence[float]) ->
         float32 [B, H, W, C], no longer in [0, 1].
 
     Raises:
-        ValueError: if ``mean`` or ``std`` does not have one number for each channel, or a
+        SettingsError: if ``mean`` or ``std`` does not have one number for each channel, or a
             standard deviation is not positive.
 
     """
     channels = images.shape[-1]
     for name, numbers in (("mean", mean), ("std", std)):
         if len(numbers) != channels:
-            raise ValueError(
+            raise SettingsError(
                 f"{name} must have one number for each of the {channels} channels, "
                 f"received {len(numbers)}: {tuple(numbers)}"
             )
     if min(std) <= 0.0:
-        raise ValueError(f"std must be positive in every channel, received {tuple(std)}")
+        raise SettingsError(f"std must be positive in every channel, received {tuple(std)}")
     return (images - tf.constant(mean, tf.float32)) / tf.constant(std, tf.float32)

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from twofold.components.errors import SettingsError
 from twofold.components.transforms.corruptions.corruptions_base import Corruption, Draws
 from twofold.components.transforms.corruptions.corruptions_blur import BLURS
 from twofold.components.transforms.corruptions.corruptions_digital import DIGITAL
@@ -54,7 +55,8 @@ def corrupt(
         uint8 [N, H, W, C]: values below 0 are 0, above 1 are 1, and times 255 they are truncated.
 
     Raises:
-        ValueError: if the corruption or the severity is unknown, or an array is not as expected.
+        SettingsError: if the corruption or the severity is unknown.
+        ValueError: if an array is not as expected.
 
     """
     corruption, parameters = find_corruption(name, severity)
@@ -79,14 +81,16 @@ def find_corruption(name: str, severity: int) -> tuple[Corruption, object]:
     """Returns a corruption and its parameters of a severity.
 
     Raises:
-        ValueError: if it or the severity is unknown, listing the known ones.
+        SettingsError: if it or the severity is unknown, listing the known ones.
 
     """
     if name not in CORRUPTIONS:
-        raise ValueError(f"unknown corruption {name!r}: expected one of {', '.join(CORRUPTIONS)}")
+        raise SettingsError(
+            f"unknown corruption {name!r}: expected one of {', '.join(CORRUPTIONS)}"
+        )
     if severity not in SEVERITIES:
         expected = ", ".join(map(str, SEVERITIES))
-        raise ValueError(f"unknown severity {severity!r} of {name}: expected one of {expected}")
+        raise SettingsError(f"unknown severity {severity!r} of {name}: expected one of {expected}")
     corruption = CORRUPTIONS[name]
     return corruption, corruption.parameters[severity - 1]
 

@@ -9,6 +9,7 @@ import math
 import tensorflow as tf
 
 from twofold.components import keyed_random
+from twofold.components.errors import SettingsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,13 +91,13 @@ def apply_affine(
         float32 [B, H, W, C].
 
     Raises:
-        ValueError: if ``border`` or ``interpolation`` is neither.
+        SettingsError: if ``border`` or ``interpolation`` is neither.
 
     """
     if border not in ("zero", "wrap"):
-        raise ValueError(f'border must be "zero" or "wrap", received {border!r}')
+        raise SettingsError(f'border must be "zero" or "wrap", received {border!r}')
     if interpolation not in ("bilinear", "nearest"):
-        raise ValueError(
+        raise SettingsError(
             f'interpolation must be "bilinear" or "nearest", received {interpolation!r}'
         )
     batch = tf.shape(images)[0]

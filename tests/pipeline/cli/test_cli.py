@@ -98,9 +98,8 @@ def test_what_follows_two_dashes_is_beams(
     ("error", "line"),
     [
         (DataError("pets.npz: no\nfield 'x' [red]"), "error: pets.npz: no field 'x' [red]"),
-        (PermissionError(13, "Permission denied", "/w"), "error: PermissionError: [Errno 13] "),
-        (KeyError("x"), "error: KeyError: 'x'"),
-        (RuntimeError(), "error: RuntimeError:"),
+        (PermissionError(13, "Permission denied", "/w"), "error: /w: Permission denied"),
+        (KeyError("x"), "error: internal error: KeyError: 'x' (at twofold/pipeline/cli/app.py:"),
     ],
 )
 def test_a_failure_is_one_line_and_with_debug_its_traceback(
@@ -120,24 +119,6 @@ def test_a_failure_is_one_line_and_with_debug_its_traceback(
         debugged = twofold(*arguments[:place], "--debug", *arguments[place:])
         assert debugged.status == 1
         assert "Traceback (most recent call last)" in debugged.error
-
-
-def test_a_value_error_needs_its_kind_unless_twofold_raised_it(
-    twofold: Twofold, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def of_python(context: Context, until: str) -> None:
-        b"\xff".decode("ascii")
-
-    def of_twofold(context: Context, until: str) -> None:
-        raise ValueError("the encoder core needs images of at least 16x16")
-
-    monkeypatch.setitem(of_twofold.__globals__, "__name__", "twofold.components.encoders.core")
-    for run_steps, line in (
-        (of_python, "error: UnicodeDecodeError: 'ascii' codec"),
-        (of_twofold, "error: the encoder core needs images of at least 16x16\n"),
-    ):
-        monkeypatch.setattr(cli, "run_steps", run_steps)
-        assert twofold("run", "quickstart", "--workdir", str(tmp_path)).error.startswith(line)
 
 
 def test_an_interrupted_run_says_how_to_go_on(
