@@ -1,4 +1,4 @@
-"""Runs side by side, for people: one page that opens anywhere, offline, and fetches nothing."""
+"""Comparison page: runs side by side, in one HTML file that opens anywhere, offline."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 from twofold.components.evaluation import metrics
 from twofold.components.evaluation.metric_catalogue import CHARTS, Place
 from twofold.components.evaluation.run_comparison import Difference, Group, Row, Spread
-from twofold.components.pages.curve_charts import LineChart, Series, line_chart
-from twofold.components.pages.page_template import page_environment
-from twofold.components.pages.run_page import png_uri
+from twofold.components.pages.charts import Chart, Series, line_chart
+from twofold.components.pages.page_template import page_environment, png_uri
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {"name": row.name, "title": metrics.describe(row.name).title, "cells": cells}
 
 
-def _charts(content: ComparisonContent) -> Iterator[LineChart]:
+def _charts(content: ComparisonContent) -> Iterator[Chart]:
     """A chart a curve, with a line a run; where there are groups, runs of one have one colour."""
     tags = {tag for run in content.runs for tag in run.curves}
     titles = {

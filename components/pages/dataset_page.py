@@ -1,4 +1,4 @@
-"""A prepared dataset for people: one page that opens anywhere, offline, and fetches nothing."""
+"""Data set page: what was prepared, in one HTML file that opens anywhere, offline."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def render_report(content: ReportContent) -> str:
         "files_left": max(0, len(manifest.every_file) - _FILES),
         **_shapes(content, splits),
     }
-    return page_environment().get_template("dataset_report.html").render(values)
+    return page_environment().get_template("dataset.html").render(values)
 
 
 def _split_order(splits: Mapping[str, SplitRecord]) -> list[str]:
@@ -231,7 +231,7 @@ def _shapes(content: ReportContent, splits: Mapping[str, SplitRecord]) -> dict[s
     return {
         "sizes": sizes[:_SIZES],
         "sizes_left": (max(0, len(sizes) - _SIZES), sum(images for _, images in sizes[_SIZES:])),
-        "figures": [found for found in charts if found is not None],
+        "shape_charts": [found for found in charts if found is not None],
         "charted": len(table),
         "grey": float(np.mean(channels == 1)) if len(table) else 0.0,
     }

@@ -1,11 +1,10 @@
-"""A model card (Mitchell et al., 2019, "Model Cards for Model Reporting"), for people.
+"""Model card (Mitchell et al., 2019, "Model Cards for Model Reporting"), for people.
 
 It says what the lineage says and nothing else: what was not measured is said not to be.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import re
@@ -13,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from twofold.components import files
 from twofold.components.evaluation.metric_catalogue import Place
@@ -30,6 +27,7 @@ from twofold.components.evaluation.metrics import (
 from twofold.components.export.saved_model.lineage import NOT_STATED, Lineage
 from twofold.components.export.saved_model.signature_contract import Contract, read_contract
 from twofold.components.export.saved_model.version_directory import EXTRA
+from twofold.components.pages.page_template import one_line, page_environment, visible
 
 MARKDOWN_FILE = "model_card.md"
 HTML_FILE = "model_card.html"
@@ -65,7 +63,7 @@ class Block:
     """A part of a section: a paragraph, points, a table or code, whichever there is.
 
     What stands between backticks in a paragraph is code; nothing that was measured, read or named
-    by someone stands in one.
+    by someone stands in one. Long code is folded away on the page, behind the words of `folded`.
     """
 
     paragraph: str = ""
@@ -74,6 +72,7 @@ class Block:
     rows: tuple[tuple[str, ...], ...] = ()
     code: str = ""
     language: str = ""
+    folded: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,11 @@ class Section:
 
     title: str
     blocks: tuple[Block, ...]
+
+    @property
+    def anchor(self) -> str:
+        """What the section's link on the page leads to."""
+        return self.title.lower().replace(" ", "-")
 
 
 def write_model_card(version: Path, lineage: Lineage) -> tuple[Path, Path]:
@@ -108,7 +112,7 @@ def write_model_card(version: Path, lineage: Lineage) -> tuple[Path, Path]:
 
 def render_html(lineage: Lineage, contract: Contract) -> str:
     """The card as one page that opens anywhere, offline, and fetches nothing."""
-    template = _environment().get_template("model_card.html")
+    template = page_environment().get_template("model_card.html")
     return template.render(title=_title(lineage), sections=card(lineage, contract))
 
 
@@ -302,7 +306,9 @@ def _origin(lineage: Lineage) -> Iterator[Block]:
     yield _table(*rows)
     if lineage.configuration_yaml:
         yield Block(paragraph="The configuration, which `twofold run` takes:")
-        yield Block(code=lineage.configuration_yaml.rstrip(), language="yaml")
+        yield Block(
+            code=lineage.configuration_yaml.rstrip(), language="yaml", folded="All settings"
+        )
 
 
 def _table(*rows: tuple[str, str]) -> Block:
@@ -363,26 +369,4 @@ def _row(cells: Sequence[str], escaped: bool = False) -> str:
 
 
 def _escape(text: str) -> str:
-    return _MARKUP.sub(r"\\\g<0>", _visible(text))
-
-
-def _visible(text: str) -> str:
-    """A text in one line, with what cannot be seen or would turn the line around written out."""
-    line = " ".join(text.split())
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in line
-    )
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("twofold.components.pages", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["visible"] = _visible
-    return environment
+    return _MARKUP.sub(r"\\\g<0>", visible(one_line(text)))

@@ -1,4 +1,4 @@
-"""What the pages of this project have in common: their templates, and values as texts."""
+"""Page templates (Jinja2) that all pages extend, and values as texts and addresses."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ def page_environment() -> jinja2.Environment:
         "number": lambda value: f"{value:,}",
         "bytes": byte_text,
         "share": share_text,
+        "percent": lambda share: f"{share:.2%}",
+        "one_line": one_line,
         "short": short,
         "image": data_uri,
     }
@@ -51,6 +53,11 @@ def data_uri(pixels: np.ndarray) -> str:
         encoded[kind] = file.getvalue()
     kind = min(encoded, key=lambda name: len(encoded[name]))
     return f"data:image/{kind};base64,{base64.b64encode(encoded[kind]).decode()}"
+
+
+def png_uri(png: bytes) -> str:
+    """A PNG file as an address that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def plain(value: float) -> str:
@@ -74,6 +81,11 @@ def short(text: str) -> str:
     """A text with its middle left out where it is long."""
     text = visible(text)
     return text if len(text) <= _TEXT else f"{text[: _TEXT // 2]} ... {text[-_TEXT // 2 :]}"
+
+
+def one_line(text: str) -> str:
+    """A text in one line."""
+    return " ".join(text.split())
 
 
 def visible(text: str) -> str:

@@ -1,8 +1,7 @@
-"""A run for people: one page that opens anywhere, offline, and fetches nothing."""
+"""Run page: what was run, measured and drawn, in one HTML file that opens anywhere, offline."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +21,8 @@ from twofold.components.evaluation.metrics import (
     unknown_names,
     value_text,
 )
-from twofold.components.pages.curve_charts import LineChart, Series, line_chart, share_chart
-from twofold.components.pages.page_template import page_environment, short
+from twofold.components.pages.charts import Chart, Series, line_chart, share_chart
+from twofold.components.pages.page_template import page_environment, png_uri, short
 
 # Pictures with a place of their own on the page; any other comes at the end.
 _PICTURES = {
@@ -187,10 +186,10 @@ def render_run(content: RunContent) -> str:
         "unknown": unknown_names(metrics),
         "duration": sum(step.seconds or 0.0 for step in content.steps),
     }
-    return page_environment().get_template("run_report.html").render(values)
+    return page_environment().get_template("run.html").render(values)
 
 
-def charts_of(curves: Mapping[str, Series]) -> Iterator[LineChart]:
+def charts_of(curves: Mapping[str, Series]) -> Iterator[Chart]:
     """The curves in as few charts as compare like with like."""
     placed = {tag for one in CHARTS for tag in one.lines}
     for one in CHARTS:
@@ -202,11 +201,6 @@ def charts_of(curves: Mapping[str, Series]) -> Iterator[LineChart]:
         chart = line_chart(tag.replace("_", " "), {tag: curves[tag]})
         if chart is not None:
             yield chart
-
-
-def png_uri(png: bytes) -> str:
-    """A PNG file as an address that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _tiles(metrics: Mapping[str, float]) -> Iterator[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""A study for people: one page of several encoders side by side, that opens anywhere, offline."""
+"""Study page: several encoders side by side, in one HTML file that opens anywhere, offline."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from twofold.components.evaluation.metrics import (
     names_at,
     value_text,
 )
-from twofold.components.pages.page_template import page_environment
-from twofold.components.pages.run_page import png_uri
+from twofold.components.pages.page_template import page_environment, png_uri
 
 _CAPTIONS = {
     "accuracies": "Held-out accuracy by encoder, beside the published figure where there is one.",
@@ -82,7 +81,7 @@ def render_study(content: StudyContent) -> str:
         ],
         "seconds": sum(seconds for _, _, seconds in content.members),
     }
-    return page_environment().get_template("study_report.html").render(values)
+    return page_environment().get_template("study.html").render(values)
 
 
 def _row(content: StudyContent, encoder: str, columns: Sequence[str]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from twofold.components.errors import DataError
-from twofold.components.evaluation.plots.corruption_plots import draw_contact_sheet
+from twofold.components.evaluation.plots.corruption_plots import plot_contact_sheet
 from twofold.components.transforms.corruptions.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from twofold.pipeline.cli.views_picture import decode_files, read_files
 
@@ -50,5 +50,5 @@ def picture_corruptions(images: Path | None, out: Path, *, seed: int, size: int 
         )
         for name in CORRUPTIONS
     }
-    draw_contact_sheet(rows, ["clean", *(f"severity {number}" for number in SEVERITIES)], out)
+    plot_contact_sheet(rows, ["clean", *(f"severity {number}" for number in SEVERITIES)], out)
     return len(rows)

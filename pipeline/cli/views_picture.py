@@ -14,7 +14,7 @@ from twofold.components.data.rules.image_rules import RejectedError, check
 from twofold.components.data.sources import build_source
 from twofold.components.data.sources.base import Item
 from twofold.components.errors import DataError
-from twofold.components.evaluation.plots.run_plots import draw_views
+from twofold.components.evaluation.plots.run_plots import plot_views
 from twofold.components.transforms.decode import DecodeRule, decode_images
 from twofold.components.transforms.views import make_views
 from twofold.pipeline.config import RunConfig, ViewsConfig, override
@@ -63,7 +63,7 @@ def picture_views(
         0, tf.constant(0, tf.int64), tf.range(len(originals), dtype=tf.int64)
     )
     drawn = make_views((build_view(views),) * each, tf.constant(originals), keys)
-    draw_views(originals, drawn.numpy(), out, title=views.policy)
+    plot_views(originals, drawn.numpy(), out, title=views.policy)
     return len(originals)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from twofold.components.data.sources.base import SourceSettings
 from twofold.components.errors import RunDirectoryError
-from twofold.components.pages.curve_charts import Series
+from twofold.components.pages.charts import Series
 from twofold.components.settings import Section
 from twofold.pipeline.config.data import without_other_sources
 from twofold.pipeline.runs.run_directory import RECORD

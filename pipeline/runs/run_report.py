@@ -12,7 +12,7 @@ from twofold.components import files
 from twofold.components.data.store.manifest import REPORT_FILE, Manifest, load_manifest
 from twofold.components.errors import ConfigError, DataError, EvaluationError
 from twofold.components.evaluation.metrics import describe, value_text
-from twofold.components.pages.curve_charts import Series
+from twofold.components.pages.charts import Series
 from twofold.components.pages.run_page import Examples, RunContent, StepCost, render_run
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.runs.run_context import Context, no_progress

@@ -18,7 +18,7 @@ from twofold.components.evaluation.geometry.similarity_matrix import (
     similarity_matrix,
     sort_order,
 )
-from twofold.components.evaluation.plots.run_plots import draw_rsm
+from twofold.components.evaluation.plots.run_plots import plot_rsm
 from twofold.components.evaluation.probes.linear_probe import LinearProbe
 from twofold.components.transforms.views import make_views
 from twofold.pipeline.models.build import build_view, rebuild_encoder
@@ -117,7 +117,7 @@ def _picture_rsm(context: Context, embeddings: np.ndarray, split: Split) -> None
     columns = {name: split.latents[rows, index] for index, name in enumerate(split.latent_names)}
     values = split.labels[rows] if by_class else columns.pop(latent)
     order = sort_order(values, *columns.values())
-    draw_rsm(
+    plot_rsm(
         similarity_matrix(embeddings[rows], order),
         values[order],
         latent,

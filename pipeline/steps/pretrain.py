@@ -13,7 +13,7 @@ from twofold.components import distribute, keyed_random
 from twofold.components.data.reading.split import Split
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.evaluation.confidence_intervals import accuracy_metrics
-from twofold.components.evaluation.plots.run_plots import draw_curves, draw_dictionary, draw_views
+from twofold.components.evaluation.plots.run_plots import plot_dictionary, plot_views
 from twofold.components.methods.generative.k_means import KMeans
 from twofold.components.methods.generative.vae import VAE
 from twofold.components.methods.method import Method
@@ -33,25 +33,6 @@ from twofold.pipeline.training.stage import Data, Stage, forget_other_inputs, ra
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"
 _PICTURED = 10
-_CURVES = {
-    "loss": "loss",
-    "contrastive_accuracy": "contrastive accuracy",
-    "correlation_accuracy": "correlation accuracy",
-    "agreement": "agreement of patches",
-    "atoms_used": "share of atoms used",
-    "accuracy": "training accuracy",
-    "consistency": "consistency with the teacher",
-    "reconstruction": "reconstruction, nats",
-    "kl": "divergence, nats",
-    "online_probe/accuracy": "online probe accuracy",
-    "online_probe/loss": "online probe loss",
-    "validation/accuracy": "validation accuracy",
-    "validation/loss": "validation loss",
-    "test/accuracy": "test accuracy",
-    "test/loss": "test loss",
-    "feature_std": "feature standard deviation",
-    "learning_rate": "learning rate",
-}
 # The loss of an image depends on the others of its batch.
 _OF_THE_BATCH = ("barlow_twins", "emp_ssl", "k_means", "nnclr", "simclr", "vicreg")
 _NO_METRICS = ("learning_rate", "images_per_second")
@@ -88,15 +69,14 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         picture = path / "figures" / "reconstructions.png"
         originals = np.asarray((data.validation or data.training.labelled).images[:_PICTURED])
         rebuilt = method.reconstruct(tf.constant(originals)).numpy()
-        draw_views(originals, rebuilt[None], picture, name="reconstruction")
+        plot_views(originals, rebuilt[None], picture, name="reconstruction")
         writer.image(0, "reconstructions", picture)
     if isinstance(method, KMeans):
         picture = path / "figures" / "dictionary.png"
-        draw_dictionary(method.atoms().numpy(), picture)
+        plot_dictionary(method.atoms().numpy(), picture)
         writer.image(0, "dictionary", picture)
     writer.close()
     curves = read_scalars(path / "tensorboard")
-    _picture_curves(curves, path / "figures" / "curves.png")
     details["steps"] = int(max(steps[-1] for steps, _ in curves.values()))
     details["replicas"] = strategy.num_replicas_in_sync
     details["parameters"] = method.models["encoder"].count_params()
@@ -175,8 +155,6 @@ def _train_teacher(
         tensorboard=path / "tensorboard-teacher",
     )
     finished = train(stage, data, strategy, context.progress)
-    curves = read_scalars(stage.tensorboard)
-    _picture_curves(curves, path / "figures" / "teacher_curves.png")
     return stage.checkpoints, _measure_classifier(context, finished, "teacher")
 
 
@@ -206,13 +184,4 @@ def _picture_views(config: RunConfig, split: Split, path: Path) -> None:
         config.seed, tf.constant(0, tf.int64), tf.range(len(originals), dtype=tf.int64)
     )
     views = build_training_views(config)(tf.constant(originals), keys)
-    draw_views(originals, np.stack(views), path)
-
-
-def _picture_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
-    chosen = {
-        title: (curves[tag][0].tolist(), curves[tag][1].tolist())
-        for tag, title in _CURVES.items()
-        if tag in curves
-    }
-    draw_curves(chosen, path)
+    plot_views(originals, np.stack(views), path)

@@ -14,11 +14,11 @@ from twofold.components.evaluation.geometry.similarity_matrix import sample_rows
 from twofold.components.evaluation.metric_catalogue import CATALOGUE
 from twofold.components.evaluation.metrics import is_within_unit
 from twofold.components.evaluation.plots.study_plots import (
-    draw_accuracies,
-    draw_decodability,
-    draw_fraction_curves,
-    draw_rsm_histograms,
-    draw_rsms,
+    plot_accuracies,
+    plot_decodability,
+    plot_fraction_curves,
+    plot_rsm_histograms,
+    plot_rsms,
 )
 from twofold.components.evaluation.probes.decodability import Decoded, decode_latents
 from twofold.components.evaluation.probes.label_fractions import (
@@ -242,7 +242,7 @@ def _draw(
     test = next(iter(first.values())).test
     names = test.class_names
     chance = float(np.bincount(test.labels[test.labels >= 0]).max() / (test.labels >= 0).sum())
-    draw_accuracies(
+    plot_accuracies(
         {encoder: {"measured": shares[1.0]} for encoder, shares in summary.items()},
         figures / "accuracies.png",
         f"Held-out accuracy of {classes}",
@@ -250,24 +250,24 @@ def _draw(
         chance,
     )
     if fewer_labels(study):
-        draw_fraction_curves(
+        plot_fraction_curves(
             summary, figures / "fractions.png", f"Accuracy of {classes} on fewer labels", chance
         )
     if any(decoded.values()):
-        draw_decodability(decoded, figures / "decodability.png")
+        plot_decodability(decoded, figures / "decodability.png")
     rows = sample_rows(len(test.labels), study.rsm_images, context.config.seed)
     order = np.arange(len(rows))
     matrices = {
         encoder: similarity_matrix(one.held_out[rows], order) for encoder, one in first.items()
     }
-    draw_rsm_histograms(
+    plot_rsm_histograms(
         matrices,
         figures / "rsm_histogram.png",
         f"Similarities of {len(rows)} held-out images",
         test.labels[rows],
         classes,
     )
-    draw_rsms(
+    plot_rsms(
         matrices,
         test.labels[rows],
         classes,
@@ -278,7 +278,7 @@ def _draw(
     for column, latent in enumerate(test.latent_names):
         if latent == classes or (study.rsm_latents and latent not in study.rsm_latents):
             continue
-        draw_rsms(
+        plot_rsms(
             matrices,
             test.latents[rows, column],
             latent,

@@ -1,22 +1,23 @@
-"""The pictures of corruptions: what they do to an image, and what they cost in accuracy."""
+"""Plots of corruptions: sheets of corrupted images, and accuracy gained under each."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import Colormap
 
 from twofold.components.errors import EvaluationError
-from twofold.components.evaluation.plots.run_plots import DOTS_PER_INCH, new_figure, write_png
+from twofold.components.evaluation.plots.run_plots import (
+    DOTS_PER_INCH,
+    new_figure,
+    plain,
+    write_png,
+)
 from twofold.components.evaluation.robustness.corruption_robustness import Robustness
 from twofold.components.transforms.corruptions.corruptions import MAIN
 
-# Rises in lightness, so that it holds for colour-vision deficiencies and in grey.
-ACCURACY_COLOURS = colormaps["cividis"]
 # Red and blue are told apart with most colour-vision deficiencies; the signs are written, too.
 GAIN_COLOURS = colormaps["RdBu"]
 
@@ -24,36 +25,13 @@ _GAP = 4
 _CELL_PIXELS = 96
 
 
-def draw_robustness(measured: Robustness, path: Path, title: str | None = None) -> None:
-    """Draw accuracies as a heat map: a row for each corruption, a column for each severity.
-
-    Extra corruptions are below a line, the mean over the main ones is the last row above it, and
-    the mean over severities the last column. The darkest colour is accuracy 0, the lightest the
-    accuracy on clean images.
-
-    Args:
-        measured: of one encoder.
-        path: of the PNG file; folders that lack are made.
-        title: above all, if any.
-
-    """
-    cells = _cells(measured)
-    most = 100 * max(measured.clean, float(cells.max()) / 100, 0.01)
-    _draw_cells(
-        cells,
-        measured,
-        _Scale(ACCURACY_COLOURS, 0, most, "held-out accuracy, %", (".1f", 0.55 * most)),
-        f"severity (without any corruption {100 * measured.clean:.1f} %)",
-        path,
-        title,
-    )
-
-
-def draw_gain(
+def plot_gain(
     measured: Robustness, baseline: Robustness, path: Path, title: str | None = None
 ) -> None:
-    """Draw in the same way by how many points accuracies are above a baseline's.
+    """Draw by how many points accuracies are above a baseline's, as a heat map.
 
+    A row for each corruption, a column for each severity. Extra corruptions are below a line, the
+    mean over the main ones is the last row above it, and the mean over severities the last column.
     Blue is better, red is worse, and white the same.
 
     Args:
@@ -64,42 +42,34 @@ def draw_gain(
 
     """
     cells = _cells(measured) - _cells(baseline)
+    rows, columns = cells.shape
     most = max(float(np.abs(cells).max()), 0.1)
-    _draw_cells(
-        cells,
-        measured,
-        _Scale(GAIN_COLOURS, -most, most, "difference, points", ("+.1f", 0.6 * most)),
-        f"severity (without any corruption {100 * (measured.clean - baseline.clean):+.1f})",
-        path,
-        title,
+    heading = 0.3 if title else 0.0
+    figure = new_figure(width=2.7 + 0.62 * columns, height=0.9 + 0.29 * rows + heading)
+    if title:
+        figure.suptitle(plain(title), fontsize=12)
+    panel = figure.add_subplot()
+    heat_map = panel.imshow(
+        cells, cmap=GAIN_COLOURS, vmin=-most, vmax=most, aspect="auto", interpolation="nearest"
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Scale:
-    """How cells are coloured and written.
-
-    Attributes:
-        colours: from the least to the most.
-        least: value.
-        most: value.
-        label: what is shown.
-        written: the format of a number, and the magnitude from which its colour is the other one.
-
-    """
-
-    colours: Colormap
-    least: float
-    most: float
-    label: str
-    written: tuple[str, float]
-
-    def write(self, value: float) -> tuple[str, str]:
-        """Gives a number's text and its colour, which the cell's must stand out from."""
-        form, border = self.written
-        # Colours that go both ways from white are dark at their ends, the others at their start.
-        dark = (abs(value) > border) == (self.least < 0)
-        return f"{value:{form}}", "white" if dark else "black"
+    for row, column in np.ndindex(cells.shape):
+        value = float(cells[row, column])
+        # The colours are dark at their ends.
+        colour = "white" if abs(value) > 0.6 * most else "black"
+        panel.text(column, row, f"{value:+.1f}", ha="center", va="center", fontsize=9, color=colour)
+    panel.set_xticks(range(columns), [*map(str, measured.severities), "mean"])
+    panel.set_yticks(range(rows), [name.replace("_", " ") for name in _groups(measured)])
+    clean = 100 * (measured.clean - baseline.clean)
+    panel.set_xlabel(f"severity (without any corruption {clean:+.1f})")
+    panel.tick_params(length=0, labelsize=9)
+    main = sum(name in MAIN for name in measured.corruptions)
+    panel.axvline(columns - 1.5, color="white", linewidth=1.5)
+    for border in {main - 0.5, main + 0.5} if main else set():
+        panel.axhline(border, color="white", linewidth=1.5)
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+    figure.colorbar(heat_map, ax=panel, label="difference, points", shrink=0.6, pad=0.02)
+    write_png(figure, path)
 
 
 def _groups(measured: Robustness) -> dict[str, list[str]]:
@@ -119,46 +89,7 @@ def _cells(measured: Robustness) -> np.ndarray:
     )
 
 
-def _draw_cells(
-    cells: np.ndarray,
-    measured: Robustness,
-    scale: _Scale,
-    below: str,
-    path: Path,
-    title: str | None,
-) -> None:
-    heading = 0.3 if title else 0.0
-    rows, columns = cells.shape
-    figure = new_figure(width=2.7 + 0.62 * columns, height=0.9 + 0.29 * rows + heading)
-    if title:
-        figure.suptitle(title.replace("$", r"\$"), fontsize=12)
-    panel = figure.add_subplot()
-    heat_map = panel.imshow(
-        cells,
-        cmap=scale.colours,
-        vmin=scale.least,
-        vmax=scale.most,
-        aspect="auto",
-        interpolation="nearest",
-    )
-    for row, column in np.ndindex(cells.shape):
-        text, colour = scale.write(float(cells[row, column]))
-        panel.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
-    panel.set_xticks(range(columns), [*map(str, measured.severities), "mean"])
-    panel.set_yticks(range(rows), [name.replace("_", " ") for name in _groups(measured)])
-    panel.set_xlabel(below)
-    panel.tick_params(length=0, labelsize=9)
-    main = sum(name in MAIN for name in measured.corruptions)
-    panel.axvline(columns - 1.5, color="white", linewidth=1.5)
-    for border in {main - 0.5, main + 0.5} if main else set():
-        panel.axhline(border, color="white", linewidth=1.5)
-    for spine in panel.spines.values():
-        spine.set_visible(False)
-    figure.colorbar(heat_map, ax=panel, label=scale.label, shrink=0.6, pad=0.02)
-    write_png(figure, path)
-
-
-def draw_contact_sheet(
+def plot_contact_sheet(
     rows: Mapping[str, np.ndarray], columns: Sequence[str], path: Path, title: str | None = None
 ) -> None:
     """Draw images of one size in a grid, in all their colours.
@@ -190,7 +121,7 @@ def draw_contact_sheet(
     figure = new_figure(width=left + wide, height=top + tall)
     figure.set_layout_engine("none")
     if title:
-        figure.suptitle(title.replace("$", r"\$"), fontsize=12)
+        figure.suptitle(plain(title), fontsize=12)
     panel = figure.add_axes((left / (left + wide), 0, wide / (left + wide), tall / (top + tall)))
     panel.imshow(sheet, aspect="auto", interpolation="nearest")
     panel.set_xticks((np.arange(len(columns)) + 0.5) * cell_width, columns)

@@ -1,4 +1,4 @@
-"""The pictures of a run: similarity matrices, views and training curves, as small PNG files."""
+"""Plots of a run: similarity matrices, views and dictionaries, as small PNG files."""
 
 import math
 import warnings
@@ -12,7 +12,6 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -32,7 +31,7 @@ MATRICES_IN_A_ROW = 3
 DOTS_PER_INCH = 100
 
 
-def draw_rsm(
+def plot_rsm(
     matrices: NDArray[Any] | Mapping[str, NDArray[Any]],
     sorted_latent_values: NDArray[Any],
     latent_name: str,
@@ -102,7 +101,7 @@ def draw_rsm(
     write_png(figure, path)
 
 
-def draw_views(
+def plot_views(
     originals: NDArray[Any],
     views: NDArray[Any],
     path: Path,
@@ -158,7 +157,7 @@ def draw_views(
     write_png(figure, path)
 
 
-def draw_dictionary(atoms: NDArray[Any], path: Path, most: int = 200) -> None:
+def plot_dictionary(atoms: NDArray[Any], path: Path, most: int = 200) -> None:
     """Draw the first atoms of a dictionary of patches, each as strong as it can be shown.
 
     Grey is 0: an atom has what is brighter, and lacks what is darker.
@@ -188,54 +187,6 @@ def draw_dictionary(atoms: NDArray[Any], path: Path, most: int = 200) -> None:
         image = 0.5 + atom / (2 * largest) if largest > 0 else np.full_like(atom, 0.5)
         panel.imshow(_as_rgb(image), interpolation="nearest")
     write_png(figure, path, few_colours=False)
-
-
-def draw_curves(
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    path: Path,
-    title: str | None = None,
-    x_label: str = "step",
-) -> None:
-    """Draw each curve in a panel of its own, all over one x axis, with its last value written in.
-
-    Args:
-        series: name -> (steps [n], values [n]); values that are not finite leave gaps.
-        path: of the PNG file; folders that lack are made.
-        title: above all, if any.
-        x_label: what the steps count.
-
-    Raises:
-        EvaluationError: if there is no curve, or steps and values differ in length.
-
-    """
-    lengths = {name: (len(steps), len(values)) for name, (steps, values) in series.items()}
-    if not lengths or any(steps != values or not steps for steps, values in lengths.values()):
-        raise EvaluationError(
-            "A figure of curves needs series with as many steps as values, at least one, but "
-            f"their lengths are {lengths}."
-        )
-    columns = min(len(series), 3)
-    rows = math.ceil(len(series) / columns)
-    heading = 0.35 if title else 0.0
-    figure = new_figure(width=3.3 * columns, height=2.4 * rows + heading)
-    if title:
-        figure.suptitle(title, fontsize=12)
-    panels = _panels(figure, rows, columns)
-    for panel, (name, (steps, values)) in zip(panels, series.items(), strict=False):
-        marker = "o" if len(steps) == 1 else None
-        panel.plot(steps, values, color=CURVE_COLOUR, linewidth=1.4, marker=marker)
-        panel.set_title(name, fontsize=11, loc="left")
-        panel.set_title(f"{values[-1]:.4g}", fontsize=10, loc="right", color=CURVE_COLOUR)
-        panel.set_xlabel(x_label, fontsize=9)
-        panel.xaxis.set_major_locator(MaxNLocator(5))
-        panel.yaxis.set_major_locator(MaxNLocator(5))
-        panel.tick_params(labelsize=9)
-        panel.grid(color="0.9", linewidth=0.8)
-        panel.set_axisbelow(True)
-        panel.spines[["top", "right"]].set_visible(False)
-    for panel in panels[len(series) :]:
-        panel.set_visible(False)
-    write_png(figure, path)
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -1,4 +1,4 @@
-"""The pictures that hold several encoders side by side: similarities, accuracies, read-outs."""
+"""Plots of a study: similarities, accuracies and read-outs of several encoders side by side."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.geometry.similarity_matrix import sort_order, split_pairs
-from twofold.components.evaluation.plots.corruption_plots import ACCURACY_COLOURS
 from twofold.components.evaluation.plots.run_plots import (
     MATRICES_IN_A_ROW,
-    draw_rsm,
     new_figure,
     plain,
+    plot_rsm,
     write_png,
 )
 from twofold.components.evaluation.probes.decodability import Decoded
@@ -29,11 +29,13 @@ from twofold.components.evaluation.probes.label_fractions import MeanInterval
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 REFERENCE_COLOUR = "#444444"
+# Rises in lightness, so that it holds for colour-vision deficiencies and in grey.
+ACCURACY_COLOURS = colormaps["cividis"]
 _BINS = np.linspace(-1, 1, 81)
 _MEASURES = {"accuracy": "accuracy, %", "r2": "R\u00b2"}
 
 
-def draw_rsms(
+def plot_rsms(
     matrices: Mapping[str, NDArray[Any]],
     values: NDArray[Any],
     latent: str,
@@ -64,10 +66,10 @@ def draw_rsms(
     ordered = {
         name: matrix[np.ix_(order, order)] if fits else matrix for name, matrix in matrices.items()
     }
-    draw_rsm(ordered, values[order], latent, title, path, names)
+    plot_rsm(ordered, values[order], latent, title, path, names)
 
 
-def draw_rsm_histograms(
+def plot_rsm_histograms(
     matrices: Mapping[str, NDArray[Any]],
     path: Path,
     title: str,
@@ -153,7 +155,7 @@ def draw_rsm_histograms(
     write_png(figure, path)
 
 
-def draw_decodability(
+def plot_decodability(
     table: Mapping[str, Mapping[str, Decoded]],
     path: Path,
     title: str = "Latents read linearly from the embedding",
@@ -224,7 +226,7 @@ def draw_decodability(
     write_png(figure, path)
 
 
-def draw_accuracies(
+def plot_accuracies(
     measured: Mapping[str, Mapping[str, float | MeanInterval]],
     path: Path,
     title: str,
@@ -303,7 +305,7 @@ def draw_accuracies(
     write_png(figure, path)
 
 
-def draw_fraction_curves(
+def plot_fraction_curves(
     curves: Mapping[str, Mapping[float, float | MeanInterval]],
     path: Path,
     title: str,

@@ -77,7 +77,7 @@ def reliability(
     )
 
 
-def draw_reliability(measured: Reliability, path: Path, title: str) -> None:
+def plot_reliability(measured: Reliability, path: Path, title: str) -> None:
     """Draw accuracy over confidence, and below how many images have which confidence.
 
     Args:

@@ -63,7 +63,7 @@ def most_confused(
     ]
 
 
-def draw_confusion(
+def plot_confusion(
     matrix: NDArray[np.int64], class_names: Sequence[str], path: Path, title: str
 ) -> None:
     """Draw the share of each class (row) that is taken for each class (column).

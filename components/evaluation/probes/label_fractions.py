@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
 from scipy.stats import t as student
 
 from twofold.components.errors import EvaluationError
-from twofold.components.evaluation.plots.run_plots import CURVE_COLOUR, new_figure, write_png
 
 
 class MeanInterval(NamedTuple):
@@ -64,57 +62,3 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> MeanInte
     quantile = float(student.ppf((1 + confidence) / 2, len(values) - 1))
     margin = quantile * stdev(values) / sqrt(len(values))
     return MeanInterval(mean, mean - margin, mean + margin)
-
-
-def draw_fractions(
-    measured: Mapping[float, MeanInterval], with_all: float, path: Path, title: str
-) -> None:
-    """Draw accuracy over the share of labels, with intervals, and a line for all labels.
-
-    Args:
-        measured: by share in (0, 1]; at least one.
-        with_all: accuracy with all labels.
-        path: of the PNG file; folders that lack are made.
-        title: above all.
-
-    Raises:
-        EvaluationError: if there is nothing to draw.
-
-    """
-    if not measured:
-        raise EvaluationError("A figure of label fractions needs at least one.")
-    shares = sorted(measured)
-    means = [measured[share].mean for share in shares]
-    low = [measured[share].low for share in shares]
-    high = [measured[share].high for share in shares]
-    figure = new_figure(width=5.0, height=3.6)
-    panel = figure.subplots()
-    panel.set_title(title, fontsize=12)
-    panel.axhline(with_all, color="0.45", linewidth=1, linestyle="--", label="all labels")
-    panel.fill_between(shares, low, high, color=CURVE_COLOUR, alpha=0.2, linewidth=0)
-    errors = [
-        [mean - bound for mean, bound in zip(means, low, strict=True)],
-        [bound - mean for mean, bound in zip(means, high, strict=True)],
-    ]
-    panel.errorbar(
-        shares,
-        means,
-        yerr=errors,
-        color=CURVE_COLOUR,
-        linewidth=1.4,
-        marker="o",
-        markersize=4,
-        capsize=3,
-        label="mean and 95 % interval",
-    )
-    panel.set_xscale("log")
-    panel.set_xticks(shares, [f"{share * 100:g}" for share in shares])
-    panel.set_xticks([], minor=True)
-    panel.set_xlim(shares[0] / 1.4, max(1.0, shares[-1]) * 1.2)
-    panel.set_xlabel("labels kept, per cent")
-    panel.set_ylabel("held-out accuracy")
-    panel.grid(color="0.9", linewidth=0.8)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(loc="lower right", fontsize=9, frameon=False)
-    write_png(figure, path)

@@ -15,17 +15,16 @@ from twofold.components.evaluation.embedding_store import EmbeddingStore
 from twofold.components.evaluation.geometry.clustering import cluster, clustering_agreement
 from twofold.components.evaluation.geometry.retrieval import retrieval
 from twofold.components.evaluation.geometry.similarity_matrix import sample_rows
-from twofold.components.evaluation.probes.calibration import draw_reliability, reliability
+from twofold.components.evaluation.probes.calibration import plot_reliability, reliability
 from twofold.components.evaluation.probes.confusion_matrix import (
     confusion_matrix,
-    draw_confusion,
     most_confused,
+    plot_confusion,
 )
 from twofold.components.evaluation.probes.hyperparameters import best_setting, validation_rows
 from twofold.components.evaluation.probes.knn import knn_votes
 from twofold.components.evaluation.probes.label_fractions import (
     MeanInterval,
-    draw_fractions,
     t_interval,
 )
 from twofold.components.evaluation.probes.linear_probe import (
@@ -253,12 +252,12 @@ def _mistakes(
     if "calibration" in measures:
         measured = reliability(probabilities, held_out.labels)
         metrics["calibration/ece"] = measured.ece
-        draw_reliability(
+        plot_reliability(
             measured, figures / "reliability.png", "Confidence of the linear probe, held out"
         )
     if "confusion" in measures:
         matrix = confusion_matrix(held_out.labels, probabilities.argmax(axis=1), len(names))
-        draw_confusion(
+        plot_confusion(
             matrix, names, figures / "confusion.png", "Classes of the linear probe, held out"
         )
         details["confusion"] = {"most_frequent": most_confused(matrix, names)}
@@ -296,10 +295,4 @@ def _label_fractions(
             name = f"label_fraction/{fraction:g}/test_accuracy"
             mean, low, high = measured[fraction]
             metrics |= {name: mean, f"{name}_low": low, f"{name}_high": high}
-    draw_fractions(
-        measured,
-        with_all,
-        context.run.path / "figures" / "label_fractions.png",
-        "Linear probe on fewer labels",
-    )
     return metrics

@@ -17,7 +17,7 @@ from twofold.components.data.reading.split import Split
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.errors import DataError, TrainingDivergedError
 from twofold.components.evaluation.embedding_store import EmbeddingStore
-from twofold.components.evaluation.plots.study_plots import draw_fraction_curves
+from twofold.components.evaluation.plots.study_plots import plot_fraction_curves
 from twofold.components.evaluation.probes.fine_tuning import (
     Tuned,
     epochs_for,
@@ -208,7 +208,7 @@ def _measure_fractions(
     for start in starts:
         curves[start], named = fraction_metrics(PREFIXES[start], tuned[start])
         metrics |= named
-    draw_fraction_curves(
+    plot_fraction_curves(
         curves,
         context.run.path / "figures" / "finetune_fractions.png",
         "Fine-tuned on fewer labels",

@@ -17,7 +17,7 @@ from twofold.components.data.sources.base import Source
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import DataError, EvaluationError
-from twofold.components.evaluation.plots.corruption_plots import draw_gain, draw_robustness
+from twofold.components.evaluation.plots.corruption_plots import plot_gain
 from twofold.components.evaluation.probes.knn import knn_predict
 from twofold.components.evaluation.probes.linear_probe import LinearProbe
 from twofold.components.evaluation.robustness.corruption_robustness import (
@@ -125,7 +125,7 @@ def measure(
     fitted: Fitted,
     held_out: Split,
 ) -> dict[str, float]:
-    """Measures as planned, and leaves ``figures/robustness.png``; nothing where nothing is planned.
+    """Measures as planned; nothing where nothing is planned.
 
     Where a student's own classifier is asked, so is its teacher's, about the same images:
     ``teacher/robustness/...`` are its figures, ``robustness/gain_over_teacher`` is the difference
@@ -183,11 +183,6 @@ def measure(
         "published_images": plan.published is not None,
     }
     ours, figures = measured[_OURS], context.run.path / "figures"
-    draw_robustness(
-        ours,
-        figures / "robustness.png",
-        f"Accuracy of {config.robustness_classifier.replace('_', ' ')} on corrupted images",
-    )
     compared = {} if plan.baseline is None else relative_metrics(ours, plan.baseline)
     if plan.baseline is not None and "robustness/mce" not in compared:
         context.say("robustness: the baseline makes no error somewhere, so there is no mCE")
@@ -208,7 +203,7 @@ def _teacher(context: Context, classes: int) -> Classifier:
 
 
 def _against_teacher(student: Robustness, teacher: Robustness, figures: Path) -> dict[str, float]:
-    draw_gain(
+    plot_gain(
         student,
         teacher,
         figures / "robustness_gain.png",

@@ -93,7 +93,7 @@ def test_what_a_run_has_is_on_its_page():
         "training steps 768",
         "export/bytes 487 KiB",
         "The linear probe gets 3 of 20 held-out images wrong.",
-        "97.30 % sure",
+        "97.30% sure",
     ):
         assert text in page.text, text
     assert {"href": "../datasets/a%20b/dataset_report.html"} in page.having("a")
@@ -145,14 +145,14 @@ def test_corruptions_are_a_table_with_readable_values():
     assert "corruption 1 3 mean" in page.text
     assert "fog 50.0 not measured 50.0" in page.text
     assert "gaussian noise 87.5 62.5 75.0" in page.text
-    assert "66.67 % in the mean" in page.text
+    assert "66.67% in the mean" in page.text
 
 
 def test_fewer_labels_are_a_chart_and_a_table():
     text = render_run(run_content())
 
     assert "0.01: 60.00%, 95 % interval 56.93% to 62.99%" in text
-    assert "1 % 60.00 % 56.93 % to 62.99 %" in Page(text).text
+    assert "1 % 60.00% 56.93% to 62.99%" in Page(text).text
 
 
 def test_many_classes_are_told_by_their_mistakes():

@@ -84,11 +84,11 @@ def test_encoders_stand_side_by_side_with_what_is_known_of_each():
     assert columns[1:6] == ["accuracy of shape", "published", "kNN", "effective rank", "dead units"]
     supervised, clr = row_of(text, "supervised"), row_of(text, "sim clr")
     assert supervised[0] == [
-        "91.00 % 95 %: 88.50 % to 93.50 % seed 0: 90.00 %, seed 1: 92.00 %",
+        "91.00% 95 %: 88.50% to 93.50% seed 0: 90.00%, seed 1: 92.00%",
         *(UNKNOWN, UNKNOWN, UNKNOWN, "3"),
     ]
     # One seed has no interval.
-    assert clr[0] == ["87.00 %", "85.00 %", "81.25%", "12.35", UNKNOWN]
+    assert clr[0] == ["87.00%", "85.00%", "81.25%", "12.35", UNKNOWN]
     for piece in (
         "2 encoders of the same images · recipe dsprites_study · data set dsprites-0123",
         "One seed: another one moves every figure.",
@@ -114,9 +114,9 @@ def test_fewer_labels_are_a_table_that_ends_with_all_of_them(order):
 
     shares = re.findall(r'<th scope="col">([0-9.]+ %)</th>', text)
     assert shares == ["2.5 %", "10 %", "100 %"]
-    assert row_of(text, "sim clr")[1] == ["44.00 %", "61.00 %", "87.00 %"]
+    assert row_of(text, "sim clr")[1] == ["44.00%", "61.00%", "87.00%"]
     # Known with all labels, whichever encoder comes first.
-    assert row_of(text, "supervised")[1] == [UNKNOWN, UNKNOWN, "91.00 %"]
+    assert row_of(text, "supervised")[1] == [UNKNOWN, UNKNOWN, "91.00%"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from pathlib import Path
+"""Plots of a run: what is drawn where, by the figure itself and by the pixels of the file."""
 
 import matplotlib
 import numpy as np
@@ -6,14 +6,47 @@ import pytest
 from PIL import Image
 
 from twofold.components.errors import EvaluationError
+from twofold.components.evaluation.plots import run_plots
 from twofold.components.evaluation.plots.run_plots import (
-    draw_curves,
-    draw_dictionary,
-    draw_rsm,
-    draw_views,
+    new_figure,
+    plot_dictionary,
+    plot_rsm,
+    plot_views,
+    write_png,
 )
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were written, as matplotlib holds them."""
+    written = []
+
+    def keep(figure, path, **options):
+        written.append(figure)
+        write_png(figure, path, **options)
+
+    monkeypatch.setattr(run_plots, "write_png", keep)
+    return written
+
+
+def images_of(figure):
+    """What each panel with an image shows, left to right and down."""
+    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
+
+
+def ticks_of(axis):
+    return list(
+        zip(axis.get_ticklocs(), [one.get_text() for one in axis.get_ticklabels()], strict=True)
+    )
+
+
+def lines_at(axes):
+    """Where vertical and horizontal lines cross a whole panel."""
+    vertical = [line.get_xdata()[0] for line in axes.lines if len({*line.get_xdata()}) == 1]
+    horizontal = [line.get_ydata()[0] for line in axes.lines if len({*line.get_ydata()}) == 1]
+    return vertical, horizontal
 
 
 def similarities(images=60, seed=0):
@@ -23,144 +56,210 @@ def similarities(images=60, seed=0):
 
 def pixels(path):
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+        return np.asarray(image.convert("RGB")).astype(int)
 
 
-def assert_a_small_picture(path, most_kilobytes=150):
-    content = path.read_bytes()
-    assert content.startswith(PNG_SIGNATURE)
-    assert len(content) < most_kilobytes * 1024
-    drawn = pixels(path)
-    assert min(drawn.shape[:2]) > 100
-    assert max(drawn.shape[:2]) < 1600
-    assert (drawn[0, 0] == 255).all()
-    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 10
+def share_of(drawn, colour, slack=40):
+    """Of all pixels those of about a colour."""
+    return (np.abs(drawn - np.array(colour)).max(axis=-1) < slack).mean()
 
 
 class TestSimilarities:
-    def test_several_encoders_side_by_side_with_named_classes(self, tmp_path):
-        path = tmp_path / "rsm.png"
-        shape = np.repeat([0, 1, 2], 20)
-        matrices = {"SimCLR": similarities(), "random": similarities(seed=1)}
-        draw_rsm(matrices, shape, "shape", "Similarities", path, ["square", "ellipse", "heart"])
-        assert_a_small_picture(path)
+    def test_each_encoder_s_matrix_is_in_its_own_panel_from_minus_one_to_one(
+        self, tmp_path, figures
+    ):
+        matrices = {"SimCLR": similarities(6), "random": similarities(6, seed=1)}
+        shape = np.array([0, 0, 1, 1, 1, 2])
+        names = ["square", "ellipse", "heart"]
+        plot_rsm(matrices, shape, "shape", "Similarities", tmp_path / "rsm.png", names)
 
-    def test_one_matrix_without_a_name_is_narrower(self, tmp_path):
-        one, two = tmp_path / "one.png", tmp_path / "two.png"
-        shape = np.repeat([0, 1], 30)
-        draw_rsm(similarities(), shape, "shape", "Similarities", one)
-        draw_rsm({"a": similarities(), "b": similarities()}, shape, "shape", "Similarities", two)
-        assert_a_small_picture(one)
-        assert pixels(one).shape[1] < pixels(two).shape[1]
+        (figure,) = figures
+        first, second, bar = figure.axes
+        np.testing.assert_array_equal(first.images[0].get_array(), matrices["SimCLR"])
+        np.testing.assert_array_equal(second.images[0].get_array(), matrices["random"])
+        for panel in (first, second):
+            assert panel.images[0].get_clim() == (-1, 1)
+            assert panel.get_xlabel() == "shape"
+        assert (first.get_title(), second.get_title()) == ("SimCLR", "random")
+        assert figure.get_suptitle() == "Similarities"
+        assert bar.get_ylabel() == "cosine similarity"
 
-    def test_a_latent_of_many_values_or_of_one(self, tmp_path):
-        for name, values in (("many", np.linspace(0, 6.28, 60)), ("one", np.zeros(60))):
-            path = tmp_path / f"{name}.png"
-            draw_rsm(similarities(), values, "orientation", "Similarities", path)
-            assert_a_small_picture(path)
+    def test_classes_have_a_name_in_their_middle_and_a_line_between_them(self, tmp_path, figures):
+        shape = np.array([0, 0, 1, 1, 1, 2])
+        names = ["square", "ellipse", "heart"]
+        plot_rsm(similarities(6), shape, "shape", "", tmp_path / "rsm.png", names)
 
-    def test_long_class_names_turn_upright(self, tmp_path):
-        path = tmp_path / "rsm.png"
-        names = [f"a class of long name {number}" for number in range(3)]
-        draw_rsm(similarities(), np.repeat([0, 1, 2], 20), "class", "Similarities", path, names)
-        assert_a_small_picture(path)
+        # Rows 0-1 are squares, 2-4 ellipses, 5 a heart; a row reaches half a row to both sides.
+        panel = figures[0].axes[0]
+        expected = [(0.5, "square"), (3.0, "ellipse"), (5.0, "heart")]
+        assert ticks_of(panel.xaxis) == ticks_of(panel.yaxis) == expected
+        assert lines_at(panel) == ([1.5, 4.5], [1.5, 4.5])
 
-    @pytest.mark.parametrize("encoders", [1, 2, 5])
-    @pytest.mark.parametrize("letters", [4, 10, 27])
+    def test_only_the_first_panel_of_a_row_names_the_rows(self, tmp_path, figures):
+        matrices = {str(number): similarities(4) for number in range(4)}
+        plot_rsm(matrices, np.array([0, 0, 1, 1]), "shape", "", tmp_path / "rsm.png")
+
+        labelled = [axes.get_ylabel() for axes in figures[0].axes if axes.images]
+        assert labelled == ["shape", "", "shape", ""]
+
+    def test_of_many_values_six_evenly_spaced_rows_are_named(self, tmp_path, figures):
+        values = np.linspace(0, 5, 51)
+        plot_rsm(similarities(51), values, "orientation", "", tmp_path / "rsm.png")
+
+        panel = figures[0].axes[0]
+        expected = [(10.0 * number, str(number)) for number in range(6)]
+        assert ticks_of(panel.xaxis) == expected
+        assert lines_at(panel) == ([], [])
+
+    def test_one_value_is_one_group(self, tmp_path, figures):
+        plot_rsm(similarities(5), np.zeros(5), "scale", "", tmp_path / "rsm.png")
+
+        assert ticks_of(figures[0].axes[0].xaxis) == [(2.0, "0")]
+
+    def test_long_class_names_turn_upright(self, tmp_path, figures):
+        for names in (["cat", "dog"], [f"a class of long name {number}" for number in range(2)]):
+            plot_rsm(
+                similarities(4), np.array([0, 0, 1, 1]), "class", "", tmp_path / "a.png", names
+            )
+
+        turned = [figure.axes[0].get_xticklabels()[0].get_rotation() for figure in figures]
+        assert turned == [0, 90]
+
+    @pytest.mark.parametrize(("encoders", "letters"), [(1, 27), (2, 10), (5, 4), (5, 27)])
     def test_nothing_is_cut_off_at_the_edges(self, tmp_path, encoders, letters):
         path = tmp_path / "rsm.png"
         names = [number * letters for number in "abcdefghij"]
         matrices = {f"encoder {number}": similarities() for number in range(encoders)}
-        draw_rsm(matrices, np.repeat(range(10), 6), "class", "Similarities", path, names)
+        plot_rsm(matrices, np.repeat(range(10), 6), "class", "Similarities", path, names)
         picture = pixels(path)
         for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
             assert (edge == 255).all()
 
-    def test_names_are_no_formulas_and_may_be_in_any_script(self, tmp_path):
-        path = tmp_path / "rsm.png"
-        groups = np.repeat([0, 1, 2], 20)
-        names = ["$^$", "日本", "5 $ or $ 6"]
-        draw_rsm(similarities(), groups, "$_$ a", "$_$ b", path, names)
-        assert_a_small_picture(path)
+    def test_names_are_no_formulas_and_may_be_in_any_script(self, tmp_path, figures):
+        names = ["$^$", "\N{CJK UNIFIED IDEOGRAPH-65E5}", "5 $ or $ 6"]
+        plot_rsm(similarities(3), np.arange(3), "$_$ a", "$_$ b", tmp_path / "rsm.png", names)
 
-    def test_likeness_is_red_and_unlikeness_blue(self, tmp_path):
+        # Behind a backslash, a dollar sign is a dollar sign.
+        panel = figures[0].axes[0]
+        assert panel.get_xlabel() == r"\$_\$ a"
+        assert ticks_of(panel.xaxis)[2] == (2.0, r"5 \$ or \$ 6")
+
+    def test_likeness_is_red_unlikeness_blue_and_neither_white(self, tmp_path):
         def mean_colour(value):
             path = tmp_path / "rsm.png"
-            draw_rsm(np.full((60, 60), value), np.zeros(60), "shape", "", path)
+            plot_rsm(np.full((60, 60), value), np.zeros(60), "shape", "", path)
             height, width = pixels(path).shape[:2]
             return pixels(path)[height // 2 - 20 : height // 2 + 20, width // 2 - 60].mean(axis=0)
 
         (red, _, blue), (far_red, _, far_blue) = mean_colour(0.8), mean_colour(-0.8)
         assert red > blue + 50
         assert far_blue > far_red + 50
+        assert mean_colour(0.0).min() > 230
 
     def test_a_matrix_of_another_size_is_refused(self, tmp_path):
         with pytest.raises(EvaluationError, match=r"\[61, 61\], not .*\[60, 60\]"):
-            draw_rsm({"a": similarities()}, np.zeros(61), "shape", "", tmp_path / "rsm.png")
+            plot_rsm({"a": similarities()}, np.zeros(61), "shape", "", tmp_path / "rsm.png")
         with pytest.raises(EvaluationError, match="needs matrices"):
-            draw_rsm({}, np.zeros(61), "shape", "", tmp_path / "rsm.png")
+            plot_rsm({}, np.zeros(61), "shape", "", tmp_path / "rsm.png")
 
     @pytest.mark.parametrize("value", [-1, 2, 0.5])
     def test_a_value_without_a_name_is_refused(self, tmp_path, value):
         values = np.append(np.zeros(59), value)
         with pytest.raises(EvaluationError, match=r"shape must be in \[0, 2\) .* 2 names"):
-            draw_rsm(similarities(), values, "shape", "", tmp_path / "rsm.png", ["a", "b"])
+            plot_rsm(similarities(), values, "shape", "", tmp_path / "rsm.png", ["a", "b"])
 
 
 class TestDictionary:
-    @pytest.mark.parametrize("channels", [1, 3])
-    def test_the_first_atoms_are_drawn(self, tmp_path, channels):
-        atoms = np.random.default_rng(0).normal(size=(60, 6, 6, channels))
-        draw_dictionary(atoms, tmp_path / "all.png", most=55)
-        assert_a_small_picture(tmp_path / "all.png")
-        draw_dictionary(atoms[:55], tmp_path / "first.png")
-        np.testing.assert_array_equal(pixels(tmp_path / "all.png"), pixels(tmp_path / "first.png"))
+    def test_an_atom_is_as_strong_as_it_can_be_shown_and_nothing_is_grey(self, tmp_path, figures):
+        atoms = np.zeros((2, 2, 2, 1))
+        atoms[0, :, :, 0] = [[0.2, 0.0], [-0.1, -0.2]]
+        plot_dictionary(atoms, tmp_path / "atoms.png")
 
-    def test_an_atom_is_as_strong_as_it_can_be_shown_and_nothing_is_grey(self, tmp_path):
-        atoms = np.zeros((2, 4, 4, 1))
-        atoms[0, 0, 0], atoms[0, 3, 3] = 0.2, -0.2
-        for name, factor in (("one", 1), ("more", 3)):
-            draw_dictionary(atoms * factor, tmp_path / f"{name}.png")
-        drawn = pixels(tmp_path / "one.png")
-        np.testing.assert_array_equal(drawn, pixels(tmp_path / "more.png"))
-        assert {0, 128, 255} <= set(np.unique(drawn[..., 0]).tolist())
+        # 0.5 + atom / (2 * 0.2), of 255: 0.2 is white, -0.2 black, -0.1 a quarter.
+        first, second = images_of(figures[0])
+        assert first[..., 0].tolist() == [[255, 128], [64, 0]]
+        assert (first == first[..., :1]).all()
+        assert (second == 128).all()
+
+    def test_the_first_atoms_are_drawn_twenty_in_a_row(self, tmp_path, figures):
+        atoms = np.random.default_rng(0).normal(size=(60, 3, 3, 3))
+        plot_dictionary(atoms, tmp_path / "atoms.png", most=45)
+
+        shown = images_of(figures[0])
+        assert len(shown) == 45
+        for atom, image in zip(atoms, shown, strict=False):
+            expected = 255 * (0.5 + atom / (2 * np.abs(atom).max()))
+            np.testing.assert_allclose(image, expected, atol=0.51)
+        shape = figures[0].axes[0].get_subplotspec().get_gridspec().get_geometry()
+        assert shape == (3, 20)
 
     @pytest.mark.parametrize("shape", [(0, 4, 4, 1), (2, 4, 4, 2), (2, 16)])
     def test_other_shapes_are_refused(self, tmp_path, shape):
         with pytest.raises(EvaluationError, match=r"atoms \[K, side, side, C\]"):
-            draw_dictionary(np.zeros(shape), tmp_path / "atoms.png")
+            plot_dictionary(np.zeros(shape), tmp_path / "atoms.png")
 
 
 class TestViews:
-    @pytest.mark.parametrize("channels", [1, 3])
-    def test_originals_above_views_of_another_size(self, tmp_path, channels):
+    def test_each_image_stands_above_its_views(self, tmp_path, figures):
         random = np.random.default_rng(0)
-        originals = random.integers(0, 256, (6, 32, 32, channels), np.uint8)
-        views = random.random((2, 6, 24, 24, channels), np.float32)
-        draw_views(originals, views, tmp_path / "views.png", "Views")
-        assert_a_small_picture(tmp_path / "views.png")
+        originals = random.integers(0, 256, (3, 8, 8, 3), np.uint8)
+        views = random.integers(0, 256, (2, 3, 6, 6, 3), np.uint8)
+        plot_views(originals, views, tmp_path / "views.png", "Views")
 
-    def test_whole_numbers_and_floats_of_an_image_look_alike(self, tmp_path):
-        whole = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 1), np.uint8)
-        floats = whole.astype(np.float32) / 255
-        draw_views(whole, floats[None], tmp_path / "a.png")
-        draw_views(floats, whole[None], tmp_path / "b.png")
-        np.testing.assert_array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
+        (figure,) = figures
+        shown = images_of(figure)
+        for place, image in enumerate([*originals, *views[0], *views[1]]):
+            np.testing.assert_array_equal(shown[place], image)
+        assert len(shown) == 9
+        assert [axes.get_ylabel() for axes in figure.axes[::3]] == ["original", "view 1", "view 2"]
+        assert figure.get_suptitle() == "Views"
 
-    def test_rows_can_have_another_name(self, tmp_path):
-        images = np.zeros((2, 8, 8, 1), np.uint8)
-        for name in ("view", "reconstruction"):
-            draw_views(images, images[None], tmp_path / f"{name}.png", name=name)
-        assert not np.array_equal(
-            pixels(tmp_path / "view.png"), pixels(tmp_path / "reconstruction.png")
+    def test_the_file_holds_each_image_where_it_belongs(self, tmp_path):
+        # Of two columns and two rows: red and green above blue and red.
+        originals = np.array([RED, GREEN], np.uint8)[:, None, None] * np.ones(
+            (1, 8, 8, 1), np.uint8
         )
+        views = np.array([[BLUE, RED]], np.uint8)[:, :, None, None]
+        views = views * np.ones((1, 1, 8, 8, 1), np.uint8)
+        plot_views(originals, views, tmp_path / "views.png")
 
-    def test_values_beyond_the_range_are_clipped(self, tmp_path):
-        originals = np.zeros((1, 8, 8, 1), np.uint8)
-        for name, white in (("one", 1.0), ("more", 1.7)):
-            views = np.full((1, 1, 8, 8, 1), white, np.float32)
-            draw_views(originals, views, tmp_path / f"{name}.png")
-        np.testing.assert_array_equal(pixels(tmp_path / "one.png"), pixels(tmp_path / "more.png"))
+        drawn = pixels(tmp_path / "views.png")
+        columns = np.flatnonzero((np.abs(drawn - 255).max(axis=-1) > 100).sum(axis=0) > 60)
+        middle = (columns[0] + columns[-1]) // 2
+        half = len(drawn) // 2
+        for part, colour in (
+            (drawn[:half, :middle], RED),
+            (drawn[:half, middle:], GREEN),
+            (drawn[half:, :middle], BLUE),
+            (drawn[half:, middle:], RED),
+        ):
+            others = {RED, GREEN, BLUE} - {colour}
+            assert share_of(part, colour) > 0.25
+            assert all(share_of(part, other) < 0.01 for other in others)
+
+    def test_whole_numbers_floats_and_one_channel_are_shown_alike(self, tmp_path, figures):
+        whole = np.array([[[[0], [51]], [[102], [255]]]], np.uint8)
+        floats = whole.astype(np.float32) / 255
+        plot_views(floats, whole[None], tmp_path / "a.png")
+
+        original, view = images_of(figures[0])
+        np.testing.assert_array_equal(original, view)
+        assert original[..., 0].tolist() == [[0, 51], [102, 255]]
+        assert original.shape == (2, 2, 3)
+
+    def test_values_beyond_the_range_are_clipped(self, tmp_path, figures):
+        originals = np.zeros((1, 1, 2, 1), np.uint8)
+        views = np.array([[[[[1.7], [-0.5]]]]], np.float32)
+        plot_views(originals, views, tmp_path / "views.png")
+
+        assert images_of(figures[0])[1][..., 0].tolist() == [[255, 0]]
+
+    def test_a_single_row_of_another_name_has_no_number(self, tmp_path, figures):
+        images = np.zeros((2, 8, 8, 1), np.uint8)
+        plot_views(images, images[None], tmp_path / "a.png", name="reconstruction")
+
+        rows = [axes.get_ylabel() for axes in figures[0].axes[::2]]
+        assert rows == ["original", "reconstruction"]
 
     @pytest.mark.parametrize(
         ("originals", "views"),
@@ -174,31 +273,14 @@ class TestViews:
     )
     def test_other_shapes_are_refused(self, tmp_path, originals, views):
         with pytest.raises(EvaluationError, match="their shapes are"):
-            draw_views(np.zeros(originals), np.zeros(views), tmp_path / "views.png")
-
-
-class TestCurves:
-    def test_panels_of_different_lengths_with_gaps_and_a_single_point(self, tmp_path):
-        steps = np.arange(50)
-        series = {
-            "loss": (steps, np.exp(-steps / 10)),
-            "online probe accuracy": (steps[:3], [np.nan, 0.4, 0.5]),
-            "learning rate": ([1], [1e-3]),
-            "constant": ([0, 1], [2.0, 2.0]),
-        }
-        draw_curves(series, tmp_path / "curves.png", "Training")
-        assert_a_small_picture(tmp_path / "curves.png")
-
-    def test_steps_and_values_of_different_lengths_are_refused(self, tmp_path):
-        with pytest.raises(EvaluationError, match=r"'loss': \(2, 1\)"):
-            draw_curves({"loss": ([0, 1], [0.5])}, tmp_path / "curves.png")
-        with pytest.raises(EvaluationError, match="at least one"):
-            draw_curves({}, tmp_path / "curves.png")
+            plot_views(np.zeros(originals), np.zeros(views), tmp_path / "views.png")
 
 
 class TestWriting:
     def curve(self, path, value=1.0):
-        draw_curves({"loss": ([0, 1], [0.0, value])}, path)
+        figure = new_figure(3, 2)
+        figure.subplots().plot([0, 1], [0.0, value])
+        write_png(figure, path)
 
     def test_makes_folders_and_leaves_the_picture_alone_in_them(self, tmp_path):
         self.curve(tmp_path / "figures" / "deep" / "curves.png")
@@ -213,21 +295,17 @@ class TestWriting:
         self.curve(path, value=2.0)
         assert path.read_bytes() != first
 
-    @pytest.mark.parametrize("failing", ["write_bytes", "replace"])
     def test_a_failed_write_leaves_the_old_picture_and_nothing_half_written(
-        self, tmp_path, monkeypatch, failing
+        self, tmp_path, monkeypatch
     ):
         path = tmp_path / "curves.png"
         self.curve(path)
         before = path.read_bytes()
 
-        def full_disk(self, *_):
-            if failing == "write_bytes":
-                with self.open("wb") as file:
-                    file.write(PNG_SIGNATURE)
+        def full_disk(*_):
             raise OSError("No space left on device")
 
-        monkeypatch.setattr(Path, failing, full_disk)
+        monkeypatch.setattr("os.fsync", full_disk)
         with pytest.raises(OSError, match="No space left"):
             self.curve(path, value=2.0)
         monkeypatch.undo()

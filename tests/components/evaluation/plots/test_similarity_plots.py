@@ -7,11 +7,11 @@ from PIL import Image
 
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.plots.study_plots import (
-    draw_accuracies,
-    draw_decodability,
-    draw_fraction_curves,
-    draw_rsm_histograms,
-    draw_rsms,
+    plot_accuracies,
+    plot_decodability,
+    plot_fraction_curves,
+    plot_rsm_histograms,
+    plot_rsms,
 )
 from twofold.components.evaluation.probes.decodability import Decoded
 from twofold.components.evaluation.probes.label_fractions import MeanInterval
@@ -64,7 +64,7 @@ def assert_no_text_overlaps(figure):
 class TestSimilarities:
     def test_rows_are_sorted_by_the_latent_and_stay_in_order_within_a_value(self, tmp_path, drawn):
         matrix, values = similarities(6), np.array([2, 0, 1, 0, 2, 1])
-        draw_rsms({"a": matrix}, values, "shape", "", tmp_path / "rsm.png", ["x", "y", "z"])
+        plot_rsms({"a": matrix}, values, "shape", "", tmp_path / "rsm.png", ["x", "y", "z"])
         order = [1, 3, 2, 5, 0, 4]
         shown = drawn[-1].axes[0].images[0].get_array()
         np.testing.assert_allclose(shown, matrix[np.ix_(order, order)])
@@ -76,7 +76,7 @@ class TestSimilarities:
     def test_many_encoders_share_one_scale_and_fit_a_page(self, tmp_path, drawn, encoders, rows):
         matrices = {f"encoder {number}": similarities(seed=number) for number in range(encoders)}
         path = tmp_path / "rsm.png"
-        draw_rsms(matrices, np.repeat([0, 1, 2], 10), "scale", "Similarities", path)
+        plot_rsms(matrices, np.repeat([0, 1, 2], 10), "scale", "Similarities", path)
         assert pixels(path).shape[1] < 1300
         figure = drawn[-1]
         panels = [panel for panel in figure.axes if panel.images and panel.get_visible()]
@@ -87,16 +87,16 @@ class TestSimilarities:
 
     def test_what_does_not_fit_is_refused(self, tmp_path):
         with pytest.raises(EvaluationError, match=r"\[29, 29\], not .*\[30, 30\]"):
-            draw_rsms({"a": similarities()}, np.zeros(29), "scale", "", tmp_path / "rsm.png")
+            plot_rsms({"a": similarities()}, np.zeros(29), "scale", "", tmp_path / "rsm.png")
         with pytest.raises(EvaluationError, match="needs matrices"):
-            draw_rsms({}, np.zeros(29), "scale", "", tmp_path / "rsm.png")
+            plot_rsms({}, np.zeros(29), "scale", "", tmp_path / "rsm.png")
 
 
 class TestHistograms:
     def test_means_of_equal_and_different_pairs_are_written(self, tmp_path, drawn):
         values = np.repeat([0, 1], 10)
         matrix = np.where(values[:, None] == values, 0.75, 0.25)
-        draw_rsm_histograms(
+        plot_rsm_histograms(
             {"a": matrix, "b": -matrix}, tmp_path / "h.png", "Spread", values, "shape"
         )
         found = texts(drawn[-1])
@@ -107,15 +107,15 @@ class TestHistograms:
     def test_the_diagonal_is_left_out(self, tmp_path, drawn):
         matrix = np.full((5, 5), 0.5)
         np.fill_diagonal(matrix, 1)
-        draw_rsm_histograms({"a": matrix}, tmp_path / "h.png", "Spread")
+        plot_rsm_histograms({"a": matrix}, tmp_path / "h.png", "Spread")
         assert "mean 0.50" in texts(drawn[-1])
         assert "same latent" not in texts(drawn[-1])
 
     def test_nothing_to_draw_is_refused(self, tmp_path):
         with pytest.raises(EvaluationError, match="there is none"):
-            draw_rsm_histograms({}, tmp_path / "h.png", "Spread")
+            plot_rsm_histograms({}, tmp_path / "h.png", "Spread")
         with pytest.raises(EvaluationError, match="at least two images"):
-            draw_rsm_histograms({"a": np.ones((1, 1))}, tmp_path / "h.png", "Spread")
+            plot_rsm_histograms({"a": np.ones((1, 1))}, tmp_path / "h.png", "Spread")
 
 
 class TestDecodability:
@@ -127,7 +127,7 @@ class TestDecodability:
             },
             "an encoder of a long name": {"shape": Decoded("accuracy", 1.0, 0.5, 9)},
         }
-        draw_decodability(table, tmp_path / "d.png")
+        plot_decodability(table, tmp_path / "d.png")
         found = texts(drawn[-1])
         for expected in ("75.0", "100.0", "< -1", "shape\naccuracy, %", "scale\nR²", "chance"):
             assert expected in found
@@ -136,7 +136,7 @@ class TestDecodability:
         assert_no_text_overlaps(drawn[-1])
 
     def test_a_score_of_nearly_nothing_has_no_sign(self, tmp_path, drawn):
-        draw_decodability({"a": {"scale": Decoded("r2", -0.001, 0, 9)}}, tmp_path / "d.png")
+        plot_decodability({"a": {"scale": Decoded("r2", -0.001, 0, 9)}}, tmp_path / "d.png")
         assert "0.00" in texts(drawn[-1])
 
     def test_two_measures_of_a_latent_or_none_are_refused(self, tmp_path):
@@ -145,14 +145,14 @@ class TestDecodability:
             "b": {"shape": Decoded("r2", 1, 0, 9)},
         }
         with pytest.raises(EvaluationError, match=r"\['accuracy', 'r2'\]"):
-            draw_decodability(mixed, tmp_path / "d.png")
+            plot_decodability(mixed, tmp_path / "d.png")
         with pytest.raises(EvaluationError, match="at least one score"):
-            draw_decodability({"a": {}}, tmp_path / "d.png")
+            plot_decodability({"a": {}}, tmp_path / "d.png")
 
 
 class TestAccuracies:
     def test_references_stand_beside_ours_with_a_legend(self, tmp_path, drawn):
-        draw_accuracies(
+        plot_accuracies(
             {"SimCLR": {"linear probe": MeanInterval(0.95, 0.94, 0.96)}, "pixels": {"kNN": 0.4}},
             tmp_path / "a.png",
             "Shape accuracy",
@@ -167,16 +167,16 @@ class TestAccuracies:
 
     def test_percentages_and_nothing_are_refused(self, tmp_path):
         with pytest.raises(EvaluationError, match="a, probe is 95"):
-            draw_accuracies({"a": {"probe": 95.0}}, tmp_path / "a.png", "")
+            plot_accuracies({"a": {"probe": 95.0}}, tmp_path / "a.png", "")
         with pytest.raises(EvaluationError, match="a, reference is 95"):
-            draw_accuracies({"a": {"probe": 0.9}}, tmp_path / "a.png", "", {"a": 95.0})
+            plot_accuracies({"a": {"probe": 0.9}}, tmp_path / "a.png", "", {"a": 95.0})
         with pytest.raises(EvaluationError, match="there is none"):
-            draw_accuracies({}, tmp_path / "a.png", "")
+            plot_accuracies({}, tmp_path / "a.png", "")
 
 
 class TestFractionCurves:
     def test_curves_of_different_shares_with_and_without_an_interval(self, tmp_path, drawn):
-        draw_fraction_curves(
+        plot_fraction_curves(
             {"SimCLR": {0.1: MeanInterval(0.9, 0.8, 0.95), 1.0: 0.97}, "random": {0.05: 0.33}},
             tmp_path / "f.png",
             "By labels",
@@ -190,4 +190,4 @@ class TestFractionCurves:
     @pytest.mark.parametrize("curves", [{}, {"a": {}}, {"a": {0.0: 0.5}}, {"a": {5: 0.5}}])
     def test_no_share_or_one_out_of_range_is_refused(self, tmp_path, curves):
         with pytest.raises(EvaluationError, match=r"shares in \(0, 1\]"):
-            draw_fraction_curves(curves, tmp_path / "f.png", "")
+            plot_fraction_curves(curves, tmp_path / "f.png", "")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
 from twofold.components.errors import EvaluationError
-from twofold.components.evaluation.probes.calibration import draw_reliability, reliability
+from twofold.components.evaluation.probes.calibration import plot_reliability, reliability
 
 
 def drawn(images=200, classes=4, seed=0):
@@ -73,5 +73,5 @@ def test_what_is_no_probability_is_refused():
 
 def test_the_figure_is_drawn(tmp_path):
     path = tmp_path / "figures" / "reliability.png"
-    draw_reliability(reliability(*drawn()), path, "Confidence")
+    plot_reliability(reliability(*drawn()), path, "Confidence")
     assert path.read_bytes().startswith(b"\x89PNG")

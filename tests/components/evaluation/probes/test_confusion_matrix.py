@@ -7,8 +7,8 @@ from sklearn import metrics
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.probes.confusion_matrix import (
     confusion_matrix,
-    draw_confusion,
     most_confused,
+    plot_confusion,
 )
 
 pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=50)
@@ -38,12 +38,12 @@ def test_a_figure_of_any_number_of_classes_is_drawn(tmp_path, classes):
     path = tmp_path / "confusion.png"
     names = [f"$a$ class of a long name {number}" for number in range(classes)]
     labels = np.arange(classes)
-    draw_confusion(confusion_matrix(labels, labels[::-1], classes), names, path, "Classes")
+    plot_confusion(confusion_matrix(labels, labels[::-1], classes), names, path, "Classes")
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_other_shapes_are_refused(tmp_path):
     with pytest.raises(EvaluationError, match=r"\[2, 2\], but its shape is \[3, 3\]"):
-        draw_confusion(np.eye(3, dtype=np.int64), ["a", "b"], tmp_path / "a.png", "")
+        plot_confusion(np.eye(3, dtype=np.int64), ["a", "b"], tmp_path / "a.png", "")
     with pytest.raises(EvaluationError, match="predicted must be in"):
         confusion_matrix(np.array([0, 1]), np.array([0, 2]), 2)

@@ -102,10 +102,10 @@ class TestPage:
         assert "finetuning" in [section["id"] for section in page.having("section")]
         for expected in (
             "fine-tuned with labels, held-out accuracy",
-            "the same network from scratch 65.50 %",
-            "linear probe of the frozen encoder 70.00 %",
+            "the same network from scratch 65.50%",
+            "linear probe of the frozen encoder 70.00%",
             "training loss",
-            "10 % 61.00 %",
+            "10 % 61.00%",
         ):
             assert expected in page.text
         # No validation split, no best epoch.

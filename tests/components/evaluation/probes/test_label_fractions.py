@@ -5,8 +5,6 @@ from scipy.stats import ttest_1samp
 
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.probes.label_fractions import (
-    MeanInterval,
-    draw_fractions,
     mean_interval,
     t_interval,
 )
@@ -35,15 +33,6 @@ def test_equals_scipy_s_and_knows_no_order(values):
 def test_what_has_no_interval_is_refused(values):
     with pytest.raises(EvaluationError, match="at least two accuracies"):
         t_interval(values)
-
-
-def test_the_figure_is_drawn(tmp_path):
-    path = tmp_path / "figures" / "label_fractions.png"
-    measured = {0.1: MeanInterval(0.5, 0.4, 0.6), 0.01: MeanInterval(0.3, 0.1, 0.5)}
-    draw_fractions(measured, 0.7, path, "Labels")
-    assert path.read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(EvaluationError, match="at least one"):
-        draw_fractions({}, 0.7, path, "Labels")
 
 
 def test_an_interval_of_any_numbers_has_no_bounds():
