@@ -16,7 +16,7 @@
         ServingRootError (ValueError)               a directory of served versions
         ModelDirectoryError (ValueError)            a model directory that cannot be served
         PortInUseError (OSError)                    an address that another program listens at
-        ServingError                                twofold.serving.errors: one refused request
+        ServingError                                twofold.serving.status_codes: a request refused
         ClientError                                 twofold.serving.client: a request unanswered
 
 In parentheses is the built-in exception that a class also is. A message says what happened, what

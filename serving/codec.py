@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from twofold.serving.errors import ServingError, invalid_argument
 from twofold.serving.json_values import (
     CONSTANTS,
     convert,
@@ -28,6 +27,7 @@ from twofold.serving.json_values import (
     value_texts,
 )
 from twofold.serving.signature import DEFAULT_SIGNATURE, Signature, TensorInfo, shape_text
+from twofold.serving.status_codes import ServingError, invalid_argument
 
 # What Python's parser says, in RapidJSON's words.
 PARSE_ERRORS = {

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from twofold.serving.errors import Code, ServingError, invalid_argument
+from twofold.serving.status_codes import Code, ServingError, invalid_argument
 
 ECHO_LIMIT = 256
 BYTES_SUFFIX = "_bytes"

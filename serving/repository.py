@@ -17,8 +17,8 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from twofold.components.errors import ModelDirectoryError
-from twofold.serving.errors import CODE_OF_NUMBER, Code, ServingError, invalid_argument
 from twofold.serving.signature import Signature, TensorInfo
+from twofold.serving.status_codes import CODE_OF_NUMBER, Code, ServingError, invalid_argument
 
 SAVED_MODEL_FILE = "saved_model.pb"
 SERVING_TAG = "serve"

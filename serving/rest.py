@@ -30,8 +30,8 @@ from aiohttp import web
 
 from twofold.components.errors import PortInUseError
 from twofold.serving.codec import decode_predict, encode_predict
-from twofold.serving.errors import Code, ServingError, invalid_argument
 from twofold.serving.repository import Repository
+from twofold.serving.status_codes import Code, ServingError, invalid_argument
 
 MAX_BODY_BYTES = 64 * 2**20
 MAX_INSTANCES = 1024

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twofold.serving.errors import invalid_argument
+from twofold.serving.status_codes import invalid_argument
 
 DEFAULT_SIGNATURE = "serving_default"
 

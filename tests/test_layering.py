@@ -46,6 +46,9 @@ BEAM_MODULES = tuple(
 # A folder is one that can be held in the head; recipes are a list, one as good as the other.
 MOST_MODULES = 12
 LISTS = ("pipeline/recipes",)
+# What a folder of components calls the settings that it registers, and the function that builds by
+# them; and steps, called as what they run or by what they are configured.
+SAME_NAMES = {"settings.py", "build.py", "views.py", "export.py", "prepare.py"}
 
 
 def imports_of(source, package):
@@ -181,6 +184,12 @@ def test_a_folder_holds_no_more_modules_than_one_can_remember():
             names = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
             if folder.relative_to(ROOT).as_posix() not in LISTS:
                 assert len(names) <= MOST_MODULES, f"{folder} holds {len(names)}"
+
+
+def test_no_two_modules_have_the_same_file_name():
+    files = [path.name for path in SOURCES.values() if path.name != "__init__.py"]
+
+    assert {name for name in files if files.count(name) > 1} <= SAME_NAMES
 
 
 def test_beam_stays_where_datasets_are_prepared():

@@ -8,7 +8,11 @@ import numpy as np
 
 from twofold.components.errors import DataError
 from twofold.components.evaluation.plots.corruption_plots import plot_contact_sheet
-from twofold.components.transforms.corruptions.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from twofold.components.transforms.corruptions.common_corruptions import (
+    CORRUPTIONS,
+    SEVERITIES,
+    corrupt,
+)
 from twofold.pipeline.cli.views_picture import decode_files, read_files
 
 _LEAST_SIDE = 8

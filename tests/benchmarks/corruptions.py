@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.train_step import machine
-from twofold.components.transforms.corruptions.corruptions import (
+from twofold.components.transforms.corruptions.common_corruptions import (
     CORRUPTIONS,
     MAIN,
     SEVERITIES,

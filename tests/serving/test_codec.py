@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from twofold.serving.codec import decode_predict, encode_predict
-from twofold.serving.errors import Code, ServingError
 from twofold.serving.signature import Signature, TensorInfo
+from twofold.serving.status_codes import Code, ServingError
 
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint32", "uint64", "float32")
 

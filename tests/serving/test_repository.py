@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from twofold.components.errors import ModelDirectoryError
-from twofold.serving.errors import Code, ServingError
 from twofold.serving.repository import Repository, find_versions
+from twofold.serving.status_codes import Code, ServingError
 
 
 def test_newest_version_is_served_and_other_entries_are_ignored(model_dir, tmp_path):

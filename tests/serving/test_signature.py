@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from twofold.serving.errors import Code, ServingError
 from twofold.serving.signature import Signature, TensorInfo
+from twofold.serving.status_codes import Code, ServingError
 
 SIGNATURE = Signature(
     "sig",

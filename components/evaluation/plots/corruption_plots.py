@@ -16,7 +16,7 @@ from twofold.components.evaluation.plots.run_plots import (
     write_png,
 )
 from twofold.components.evaluation.robustness.corruption_robustness import Robustness
-from twofold.components.transforms.corruptions.corruptions import MAIN
+from twofold.components.transforms.corruptions.common_corruptions import MAIN
 
 # Red and blue are told apart with most colour-vision deficiencies; the signs are written, too.
 GAIN_COLOURS = colormaps["RdBu"]

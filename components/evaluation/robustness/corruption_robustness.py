@@ -17,7 +17,7 @@ import numpy as np
 
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.embedding import build_embedding
-from twofold.components.transforms.corruptions.corruptions import (
+from twofold.components.transforms.corruptions.common_corruptions import (
     CORRUPTIONS,
     MAIN,
     corrupt,

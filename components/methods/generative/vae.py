@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from twofold.components import keyed_random
-from twofold.components.losses.vae import kl_to_standard_normal, reconstruction, sample_gaussian
+from twofold.components.losses.elbo import kl_to_standard_normal, reconstruction, sample_gaussian
 from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
 from twofold.components.transforms.views import ViewFunction, to_unit_range
 

@@ -35,7 +35,7 @@ from twofold.components.evaluation.robustness.published_corruptions import (
     published_batches,
 )
 from twofold.components.training.checkpoint import read_final
-from twofold.components.transforms.corruptions.corruptions import CORRUPTIONS, MAIN
+from twofold.components.transforms.corruptions.common_corruptions import CORRUPTIONS, MAIN
 from twofold.pipeline.config import RunConfig, SelfTrainingConfig
 from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context

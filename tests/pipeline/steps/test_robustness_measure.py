@@ -23,7 +23,11 @@ from twofold.components.evaluation.probes.knn import knn_predict
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
 from twofold.components.evaluation.robustness.published_corruptions import CIFAR10_CLASSES
 from twofold.components.training.checkpoint import read_final
-from twofold.components.transforms.corruptions.corruptions import CORRUPTIONS, MAIN, SEVERITIES
+from twofold.components.transforms.corruptions.common_corruptions import (
+    CORRUPTIONS,
+    MAIN,
+    SEVERITIES,
+)
 from twofold.pipeline.cli.app import main
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.models.build import rebuild_encoder

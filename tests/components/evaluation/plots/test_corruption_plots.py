@@ -13,7 +13,7 @@ from twofold.components.evaluation.plots.corruption_plots import (
     plot_gain,
 )
 from twofold.components.evaluation.robustness.corruption_robustness import Robustness
-from twofold.components.transforms.corruptions.corruptions import CORRUPTIONS, EXTRA, MAIN
+from twofold.components.transforms.corruptions.common_corruptions import CORRUPTIONS, EXTRA, MAIN
 
 
 def pixels(path):

@@ -16,7 +16,7 @@ from twofold.components.evaluation.robustness.corruption_robustness import (
     read_robustness,
     relative_metrics,
 )
-from twofold.components.transforms.corruptions.corruptions import (
+from twofold.components.transforms.corruptions.common_corruptions import (
     CORRUPTIONS,
     EXTRA,
     MAIN,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from twofold.components.transforms.corruptions.corruptions import find_corruption
+from twofold.components.transforms.corruptions.common_corruptions import find_corruption
 
 
 def pictures(count=2, height=32, width=32, channels=3, seed=0):

@@ -6,15 +6,15 @@ import pytest
 from scipy import ndimage
 
 from tests.components.transforms.corruptions.spoilt import applied, drawn, pictures
-from twofold.components.transforms.corruptions.corruptions import CORRUPTIONS, SEVERITIES
-from twofold.components.transforms.corruptions.corruptions_base import (
+from twofold.components.transforms.corruptions.blur_corruptions import disk_kernel
+from twofold.components.transforms.corruptions.common_corruptions import CORRUPTIONS, SEVERITIES
+from twofold.components.transforms.corruptions.corruption import (
     bilinear,
     clipped_zoom,
     mirrored,
     motion_blur,
 )
-from twofold.components.transforms.corruptions.corruptions_base import reflected as folded_at_edges
-from twofold.components.transforms.corruptions.corruptions_blur import disk_kernel
+from twofold.components.transforms.corruptions.corruption import reflected as folded_at_edges
 
 severities = pytest.mark.parametrize("severity", SEVERITIES)
 

@@ -9,7 +9,7 @@ colours that are laid over them become grey.
 The published files were made with an unseeded generator and cannot be made again. Here an image's
 corruption is drawn from (seed, identity, corruption, severity) alone: it is the same in any batch,
 order, process and on any machine, up to the last bits of floating-point functions. Ice is computed
-where the original has photographs (`corruptions_weather`).
+where the original has photographs (`weather_corruptions`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from twofold.components.errors import SettingsError
-from twofold.components.transforms.corruptions.corruptions_base import Corruption, Draws
-from twofold.components.transforms.corruptions.corruptions_blur import BLURS
-from twofold.components.transforms.corruptions.corruptions_digital import DIGITAL
-from twofold.components.transforms.corruptions.corruptions_noise import NOISES
-from twofold.components.transforms.corruptions.corruptions_spatter import SPATTER
-from twofold.components.transforms.corruptions.corruptions_weather import WEATHER
+from twofold.components.transforms.corruptions.blur_corruptions import BLURS
+from twofold.components.transforms.corruptions.corruption import Corruption, Draws
+from twofold.components.transforms.corruptions.digital_corruptions import DIGITAL
+from twofold.components.transforms.corruptions.noise_corruptions import NOISES
+from twofold.components.transforms.corruptions.spatter_corruption import SPATTER
+from twofold.components.transforms.corruptions.weather_corruptions import WEATHER
 
 _ALL = {**NOISES, **BLURS, **WEATHER, **SPATTER, **DIGITAL}
 # Those that the benchmark counts come first, in the paper's order.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from twofold.components.transforms.corruptions.corruptions_base import Corruption, Draws, to_unit
+from twofold.components.transforms.corruptions.corruption import Corruption, Draws, to_unit
 
 
 def _sample_normal(random: np.random.Generator, image: np.ndarray, scale: float) -> Draws:

@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from tests.components.transforms.corruptions.spoilt import applied, drawn, pictures
-from twofold.components.transforms.corruptions.corruptions import CORRUPTIONS, SEVERITIES
+from twofold.components.transforms.corruptions.common_corruptions import CORRUPTIONS, SEVERITIES
 
 severities = pytest.mark.parametrize("severity", SEVERITIES)
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from twofold.components.transforms.corruptions.corruptions_base import (
+from twofold.components.transforms.corruptions.corruption import (
     PUBLISHED_SIDE,
     Corruption,
     Draws,

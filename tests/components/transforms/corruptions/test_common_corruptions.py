@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.components.transforms.corruptions.spoilt import pictures
-from twofold.components.transforms.corruptions.corruptions import (
+from twofold.components.transforms.corruptions.common_corruptions import (
     CORRUPTIONS,
     EXTRA,
     MAIN,
@@ -127,7 +127,8 @@ def test_many_images_are_worked_on_in_parts_that_do_not_show(name, monkeypatch):
     whole = spoil(images, name, 5)
 
     monkeypatch.setattr(
-        "twofold.components.transforms.corruptions.corruptions._VALUES_AT_ONCE", 2 * 16 * 16 * 3
+        "twofold.components.transforms.corruptions.common_corruptions._VALUES_AT_ONCE",
+        2 * 16 * 16 * 3,
     )
 
     np.testing.assert_array_equal(spoil(images, name, 5), whole)
@@ -179,7 +180,7 @@ def test_the_noise_of_different_images_is_independent():
 def test_another_process_draws_the_same():
     code = (
         "import numpy as np\n"
-        "from twofold.components.transforms.corruptions.corruptions import corrupt\n"
+        "from twofold.components.transforms.corruptions.common_corruptions import corrupt\n"
         "images = np.full((2, 16, 16, 3), 100, np.uint8)\n"
         "some = corrupt(images, 'snow', 4, seed=3, identities=np.array([5, 2**62]))\n"
         "print(int(some.astype(np.int64).sum()), some[1, 3, 4].tolist())\n"

@@ -1,6 +1,6 @@
 import pytest
 
-from twofold.serving.errors import CODE_OF_NUMBER, Code, ServingError
+from twofold.serving.status_codes import CODE_OF_NUMBER, Code, ServingError
 
 
 @pytest.mark.parametrize(

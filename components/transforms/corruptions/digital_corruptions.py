@@ -11,7 +11,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from twofold.components.transforms.corruptions.corruptions_base import (
+from twofold.components.transforms.corruptions.corruption import (
     PUBLISHED_SIDE,
     Corruption,
     Draws,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from twofold.components.losses.vae import kl_to_standard_normal, reconstruction, sample_gaussian
+from twofold.components.losses.elbo import kl_to_standard_normal, reconstruction, sample_gaussian
 
 
 def numbers(*shape, seed=0):

@@ -3,7 +3,11 @@ import pytest
 from scipy import stats
 
 from tests.components.transforms.corruptions.spoilt import applied, drawn, pictures
-from twofold.components.transforms.corruptions.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from twofold.components.transforms.corruptions.common_corruptions import (
+    CORRUPTIONS,
+    SEVERITIES,
+    corrupt,
+)
 
 
 def many_of(value, name, severity, count=40_000):

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from twofold.components.transforms.corruptions.corruptions_base import (
+from twofold.components.transforms.corruptions.corruption import (
     PUBLISHED_SIDE,
     Corruption,
     Draws,

@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from tests.components.transforms.corruptions.spoilt import applied, drawn, pictures
-from twofold.components.transforms.corruptions.corruptions import SEVERITIES
-from twofold.components.transforms.corruptions.corruptions_spatter import (
+from twofold.components.transforms.corruptions.common_corruptions import SEVERITIES
+from twofold.components.transforms.corruptions.spatter_corruption import (
     distance_to_edges,
     equalise,
     find_edges,

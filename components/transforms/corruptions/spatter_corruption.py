@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from twofold.components.transforms.corruptions.corruptions_base import (
+from twofold.components.transforms.corruptions.corruption import (
     Corruption,
     Draws,
     gaussian_filter,

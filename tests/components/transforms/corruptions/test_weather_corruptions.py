@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.components.transforms.corruptions.spoilt import applied, drawn, pictures
-from twofold.components.transforms.corruptions.corruptions import CORRUPTIONS, SEVERITIES
-from twofold.components.transforms.corruptions.corruptions_base import clipped_zoom, motion_blur
-from twofold.components.transforms.corruptions.corruptions_weather import ice_texture, plasma
+from twofold.components.transforms.corruptions.common_corruptions import CORRUPTIONS, SEVERITIES
+from twofold.components.transforms.corruptions.corruption import clipped_zoom, motion_blur
+from twofold.components.transforms.corruptions.weather_corruptions import ice_texture, plasma
 
 severities = pytest.mark.parametrize("severity", SEVERITIES)
 
