@@ -118,6 +118,13 @@ class ChosenFrom:
         )
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Says in words what a type accepts, where its constraints do not."""
+
+    text: str
+
+
 def _ascending(values: tuple[float, float]) -> tuple[float, float]:
     if not 0 < values[0] <= values[1]:
         raise PydanticCustomError("range", "Input should be two numbers above 0, the lower first")
@@ -146,9 +153,17 @@ def _off_is_text(value: Any) -> Any:
 OffIsText = BeforeValidator(_off_is_text)
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 # Lists in YAML are tuples here, which is all that strictness has to overlook.
-Range = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_ascending)]
+Range = Annotated[
+    tuple[float, float],
+    Field(strict=False),
+    AfterValidator(_ascending),
+    Limits("two numbers above 0, the lower first"),
+]
 RangeFromZero = Annotated[
-    tuple[float, float], Field(strict=False), AfterValidator(_ascending_from_zero)
+    tuple[float, float],
+    Field(strict=False),
+    AfterValidator(_ascending_from_zero),
+    Limits("two numbers of at least 0, the lower first"),
 ]
 RangeWithEnds = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_in_order)]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]

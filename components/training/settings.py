@@ -14,67 +14,93 @@ class EmaSettings(Section):
     """An exponential moving average of the weights, which is what training ends with."""
 
     kind: Literal["ema"] = "ema"
-    decay: float = Field(0.999, gt=0.0, lt=1.0)
+    decay: float = Field(
+        0.999, gt=0.0, lt=1.0, description="share of the average that stays at each step"
+    )
 
 
 class SwaSettings(Section):
     """Stochastic weight averaging: the mean of snapshots is what training ends with."""
 
     kind: Literal["swa"] = "swa"
-    start_epoch: float = Field(0.0, ge=0.0, description="of the first snapshot")
-    period_steps: int = Field(10, ge=1, description="steps between snapshots")
+    start_epoch: float = Field(0.0, ge=0.0, description="epochs before the first snapshot")
+    period_steps: int = Field(10, ge=1, description="steps from one snapshot to the next")
 
 
 class PlateauSettings(Section):
     """A lower learning rate when a validation metric stands still."""
 
-    metric: Literal["loss", "accuracy"] = "loss"
-    factor: float = Field(0.1, gt=0.0, lt=1.0)
-    patience: int = Field(3, ge=1, description="epochs")
+    metric: Literal["loss", "accuracy"] = Field(
+        "loss", description="what is watched, of the labelled validation images"
+    )
+    factor: float = Field(0.1, gt=0.0, lt=1.0, description="what the rate is multiplied by")
+    patience: int = Field(3, ge=1, description="epochs without improvement that lower the rate")
 
 
 class EarlyStoppingSettings(Section):
     """An end of training when a validation metric stands still; the best weights are kept."""
 
-    metric: Literal["loss", "accuracy"] = "loss"
-    patience: int = Field(10, ge=1, description="epochs")
+    metric: Literal["loss", "accuracy"] = Field(
+        "loss", description="what is watched, of the labelled validation images"
+    )
+    patience: int = Field(10, ge=1, description="epochs without improvement that end training")
 
 
 class TrainingSettings(Section):
-    """Batches, optimizer and how long."""
+    """Batches, optimizer, schedule, and when to stop."""
 
-    batch_size: int = Field(1000, ge=2, description="images a step over all replicas")
+    batch_size: int = Field(1000, ge=2, description="images a step, over all replicas")
     labelled_batch_size: int | None = Field(
         None,
         ge=1,
-        description="of these, how many come from the labelled images, the rest from those "
-        "without a label; none: all images alike",
+        description="how many of them come from the labelled images, the rest from those without "
+        "a label, below batch_size; null: all images alike",
     )
-    epochs: int = Field(60, ge=1)
-    optimizer: Literal["sgd", "adam", "adamw", "lars", "lamb"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0.0)
+    epochs: int = Field(60, ge=1, description="passes over the training images")
+    optimizer: Literal["sgd", "adam", "adamw", "lars", "lamb"] = Field(
+        "adam", description="rule of the update"
+    )
+    learning_rate: float = Field(
+        1e-3, gt=0.0, description="largest rate, before rate_scaling; after any warm-up"
+    )
     rate_scaling: Literal["none", "linear", "sqrt"] = Field(
-        "none", description="of learning_rate with batch_size / 256"
+        "none", description="how learning_rate grows with batch_size / 256"
     )
-    momentum: float = Field(0.9, ge=0.0, lt=1.0, description="sgd, lars")
-    weight_decay: float = Field(0.0, ge=0.0, description="all but adam")
+    momentum: float = Field(0.9, ge=0.0, lt=1.0, description="of sgd and lars")
+    weight_decay: float = Field(
+        0.0, ge=0.0, description="of all optimizers but adam, times the learning rate each step"
+    )
     exclude: Texts = Field(
         ("bias", "norm"),
-        description="weights whose path matches, and all vectors, are neither decayed nor adapted; "
-        "empty: all are",
+        description="regular expressions: weights whose path matches one, and all vectors, are "
+        "neither decayed nor adapted; empty: all are",
     )
-    schedule: Literal["cosine", "constant"] = "cosine"
-    warmup_epochs: float = Field(0.0, ge=0.0)
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="the rate after the warm-up: half a cosine to zero, or as it is"
+    )
+    warmup_epochs: float = Field(
+        0.0, ge=0.0, description="epochs in which the rate rises from zero, at most epochs"
+    )
     schedule_epochs: float | None = Field(
-        None, gt=0.0, description="epochs to the end of the cosine; none: training.epochs"
+        None, gt=0.0, description="epochs from the warm-up to the end of the cosine; null: epochs"
     )
-    clip_norm: float | None = Field(None, gt=0.0, description="of the whole gradient")
+    clip_norm: float | None = Field(
+        None, gt=0.0, description="largest norm of the whole gradient; null: not clipped"
+    )
     accumulate: int = Field(
-        1, ge=1, description="parts a batch is cut into to save memory; adds no negatives"
+        1,
+        ge=1,
+        description="equal parts that a batch is cut into to save memory; adds no negatives",
     )
-    averaging: Annotated[EmaSettings | SwaSettings, Field(discriminator="kind")] | None = None
-    plateau: PlateauSettings | None = None
-    early_stopping: EarlyStoppingSettings | None = None
+    averaging: Annotated[EmaSettings | SwaSettings, Field(discriminator="kind")] | None = Field(
+        None, description="of the weights, kind: ema or swa; null: the last weights are kept"
+    )
+    plateau: PlateauSettings | None = Field(
+        None, description="lowers the rate when a validation metric stands still; null: never"
+    )
+    early_stopping: EarlyStoppingSettings | None = Field(
+        None, description="ends training when a validation metric stands still; null: never"
+    )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="of the networks' arithmetic; weights and losses stay float32"
     )
@@ -82,12 +108,16 @@ class TrainingSettings(Section):
         "auto", description="what XLA compiles; auto: the step on one GPU, else the views"
     )
     replicas: int | None = Field(
-        None, ge=1, description="none: all GPUs; on a CPU this many logical devices"
+        None, ge=1, description="GPUs, or logical devices of a CPU; null: all GPUs, or one"
     )
-    log_every: int = Field(16, ge=1, description="steps")
-    checkpoint_every_epochs: int = Field(5, ge=1)
+    log_every: int = Field(16, ge=1, description="steps from one point of the curves to the next")
+    checkpoint_every_epochs: int = Field(
+        5, ge=1, description="epochs from one checkpoint to the next; the end has one anyway"
+    )
     validation_images: int | None = Field(
-        None, ge=1, description="most to look at after each epoch, chosen by their keys; none: all"
+        None,
+        ge=1,
+        description="most images to look at after each epoch, chosen by their keys; null: all",
     )
 
     @pydantic.model_validator(mode="after")

@@ -104,11 +104,11 @@ def list_recipes() -> None:
 
 @app.command()
 def show(recipe: RecipeArgument, settings: SetOption = None) -> None:
-    """Print the resolved configuration as YAML, which `twofold run` takes back.
+    """Print every setting as YAML with what it is for; `twofold run` takes it back.
 
     Example: twofold show quickstart > my.yaml
     """
-    sys.stdout.write(configuration.to_yaml(_load(recipe, settings)))
+    sys.stdout.write(configuration.to_commented_yaml(_load(recipe, settings)))
 
 
 @app.command()

@@ -15,6 +15,7 @@ from twofold.components.training.settings import (
     SwaSettings,
     TrainingSettings,
 )
+from twofold.pipeline.config.commented_yaml import to_commented_yaml
 from twofold.pipeline.config.data import DataConfig
 from twofold.pipeline.config.encoders import (
     BagOfPatchesConfig,
@@ -128,5 +129,6 @@ __all__ = [
     "load_yaml",
     "override",
     "parse_config",
+    "to_commented_yaml",
     "to_yaml",
 ]

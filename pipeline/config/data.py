@@ -28,17 +28,23 @@ class DataConfig(Section):
         DspritesSettings(), description="where images come from; its own settings follow"
     )
     image_size: int | None = Field(
-        None, ge=8, description="side in pixels of what the encoder sees; none: the images' own"
+        None, ge=8, description="side in pixels of what the encoder sees; null: the images' own"
     )
     test_share: float = Field(
-        0.2, ge=0.0, lt=1.0, description="held out by key, if the source has no split of its own"
+        0.2,
+        ge=0.0,
+        lt=1.0,
+        description="share of the images held out by key, where the source has no split of its own",
     )
     split_seed: int = Field(0, ge=0, description="another number gives another split")
     validation_share: float = Field(
-        0.0, ge=0.0, lt=1.0, description="of the training images, held out by key to choose by"
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="share of the training images held out, to choose by",
     )
     label_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        1.0, description="of the training labels, class by class, that are used"
+        1.0, description="share of the training labels that is used, class by class"
     )
     label_seed: int = Field(0, ge=0, description="another number keeps other labels")
     training_rules: Rules = Field(
@@ -47,9 +53,9 @@ class DataConfig(Section):
         "of latents: [{label: [0, 0], posX: [0, 0.3]}, ...]; held-out images are not chosen",
     )
     training_images: int | None = Field(
-        None, ge=2, description="train on so many, chosen by key; none: all"
+        None, ge=2, description="how many images to train on, chosen by key; null: all"
     )
-    training_seed: int = Field(0, ge=0, description="another number chooses others")
+    training_seed: int = Field(0, ge=0, description="another number chooses other training images")
     sampling: Literal["uniform", "balanced", "weighted"] = Field(
         "uniform",
         description="training images: each once an epoch; drawn so that each class comes as often; "
@@ -61,31 +67,46 @@ class DataConfig(Section):
         "memory if they take a tenth of it, or on disk if they take half of what is free, or off",
     )
     licence: str | None = Field(
-        None, description="of the images, for the card of the model; none: not stated"
+        None, description="licence of the images, for the card of the model; null: not stated"
     )
-    max_reject_share: Share = Field(0.01, description="stop if more of the images cannot be used")
-    images_per_shard: int = Field(2048, ge=1, description="a shard holds no more images")
-    shard_bytes: int = Field(128 << 20, ge=1, description="nor more bytes of images")
-    min_side: int = Field(4, ge=1, description="smaller images are rejected")
-    max_pixels: int = Field(64_000_000, ge=1, description="larger images are rejected, undecoded")
+    max_reject_share: Share = Field(
+        0.01, description="largest share of images that cannot be used; above it preparation stops"
+    )
+    images_per_shard: int = Field(2048, ge=1, description="most images in a shard")
+    shard_bytes: int = Field(128 << 20, ge=1, description="most bytes of images in a shard")
+    min_side: int = Field(
+        4, ge=1, le=65_500, description="pixels; images with a shorter side below it are rejected"
+    )
+    max_pixels: int = Field(
+        64_000_000,
+        ge=1,
+        le=89_478_485,
+        description="pixels; images of more are rejected, undecoded",
+    )
     one_colour: Literal["reject", "keep"] = Field(
-        "reject", description="images of which every pixel is the same"
+        "reject", description="what to do about images whose pixels are all the same"
     )
     other_formats: Literal["reject", "convert"] = Field(
-        "reject", description="GIF, BMP, TIFF and WebP: still ones can be converted to PNG"
+        "reject", description="GIF, BMP, TIFF and WebP: rejected, or still ones converted to PNG"
     )
     stored_as: Literal["source", "jpeg", "png", "raw"] = Field(
-        "source", description="source keeps each file's bytes where they can be kept"
+        "source", description="format in the shards; source keeps each file's bytes where it can"
     )
     stored_size: int | None = Field(
-        None, ge=1, description="larger images are stored with this shorter side in pixels"
+        None,
+        ge=1,
+        le=65_500,
+        description="pixels; images of a longer shorter side are reduced to it; null: none are",
     )
-    jpeg_quality: int = Field(95, ge=1, le=100, description="of stored_as=jpeg")
+    jpeg_quality: int = Field(95, ge=1, le=100, description="quality of stored_as=jpeg")
     duplicates: Annotated[Literal["off", "exact", "near"], OffIsText] = Field(
-        "near", description="what is searched for: equal pixels, or look-alikes, too"
+        "near", description="what is searched for: images of equal pixels, or look-alikes, too"
     )
     near_duplicate_bits: int = Field(
-        6, ge=0, le=12, description="of a perceptual hash's 64 in which look-alikes may differ"
+        6,
+        ge=0,
+        le=12,
+        description="bits of 64 in which perceptual hashes of look-alikes may differ",
     )
     on_duplicate: Literal["report", "remove"] = Field(
         "report", description="what to do about images that are alike in one split"

@@ -23,12 +23,14 @@ Severities = Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(stri
 class EvaluationConfig(Section):
     """Measures of the encoder."""
 
-    probe_epochs: int = Field(10, ge=1, description="of the recipe's linear probe")
-    probe_schedule_epochs: int | None = Field(100, ge=1)
-    probe_learning_rate: float = Field(1e-3, gt=0.0)
-    probe_batch_size: int = Field(1000, ge=1)
+    probe_epochs: int = Field(10, ge=1, description="epochs of the recipe's linear probe")
+    probe_schedule_epochs: int | None = Field(
+        100, ge=1, description="epochs to the end of its rate's cosine; null: a constant rate"
+    )
+    probe_learning_rate: float = Field(1e-3, gt=0.0, description="its learning rate, of Adam")
+    probe_batch_size: int = Field(1000, ge=1, description="its images a step")
     regularisation: float = Field(
-        1.0, gt=0.0, description="scikit-learn's C of the logistic regression"
+        1.0, gt=0.0, description="inverse strength of the logistic regression, scikit-learn's C"
     )
     regularisation_sweep: Strengths = Field(
         (0.01, 0.1, 10.0, 100.0), description="more of them, the best of all on validation images"
@@ -37,37 +39,39 @@ class EvaluationConfig(Section):
     neighbour_sweep: Widths = Field(
         (5, 10, 50, 100, 200), description="more of them, the best of all on validation images"
     )
-    neighbour_temperature: float = Field(0.07, gt=0.0)
-    rsm_images: int = Field(600, ge=2)
+    neighbour_temperature: float = Field(
+        0.07, gt=0.0, description="what kNN divides cosines by before it weights the votes"
+    )
+    rsm_images: int = Field(600, ge=2, description="held-out images in the similarity matrix")
     rsm_latent: str | None = Field(
-        None, description="latent to sort by; none: the class, or the first latent"
+        None, description="latent to sort it by; null: the class, or the first latent"
     )
     measures: Measures = Field(MEASURES, description="what else to measure")
     measured_images: int = Field(
         10_000, ge=2, description="most held-out images for clusters, retrieval and uniformity"
     )
-    baselines: Baselines = Field(
-        (), description="what else gets a linear probe: projector, pixels, random"
-    )
+    baselines: Baselines = Field((), description="what else gets a linear probe")
     label_fractions: Fractions = Field((), description="shares of the labels for a linear probe")
     label_fraction_seeds: int = Field(3, ge=2, description="times that each share is drawn")
     finetune_epochs: int | None = Field(
-        None, ge=1, description="of training the encoder on with labels; none: off"
+        None, ge=1, description="epochs of training the encoder on with labels; null: none"
     )
     finetune_from_scratch: bool = Field(
         False, description="train the same network from its first weights, too, to compare"
     )
-    finetune_learning_rate: float = Field(1e-3, gt=0.0, description="of Adam")
-    finetune_batch_size: int = Field(64, ge=2)
+    finetune_learning_rate: float = Field(
+        1e-3, gt=0.0, description="learning rate of fine-tuning, of Adam"
+    )
+    finetune_batch_size: int = Field(64, ge=2, description="images a step of fine-tuning")
     finetune_views: ViewsConfig | None = Field(
-        None, description="none: as probe_views, and without those the image as it is"
+        None, description="null: as probe_views, and without those the image as it is"
     )
     finetune_layer_decay: float | None = Field(
         None,
         gt=0.0,
         le=1.0,
         description="factor on the rate from each block of the encoder to the one below it, such "
-        "as 0.75; none: one rate for all",
+        "as 0.75; null: one rate for all",
     )
     finetune_head: Literal["new", "linear_probe"] = Field(
         "new", description="what the head starts from"
@@ -79,20 +83,23 @@ class EvaluationConfig(Section):
         "off", description="accuracy on corrupted held-out images: of 15 corruptions, or of all 19"
     )
     robustness_classifier: Literal["linear_probe", "knn", "classifier"] = Field(
-        "linear_probe", description="who classifies them; classifier: the network's own"
+        "linear_probe", description="what classifies them; classifier: the network's own"
     )
-    corruption_severities: Severities = Field((1, 2, 3, 4, 5), min_length=1)
+    corruption_severities: Severities = Field(
+        (1, 2, 3, 4, 5), min_length=1, description="how strong the corruptions are, each once"
+    )
     corruption_images: int | None = Field(
-        None, ge=1, description="how many held-out images, chosen by their keys; none: all"
+        None, ge=1, description="how many held-out images, chosen by their keys; null: all"
     )
     corruption_seed: int = Field(0, ge=0, description="another number gives other noise")
     corrupted_tfds: str | None = Field(
         None,
         description="folder with TensorFlow Datasets' cifar10_corrupted, to measure on the "
-        "published images instead",
+        "published images instead; null: our own corruptions",
     )
     robustness_baseline: str | None = Field(
-        None, description="directory of a run that errors are divided by, measured likewise"
+        None,
+        description="directory of a run that errors are divided by, measured likewise; null: none",
     )
 
     @pydantic.field_validator("corruption_severities")

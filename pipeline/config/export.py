@@ -18,11 +18,12 @@ class ExportConfig(Section):
 
     formats: Formats = Field(
         ("saved_model",),
-        description="saved_model, which is always written; onnx, litert, litert_dynamic (int8 "
-        "weights), litert_int8 (int8 throughout), keras: files for other runtimes, in runtimes/",
+        description="saved_model is always written; the others are files for other runtimes, in "
+        "runtimes/: litert_dynamic has int8 weights, litert_int8 is int8 throughout",
     )
     neighbour_head: bool = Field(
-        True, description="kNN with the embeddings of all labelled training images in the model"
+        True,
+        description="put kNN among all labelled training images into the model",
     )
     tta_flip: bool = Field(
         True, description="whether classify_tta mirrors half of its views; not for text or digits"

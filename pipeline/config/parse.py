@@ -26,11 +26,11 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.1, but for 1e-3, which is the number that YAML 1.2 and everybody takes it for."""
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Writes what ``_Loader`` reads back: the text 1e-3 in quotes."""
 
 
-for _yaml in (_Loader, _Dumper):
+for _yaml in (_Loader, Dumper):
     _yaml.add_implicit_resolver(
         "tag:yaml.org,2002:float",
         re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
@@ -79,7 +79,7 @@ def load_yaml(path: Path) -> RunConfig:
 def to_yaml(config: RunConfig) -> str:
     """Writes every key of a configuration, in the order of its definition."""
     values = config.model_dump(mode="json")
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return yaml.dump(values, Dumper=Dumper, sort_keys=False, allow_unicode=True)
 
 
 def override(config: RunConfig, settings: Sequence[str]) -> RunConfig:

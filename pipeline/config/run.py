@@ -37,15 +37,22 @@ _ONE_VIEW = ("emp_ssl", "k_means", "self_training", "supervised", "vae")
 class RunConfig(Section):
     """A whole run, from images to a served encoder."""
 
-    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = Field(0, ge=0, lt=2**31)
+    name: str = Field(
+        "run",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="of the run's directory; letters, digits and . _ -",
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="another number gives other weights, batches and views"
+    )
     data: DataConfig = DataConfig()
     views: ViewsConfig = AffineViewsConfig()
     second_views: ViewsConfig | None = Field(
-        None, description="of a method's second view; none: as the first"
+        None, description="policy of a method's second view; null: as the first"
     )
     probe_views: ViewsConfig | None = Field(
-        None, description="of the online probe's own forward pass; none: it shares the method's"
+        None,
+        description="policy of the online probe's own pass; null: it shares the method's pass",
     )
     encoder: EncoderConfig = CoreConfig()
     method: MethodConfig = SimCLRConfig()
@@ -53,7 +60,7 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     export: ExportConfig = ExportConfig()
     study: StudyConfig | None = Field(
-        None, description="several encoders instead of one; none: a run by itself"
+        None, description="several encoders instead of one; null: a run by itself"
     )
 
     @pydantic.model_validator(mode="after")

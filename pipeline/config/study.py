@@ -21,16 +21,16 @@ class StudyConfig(Section):
     encoders: dict[_Name, Texts] = Field(
         min_length=1, description="by name, the settings that make one of this configuration"
     )
-    seeds: Seeds = Field((0,), description="each trains every encoder once")
-    pixels: _Name | None = Field("raw", description="what the images as they are are called; none")
-    pixel_epochs: int = Field(25, ge=1, description="of the recipe's probe on pixels")
+    seeds: Seeds = Field((0,), description="each trains every encoder once, and occurs once")
+    pixels: _Name | None = Field("raw", description="name of the images themselves; null: left out")
+    pixel_epochs: int = Field(25, ge=1, description="epochs of the recipe's probe on pixels")
     label_fractions: Fractions = Field(
         (),
         description="shares of the labels; a probe, or a supervised network, then takes its epochs "
         "divided by the root of the share",
     )
     rsm_images: int = Field(600, ge=2, description="held-out images in a similarity matrix")
-    rsm_latents: Texts = Field((), description="what matrices are sorted by; none: all latents")
+    rsm_latents: Texts = Field((), description="latents that matrices are sorted by; empty: all")
     reference: dict[_Name, Share] = Field(
         default_factory=dict, description="published accuracy by encoder, to show beside ours"
     )

@@ -154,17 +154,22 @@ class TableSettings(SourceSettings):
     """Settings of sources whose rows or records have named fields."""
 
     label_field: str | None = Field(
-        None, description="a class's name or number; none: found by its usual name"
+        None, description="a class's name or number; null: found by its usual name"
     )
-    key_field: str | None = Field(None, description="what names an image; none: where it lies")
+    key_field: str | None = Field(
+        None, description="what names an image; null: a table's column key, or where it lies"
+    )
     split_field: str | None = Field(
-        None, description="train, val, test or unlabelled; none: none but where that is known"
+        None,
+        description="train, val, test or unlabelled; null: a table's column split, or what the "
+        "names of TFRecord files say",
     )
     group_field: str | None = Field(
-        None, description="what belongs in one split together; none: each image by itself"
+        None, description="what belongs in one split together; null: a table's column group"
     )
     weight_field: str | None = Field(
-        None, description="how often to draw an image, a number above 0; none: all alike"
+        None,
+        description="how often to draw an image, a number above 0; null: a table's column weight",
     )
     class_names: Texts = Field((), description="names of labels 0, 1 ...; empty: as they are found")
 

@@ -56,7 +56,7 @@ class DspritesSettings(LatentSettings):
     latent_names: Texts = Field(
         (), description="latents to keep of shape, scale, orientation, posX, posY; empty: all"
     )
-    label_latent: str | None = Field(None, description="the latent that is the label; none: shape")
+    label_latent: str | None = Field(None, description="the latent that is the label; null: shape")
 
     @pydantic.field_validator("latent_names")
     @classmethod

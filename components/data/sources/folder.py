@@ -45,7 +45,7 @@ class FolderSettings(SourceSettings):
     group_pattern: str | None = Field(
         None,
         description="a regular expression whose group, found in a key, is what belongs in one "
-        "split together; none: each image by itself",
+        "split together; null: each image by itself",
     )
 
     def build(self, *, convertible: bool = False) -> FolderSource:

@@ -48,9 +48,9 @@ class ListingSettings(TableSettings):
 
     name: Literal["listing"] = "listing"
     path: OnePath = Field(description="one CSV or Parquet file, also gs://")
-    image_field: str | None = Field(None, description="the column of paths; none: path")
+    image_field: str | None = Field(None, description="the column of paths; null: path")
     root: PathText | None = Field(
-        None, description="what relative paths start from; none: the table's folder"
+        None, description="what relative paths start from; null: the table's folder"
     )
 
     def build(self, *, convertible: bool = False) -> ListingSource:

@@ -50,14 +50,14 @@ class NpzSettings(LatentSettings):
     reads_files: ClassVar[bool] = False
     path: OnePath = Field(description="one .npz or .npy file on a local disk")
     image_field: str | None = Field(
-        None, description="array of images; none: the first of images, imgs, x, image"
+        None, description="array of images; null: the first of images, imgs, x, image"
     )
     label_field: str | None = Field(
-        None, description="array of labels, -1 for none; none: the first of labels, label, y"
+        None, description="array of labels, -1 for none; null: the first of labels, label, y"
     )
     class_names: Texts = Field((), description="names of labels 0, 1 ...; empty: their numbers")
     latents_field: str | None = Field(
-        None, description="array of latents; none: the first of latents, latents_values"
+        None, description="array of latents; null: the first of latents, latents_values"
     )
     latent_names: Texts = Field(
         (), description="names of the latents' columns; empty: latent_0 ..."

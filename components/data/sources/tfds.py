@@ -63,14 +63,14 @@ class TfdsSettings(SourceSettings):
         description="cifar10, name/config:1.0.0, or the folder of a prepared data set"
     )
     tfds_dir: PathText | None = Field(
-        None, description="folder that data sets are prepared in; none: TensorFlow Datasets' own"
+        None, description="folder that data sets are prepared in; null: TensorFlow Datasets' own"
     )
     tfds_splits: Texts = Field((), description="which of its splits to read; empty: all")
-    image_field: str | None = Field(None, description="feature of images; none: the only one")
-    label_field: str | None = Field(None, description="class label; none: the only one, if any")
+    image_field: str | None = Field(None, description="feature of images; null: the only one")
+    label_field: str | None = Field(None, description="class label; null: the only one, if any")
     tfds_download: bool = Field(False, description="download and prepare what is not there")
     tfds_manual_dir: PathText | None = Field(
-        None, description="folder of archives that you fetched, to prepare from; none: none"
+        None, description="folder of archives that you fetched, to prepare from; null: none"
     )
 
     def build(self, *, convertible: bool = False) -> TfdsSource:

@@ -64,7 +64,7 @@ class TfrecordSettings(TableSettings):
         description="files or patterns such as folder/*.tfrecord (a list, or one), also gs://"
     )
     image_field: str | None = Field(
-        None, description="the bytes of an image file; none: found by its usual name"
+        None, description="the bytes of an image file; null: found by its usual name"
     )
 
     def build(self, *, convertible: bool = False) -> TfrecordSource:
