@@ -1,4 +1,4 @@
-"""Where training runs: one device, several GPUs, several machines, or logical CPUs."""
+"""Distribution strategies: one device, several GPUs, several machines, or logical CPUs."""
 
 from __future__ import annotations
 

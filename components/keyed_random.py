@@ -1,11 +1,11 @@
-"""Random numbers that belong to an image, not to its place in a batch.
+"""Random number generation by key: numbers belong to an image, not to its row in a batch.
 
 TensorFlow's stateless generators take one seed for a whole tensor, so the numbers an image gets
 depend on the row and the replica it happens to be on. Here every image carries a 32-bit key of its
-own, mixed from the run's seed, the step, the image's identity and the view, and its numbers are a
-hash of that key and a counter. The same image at the same step therefore gets the same view on one
-device, on eight replicas, or after a resume; eagerly, in a graph, or compiled by XLA, since only
-integer operations with defined overflow, and exact products of floats, are involved.
+own, mixed from the run's seed, the step, a hash of the image's name and the view, and its numbers
+are a hash of that key and a counter. The same image at the same step therefore gets the same view
+on one device, on eight replicas, or after a resume; eagerly, in a graph, or compiled by XLA, since
+only integer operations with defined overflow, and exact products of floats, are involved.
 
 The hash is MurmurHash3's 32-bit finaliser (Appleby, 2011, public domain), chained: enough for
 augmentation, not for cryptography.
@@ -42,22 +42,22 @@ def fold_in(keys: tf.Tensor, data: tf.Tensor | int) -> tf.Tensor:
     return _mix(_mix(keys + tf.constant(_GOLDEN_RATIO, tf.uint32)) ^ (number * 3 + 1))
 
 
-def image_keys(seed: int, step: tf.Tensor, identity: tf.Tensor) -> tf.Tensor:
+def image_keys(seed: int, step: tf.Tensor, key_hashes: tf.Tensor) -> tf.Tensor:
     """Returns one key for each image of a batch.
 
     Args:
         seed: the run's seed, 0 <= seed < 2**32.
         step: int64 scalar, the global step.
-        identity: int64 [B], non-negative, stable for an image (a hash of its key).
+        key_hashes: int64 [B], non-negative, stable for an image (a hash of its key).
 
     Returns:
         uint32 [B].
 
     """
-    low = tf.cast(identity & 0xFFFFFFFF, tf.uint32)
-    high = tf.cast(tf.bitwise.right_shift(identity, tf.constant(32, tf.int64)), tf.uint32)
+    low = tf.cast(key_hashes & 0xFFFFFFFF, tf.uint32)
+    high = tf.cast(tf.bitwise.right_shift(key_hashes, tf.constant(32, tf.int64)), tf.uint32)
     keys = fold_in(
-        tf.fill(tf.shape(identity), tf.constant(seed, tf.uint32)), tf.cast(step, tf.uint32)
+        tf.fill(tf.shape(key_hashes), tf.constant(seed, tf.uint32)), tf.cast(step, tf.uint32)
     )
     return fold_in(fold_in(keys, low), high)
 

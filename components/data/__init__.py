@@ -1,1 +1,1 @@
-"""From raw images to TFRecord shards and back into batches."""
+"""Data sets: from raw images to TFRecord shards, and back into batches."""

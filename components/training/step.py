@@ -151,7 +151,7 @@ def build_train_step(
         whole = MethodInput(
             images=batch["image"],
             labels=batch["label"],
-            keys=keyed_random.image_keys(settings.seed, step, batch["identity"]),
+            keys=keyed_random.image_keys(settings.seed, step, batch["key_hash"]),
             step=step,
         )
         outputs, gradients = _accumulate(method, state, whole, settings.accumulate)

@@ -41,13 +41,13 @@ def picture_corruptions(images: Path | None, out: Path, *, seed: int, size: int 
             f"{images}: expected an image of at least {_LEAST_SIDE} pixels a side, received "
             f"{image.shape[1]}x{image.shape[2]}: set --size"
         )
-    identity = np.zeros(1, np.int64)
+    key_hash = np.zeros(1, np.int64)
     rows = {
         name.replace("_", " "): np.concatenate(
             [
                 image,
                 *(
-                    corrupt(image, name, severity, seed=seed, identities=identity)
+                    corrupt(image, name, severity, seed=seed, key_hashes=key_hash)
                     for severity in SEVERITIES
                 ),
             ]

@@ -101,7 +101,7 @@ def _queries(
     training: list[Split],
     trained: NDArray[np.float32],
 ) -> Iterator[Query]:
-    rows = spread_over_classes(held_out.labels, held_out.identities, _QUERIES)
+    rows = spread_over_classes(held_out.labels, held_out.key_hashes, _QUERIES)
     nearest, similarities = nearest_neighbours(np.asarray(tested[rows]), trained, _NEIGHBOURS)
     labels = np.concatenate([split.labels for split in training])
     keys = np.concatenate([split.keys for split in training])

@@ -98,7 +98,7 @@ def _align(context: Context, encoder: keras.Model, held_out: Split) -> float:
     for start in range(0, len(rows), _VIEWS_AT_ONCE):
         part = rows[start : start + _VIEWS_AT_ONCE]
         keys = keyed_random.image_keys(
-            config.seed, tf.constant(0, tf.int64), tf.constant(held_out.identities[part])
+            config.seed, tf.constant(0, tf.int64), tf.constant(held_out.key_hashes[part])
         )
         images = tf.constant(np.asarray(held_out.images[part]))
         views = make_views((first, second), images, keys)

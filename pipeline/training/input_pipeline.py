@@ -19,7 +19,7 @@ from twofold.pipeline.config import RunConfig
 from twofold.pipeline.training.prepared_images import TrainingImages
 
 # Keys are strings, which GPUs cannot hold.
-_FED = ("image", "label", "identity")
+_FED = ("image", "label", "key_hash")
 _LABELS_ONLY = ("supervised",)
 
 
@@ -124,9 +124,9 @@ class Feed:
         return iterate(strategy.distribute_datasets_from_function(for_worker))
 
     def one_epoch(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-        """Gives the images, uint8 [B, H, W, C], and identities, int64 [B], of the first epoch."""
+        """Gives the images, uint8 [B, H, W, C], and key_hashes, int64 [B], of the first epoch."""
         for element in iterate(self._batches(0, self.steps_per_epoch(), 1, range(1))):
-            yield element["image"], element["identity"]
+            yield element["image"], element["key_hash"]
 
     def _batches(
         self, first_step: int, steps: int, replicas: int, replica_ids: range

@@ -216,9 +216,9 @@ def views_of(feed: Feed) -> Iterator[tf.Tensor]:
     compiled = feed.config.training.compile != "none"
 
     @tf.function
-    def draw(images: tf.Tensor, identities: tf.Tensor) -> tf.Tensor:
-        keys = keyed_random.image_keys(feed.config.seed, tf.constant(0, tf.int64), identities)
+    def draw(images: tf.Tensor, key_hashes: tf.Tensor) -> tf.Tensor:
+        keys = keyed_random.image_keys(feed.config.seed, tf.constant(0, tf.int64), key_hashes)
         return draw_views((policy,), images, keys, compiled=compiled)[0]
 
-    for images, identities in feed.one_epoch():
-        yield draw(images, identities)
+    for images, key_hashes in feed.one_epoch():
+        yield draw(images, key_hashes)

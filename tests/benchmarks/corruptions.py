@@ -42,13 +42,13 @@ def generate(images: int, side: int) -> np.ndarray:
 
 def measure(images: np.ndarray, rounds: int) -> dict[str, list[float]]:
     """Gives each corruption's seconds an image and severity, by round."""
-    identities = np.arange(len(images))
+    key_hashes = np.arange(len(images))
     seconds: dict[str, list[float]] = {name: [] for name in CORRUPTIONS}
     for _ in range(rounds):
         for name, measured in seconds.items():
             start = time.perf_counter()
             for severity in SEVERITIES:
-                corrupt(images, name, severity, seed=0, identities=identities)
+                corrupt(images, name, severity, seed=0, key_hashes=key_hashes)
             measured.append((time.perf_counter() - start) / len(images) / len(SEVERITIES))
     return seconds
 

@@ -14,11 +14,11 @@ from PIL import Image
 
 from twofold.components.data.sources.base import (
     Item,
+    Select,
     SourceInfo,
-    Wanted,
-    all_wanted,
     position_range,
     positions,
+    select_all,
 )
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -113,10 +113,10 @@ class GeneratedSource:
     def tasks(self, items: int) -> Iterator[bytes]:
         return positions(0, self.items, items)
 
-    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+    def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
         for number in position_range(task):
             label = number % len(_CLASSES)
             key = f"{_CLASSES[label]}/{number:08d}.jpg"
             side = self.sides[number % len(self.sides)]
-            image = generated_jpeg(key, side) if wanted(key, key) else b""
-            yield Item(key, image, label, identity=key)
+            image = generated_jpeg(key, side) if selected(key, key) else b""
+            yield Item(key, image, label, content_id=key)

@@ -37,7 +37,7 @@ BATCH = 256
 _SMALL = 32
 _MANY = 10**9
 # What a training step reads of a batch.
-_FIELDS = ("image", "label", "identity")
+_FIELDS = ("image", "label", "key_hash")
 
 
 def _ours(dataset: str, folder: str, side: int, *, cache: str) -> Iterator[Batch]:

@@ -66,7 +66,7 @@ def twofold(images: int, side: int, dtype: str) -> Step:
     batch = {
         "image": _images(images, side),
         "label": tf.fill([images], -1),
-        "identity": tf.range(images, dtype=tf.int64),
+        "key_hash": tf.range(images, dtype=tf.int64),
     }
     return lambda: float(step(batch)["loss"])
 

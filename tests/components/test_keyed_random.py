@@ -16,14 +16,14 @@ EXECUTIONS = {
 }
 
 
-def keys_of(identity, *, seed=7, step=3):
+def keys_of(key_hashes, *, seed=7, step=3):
     return keyed_random.image_keys(
-        seed, tf.constant(step, tf.int64), tf.constant(identity, tf.int64)
+        seed, tf.constant(step, tf.int64), tf.constant(key_hashes, tf.int64)
     )
 
 
-def first_number(identity, *, seed=7, step=3, view=0):
-    keys = keyed_random.fold_in(keys_of(identity, seed=seed, step=step), view)
+def first_number(key_hashes, *, seed=7, step=3, view=0):
+    keys = keyed_random.fold_in(keys_of(key_hashes, seed=seed, step=step), view)
     return keyed_random.uniform(keys, 1).numpy()[:, 0]
 
 
@@ -71,8 +71,8 @@ def test_the_numbers_of_one_image_are_uniform_over_the_steps():
 
 
 NEIGHBOURS = {
-    "identities": lambda rows: (first_number(rows), first_number(rows + 1)),
-    "identities 2**32 apart": lambda rows: (first_number(rows), first_number(rows + 2**32)),
+    "key_hashes": lambda rows: (first_number(rows), first_number(rows + 1)),
+    "key_hashes 2**32 apart": lambda rows: (first_number(rows), first_number(rows + 2**32)),
     "steps": lambda rows: (first_number(rows), first_number(rows, step=4)),
     "seeds": lambda rows: (first_number(rows), first_number(rows, seed=8)),
     "views": lambda rows: (first_number(rows), first_number(rows, view=1)),
@@ -96,31 +96,33 @@ def test_neighbours_are_independent(neighbour):
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.3, 0.71), (1.0, 2.0)])
 def test_the_bits_are_the_same_eagerly_and_compiled(execution, low, high):
-    def draw(step, identity):
-        keys = keyed_random.image_keys(2**32 - 1, step, identity)
+    def draw(step, key_hashes):
+        keys = keyed_random.image_keys(2**32 - 1, step, key_hashes)
         return keyed_random.uniform(keys, 4, low, high)
 
     step = tf.constant(2**31, tf.int64)
-    identity = tf.constant(np.random.default_rng(0).integers(0, 2**63, 5_000), tf.int64)
+    key_hashes = tf.constant(np.random.default_rng(0).integers(0, 2**63, 5_000), tf.int64)
 
-    compiled = EXECUTIONS[execution](draw)(step, identity)
+    compiled = EXECUTIONS[execution](draw)(step, key_hashes)
 
-    np.testing.assert_array_equal(compiled.numpy(), draw(step, identity).numpy())
+    np.testing.assert_array_equal(compiled.numpy(), draw(step, key_hashes).numpy())
 
 
 @given(
-    identity=st.lists(st.integers(0, 2**63 - 1), min_size=2, max_size=9, unique=True),
+    key_hashes=st.lists(st.integers(0, 2**63 - 1), min_size=2, max_size=9, unique=True),
     data=st.data(),
 )
 @settings(deadline=None, max_examples=30)
-def test_the_numbers_belong_to_the_image_and_not_to_its_row(identity, data):
-    numbers = keyed_random.uniform(keys_of(identity), 3).numpy()
-    order = data.draw(st.permutations(range(len(identity))))
-    cut = data.draw(st.integers(1, len(identity) - 1))
+def test_the_numbers_belong_to_the_image_and_not_to_its_row(key_hashes, data):
+    numbers = keyed_random.uniform(keys_of(key_hashes), 3).numpy()
+    order = data.draw(st.permutations(range(len(key_hashes))))
+    cut = data.draw(st.integers(1, len(key_hashes) - 1))
 
-    permuted = keyed_random.uniform(keys_of([identity[row] for row in order]), 3).numpy()
+    permuted = keyed_random.uniform(keys_of([key_hashes[row] for row in order]), 3).numpy()
     np.testing.assert_array_equal(permuted, numbers[order])
-    parts = [keyed_random.uniform(keys_of(part), 3) for part in (identity[:cut], identity[cut:])]
+    parts = [
+        keyed_random.uniform(keys_of(part), 3) for part in (key_hashes[:cut], key_hashes[cut:])
+    ]
     np.testing.assert_array_equal(tf.concat(parts, axis=0).numpy(), numbers)
 
 

@@ -1,8 +1,8 @@
-"""The Beam pipeline of a preparation.
+"""Beam pipeline of a preparation.
 
 The pipeline is linear, which every runner can do alike: names of tasks, scanned; one group of all
 parts, resolved; a group for each shard, written. Only names travel through Beam; what they name
-lies in the workplace.
+lies in the staging area.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from collections.abc import Sequence
 import apache_beam as beam
 
 from twofold.components.data.preparation.quiet import quiet
-from twofold.components.data.preparation.resolve import Leaf, resolve
+from twofold.components.data.preparation.resolve import ShardRange, resolve
 from twofold.components.data.preparation.runners import new_pipeline
 from twofold.components.data.preparation.scan import scan
-from twofold.components.data.preparation.staging_area import Workplace
+from twofold.components.data.preparation.staging_area import StagingArea
 from twofold.components.data.preparation.write_shards import write_shard
 from twofold.components.errors import DataError
 
 
 def build_pipeline(
-    workplace: Workplace, tasks: Sequence[str], beam_options: Sequence[str]
+    staging: StagingArea, tasks: Sequence[str], beam_options: Sequence[str]
 ) -> beam.Pipeline:
     """The pipeline over these tasks, on the runner that the options name or else on FnApiRunner.
 
@@ -33,22 +33,22 @@ def build_pipeline(
     """
     pipeline = new_pipeline(beam_options)
     names = tuple(tasks)
-    scanned = functools.partial(scan, workplace=workplace)
-    resolved = functools.partial(resolve, workplace=workplace, parts=names)
-    written = functools.partial(write_shard, workplace=workplace, parts=names)
+    scanned = functools.partial(scan, staging=staging)
+    resolved = functools.partial(resolve, staging=staging, parts=names)
+    written = functools.partial(write_shard, staging=staging, parts=names)
     _ = (
         pipeline
         | "Tasks" >> beam.Create(names)
         | "Scan" >> beam.FlatMap(scanned).with_output_types(tuple[str, str])
         | "All parts" >> beam.GroupByKey()
-        | "Resolve" >> beam.FlatMap(resolved).with_output_types(tuple[str, Leaf])
+        | "Resolve" >> beam.FlatMap(resolved).with_output_types(tuple[str, ShardRange])
         | "Shards" >> beam.GroupByKey()
         | "Write" >> beam.FlatMap(written).with_output_types(None)
     )
     return pipeline
 
 
-def run_pipeline(workplace: Workplace, tasks: Sequence[str], beam_options: Sequence[str]) -> None:
+def run_pipeline(staging: StagingArea, tasks: Sequence[str], beam_options: Sequence[str]) -> None:
     """Run it to its end.
 
     Raises:
@@ -57,7 +57,7 @@ def run_pipeline(workplace: Workplace, tasks: Sequence[str], beam_options: Seque
 
     """
     with quiet():
-        pipeline = build_pipeline(workplace, tasks, beam_options)
+        pipeline = build_pipeline(staging, tasks, beam_options)
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:

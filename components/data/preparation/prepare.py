@@ -1,4 +1,4 @@
-"""From a source to a folder of shards with a manifest, through one Beam pipeline."""
+"""Preparation of a data set: from a source to a folder of shards with a manifest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from twofold.components import files
-from twofold.components.data.preparation.previous_dataset import reusable, write_known
+from twofold.components.data.preparation.previous_dataset import reusable, stage_previous_rows
 from twofold.components.data.preparation.publish import assemble, publish
 from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.preparation.report_content import RenderPage
@@ -18,7 +18,8 @@ from twofold.components.data.preparation.resumable_directory import (
     resumable_directory,
 )
 from twofold.components.data.preparation.staging_area import (
-    Workplace,
+    STAGING_VERSION,
+    StagingArea,
     read_json,
     settings_record,
     write_json,
@@ -75,7 +76,7 @@ def prepare(
 
     Raises:
         DataError: too many images were rejected (or all), two have one key, the folder holds
-            something else, or the engine that the options name lacks something.
+            something else, or the runner that the options name lacks something.
 
     """
     settings = settings or PrepareSettings()
@@ -83,22 +84,24 @@ def prepare(
     if beam_options:
         # Beam takes seconds to import.
         with quiet():
-            from twofold.components.data.preparation.runners import check_engine
+            from twofold.components.data.preparation.runners import check_runner
 
         earlier = None if previous is None else files.resolve(previous)
         folders = {"output folder": directory, "earlier dataset": earlier}
-        check_engine(beam_options, source, folders)
+        check_runner(beam_options, source, folders)
     info = source.info()
     fingerprint = dataset_fingerprint(info.kind, info.fingerprint, settings_record(settings))
     parent, _, folder = directory.rpartition("/")
-    staging = files.join(parent, f".tmp-{folder}-{fingerprint[:12]}")
+    staging_path = files.join(parent, f".tmp-{folder}-{fingerprint[:12]}")
     present = _present(directory, fingerprint, settings)
     if present is not None:
         # A kill after the folder was published leaves what it was made in.
-        discard_abandoned(staging)
+        discard_abandoned(staging_path)
         return present
     with (
-        resumable_directory(staging, fingerprint, abandoned=f".tmp-{folder}-"),
+        resumable_directory(
+            staging_path, f"{fingerprint} {STAGING_VERSION}", abandoned=f".tmp-{folder}-"
+        ),
         contextlib.ExitStack() as closing,
     ):
         closing.callback(close_files)
@@ -106,38 +109,38 @@ def prepare(
         present = _present(directory, fingerprint, settings)
         if present is not None:
             return present
-        workplace = Workplace(
-            directory=staging,
+        staging = StagingArea(
+            directory=staging_path,
             source=source,
             settings=settings,
             previous=_usable(previous, info, settings),
             weighted=info.weighted,
         )
         for each in ("tasks", "parts", "shards", "dataset"):
-            files.make_directory(workplace.folder(each))
-        tasks = _write_tasks(workplace, info)
-        write_known(workplace)
-        with _watched(workplace, len(tasks), info.items, progress):
+            files.make_directory(staging.folder(each))
+        tasks = _write_tasks(staging, info)
+        stage_previous_rows(staging)
+        with _watched(staging, len(tasks), info.items, progress):
             with quiet():
                 # Beam takes seconds to import, which only this step should cost.
                 from twofold.components.data.preparation.beam_pipeline import run_pipeline
 
-            run_pipeline(workplace, tasks, beam_options)
-        read = read_resolution(workplace)["read"]
+            run_pipeline(staging, tasks, beam_options)
+        read = read_resolution(staging)["read"]
         if read != info.items:
             raise DataError(
                 f"{name}: the source listed {info.items} images and gave {read}; it changed while "
                 f"it was being prepared"
             )
         manifest = assemble(
-            workplace,
+            staging,
             tasks,
             name=name,
             info=info,
             fingerprint=fingerprint,
             render_page=render_page,
         )
-        publish(workplace, directory)
+        publish(staging, directory)
     return manifest
 
 
@@ -190,27 +193,27 @@ def _present(directory: str, fingerprint: str, settings: PrepareSettings) -> Man
     return manifest
 
 
-def _write_tasks(workplace: Workplace, info: SourceInfo) -> list[str]:
+def _write_tasks(staging: StagingArea, info: SourceInfo) -> list[str]:
     """Write what the source's tasks are, for workers to read; their names."""
-    listed = workplace.path("tasks", "names.json")
+    listed = staging.path("tasks", "names.json")
     if files.exists(listed):
         found: list[str] = read_json(listed)["names"]
         return found
     least, most = _TASK_ITEMS
     items = min(max(-(-info.items // _TASKS), least), most)
     names = []
-    for number, task in enumerate(workplace.source.tasks(items)):
+    for number, task in enumerate(staging.source.tasks(items)):
         names.append(f"{number:06d}")
-        files.write_bytes(workplace.path("tasks", names[-1]), task)
+        files.write_bytes(staging.path("tasks", names[-1]), task)
     write_json(listed, {"names": names})
     return names
 
 
 @contextlib.contextmanager
 def _watched(
-    workplace: Workplace, tasks: int, images: int, progress: Callable[[int], None] | None
+    staging: StagingArea, tasks: int, images: int, progress: Callable[[int], None] | None
 ) -> Iterator[None]:
-    """Tells the progress of the block by what lies in the workplace, on whatever runner."""
+    """Tells the progress of the block by what lies in the staging area, on whatever runner."""
     if progress is None:
         yield
         return
@@ -218,7 +221,7 @@ def _watched(
 
     def watch() -> None:
         while not over.wait(_WATCH_SECONDS):
-            progress(int(images * _share_done(workplace, tasks)))
+            progress(int(images * _share_done(staging, tasks)))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -230,13 +233,13 @@ def _watched(
     progress(images)
 
 
-def _share_done(workplace: Workplace, tasks: int) -> float:
+def _share_done(staging: StagingArea, tasks: int) -> float:
     """Which share of the work is done."""
-    names = files.names(workplace.folder("parts"))
-    scanned = sum(name.endswith(".arrow") and name != "known.arrow" for name in names)
+    names = files.names(staging.folder("parts"))
+    scanned = sum(name.endswith(".arrow") and name != "previous.arrow" for name in names)
     if RESOLUTION not in names:
         return _SCAN_SHARE * scanned / tasks
-    leaves = len(read_resolution(workplace)["leaves"])
-    made = files.names(workplace.folder("shards"))
+    shard_ranges = len(read_resolution(staging)["shard_ranges"])
+    made = files.names(staging.folder("shards"))
     written = sum(name.endswith(".json") for name in made)
-    return _SCAN_SHARE + (1 - _SCAN_SHARE) * written / max(1, leaves)
+    return _SCAN_SHARE + (1 - _SCAN_SHARE) * written / max(1, shard_ranges)

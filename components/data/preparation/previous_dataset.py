@@ -1,7 +1,7 @@
-"""What an earlier dataset knows of its images, so that unchanged ones are not read again.
+"""Previous data set of a preparation: its rows, so that unchanged images are not read again.
 
-An image is known under its key and its identity, a text that changes with its content. The earlier
-dataset's table is copied into the workplace once, as a file that workers map into memory, beside
+An image is found by its key and its content id, a text that changes with its content. The previous
+dataset's table is copied into the staging area once, as a file that workers map into memory, beside
 the sorted hashes of its keys.
 """
 
@@ -18,19 +18,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from twofold.components import files
-from twofold.components.data.preparation.staging_area import Workplace, settings_record
+from twofold.components.data.preparation.staging_area import StagingArea, settings_record
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import IMAGES_FILE, Manifest, load_manifest
 from twofold.components.errors import DataError
 
-_ROWS = "known.arrow"
-_HASHES = "known.npy"
+_ROWS = "previous.arrow"
+_HASHES = "previous.npy"
 
 
 @dataclass(frozen=True)
-class Known:
-    """The rows of the earlier dataset, found by key; of a workplace without one, nothing.
+class PreviousRows:
+    """The rows of the earlier dataset, found by key; of a staging area without one, nothing.
 
     Attributes:
         table: its rows, mapped into memory; None for none.
@@ -43,23 +43,23 @@ class Known:
     hashes: np.ndarray | None = None
     numbers: np.ndarray | None = None
 
-    def find(self, key: str, identity: str) -> int | None:
-        """The row of this key and identity, None where there is none."""
-        if self.table is None or self.hashes is None or self.numbers is None or not identity:
+    def find(self, key: str, content_id: str) -> int | None:
+        """The row of this key and content id, None where there is none."""
+        if self.table is None or self.hashes is None or self.numbers is None or not content_id:
             return None
         sought = _hash(key)
-        place = int(np.searchsorted(self.hashes, np.uint64(sought)))
-        while place < len(self.hashes) and int(self.hashes[place]) == sought:
-            row = int(self.numbers[place])
+        position = int(np.searchsorted(self.hashes, np.uint64(sought)))
+        while position < len(self.hashes) and int(self.hashes[position]) == sought:
+            row = int(self.numbers[position])
             if self.table["key"][row].as_py() == key:
                 found = self.table["identity"][row].as_py()
-                return row if found == identity else None
-            place += 1
+                return row if found == content_id else None
+            position += 1
         return None
 
-    def is_new(self, key: str, identity: str) -> bool:
+    def is_new(self, key: str, content_id: str) -> bool:
         """Whether the image has to be read."""
-        return self.find(key, identity) is None
+        return self.find(key, content_id) is None
 
     def rows(self, numbers: list[int]) -> list[dict[str, Any]]:
         """Rows as a part has them, with the earlier shard as the origin of their bytes."""
@@ -75,8 +75,8 @@ class Known:
 
 def reusable(manifest: Manifest, kind: str, settings: PrepareSettings) -> bool:
     """Whether an earlier dataset's images are what these settings would make of them."""
-    wanted = json.loads(json.dumps(settings_record(settings)["images"]))
-    return manifest.source.kind == kind and manifest.settings.get("images") == wanted
+    expected = json.loads(json.dumps(settings_record(settings)["images"]))
+    return manifest.source.kind == kind and manifest.settings.get("images") == expected
 
 
 def previous_shards(manifest: Manifest) -> list[str]:
@@ -84,15 +84,15 @@ def previous_shards(manifest: Manifest) -> list[str]:
     return [shard.file for split in manifest.splits.values() for shard in split.shards]
 
 
-def write_known(workplace: Workplace) -> None:
-    """Lay out the earlier dataset's rows in the workplace, if there is such a dataset."""
-    if workplace.previous is None or files.exists(workplace.path("parts", _HASHES)):
+def stage_previous_rows(staging: StagingArea) -> None:
+    """Lay out the earlier dataset's rows in the staging area, if there is such a dataset."""
+    if staging.previous is None or files.exists(staging.path("parts", _HASHES)):
         return
-    manifest = load_manifest(workplace.previous)
+    manifest = load_manifest(staging.previous)
     hashes: list[np.ndarray] = []
     with (
-        files.open_input(files.join(workplace.previous, IMAGES_FILE)) as file,
-        files.new_file(workplace.path("parts", _ROWS)) as made,
+        files.open_input(files.join(staging.previous, IMAGES_FILE)) as file,
+        files.new_file(staging.path("parts", _ROWS)) as made,
         pa.ipc.new_file(made, INDEX_SCHEMA) as writer,
     ):
         opened = pq.ParquetFile(file)
@@ -109,20 +109,20 @@ def write_known(workplace: Workplace) -> None:
     joined = np.concatenate(hashes)
     numbers = np.argsort(joined, kind="stable")
     if opened.num_row_groups != len(previous_shards(manifest)):
-        raise DataError(f"{workplace.previous}: {IMAGES_FILE} does not fit its manifest")
-    with files.new_file(workplace.path("parts", _HASHES)) as made:
+        raise DataError(f"{staging.previous}: {IMAGES_FILE} does not fit its manifest")
+    with files.new_file(staging.path("parts", _HASHES)) as made:
         np.save(made, np.stack([joined[numbers], numbers.astype(np.uint64)]))
 
 
-def open_known(workplace: Workplace) -> Known:
+def open_previous_rows(staging: StagingArea) -> PreviousRows:
     """What `write_known` laid out, in this process once."""
-    if workplace.previous is None:
-        return Known()
-    return open_table(workplace.path("parts", _ROWS), workplace.path("parts", _HASHES))
+    if staging.previous is None:
+        return PreviousRows()
+    return open_staged_rows(staging.path("parts", _ROWS), staging.path("parts", _HASHES))
 
 
 @functools.lru_cache(maxsize=2)
-def open_table(rows: str, hashes: str) -> Known:
+def open_staged_rows(rows: str, hashes: str) -> PreviousRows:
     """The two files that `write_known` wrote, in this process once."""
     if files.is_remote(rows):
         table = pa.ipc.open_file(pa.py_buffer(files.read_bytes(rows))).read_all()
@@ -130,7 +130,7 @@ def open_table(rows: str, hashes: str) -> Known:
         table = pa.ipc.open_file(pa.memory_map(rows)).read_all()
     with files.open_input(hashes) as file:
         stacked = np.load(file, allow_pickle=False)
-    return Known(table, stacked[0], stacked[1].astype(np.int64))
+    return PreviousRows(table, stacked[0], stacked[1].astype(np.int64))
 
 
 def _hash(key: str) -> int:

@@ -1,4 +1,4 @@
-"""From the shards in the workplace to the finished folder of a dataset."""
+"""Publication of a prepared data set: from shards in the staging area to its finished folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from twofold.components import files
 from twofold.components.data.preparation.report_content import RenderPage, collect_content
-from twofold.components.data.preparation.resolve import Leaf, read_rejects, read_resolution
-from twofold.components.data.preparation.staging_area import Workplace, read_json, settings_record
+from twofold.components.data.preparation.resolve import ShardRange, read_rejects, read_resolution
+from twofold.components.data.preparation.staging_area import StagingArea, read_json, settings_record
 from twofold.components.data.sources.base import SourceInfo
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
@@ -39,7 +39,7 @@ from twofold.components.data.store.tfds_metadata import tfds_files
 
 
 def assemble(
-    workplace: Workplace,
+    staging: StagingArea,
     tasks: Sequence[str],
     *,
     name: str,
@@ -47,19 +47,25 @@ def assemble(
     fingerprint: str,
     render_page: RenderPage | None,
 ) -> Manifest:
-    """Lay out the whole dataset in the workplace's folder of that name; its manifest is last."""
-    resolution = read_resolution(workplace)
-    leaves = sorted((Leaf(**each) for each in resolution["leaves"]), key=lambda leaf: leaf.name)
-    accounts = [read_json(workplace.path("shards", f"{leaf.name}.json")) for leaf in leaves]
-    splits, totals = _place_shards(workplace, leaves, accounts, info.class_names)
-    _write_index(workplace, leaves)
+    """Lay out the whole dataset in the staging area's folder of that name; its manifest is last."""
+    resolution = read_resolution(staging)
+    shard_ranges = sorted(
+        (ShardRange(**each) for each in resolution["shard_ranges"]),
+        key=lambda shard_range: shard_range.name,
+    )
+    summaries = [
+        read_json(staging.path("shards", f"{shard_range.name}.json"))
+        for shard_range in shard_ranges
+    ]
+    splits, totals = _name_shards(staging, shard_ranges, summaries, info.class_names)
+    _write_index(staging, shard_ranges)
     rejects = sorted(
-        (reject for task in tasks for reject in read_rejects(task, workplace)),
+        (reject for task in tasks for reject in read_rejects(task, staging)),
         key=lambda reject: reject["key"],
     )
     beside = []
     if rejects:
-        _write(workplace, REJECTS_FILE, "".join(f"{json.dumps(each)}\n" for each in rejects))
+        _write(staging, REJECTS_FILE, "".join(f"{json.dumps(each)}\n" for each in rejects))
         beside.append(REJECTS_FILE)
     everything = PixelTotals().merge(totals.values())
     channels = everything.channels
@@ -68,30 +74,30 @@ def assemble(
         class_names=info.class_names,
         latent_names=info.latent_names,
         channels=channels,
-        raw=workplace.raw,
-        weighted=workplace.weighted,
+        raw=staging.raw,
+        weighted=staging.weighted,
         splits=splits,
-        shape=_one_shape(everything, accounts) if workplace.raw else None,
+        shape=_one_shape(everything, summaries) if staging.raw else None,
     )
     for file, text in metadata.items():
-        _write(workplace, file, text)
+        _write(staging, file, text)
         beside.append(file)
     found = resolution["duplicates"]
     removed = found["removed_within"] + found["removed_leaked"]
-    folder = workplace.folder("dataset")
+    folder = staging.folder("dataset")
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         name=name,
         fingerprint=fingerprint,
         source=SourceRecord(kind=info.kind, fingerprint=info.fingerprint, ignored=info.ignored),
-        settings=json.loads(json.dumps(settings_record(workplace.settings))),
+        settings=json.loads(json.dumps(settings_record(staging.settings))),
         class_names=info.class_names,
         latent_names=info.latent_names,
         channels=channels,
-        raw=workplace.raw,
-        weighted=workplace.weighted,
-        image_sizes=_added(accounts, "sizes"),
-        formats=_added(accounts, "formats"),
+        raw=staging.raw,
+        weighted=staging.weighted,
+        image_sizes=_added(summaries, "sizes"),
+        formats=_added(summaries, "formats"),
         splits=splits,
         statistics=_statistics(totals, channels),
         counts=Counts(
@@ -100,15 +106,15 @@ def assemble(
             rejected=len(rejects),
             duplicates=removed,
             reasons=resolution["reasons"],
-            repairs=_added(accounts, "repairs"),
+            repairs=_added(summaries, "repairs"),
         ),
         duplicates=DuplicateRecord(**found),
         images=describe_file(folder, IMAGES_FILE),
         files=tuple(describe_file(folder, file) for file in beside),
     )
     if render_page is not None:
-        content = collect_content(workplace, manifest, rejects, resolution["clusters"])
-        _write(workplace, REPORT_FILE, render_page(content))
+        content = collect_content(staging, manifest, rejects, resolution["clusters"])
+        _write(staging, REPORT_FILE, render_page(content))
         beside.append(REPORT_FILE)
     manifest = manifest.model_copy(
         update={"files": tuple(describe_file(folder, file) for file in sorted(beside))}
@@ -117,14 +123,14 @@ def assemble(
     return manifest
 
 
-def publish(workplace: Workplace, directory: str) -> None:
-    """Move the finished dataset to its place: at once on a disk, in a bucket the manifest last.
+def publish(staging: StagingArea, directory: str) -> None:
+    """Move the finished dataset to its folder: at once on a disk, in a bucket the manifest last.
 
     Raises:
-        OSError: on a disk, something else came to be in its place.
+        OSError: on a disk, something else came to be there.
 
     """
-    made = workplace.folder("dataset")
+    made = staging.folder("dataset")
     if not files.is_remote(directory):
         files.move_directory(Path(made), Path(directory))
         return
@@ -133,65 +139,65 @@ def publish(workplace: Workplace, directory: str) -> None:
         files.link_or_copy(files.join(made, name), files.join(directory, name))
 
 
-def _place_shards(
-    workplace: Workplace,
-    leaves: Sequence[Leaf],
-    accounts: Sequence[dict[str, Any]],
+def _name_shards(
+    staging: StagingArea,
+    shard_ranges: Sequence[ShardRange],
+    summaries: Sequence[dict[str, Any]],
     class_names: Sequence[str],
 ) -> tuple[dict[str, SplitRecord], dict[str, PixelTotals]]:
     """Give the shards their final names; the splits by name, sorted, and each one's totals."""
     by_split: dict[str, list[int]] = defaultdict(list)
-    for number, leaf in enumerate(leaves):
-        by_split[leaf.split].append(number)
+    for number, shard_range in enumerate(shard_ranges):
+        by_split[shard_range.split].append(number)
     splits, totals = {}, {}
     for split, numbers in by_split.items():
         labels: Counter[int] = Counter()
         shards = []
-        for place, number in enumerate(numbers):
-            file = f"{split}-{place:05d}-of-{len(numbers):05d}.tfrecord"
+        for position, number in enumerate(numbers):
+            file = f"{split}-{position:05d}-of-{len(numbers):05d}.tfrecord"
             # Another name for the same file, so that a rerun after a kill finds it where it was.
             files.link_or_copy(
-                workplace.path("shards", f"{leaves[number].name}.tfrecord"),
-                workplace.path("dataset", file),
+                staging.path("shards", f"{shard_ranges[number].name}.tfrecord"),
+                staging.path("dataset", file),
             )
-            shards.append(Shard(**{**accounts[number]["shard"], "file": file}))
-            labels.update({int(k): n for k, n in accounts[number]["labels"].items()})
+            shards.append(Shard(**{**summaries[number]["shard"], "file": file}))
+            labels.update({int(k): n for k, n in summaries[number]["labels"].items()})
         splits[split] = SplitRecord(
             images=sum(shard.images for shard in shards),
             labels={name: labels[label] for label, name in enumerate(class_names)},
             unlabelled=labels[-1],
             shards=tuple(shards),
         )
-        counted = (PixelTotals.from_json(accounts[number]["totals"]) for number in numbers)
+        counted = (PixelTotals.from_json(summaries[number]["totals"]) for number in numbers)
         totals[split] = PixelTotals().merge(counted)
     return splits, totals
 
 
-def _write_index(workplace: Workplace, leaves: Sequence[Leaf]) -> None:
-    """One row group a shard, in the shards' order; rows name the shard by its place in its split.
+def _write_index(staging: StagingArea, shard_ranges: Sequence[ShardRange]) -> None:
+    """One row group a shard, in the shards' order; rows name the shard by its number in its split.
 
     Statistics of columns and dictionaries are left out: the file is read whole or by row group, and
     hashes do not repeat.
     """
     with (
-        files.new_file(workplace.path("dataset", IMAGES_FILE)) as file,
+        files.new_file(staging.path("dataset", IMAGES_FILE)) as file,
         pq.ParquetWriter(file, INDEX_SCHEMA, compression="zstd", write_statistics=False) as writer,
     ):
-        for place, leaf in _numbered(leaves):
-            content = files.read_bytes(workplace.path("shards", f"{leaf.name}.arrow"))
+        for position, shard_range in _numbered(shard_ranges):
+            content = files.read_bytes(staging.path("shards", f"{shard_range.name}.arrow"))
             rows = pa.ipc.open_file(pa.py_buffer(content)).read_all()
-            numbers = pa.array(np.full(len(rows), place, np.int32))
+            numbers = pa.array(np.full(len(rows), position, np.int32))
             column = INDEX_SCHEMA.get_field_index("shard")
             rows = rows.set_column(column, INDEX_SCHEMA.field("shard"), numbers)
             writer.write_table(rows, row_group_size=max(1, len(rows)))
 
 
-def _numbered(leaves: Sequence[Leaf]) -> Iterator[tuple[int, Leaf]]:
-    """Each leaf with its place among those of its split."""
+def _numbered(shard_ranges: Sequence[ShardRange]) -> Iterator[tuple[int, ShardRange]]:
+    """Each shard range with its number among those of its split."""
     seen: Counter[str] = Counter()
-    for leaf in leaves:
-        yield seen[leaf.split], leaf
-        seen[leaf.split] += 1
+    for shard_range in shard_ranges:
+        yield seen[shard_range.split], shard_range
+        seen[shard_range.split] += 1
 
 
 def _statistics(totals: dict[str, PixelTotals], channels: int) -> PixelStatistics:
@@ -202,20 +208,20 @@ def _statistics(totals: dict[str, PixelTotals], channels: int) -> PixelStatistic
     return PixelStatistics(splits=tuple(splits), mean=tuple(mean), std=tuple(std))
 
 
-def _one_shape(totals: PixelTotals, accounts: Sequence[dict[str, Any]]) -> list[int] | None:
+def _one_shape(totals: PixelTotals, summaries: Sequence[dict[str, Any]]) -> list[int] | None:
     """H, W, C where all images have the same, else None."""
-    sizes = _added(accounts, "sizes")
+    sizes = _added(summaries, "sizes")
     if len(sizes) > 1 or (totals.pixels[1] and totals.pixels[3]):
         return None
     return [*map(int, next(iter(sizes)).split("x")), totals.channels]
 
 
-def _added(accounts: Sequence[dict[str, Any]], name: str) -> dict[str, int]:
+def _added(summaries: Sequence[dict[str, Any]], name: str) -> dict[str, int]:
     counted: Counter[str] = Counter()
-    for account in accounts:
-        counted.update(account[name])
+    for summary in summaries:
+        counted.update(summary[name])
     return dict(sorted(counted.items()))
 
 
-def _write(workplace: Workplace, file: str, text: str) -> None:
-    files.write_text(workplace.path("dataset", file), text)
+def _write(staging: StagingArea, file: str, text: str) -> None:
+    files.write_text(staging.path("dataset", file), text)

@@ -1,4 +1,4 @@
-"""Silence while Beam and Pillow work: what fails is raised or counted, whatever they print."""
+"""Log and warning suppression while Beam and Pillow work: what fails is raised or counted."""
 
 from __future__ import annotations
 

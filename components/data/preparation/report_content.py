@@ -1,4 +1,4 @@
-"""What a dataset's report shows: thumbnails from shards and parts, and a sample of the table."""
+"""Content of a data set's report: thumbnails from shards and parts, a sample of the table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 from twofold.components import files
 from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.preparation.scan import open_part
-from twofold.components.data.preparation.staging_area import Workplace
+from twofold.components.data.preparation.staging_area import StagingArea
 from twofold.components.data.preparation.write_shards import read_stored
 from twofold.components.data.store import schema
 from twofold.components.data.store.image_table import index_batches
@@ -116,28 +116,28 @@ def thumbnail(pixels: np.ndarray, side: int = 96) -> np.ndarray:
 
 
 def collect_content(
-    workplace: Workplace,
+    staging: StagingArea,
     manifest: Manifest,
     rejects: Sequence[Mapping[str, str]],
     clusters: Sequence[dict[str, Any]],
 ) -> ReportContent:
     """What the page shows of a dataset whose files but the manifest are laid out for it."""
-    samples, table = _look(workplace, manifest)
+    samples, table = _look(staging, manifest)
     return ReportContent(
         manifest=manifest,
         samples=samples,
         rejects=[Reject(**each) for each in rejects[:_SHOWN_REJECTS]],
-        clusters=[_cluster(workplace, cluster) for cluster in clusters],
+        clusters=[_cluster(staging, cluster) for cluster in clusters],
         shape_table=table,
     )
 
 
-def _look(workplace: Workplace, manifest: Manifest) -> tuple[dict[str, list[Sample]], pa.Table]:
+def _look(staging: StagingArea, manifest: Manifest) -> tuple[dict[str, list[Sample]], pa.Table]:
     """Thumbnails by class, and a uniform sample of the rows' shapes.
 
     Rows of a shard are in the order of a hash, so that its first ones are a random sample of it.
     """
-    folder = workplace.folder("dataset")
+    folder = staging.folder("dataset")
     groups = max(1, len(manifest.class_names))
     per_class = max(1, min(_SHOWN_PER_CLASS, _SHOWN_IMAGES // groups))
     share = min(1.0, _SAMPLED_ROWS / max(1, manifest.counts.written))
@@ -175,13 +175,13 @@ def _pixels(image: bytes, shape: tuple[int, int, int], raw: bool) -> np.ndarray:
     return thumbnail(pixels.reshape(shape))
 
 
-def _cluster(workplace: Workplace, cluster: dict[str, Any]) -> Cluster:
+def _cluster(staging: StagingArea, cluster: dict[str, Any]) -> Cluster:
     members = []
     for member in cluster["members"]:
-        part, place = member["place"]
-        found = open_part(workplace, part).slice(place, 1)
+        part, row_number = member["location"]
+        found = open_part(staging, part).slice(row_number, 1)
         (row,) = found.to_pylist()
         shape = (row["height"], row["width"], row["channels"])
-        pixels = _pixels(read_stored(found, part, workplace), shape, workplace.raw)
+        pixels = _pixels(read_stored(found, part, staging), shape, staging.raw)
         members.append(ClusterMember(row["key"], row["split"], member["kept"], pixels))
     return Cluster(cluster["kind"], cluster["leaked"], tuple(members), size=cluster["size"])

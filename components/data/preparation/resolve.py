@@ -1,7 +1,7 @@
-"""The second stage, which one worker does: what is left out, and which shard an image falls into.
+"""Deduplication, leakage and sharding, decided by one worker: the second stage.
 
-It looks at all images at once, at about a hundred bytes of each: their order, split, size, digests
-and group. Shards are ranges of the order, halved until each is small enough, so that an image more
+It looks at all images at once, at about a hundred bytes of each: sort key, split, size, digests and
+group. Shards are ranges of sort keys, halved until each is small enough, so that an image more
 or less changes the shard that it falls into and no other.
 """
 
@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from twofold.components import files
-from twofold.components.data.preparation.scan import fixed_binary, open_part, orders_of, spans_of
+from twofold.components.data.preparation.scan import fixed_binary, open_part, sort_keys_of, spans_of
 from twofold.components.data.preparation.staging_area import (
-    Workplace,
-    joined_orders,
+    StagingArea,
     read_json,
+    structured_sort_keys,
     write_json,
 )
 from twofold.components.data.rules.duplicates import Duplicates, find_duplicates
@@ -37,8 +37,8 @@ _SHOWN_REJECTS = 3
 
 
 @dataclass(frozen=True)
-class Leaf:
-    """One shard to write: the images of a split whose order begins with these bits.
+class ShardRange:
+    """One shard to write: the images of a split whose sort key begins with these bits.
 
     Attributes:
         split: the split's name.
@@ -53,20 +53,20 @@ class Leaf:
 
     @property
     def name(self) -> str:
-        """Names the shard's files in the workplace; sorts like the orders."""
+        """Names the shard's files in the staging area; sorts like the sort keys."""
         return f"{self.split} {self.bits}"
 
     def bounds(self) -> tuple[int, int]:
-        """The least first word of an order in it, and the least above it."""
+        """The least first word of a sort key in it, and the least above it."""
         low = int(self.bits.ljust(64, "0"), 2) if self.bits else 0
         return low, low + (1 << (64 - len(self.bits)))
 
 
 @dataclass(frozen=True)
 class Everything:
-    """Columns over all images that were accepted, ascending by order.
+    """Columns over all images that were accepted, ascending by sort key.
 
-    In this order a row that stands for others is the same whatever order the source lists its
+    So a row that stands for others is the same whatever order the source lists its
     images in.
 
     Attributes:
@@ -88,7 +88,7 @@ class Everything:
     parts: tuple[str, ...]
     starts: np.ndarray
     origins: np.ndarray
-    orders: np.ndarray
+    sort_keys: np.ndarray
     splits: np.ndarray
     split_names: tuple[str, ...]
     sizes: np.ndarray
@@ -104,7 +104,7 @@ class Everything:
         numbers = [n for n, name in enumerate(self.split_names) if name in HELD_OUT_SPLITS]
         return np.isin(self.splits, numbers)
 
-    def place(self, row: int) -> tuple[str, int]:
+    def locate(self, row: int) -> tuple[str, int]:
         """The part and the row in it."""
         origin = int(self.origins[row])
         part = int(np.searchsorted(self.starts, origin, side="right")) - 1
@@ -112,8 +112,8 @@ class Everything:
 
 
 def resolve(
-    _: tuple[str, Iterable[str]], workplace: Workplace, parts: tuple[str, ...]
-) -> Iterator[tuple[str, Leaf]]:
+    _: tuple[str, Iterable[str]], staging: StagingArea, parts: tuple[str, ...]
+) -> Iterator[tuple[str, ShardRange]]:
     """Decide over all parts, write the decision down, and give each shard to write by its name.
 
     What it is handed says only that the parts are made.
@@ -122,29 +122,29 @@ def resolve(
         DataError: too many images were rejected, or all, or two have the same key.
 
     """
-    rejects = _count_rejects(parts, workplace)
-    every = _gather(parts, workplace)
+    rejects = _count_rejects(parts, staging)
+    every = _gather(parts, staging)
     check_rejects(
-        len(every.orders) + rejects["rejected"],
+        len(every.sort_keys) + rejects["rejected"],
         rejects["rejected"],
         rejects["reasons"],
         rejects["examples"],
-        workplace.settings.max_reject_share,
+        staging.settings.max_reject_share,
     )
-    _check_keys(every, workplace)
-    found = _find(every, workplace)
+    _check_keys(every, staging)
+    found = _find(every, staging)
     leaked = found.leaked | _leaked_groups(every)
-    removed = _removed(every, found, leaked, workplace)
-    leaves = list(_leaves(every, ~removed, workplace))
-    with files.new_file(workplace.path("parts", REMOVED)) as file:
-        np.save(file, joined_orders(every.orders[removed]))
-    searched = workplace.settings.duplicates.search
+    removed = _removed(every, found, leaked, staging)
+    shard_ranges = list(_shard_ranges(every, ~removed, staging))
+    with files.new_file(staging.path("parts", REMOVED)) as file:
+        np.save(file, structured_sort_keys(every.sort_keys[removed]))
+    searched = staging.settings.duplicates.search
     alike_exactly, alike = _has_another(found.exact), _has_another(found.near)
     write_json(
-        workplace.path("parts", RESOLUTION),
+        staging.path("parts", RESOLUTION),
         {
-            "leaves": [asdict(leaf) for leaf in leaves],
-            "read": len(every.orders) + rejects["rejected"],
+            "shard_ranges": [asdict(shard_range) for shard_range in shard_ranges],
+            "read": len(every.sort_keys) + rejects["rejected"],
             "reasons": rejects["reasons"],
             "duplicates": {
                 "exact": None if searched == "off" else int(alike_exactly.sum()),
@@ -157,8 +157,8 @@ def resolve(
             "clusters": _examples(every, found, leaked, removed),
         },
     )
-    for leaf in leaves:
-        yield leaf.name, leaf
+    for shard_range in shard_ranges:
+        yield shard_range.name, shard_range
 
 
 def check_rejects(
@@ -183,17 +183,17 @@ def check_rejects(
         )
 
 
-def read_rejects(part: str, workplace: Workplace) -> list[dict[str, str]]:
+def read_rejects(part: str, staging: StagingArea) -> list[dict[str, str]]:
     """What was rejected of a part, each with key, reason, detail and source_sha256."""
-    content = files.read_bytes(workplace.path("parts", f"{part}.rejects"))
+    content = files.read_bytes(staging.path("parts", f"{part}.rejects"))
     return [json.loads(line) for line in content.splitlines()]
 
 
-def _count_rejects(parts: Sequence[str], workplace: Workplace) -> dict[str, Any]:
+def _count_rejects(parts: Sequence[str], staging: StagingArea) -> dict[str, Any]:
     reasons: Counter[str] = Counter()
     first: list[tuple[str, str]] = []
     for part in parts:
-        for reject in read_rejects(part, workplace):
+        for reject in read_rejects(part, staging):
             reasons[reject["reason"]] += 1
             key = reject["key"]
             first.append((key, f"{key} ({reject['reason']}: {reject['detail']})"))
@@ -205,14 +205,14 @@ def _count_rejects(parts: Sequence[str], workplace: Workplace) -> dict[str, Any]
     }
 
 
-def _gather(parts: Sequence[str], workplace: Workplace) -> Everything:
-    opened = [open_part(workplace, part) for part in parts]
+def _gather(parts: Sequence[str], staging: StagingArea) -> Everything:
+    opened = [open_part(staging, part) for part in parts]
     names = tuple(sorted({name for part in opened for name in spans_of(part)}))
     starts = np.cumsum([0, *(len(part) for part in opened)])
     count = int(starts[-1])
     # Filled in place: what a million images take is held once.
     columns: dict[str, np.ndarray] = {
-        "orders": np.empty((count, 2), np.uint64),
+        "sort_keys": np.empty((count, 2), np.uint64),
         "splits": np.empty(count, np.int8),
         "sizes": np.empty(count, np.int64),
         "digests": np.empty((count, 2), np.uint64),
@@ -225,14 +225,14 @@ def _gather(parts: Sequence[str], workplace: Workplace) -> Everything:
         filled = {name: column[start:stop] for name, column in columns.items()}
         for name, (first, last) in spans_of(part).items():
             filled["splits"][first:last] = names.index(name)
-        filled["orders"][:] = orders_of(part)
+        filled["sort_keys"][:] = sort_keys_of(part)
         filled["sizes"][:] = part.column("stored_bytes")
         filled["digests"][:] = fixed_binary(part.column("pixel_digest")).view(np.uint64)
         filled["hashes"][:] = part.column("perceptual_hash")
         filled["details"][:] = part.column("detail_hash")
         filled["labels"][:] = part.column("label")
         filled["groups"][:] = _group_hashes(part.column("group").to_pylist())
-    origins = np.lexsort((columns["orders"][:, 1], columns["orders"][:, 0]))
+    origins = np.lexsort((columns["sort_keys"][:, 1], columns["sort_keys"][:, 0]))
     for name in columns:
         columns[name] = columns[name][origins]
     return Everything(
@@ -250,20 +250,20 @@ def _group_hashes(groups: Sequence[str | None]) -> np.ndarray:
     )
 
 
-def _check_keys(every: Everything, workplace: Workplace) -> None:
-    same = (every.orders[1:] == every.orders[:-1]).all(axis=1)
+def _check_keys(every: Everything, staging: StagingArea) -> None:
+    same = (every.sort_keys[1:] == every.sort_keys[:-1]).all(axis=1)
     if same.any():
-        part, row = every.place(int(np.flatnonzero(same)[0]))
-        key = open_part(workplace, part).column("key")[row].as_py()
+        part, row = every.locate(int(np.flatnonzero(same)[0]))
+        key = open_part(staging, part).column("key")[row].as_py()
         raise DataError(
             f"two images have the key {key!r}; every image of a source needs a key of its own"
         )
 
 
-def _find(every: Everything, workplace: Workplace) -> Duplicates:
-    rules = workplace.settings.duplicates
+def _find(every: Everything, staging: StagingArea) -> Duplicates:
+    rules = staging.settings.duplicates
     if rules.search == "off":
-        own = np.arange(len(every.orders))
+        own = np.arange(len(every.sort_keys))
         return Duplicates(own, own, np.zeros(len(own), bool))
     return find_duplicates(
         every.digests,
@@ -297,9 +297,9 @@ def _conflicts(every: Everything, found: Duplicates) -> int:
 
 
 def _removed(
-    every: Everything, found: Duplicates, leaked: np.ndarray, workplace: Workplace
+    every: Everything, found: Duplicates, leaked: np.ndarray, staging: StagingArea
 ) -> np.ndarray:
-    rules = workplace.settings.duplicates
+    rules = staging.settings.duplicates
     removed = leaked.copy() if rules.leakage == "remove" else np.zeros(len(leaked), bool)
     if rules.within == "remove":
         rows = np.flatnonzero(~removed)
@@ -309,24 +309,26 @@ def _removed(
     return removed
 
 
-def _leaves(every: Everything, kept: np.ndarray, workplace: Workplace) -> Iterator[Leaf]:
-    settings = workplace.settings
+def _shard_ranges(
+    every: Everything, kept: np.ndarray, staging: StagingArea
+) -> Iterator[ShardRange]:
+    settings = staging.settings
     for number, split in enumerate(every.split_names):
         rows = np.flatnonzero(kept & (every.splits == number))
-        firsts, sizes = every.orders[rows, 0], every.sizes[rows]
+        firsts, sizes = every.sort_keys[rows, 0], every.sizes[rows]
         yield from cut(split, firsts, sizes, settings.images_per_shard, settings.shard_bytes)
 
 
 def cut(
     split: str, firsts: np.ndarray, sizes: np.ndarray, most_images: int, most_bytes: int
-) -> Iterator[Leaf]:
-    """The shards of a split: ranges of the order, halved until each is small enough.
+) -> Iterator[ShardRange]:
+    """The shards of a split: ranges of sort keys, halved until each is small enough.
 
     A shard has at most so many images and bytes, but for one image that is larger by itself.
 
     Args:
         split: the split's name.
-        firsts: the first words of its images' orders, uint64 [N], ascending.
+        firsts: the first words of its images' sort keys, uint64 [N], ascending.
         sizes: their bytes, int64 [N].
         most_images: in a shard.
         most_bytes: in a shard.
@@ -336,7 +338,7 @@ def cut(
     waiting = [""]
     while waiting:
         bits = waiting.pop()
-        low, high = Leaf(split, bits, 0).bounds()
+        low, high = ShardRange(split, bits, 0).bounds()
         start = int(np.searchsorted(firsts, np.uint64(low)))
         stop = len(firsts)
         if high < 1 << 64:
@@ -346,7 +348,7 @@ def cut(
         if images > 1 and not fits and len(bits) < 64:
             waiting += [f"{bits}1", f"{bits}0"]
         elif images:
-            yield Leaf(split, bits, images)
+            yield ShardRange(split, bits, images)
 
 
 def _examples(
@@ -374,7 +376,7 @@ def _examples(
                 "leaked": bool(leaks[cluster]),
                 "size": len(members),
                 "members": [
-                    {"place": every.place(row), "kept": not removed[row]}
+                    {"location": every.locate(row), "kept": not removed[row]}
                     for row in _chosen(members, leaked, held_out)
                 ],
             }
@@ -391,7 +393,7 @@ def _chosen(members: np.ndarray, leaked: np.ndarray, held_out: np.ndarray) -> li
     return [int(row) for row in members[:_SHOWN_MEMBERS]]
 
 
-def read_resolution(workplace: Workplace) -> dict[str, Any]:
+def read_resolution(staging: StagingArea) -> dict[str, Any]:
     """What `resolve` wrote down."""
-    resolution: dict[str, Any] = read_json(workplace.path("parts", RESOLUTION))
+    resolution: dict[str, Any] = read_json(staging.path("parts", RESOLUTION))
     return resolution

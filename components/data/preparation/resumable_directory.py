@@ -11,7 +11,7 @@ from pathlib import Path
 
 from twofold.components import files
 
-_MARKER = "identity"
+_MARKER = "work"
 
 
 @contextmanager
@@ -36,10 +36,9 @@ def resumable_directory(path: str, work: str, *, abandoned: str) -> Iterator[Non
             files.remove_abandoned(Path(parent), abandoned, but=name)
             stack.callback(os.close, _lock(Path(path)))
         marker = files.join(path, _MARKER)
-        if files.exists(marker) and files.read_bytes(marker) != work.encode():
+        if not files.exists(marker) or files.read_bytes(marker) != work.encode():
             for each in files.names(path):
                 files.remove_tree(files.join(path, each))
-        if not files.exists(marker):
             files.write_text(marker, work)
         try:
             yield

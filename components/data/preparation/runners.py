@@ -1,7 +1,7 @@
-"""The engine that runs a preparation: Beam's options, and what engines elsewhere need of them.
+"""Beam runners: their options, and what runners on other machines need of them.
 
-Most engines can run their workers beside this process, where they see its files and packages.
-Dataflow's workers, and those that any engine runs in containers, see neither: what they read and
+Most runners can run their workers beside this process, where they see its files and packages.
+Dataflow's workers, and those that any runner runs in containers, see neither: what they read and
 write has to be in buckets, and Twofold has to be installed for them.
 """
 
@@ -40,7 +40,7 @@ from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.sources.base import Source
 from twofold.components.errors import DataError
 
-# It warns of every engine that it stops at the end of the process.
+# It warns of every runner that it stops at the end of the process.
 logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
 
 _DATAFLOW = ("DataflowRunner", "TestDataflowRunner")
@@ -62,10 +62,10 @@ def new_pipeline(beam_options: Sequence[str]) -> beam.Pipeline:
         return beam.Pipeline(runner=_runner(options), options=options)
 
 
-def check_engine(
+def check_runner(
     beam_options: Sequence[str], source: Source, folders: Mapping[str, str | None]
 ) -> None:
-    """Refuse what the engine could not work with, before anything is read or written.
+    """Refuse what the runner could not work with, before anything is read or written.
 
     Beam's own checks of its options are among these, but for those that ask the network.
 
@@ -86,7 +86,7 @@ def check_engine(
         if is_dataflow or _in_containers(options, runner):
             wrong += _wrong_for_packages(options) + _wrong_paths(source, folders)
         if type(runner) is PortableRunner and not options.view_as(PortableOptions).job_endpoint:
-            wrong.append("--job_endpoint: give the engine's job service, as in localhost:8099")
+            wrong.append("--job_endpoint: give the runner's job service, as in localhost:8099")
         wrong += _refused_by_beam(beam_options, runner)
     if wrong:
         listed = "".join(f"\n- {each}" for each in wrong)
@@ -132,7 +132,7 @@ def _runner(options: PipelineOptions) -> PipelineRunner:
 
 
 def _in_containers(options: PipelineOptions, runner: PipelineRunner) -> bool:
-    """Whether a portable engine will run the workers in containers, which is their default."""
+    """Whether a portable runner will run the workers in containers, which is their default."""
     if not isinstance(runner, PortableRunner):
         return False
     kind = options.view_as(PortableOptions).environment_type
@@ -159,7 +159,7 @@ def _wrong_for_cloud(options: PipelineOptions, runner: PipelineRunner) -> list[s
         wrong.append("--region: give the one to run in, as in europe-west1")
     validator = PipelineOptionsValidator(options, runner)
     locations = {name: getattr(cloud, name) for name in ("temp_location", "staging_location")}
-    given = [name for name, place in locations.items() if place is not None]
+    given = [name for name, location in locations.items() if location is not None]
     # Either stands for both.
     for name in given or ["temp_location"]:
         if validator.validate_gcs_path(cloud, name):

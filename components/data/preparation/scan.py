@@ -1,4 +1,4 @@
-"""The first stage: check every image of a task, and leave its row and the bytes to store.
+"""Image scan of a task, the first stage: each image checked, its row and bytes left to store.
 
 A task's part is three files: rows in the order of (split, hash of the key), the bytes of their
 images in the same order, and the images that were rejected. Rows hold digests and sums, never
@@ -22,8 +22,8 @@ import pyarrow as pa
 from PIL import Image
 
 from twofold.components import files
-from twofold.components.data.preparation.previous_dataset import Known, open_known
-from twofold.components.data.preparation.staging_area import PART_SCHEMA, Workplace, order_of
+from twofold.components.data.preparation.previous_dataset import PreviousRows, open_previous_rows
+from twofold.components.data.preparation.staging_area import PART_SCHEMA, StagingArea, sort_key_of
 from twofold.components.data.rules.duplicates import (
     detail_hashes,
     perceptual_hashes,
@@ -44,10 +44,10 @@ _SPOOL_IN_MEMORY = 64 << 20
 Row = dict[str, Any]
 
 
-def scan(task: str, workplace: Workplace) -> Iterator[tuple[str, str]]:
+def scan(task: str, staging: StagingArea) -> Iterator[tuple[str, str]]:
     """Make a task's part, if it is not there; gives its name under the one key of all parts."""
-    if not files.exists(workplace.path("parts", f"{task}.arrow")):
-        _make_part(task, workplace)
+    if not files.exists(staging.path("parts", f"{task}.arrow")):
+        _make_part(task, staging)
     yield "parts", task
 
 
@@ -73,16 +73,16 @@ def _drawn(purpose: str, seed: int, unit: str) -> Fraction:
     return Fraction(int.from_bytes(digest[:8]), 2**64)
 
 
-def _make_part(task: str, workplace: Workplace) -> None:
-    known = open_known(workplace)
-    settings = workplace.settings
+def _make_part(task: str, staging: StagingArea) -> None:
+    previous = open_previous_rows(staging)
+    settings = staging.settings
     kept: list[tuple[Item, int]] = []
     rejects: list[dict[str, str]] = []
     with SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY) as spool:
         rows = _Rows(spool)
-        content = files.read_bytes(workplace.path("tasks", task))
-        for item in workplace.source.read(content, wanted=known.is_new):
-            number = known.find(item.key, item.identity)
+        content = files.read_bytes(staging.path("tasks", task))
+        for item in staging.source.read(content, selected=previous.is_new):
+            number = previous.find(item.key, item.content_id)
             if number is not None:
                 kept.append((item, number))
                 continue
@@ -95,11 +95,11 @@ def _make_part(task: str, workplace: Workplace) -> None:
                 continue
             rows.add(item, checked, split_of(item, settings))
         rows.flush()
-        made = _sorted([*rows.batches, *_known_rows(kept, known, settings)])
-        made = _write_spool(made, spool, workplace.path("parts", f"{task}.spool"))
+        made = _sorted([*rows.batches, *_previous_rows(kept, previous, settings)])
+        made = _write_spool(made, spool, staging.path("parts", f"{task}.spool"))
     lines = "".join(f"{json.dumps(reject)}\n" for reject in rejects)
-    files.write_text(workplace.path("parts", f"{task}.rejects"), lines)
-    _write_rows(made, workplace.path("parts", f"{task}.arrow"))
+    files.write_text(staging.path("parts", f"{task}.rejects"), lines)
+    _write_rows(made, staging.path("parts", f"{task}.arrow"))
 
 
 @dataclass
@@ -124,7 +124,7 @@ class _Rows:
         same = checked.payload is item.image
         row = {
             **_from_item(item, split),
-            "order": order_of(item.key),
+            "sort_key": sort_key_of(item.key),
             "source_sha256": stored if same else _source_digest(item.image),
             "stored_sha256": stored,
             "pixel_digest": pixel_digest(checked.pixels),
@@ -152,17 +152,17 @@ class _Rows:
         if not rows:
             return
         by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for place, pixels in enumerate(self._pixels):
-            by_shape[pixels.shape].append(place)
+        for position, pixels in enumerate(self._pixels):
+            by_shape[pixels.shape].append(position)
         small: list[Any] = [None] * len(rows)
-        for places in by_shape.values():
-            images = np.stack([self._pixels[place] for place in places])
+        for positions in by_shape.values():
+            images = np.stack([self._pixels[position] for position in positions])
             sums, squares = (each.tolist() for each in pixel_sums(images))
-            for number, (place, thumbnail) in enumerate(
-                zip(places, thumbnails(_grey(images)), strict=True)
+            for number, (position, thumbnail) in enumerate(
+                zip(positions, thumbnails(_grey(images)), strict=True)
             ):
-                rows[place] |= {"sums": sums[number], "squares": squares[number]}
-                small[place] = thumbnail
+                rows[position] |= {"sums": sums[number], "squares": squares[number]}
+                small[position] = thumbnail
         together = np.stack(small)
         hashes = zip(perceptual_hashes(together), detail_hashes(together), strict=True)
         for row, (first, second) in zip(rows, hashes, strict=True):
@@ -195,7 +195,7 @@ def _from_item(item: Item, split: str) -> Row:
         "latents": list(item.latents),
         "group": item.group,
         "weight": item.weight,
-        "identity": item.identity,
+        "identity": item.content_id,
     }
 
 
@@ -204,16 +204,20 @@ def _source_digest(image: bytes | np.ndarray) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-def _known_rows(
-    kept: Sequence[tuple[Item, int]], known: Known, settings: PrepareSettings
+def _previous_rows(
+    kept: Sequence[tuple[Item, int]], previous: PreviousRows, settings: PrepareSettings
 ) -> Iterator[pa.RecordBatch]:
     """The rows of images that an earlier preparation has looked at, as the source has them now."""
     for start in range(0, len(kept), _BATCH_IMAGES):
         some = kept[start : start + _BATCH_IMAGES]
-        found = known.rows([number for _, number in some])
+        found = previous.rows([number for _, number in some])
         yield _batch(
             [
-                {**row, **_from_item(item, split_of(item, settings)), "order": order_of(item.key)}
+                {
+                    **row,
+                    **_from_item(item, split_of(item, settings)),
+                    "sort_key": sort_key_of(item.key),
+                }
                 for (item, _), row in zip(some, found, strict=True)
             ]
         )
@@ -230,12 +234,12 @@ def _reject(item: Item, rejected: RejectedError) -> dict[str, str]:
 
 
 def _sorted(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
-    """All rows, by split and order."""
+    """All rows, by split and sort key."""
     table = pa.Table.from_batches(batches, schema=PART_SCHEMA)
     columns = [column.combine_chunks() for column in table.columns]
     together = pa.record_batch(columns, schema=PART_SCHEMA)
-    orders = orders_of(together)
-    rows = np.lexsort((orders[:, 1], orders[:, 0], _splits_of(together)))
+    sort_keys = sort_keys_of(together)
+    rows = np.lexsort((sort_keys[:, 1], sort_keys[:, 0], _splits_of(together)))
     return together.take(pa.array(rows))
 
 
@@ -252,13 +256,13 @@ def _write_spool(rows: pa.RecordBatch, spool: IO[bytes], path: str) -> pa.Record
     """
     offsets = rows.column("origin_offset").to_numpy().copy()
     lengths = rows.column("origin_length").to_pylist()
-    place = 0
+    position = 0
     with files.new_file(path) as file:
         for row in np.flatnonzero(rows.column("origin").to_numpy() < 0).tolist():
             spool.seek(offsets[row])
             file.write(spool.read(lengths[row]))
-            offsets[row] = place
-            place += lengths[row]
+            offsets[row] = position
+            position += lengths[row]
     column = PART_SCHEMA.get_field_index("origin_offset")
     return rows.set_column(column, PART_SCHEMA.field(column), pa.array(offsets))
 
@@ -279,9 +283,9 @@ def open_local(path: str) -> pa.RecordBatch:
     return pa.ipc.open_file(pa.memory_map(path)).get_batch(0)
 
 
-def open_part(workplace: Workplace, part: str) -> pa.RecordBatch:
+def open_part(staging: StagingArea, part: str) -> pa.RecordBatch:
     """The rows of a part; mapped into memory where the folder is local."""
-    path = workplace.path("parts", f"{part}.arrow")
+    path = staging.path("parts", f"{part}.arrow")
     if not files.is_remote(path):
         return open_local(path)
     return open_remote(path)
@@ -299,9 +303,9 @@ def spans_of(part: pa.RecordBatch) -> dict[str, list[int]]:
     return spans
 
 
-def orders_of(part: pa.RecordBatch) -> np.ndarray:
-    """The orders of a part's rows, uint64 [N, 2], the first column the more significant."""
-    return fixed_binary(part.column("order")).view(">u8").reshape(-1, 2)
+def sort_keys_of(part: pa.RecordBatch) -> np.ndarray:
+    """The sort keys of a part's rows, uint64 [N, 2], the first column the more significant."""
+    return fixed_binary(part.column("sort_key")).view(">u8").reshape(-1, 2)
 
 
 def fixed_binary(column: pa.Array) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where the stages of a preparation leave their work for each other: a folder that all share.
+"""Staging area of a preparation: the folder in which the stages leave work for each other.
 
 Every file in it appears whole or not at all and depends on nothing but the source and the settings,
 so that a stage that is run again, after a kill or by a runner that retries, finds what is done.
@@ -21,14 +21,19 @@ from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources.base import Source
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 
+# Raised where what the stages leave for each other changes its form: what a killed preparation of
+# another version of Twofold left is then not gone on with.
+STAGING_VERSION = 2
+
 _PLACED_LATER = ("shard", "offset", "length")
 
-# A row of a part: what the index says of an image, its place in the order of all, and where the
-# bytes to store lie. `origin` is -1 for the part's own spool, else a shard of the previous dataset.
+# A row of a part: what the index says of an image, its sort key, by which all images are ordered,
+# and where the bytes to store lie. `origin` is -1 for the part's own spool, else a shard of the
+# previous dataset.
 PART_SCHEMA = pa.schema(
     [
         *[field for field in INDEX_SCHEMA if field.name not in _PLACED_LATER],
-        pa.field("order", pa.binary(16), nullable=False),
+        pa.field("sort_key", pa.binary(16), nullable=False),
         pa.field("origin", pa.int32(), nullable=False),
         pa.field("origin_offset", pa.int64(), nullable=False),
         pa.field("origin_length", pa.int64(), nullable=False),
@@ -37,7 +42,7 @@ PART_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Workplace:
+class StagingArea:
     """The folder and what is to be done there; small, since it travels to every worker.
 
     Attributes:
@@ -69,15 +74,15 @@ class Workplace:
         return self.settings.images.stored_as == "raw"
 
 
-def order_of(key: str) -> bytes:
-    """Where an image stands among all others: the first 16 bytes of a hash of its key."""
+def sort_key_of(key: str) -> bytes:
+    """What images are ordered by: the first 16 bytes of a hash of its key."""
     return hashlib.sha256(f"order:{key}".encode()).digest()[:16]
 
 
-def joined_orders(orders: np.ndarray) -> np.ndarray:
-    """Orders, uint64 [N, 2], as one value each, structured [N], which sorts as they do."""
+def structured_sort_keys(sort_keys: np.ndarray) -> np.ndarray:
+    """Sort keys, uint64 [N, 2], as one value each, structured [N], which sorts as they do."""
     words = [("high", np.uint64), ("low", np.uint64)]
-    return np.ascontiguousarray(orders, np.uint64).view(words).ravel()
+    return np.ascontiguousarray(sort_keys, np.uint64).view(words).ravel()
 
 
 def settings_record(settings: PrepareSettings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The third stage: write one shard, or take it over from the earlier dataset unchanged."""
+"""Shard writer, the third stage: one shard written, or taken over from the previous data set."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from twofold.components import files
-from twofold.components.data.preparation.previous_dataset import open_table, previous_shards
-from twofold.components.data.preparation.resolve import REMOVED, Leaf
+from twofold.components.data.preparation.previous_dataset import open_staged_rows, previous_shards
+from twofold.components.data.preparation.resolve import REMOVED, ShardRange
 from twofold.components.data.preparation.scan import (
     open_local,
     open_part,
     open_remote,
-    orders_of,
+    sort_keys_of,
     spans_of,
 )
-from twofold.components.data.preparation.staging_area import Workplace, joined_orders, write_json
+from twofold.components.data.preparation.staging_area import (
+    StagingArea,
+    structured_sort_keys,
+    write_json,
+)
 from twofold.components.data.store import schema
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
@@ -45,33 +49,33 @@ _REQUESTS = 16
 
 
 def write_shard(
-    grouped: tuple[str, Iterable[Leaf]], workplace: Workplace, parts: tuple[str, ...]
+    grouped: tuple[str, Iterable[ShardRange]], staging: StagingArea, parts: tuple[str, ...]
 ) -> Iterator[None]:
-    """Write a shard, its rows of the index and an account of it, if they are not there."""
-    (leaf,) = set(grouped[1])
-    account = workplace.path("shards", f"{leaf.name}.json")
-    if not files.exists(account):
-        write_json(account, _write(leaf, workplace, parts))
+    """Write a shard, its rows of the index and a summary of it, if they are not there."""
+    (shard_range,) = set(grouped[1])
+    summary = staging.path("shards", f"{shard_range.name}.json")
+    if not files.exists(summary):
+        write_json(summary, _write(shard_range, staging, parts))
     yield from ()
 
 
-def _write(leaf: Leaf, workplace: Workplace, parts: tuple[str, ...]) -> dict[str, Any]:
-    rows, origins = _collect(leaf, workplace, parts)
-    if len(rows) != leaf.images:
+def _write(shard_range: ShardRange, staging: StagingArea, parts: tuple[str, ...]) -> dict[str, Any]:
+    rows, origins = _collect(shard_range, staging, parts)
+    if len(rows) != shard_range.images:
         raise DataError(
-            f"{workplace.directory}: shard {leaf.name}: expected {leaf.images} images, found "
-            f"{len(rows)}; remove the folder and prepare the dataset again"
+            f"{staging.directory}: shard {shard_range.name}: expected {shard_range.images} "
+            f"images, found {len(rows)}; remove the folder and prepare the dataset again"
         )
-    content = _content_digest(rows, workplace)
-    file = f"{leaf.name}.tfrecord"
-    taken = _take_over(content, workplace, file)
-    offsets = _write_records(rows, origins, workplace, file) if taken is None else taken
-    described = describe_file(workplace.folder("shards"), file)
-    _write_index(rows, offsets, workplace.path("shards", f"{leaf.name}.arrow"))
+    content = _content_digest(rows, staging)
+    file = f"{shard_range.name}.tfrecord"
+    taken = _take_over(content, staging, file)
+    offsets = _write_records(rows, origins, staging, file) if taken is None else taken
+    described = describe_file(staging.folder("shards"), file)
+    _write_index(rows, offsets, staging.path("shards", f"{shard_range.name}.arrow"))
     shard = Shard(**described.model_dump(), images=len(rows), content=content)
     shapes = zip(rows["height"].to_pylist(), rows["width"].to_pylist(), strict=True)
     return {
-        "split": leaf.split,
+        "split": shard_range.split,
         "shard": shard.model_dump(mode="json"),
         "labels": Counter(rows["label"].to_pylist()),
         "sizes": Counter(f"{height}x{width}" for height, width in shapes),
@@ -98,16 +102,16 @@ def _totals(rows: pa.Table) -> PixelTotals:
 
 
 def _collect(
-    leaf: Leaf, workplace: Workplace, parts: tuple[str, ...]
+    shard_range: ShardRange, staging: StagingArea, parts: tuple[str, ...]
 ) -> tuple[pa.Table, list[str]]:
     """The shard's rows in their order, and the part that each comes from."""
-    low, high = leaf.bounds()
-    removed = _removed(workplace)
+    low, high = shard_range.bounds()
+    removed = _removed(staging)
     pieces, names = [], []
     for part in parts:
-        opened = open_part(workplace, part)
-        first, last = spans_of(opened).get(leaf.split, (0, 0))
-        firsts = orders_of(opened)[first:last, 0]
+        opened = open_part(staging, part)
+        first, last = spans_of(opened).get(shard_range.split, (0, 0))
+        firsts = sort_keys_of(opened)[first:last, 0]
         start = first + int(np.searchsorted(firsts, np.uint64(low)))
         stop = last
         if high < 1 << 64:
@@ -116,14 +120,14 @@ def _collect(
             pieces.append(opened.slice(start, stop - start))
             names += [part] * (stop - start)
     table = pa.Table.from_batches(pieces)
-    orders = np.concatenate([orders_of(piece).astype(np.uint64) for piece in pieces])
-    kept = np.flatnonzero(~np.isin(joined_orders(orders), removed))
-    rows = kept[np.lexsort((orders[kept, 1], orders[kept, 0]))]
+    sort_keys = np.concatenate([sort_keys_of(piece).astype(np.uint64) for piece in pieces])
+    kept = np.flatnonzero(~np.isin(structured_sort_keys(sort_keys), removed))
+    rows = kept[np.lexsort((sort_keys[kept, 1], sort_keys[kept, 0]))]
     return table.take(pa.array(rows)).combine_chunks(), [names[row] for row in rows.tolist()]
 
 
-def _removed(workplace: Workplace) -> np.ndarray:
-    return _load_removed(workplace.path("parts", REMOVED))
+def _removed(staging: StagingArea) -> np.ndarray:
+    return _load_removed(staging.path("parts", REMOVED))
 
 
 @functools.lru_cache(maxsize=2)
@@ -133,10 +137,10 @@ def _load_removed(path: str) -> np.ndarray:
     return loaded
 
 
-def _content_digest(rows: pa.Table, workplace: Workplace) -> str:
+def _content_digest(rows: pa.Table, staging: StagingArea) -> str:
     """The sha256 (hex) of all that the shard's bytes follow from."""
     digest = hashlib.sha256(_SCHEMA_VERSION)
-    digest.update(struct.pack("<??", workplace.raw, workplace.weighted))
+    digest.update(struct.pack("<??", staging.raw, staging.weighted))
     names = ("key", "label", "latents", "weight", "stored_sha256", "height", "width", "channels")
     for key, label, latents, weight, stored, *shape in zip(
         *(rows[name].to_pylist() for name in names), strict=True
@@ -147,23 +151,23 @@ def _content_digest(rows: pa.Table, workplace: Workplace) -> str:
     return digest.hexdigest()
 
 
-def _take_over(content: str, workplace: Workplace, file: str) -> np.ndarray | None:
+def _take_over(content: str, staging: StagingArea, file: str) -> np.ndarray | None:
     """Where the records of an equal earlier shard begin, None where there is no such shard."""
-    if workplace.previous is None:
+    if staging.previous is None:
         return None
-    previous = _previous(workplace.previous)
+    previous = _previous(staging.previous)
     shards = [shard for split in previous.splits.values() for shard in split.shards]
     found = next((shard for shard in shards if shard.content == content), None)
     if found is None:
         return None
-    path = workplace.path("shards", file)
-    files.link_or_copy(files.join(workplace.previous, found.file), path)
-    if describe_file(workplace.folder("shards"), file).sha256 != found.sha256:
+    path = staging.path("shards", file)
+    files.link_or_copy(files.join(staging.previous, found.file), path)
+    if describe_file(staging.folder("shards"), file).sha256 != found.sha256:
         raise DataError(
-            f"{files.join(workplace.previous, found.file)} is damaged: its checksum is another "
-            f"than in the manifest; remove {workplace.previous} and prepare the dataset again"
+            f"{files.join(staging.previous, found.file)} is damaged: its checksum is another "
+            f"than in the manifest; remove {staging.previous} and prepare the dataset again"
         )
-    with files.open_input(files.join(workplace.previous, IMAGES_FILE)) as index:
+    with files.open_input(files.join(staging.previous, IMAGES_FILE)) as index:
         rows = pq.ParquetFile(index).read_row_group(shards.index(found), columns=["offset"])
     return np.append(rows["offset"].to_numpy(), found.bytes)
 
@@ -174,27 +178,27 @@ def _previous(directory: str) -> Manifest:
 
 
 def _write_records(
-    rows: pa.Table, origins: list[str], workplace: Workplace, file: str
+    rows: pa.Table, origins: list[str], staging: StagingArea, file: str
 ) -> np.ndarray:
     """Write the records; where each begins, and after the last the file's size, int64 [N + 1]."""
     offsets = np.zeros(len(rows) + 1, np.int64)
     names = ("key", "label", "latents", "weight", "height", "width", "channels")
     columns = zip(*(rows[name].to_pylist() for name in ("stored_sha256", *names)), strict=True)
-    places = _places(rows, origins, workplace)
-    images = _read_images(places)
-    with files.new_file(workplace.path("shards", file)) as writing:
-        for number, (values, place) in enumerate(zip(columns, places, strict=True)):
+    locations = _locations(rows, origins, staging)
+    images = _read_images(locations)
+    with files.new_file(staging.path("shards", file)) as writing:
+        for number, (values, location) in enumerate(zip(columns, locations, strict=True)):
             stored, key, label, latents, weight, *shape = values
-            image = images(place)
+            image = images(location)
             if hashlib.sha256(image).digest() != stored:
-                raise DataError(f"{key}: its bytes changed in {place.path}")
+                raise DataError(f"{key}: its bytes changed in {location.path}")
             record = schema.serialize(
                 key,
                 image,
                 label,
                 latents,
-                shape=shape if workplace.raw else None,
-                weight=weight if workplace.weighted else None,
+                shape=shape if staging.raw else None,
+                weight=weight if staging.weighted else None,
             )
             framed = frame(record)
             writing.write(framed)
@@ -202,7 +206,7 @@ def _write_records(
     return offsets
 
 
-class _Place(NamedTuple):
+class _Location(NamedTuple):
     """Where stored bytes lie: in a part's spool, or as a record in an earlier dataset's shard."""
 
     path: str
@@ -211,30 +215,30 @@ class _Place(NamedTuple):
     is_record: bool
 
 
-def _places(rows: pa.Table, parts: Sequence[str], workplace: Workplace) -> list[_Place]:
+def _locations(rows: pa.Table, parts: Sequence[str], staging: StagingArea) -> list[_Location]:
     names = ("origin", "origin_offset", "origin_length")
     origins, starts, lengths = (rows[name].to_pylist() for name in names)
-    paths = {each: _origin(*each, workplace) for each in set(zip(parts, origins, strict=True))}
+    paths = {each: _origin(*each, staging) for each in set(zip(parts, origins, strict=True))}
     return [
-        _Place(paths[part, origin], start, start + length, origin >= 0)
+        _Location(paths[part, origin], start, start + length, origin >= 0)
         for part, origin, start, length in zip(parts, origins, starts, lengths, strict=True)
     ]
 
 
-def _origin(part: str, origin: int, workplace: Workplace) -> str:
-    if origin < 0 or workplace.previous is None:
-        return workplace.path("parts", f"{part}.spool")
-    shard = previous_shards(_previous(workplace.previous))[origin]
-    return files.join(workplace.previous, shard)
+def _origin(part: str, origin: int, staging: StagingArea) -> str:
+    if origin < 0 or staging.previous is None:
+        return staging.path("parts", f"{part}.spool")
+    shard = previous_shards(_previous(staging.previous))[origin]
+    return files.join(staging.previous, shard)
 
 
-def _read_images(places: Sequence[_Place]) -> Callable[[_Place], bytes]:
-    """Reads what lies at the places; gives a function from each of them to its image.
+def _read_images(locations: Sequence[_Location]) -> Callable[[_Location], bytes]:
+    """Reads what lies at the locations; gives a function from each of them to its image.
 
     A shard's images lie together in each part, so that one request a part reads them all.
     """
     spans: dict[str, tuple[int, int]] = {}
-    for path, start, stop, _ in places:
+    for path, start, stop, _ in locations:
         first, last = spans.get(path, (start, stop))
         spans[path] = min(first, start), max(last, stop)
     if any(map(files.is_remote, spans)):
@@ -245,10 +249,10 @@ def _read_images(places: Sequence[_Place]) -> Callable[[_Place], bytes]:
         # Nothing that would be worth handing over to a thread.
         read = {path: files.read_range(path, *span) for path, span in spans.items()}
 
-    def image(place: _Place) -> bytes:
-        first = spans[place.path][0]
-        content = read[place.path][place.start - first : place.stop - first]
-        return schema.image_of(_unframed(content, place.path)) if place.is_record else content
+    def image(location: _Location) -> bytes:
+        first = spans[location.path][0]
+        content = read[location.path][location.start - first : location.stop - first]
+        return schema.image_of(_unframed(content, location.path)) if location.is_record else content
 
     return image
 
@@ -262,14 +266,14 @@ def _unframed(framed: bytes, path: str) -> bytes:
 
 def close_files() -> None:
     """Let go of the files that this process keeps open, so that the disk gets their room back."""
-    for cached in (open_local, open_remote, open_table, _load_removed, _previous):
+    for cached in (open_local, open_remote, open_staged_rows, _load_removed, _previous):
         cached.cache_clear()
 
 
-def read_stored(row: pa.Table, part: str, workplace: Workplace) -> bytes:
+def read_stored(row: pa.Table, part: str, staging: StagingArea) -> bytes:
     """The stored bytes of one row of a part, a table of that row."""
-    places = _places(row, [part], workplace)
-    return _read_images(places)(places[0])
+    locations = _locations(row, [part], staging)
+    return _read_images(locations)(locations[0])
 
 
 def _write_index(rows: pa.Table, offsets: np.ndarray, path: str) -> None:

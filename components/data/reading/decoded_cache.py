@@ -1,4 +1,4 @@
-"""Decoded images that are kept: in memory or on disk, where there is room for them."""
+"""Cache of decoded images, in memory or on disk, where there is room for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images of a split as its shards hold them, decoded when they are asked for."""
+"""Encoded images of a split, as its shards hold them, decoded when they are asked for."""
 
 from __future__ import annotations
 

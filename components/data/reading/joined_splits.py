@@ -1,4 +1,4 @@
-"""Several splits as one, without a copy of their images."""
+"""Joined splits: several as one, without a copy of their images."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ class JoinedImages(ImageRows):
         taken = np.empty((len(rows), *self.shape[1:]), np.uint8) if out is None else out
         of_part = np.searchsorted(self._starts, rows, side="right") - 1
         for number in np.unique(of_part).tolist():
-            places = np.flatnonzero(of_part == number)
+            positions = np.flatnonzero(of_part == number)
             part = self._parts[number]
-            taken[places] = part.take(rows[places] - self._starts[number], axis=0, mode="clip")
+            taken[positions] = part.take(
+                rows[positions] - self._starts[number], axis=0, mode="clip"
+            )
         return taken

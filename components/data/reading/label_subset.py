@@ -1,4 +1,4 @@
-"""Which images have a label, and fewer of them, chosen so that different shares compare."""
+"""Label subsets: fewer labels, chosen so that different shares of them compare."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def keep_labels(split: Split, share: float, seed: int) -> Split:
     """The same images, of which only a share keeps its labels; no image is copied.
 
     Of each class's n labelled images, ceil(share * n) keep theirs: those that come first in the
-    order of a hash of (seed, key). So the choice depends on no row's place, every class keeps at
+    order of a hash of (seed, key). So the choice depends on no row's position, every class keeps at
     least one label, and under one seed a smaller share's labels lie within a larger one's.
 
     Args:
@@ -76,5 +76,5 @@ def sample_labelled(split: Split, count: int | None) -> np.ndarray:
     known = labelled_rows(split)
     if count is None or count >= len(known):
         return known
-    order = np.argsort(split.identities[known], kind="stable")
+    order = np.argsort(split.key_hashes[known], kind="stable")
     return np.sort(known[order[:count]])

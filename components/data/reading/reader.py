@@ -1,4 +1,4 @@
-"""A prepared split as one array, and batches of it as a pure function of seed and step."""
+"""Data set reader: a split as one array, and its batches as a function of seed and step."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def batches(
     (seed, e), cut into global batches (the remainder is dropped), and each global batch into one
     slice a replica. So a run that starts at step s gets what an uninterrupted one gets from s on,
     and any number of replicas sees the same global batches. With another sampling than `uniform`
-    each place in a global batch is a draw for (seed, step, place), with replacement.
+    each position in a global batch is a draw for (seed, step, position), with replacement.
 
     Go through the elements with `row_streams.iterate`: it raises what reading raised.
 

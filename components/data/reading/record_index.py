@@ -1,4 +1,4 @@
-"""Where the records of a split lie in its shards, and any of them by its row."""
+"""Record index of a split: where its records lie in its shards, and any of them by its row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Records:
 
     Attributes:
         files: the shards' paths.
-        shard: the place in `files` of each record's, int32 [N].
+        shard: the position in `files` of each record's, int32 [N].
         offset: where the framed record begins, in bytes, int64 [N].
         length: the framed record's bytes, int32 [N].
         keys: the images' keys, text [N].
@@ -61,8 +61,8 @@ class Records:
 
     def select(self, rows: np.ndarray) -> Records:
         """The records of rows, int64 [n]."""
-        places = (self.shard, self.offset, self.length, self.keys)
-        return Records(self.files, *(place[rows] for place in places))
+        columns = (self.shard, self.offset, self.length, self.keys)
+        return Records(self.files, *(column[rows] for column in columns))
 
     def __len__(self) -> int:
         return len(self.shard)
@@ -75,9 +75,9 @@ class Records:
 
         """
         examples = []
-        places = (self.shard, self.offset, self.length)
+        columns = (self.shard, self.offset, self.length)
         for row, shard, offset, length in zip(
-            rows.tolist(), *(place[rows].tolist() for place in places), strict=True
+            rows.tolist(), *(column[rows].tolist() for column in columns), strict=True
         ):
             try:
                 record = self._open(shard).read(length, offset)

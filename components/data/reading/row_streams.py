@@ -1,4 +1,4 @@
-"""Rows of splits in seeded orders, gathered as elements of a dataset: a step's, a replica's."""
+"""Row streams in seeded orders, gathered as elements of a dataset: a step's, a replica's."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from twofold.components.errors import DataError
 
 _Element = TypeVar("_Element")
 
-FIELDS = ("image", "label", "key", "identity", "index")
+FIELDS = ("image", "label", "key", "key_hash", "index")
 
 # Of each field but the image: its type, and its values in rows of a split.
 _COLUMNS: dict[str, tuple[tf.DType, Callable[[Split, np.ndarray], np.ndarray]]] = {
     "label": (tf.int32, lambda split, rows: split.labels[rows]),
     "key": (tf.string, lambda split, rows: split.keys[rows].astype(object)),
-    "identity": (tf.int64, lambda split, rows: split.identities[rows]),
+    "key_hash": (tf.int64, lambda split, rows: split.key_hashes[rows]),
     "index": (tf.int64, lambda split, rows: rows),
 }
 # How a DataError reads within an error of TensorFlow's.
@@ -47,8 +47,8 @@ class Stream:
     """Rows of a split in an order of which any step's and replica's part can be computed.
 
     Epoch e is a permutation of the rows drawn for (seed, e), cut into batches, the remainder
-    dropped, and each batch into one share a replica. With `draws`, each place in a batch is drawn
-    by itself instead, and an epoch is only a number of steps.
+    dropped, and each batch into one share a replica. With `draws`, each position in a batch is
+    drawn by itself instead, and an epoch is only a number of steps.
 
     Attributes:
         split: the images.
@@ -114,10 +114,10 @@ def stream_elements(
     fed = int(ids.shape[0])
     share = sum(stream.share for stream in streams)
     columns = [name for name in fields if name != "image"]
-    if "identity" in columns:
+    if "key_hash" in columns:
         # Hashes of all keys, which are made once, and not by several threads at a time.
         for stream in streams:
-            _ = stream.split.identities
+            _ = stream.split.key_hashes
     parts = _image_parts(streams) if "image" in fields else []
 
     def gather(*positions: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -1,4 +1,4 @@
-"""Which rows of a split are drawn, and how often."""
+"""Weighted sampling: which rows of a split are drawn, and how often."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SAMPLINGS = ("uniform", "balanced", "weighted")
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws with replacement, of which each depends on the seed, the step and its place alone.
+    """Draws with replacement, of which each depends on the seed, the step and its position alone.
 
     Attributes:
         cumulative: float64 [n], ascending: up to each row, the sum of how often rows are drawn.
@@ -27,7 +27,7 @@ class Draws:
     seed: int
 
     def positions(self, step: int, first: int, count: int) -> np.ndarray:
-        """The rows of the places from `first` on in a step's batch, int64 [count] in [0, n)."""
+        """The rows of the positions from `first` on in a step's batch, int64 [count] in [0, n)."""
         key = np.array([self.seed % 2**64, step], np.uint64)
         bits = np.random.Philox(key=key).random_raw(first + count)[first:]
         # 53 bits are what a float64 holds exactly.

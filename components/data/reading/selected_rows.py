@@ -1,4 +1,4 @@
-"""Some rows of a split as a split: training sets that are biased on purpose, or small."""
+"""Row selections of a split as a split: training sets biased on purpose, or small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prepared split as arrays whose row i is the same image."""
+"""Split of a prepared data set: arrays whose row i is the same image."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Split:
     weights: np.ndarray | None = None
 
     @cached_property
-    def identities(self) -> np.ndarray:
-        """`key_identity` of every key, int64 [N]."""
-        return np.array([key_identity(key) for key in self.keys.tolist()], np.int64)
+    def key_hashes(self) -> np.ndarray:
+        """`hash_of_key` of every key, int64 [N]."""
+        return np.array([hash_of_key(key) for key in self.keys.tolist()], np.int64)
 
 
 class ImageRows(abc.ABC):
@@ -71,7 +71,7 @@ class ImageRows(abc.ABC):
         """The images of rows, int64 [B] from 0 up, as numpy's `take` gives them along axis 0."""
 
 
-def key_identity(key: str) -> int:
+def hash_of_key(key: str) -> int:
     """The first 63 bits of a key's sha256: what an image's own randomness folds in."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> 1
 

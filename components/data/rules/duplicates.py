@@ -1,4 +1,4 @@
-"""Exact and near duplicates among a million images, and what has leaked from the held-out ones.
+"""Duplicate images, exact and near, among a million, and leakage from held-out images.
 
 Images are compared by a digest of their pixels and by two perceptual hashes, so that 32 bytes of
 each are held together. The hashes are DCT based as in Zauner, "Implementation and Benchmarking of
@@ -6,7 +6,7 @@ Perceptual Image Hash Functions" (2010): the cosine transform of a grey thumbnai
 and for each of 64 frequencies whether its coefficient is above their median. The first takes the
 frequencies 1 to 8 down and across, as there; the second the 64 next higher ones.
 
-Two images are near duplicates if their first hashes differ in at most `bits` places and the second
+Two images are near duplicates if their first hashes differ in at most `bits` bits and the second
 ones in at most 16, where chance gives 32. The first alone is not precise enough for small images:
 what the second tells apart are things of a like outline in the same place. Found are copies that
 were encoded again, resized, made brighter, paler or grey, or cut by a pixel in thirty; not found
@@ -166,7 +166,7 @@ def find_duplicates(
 
     Pairs are searched for by bands (Norouzi et al., "Fast Search in Hamming Space with Multi-Index
     Hashing", 2012): of `bits` + 1 bands of a hash, one at least is equal in two hashes that differ
-    in at most `bits` places. The pairs within a band are compared and not kept, so memory grows
+    in at most `bits` bits. The pairs within a band are compared and not kept, so memory grows
     with N alone, whatever the hashes: by 140 bytes an image beside the arguments. Time grows with N
     squared: a million images take a core 2 s with 3 bits, 16 s with 6 and 77 s with 8.
 
@@ -226,9 +226,9 @@ def _near_pairs(columns: Sequence[np.ndarray], bits: int) -> Iterator[np.ndarray
         band = columns[0] << np.uint64(64 - high) >> np.uint64(64 - high + low)
         order, in_larger = _largest_first(band)
         found, waiting = [none], 0
-        for places in _near_places([column[order] for column in columns], in_larger, bits):
-            found.append(order[places])
-            waiting += places.shape[1]
+        for positions in _near_positions([column[order] for column in columns], in_larger, bits):
+            found.append(order[positions])
+            waiting += positions.shape[1]
             # Linking a few pairs takes as long as linking many.
             if waiting > _LINKED_AT_ONCE:
                 yield np.concatenate(found, axis=1)
@@ -236,12 +236,12 @@ def _near_pairs(columns: Sequence[np.ndarray], bits: int) -> Iterator[np.ndarray
         yield np.concatenate(found, axis=1)
 
 
-def _near_places(
+def _near_positions(
     columns: Sequence[np.ndarray], in_larger: np.ndarray, bits: int
 ) -> Iterator[np.ndarray]:
     """As `_near_pairs`, of one band, with equal bands side by side as `_largest_first` sorts them.
 
-    Comparing each hash with the one `step` places on compares all pairs of a band in turn; a pair
+    Comparing each hash with the one `step` rows on compares all pairs of a band in turn; a pair
     across two bands is compared in vain, but not wrongly.
     """
     hashes, *details = columns

@@ -1,4 +1,4 @@
-"""What counts as an image, and how one is stored.
+"""Image validation and normalisation: what counts as an image, and how one is stored.
 
 | an image | is |
 | --- | --- |

@@ -1,4 +1,4 @@
-"""What decides, beside the source, what a prepared dataset holds."""
+"""Preparation settings: what decides, beside the source, what a data set holds."""
 
 from __future__ import annotations
 

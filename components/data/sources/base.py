@@ -1,4 +1,4 @@
-"""Sources of images: what each gives, its settings, and the registry to choose one from."""
+"""Source interface: what each kind of source of images gives, its settings, the registry."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from twofold.components.settings import Registry, Section, Texts
 
-# Of a key and an identity, whether the image is to be read.
-Wanted = Callable[[str, str], bool]
+# Of a key and a content id, whether the image is to be read.
+Select = Callable[[str, str], bool]
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Item:
     Attributes:
         key: stable and unique in its source; everything random about the image hashes from it.
         image: the bytes of an image file, or uint8 [H, W, C] pixels with C 1 or 3; b"" where it was
-            not wanted or could not be read.
+            not selected or could not be read.
         label: an index into the source's class names, -1 where there is none.
         latents: the generative factors' values, in the order of the source's latent names.
         split: the split that the source puts the image in, None where it has no opinion.
         group: what the image belongs to (a patient, a video, a product), None where that is not
             known; images of one group belong in one split.
         weight: how often to draw the image, relative to others; above 0.
-        identity: text that changes when the image's content does, under the same key; it costs no
+        content_id: text that changes when the image's content does, under the same key; it costs no
             reading of the image.
         problem: why the bytes could not be read (`image` is then empty), None where they could.
 
@@ -44,7 +44,7 @@ class Item:
     split: str | None = None
     group: str | None = None
     weight: float = 1.0
-    identity: str = ""
+    content_id: str = ""
     problem: str | None = None
 
 
@@ -72,7 +72,7 @@ class SourceInfo:
     weighted: bool = False
 
 
-def all_wanted(key: str, identity: str) -> bool:
+def select_all(key: str, content_id: str) -> bool:
     """Wants every image."""
     return True
 
@@ -91,11 +91,11 @@ class Source(Protocol):
     def tasks(self, items: int) -> Iterator[bytes]:
         """Consecutive tasks of at most `items` items each, that together cover every item once.
 
-        A task describes its items (positions, or keys with places in files), and holds no image.
+        A task describes its items (positions, or keys with locations in files), and holds no image.
         """
 
-    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
-        """The items of a task, in order; those not wanted come without their image, unread."""
+    def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
+        """The items of a task, in order; those not selected come without their image, unread."""
 
 
 class SourceSettings(Section):

@@ -1,4 +1,4 @@
-"""Generated dSprites, drawn when they are read: the source that needs no file."""
+"""dSprites source: sprites drawn when they are read, from no file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from twofold.components.data.sources.base import (
     SOURCES,
     Item,
     LatentSettings,
+    Select,
     SourceInfo,
-    Wanted,
-    all_wanted,
     position_range,
     positions,
+    select_all,
 )
 from twofold.components.settings import Texts
 
@@ -31,7 +31,7 @@ DRAWING_VERSION = 1
 
 _DRAWN_AT_A_TIME = 256
 _SHAPE = dsprites.LATENT_NAMES[0]
-_IDENTITY = f"dsprites drawing {DRAWING_VERSION}"
+_CONTENT_ID = f"dsprites drawing {DRAWING_VERSION}"
 
 _subset = functools.lru_cache(maxsize=4)(dsprites.subset)
 
@@ -129,16 +129,16 @@ class DspritesSource:
         """Positions of the subset."""
         return positions(0, self._images, items)
 
-    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
-        """The sprites at a task's positions, those wanted drawn some hundreds at a time."""
-        place = position_range(task)
+    def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
+        """The sprites at a task's positions, those selected drawn some hundreds at a time."""
+        positions = position_range(task)
         label = dsprites.LATENT_NAMES.index(self._label)
         columns = [dsprites.LATENT_NAMES.index(name) for name in self._latents]
-        classes = _subset(self._images, self._seed)[place.start : place.stop]
+        classes = _subset(self._images, self._seed)[positions.start : positions.stop]
         for start in range(0, len(classes), _DRAWN_AT_A_TIME):
             some = classes[start : start + _DRAWN_AT_A_TIME]
             keys = ["dsprites/" + "-".join(map(str, row)) for row in some.tolist()]
-            chosen = np.array([wanted(key, _IDENTITY) for key in keys])
+            chosen = np.array([selected(key, _CONTENT_ID) for key in keys])
             drawn = iter(dsprites.render(some[chosen]))
             values = dsprites.latent_values(some)[:, columns].tolist()
             for key, row, latents, draw in zip(keys, some.tolist(), values, chosen, strict=True):
@@ -147,5 +147,5 @@ class DspritesSource:
                     next(drawn) if draw else b"",
                     label=row[label],
                     latents=tuple(latents),
-                    identity=_IDENTITY,
+                    content_id=_CONTENT_ID,
                 )

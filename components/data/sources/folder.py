@@ -1,4 +1,4 @@
-"""Image files in class folders or flat, also inside archives."""
+"""Folder source: image files in class folders or flat, also inside archives."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from twofold.components.data.sources.base import (
     SOURCES,
     Item,
     Paths,
+    Select,
     SourceInfo,
     SourceSettings,
-    Wanted,
-    all_wanted,
+    select_all,
 )
 from twofold.components.data.sources.folder_layout import in_split_folder, split_and_class
 from twofold.components.errors import DataError
@@ -147,9 +147,9 @@ class FolderSource:
 
         return listing.spool.tasks(items, label_and_split)
 
-    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+    def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
         """The files of a task."""
-        return read_entries(task, wanted, self._containers.__getitem__)
+        return read_entries(task, selected, self._containers.__getitem__)
 
     def _listing(self) -> _Listing:
         if self._held is None:
@@ -186,7 +186,7 @@ class FolderSource:
                 images += 1
                 folders.add(member.name)
                 group = self._group_of(member.name)
-                yield Row(member.name, member.identity, number, member.place, group=group)
+                yield Row(member.name, member.content_id, number, member.location, group=group)
             if not images:
                 raise DataError(
                     f"{container.path}: no images in it; expected files ending in "

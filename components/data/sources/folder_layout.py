@@ -1,4 +1,4 @@
-"""What the names and folders of an image say: its split, its class and that class's number."""
+"""Folder layout: the split and the class that an image's folders and name say."""
 
 from __future__ import annotations
 

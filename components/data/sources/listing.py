@@ -1,4 +1,4 @@
-"""Image files that a table names: a CSV or Parquet file with their labels, splits and weights."""
+"""Listing source: image files that a CSV or Parquet table names, with labels, splits, weights."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from twofold.components.data.sources.base import (
     Item,
     OnePath,
     PathText,
+    Select,
     SourceInfo,
     TableSettings,
-    Wanted,
-    all_wanted,
+    select_all,
 )
 from twofold.components.data.sources.folder_layout import (
     MOST_CLASSES,
@@ -38,7 +38,7 @@ from twofold.components.data.sources.folder_layout import (
 )
 from twofold.components.errors import DataError
 
-# The identity of a file that is not there.
+# The content id of a file that is not there.
 _MISSING = "missing"
 
 
@@ -130,9 +130,9 @@ class ListingSource:
         """Consecutive rows, with their label."""
         return self._listing().tasks(items)
 
-    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+    def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
         """The files of a task."""
-        return read_entries(task, wanted, lambda _: _Files(self._root))
+        return read_entries(task, selected, lambda _: _Files(self._root))
 
     def _listing(self) -> LabelledListing:
         if self._held is None:
@@ -199,10 +199,10 @@ class ListingSource:
             raise self._refused(number, column, str(error)) from None
         label = None if split == "unlabelled" else values.get("label") or None
         group = values.get("group") or None
-        identity, place = stamp or _MISSING, b""
+        content_id, location = stamp or _MISSING, b""
         if path != key:
-            identity, place = f"{identity} {path}", path.encode()
-        return Row(key, identity, 0, place, label, split, group, weight)
+            content_id, location = f"{content_id} {path}", path.encode()
+        return Row(key, content_id, 0, location, label, split, group, weight)
 
     def _refused(self, number: int, column: str, what: str) -> DataError:
         name = self._columns.get(column, self._columns["path"])
@@ -211,19 +211,19 @@ class ListingSource:
 
 @dataclass(frozen=True)
 class _Files:
-    """Files at their entries' places, which are relative to a root or absolute."""
+    """Files at their entries' locations, which are relative to a root or absolute."""
 
     root: str
 
     def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
         """Their bytes; of a file that has changed since it was listed, that it has."""
-        names = [entry.place.decode() for entry in entries]
+        names = [entry.location.decode() for entry in entries]
         paths = [
             _locate(self.root, name or entry.item.key)
             for name, entry in zip(names, entries, strict=True)
         ]
         stamps = [
-            entry.item.identity.removesuffix(f" {name}")
+            entry.item.content_id.removesuffix(f" {name}")
             for name, entry in zip(names, entries, strict=True)
         ]
         return read_files(paths, stamps)

@@ -1,4 +1,4 @@
-"""Arrays of images in one .npz or .npy file."""
+"""NumPy source: arrays of images in one .npz or .npy file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from twofold.components.data.sources.base import (
     Item,
     LatentSettings,
     OnePath,
+    Select,
     SourceInfo,
-    Wanted,
-    all_wanted,
     position_range,
     positions,
+    select_all,
 )
 from twofold.components.data.sources.folder_layout import MOST_CLASSES
 from twofold.components.errors import DataError
@@ -161,21 +161,21 @@ class NpzSource:
         """Positions in the arrays."""
         return positions(0, len(self._arrays().images), items)
 
-    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+    def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
         """The rows at a task's positions."""
         arrays = self._arrays()
-        identity = f"{self._content} {self._fields[0] or ''}".rstrip()
+        content_id = f"{self._content} {self._fields[0] or ''}".rstrip()
         for position in position_range(task):
             key = f"{self._path.stem}/{position:08d}"
             image: bytes | np.ndarray = b""
-            if wanted(key, identity):
+            if selected(key, content_id):
                 image = _to_uint8(arrays.images[position], arrays.scale)
             yield Item(
                 key=key,
                 image=image,
                 label=int(arrays.labels[position]),
                 latents=tuple(arrays.latents[position].tolist()),
-                identity=identity,
+                content_id=content_id,
             )
 
     def _identify(self) -> str:
@@ -189,13 +189,13 @@ class NpzSource:
                 members = [(m.filename, m.CRC, m.file_size) for m in archive.infolist()]
         except _DAMAGED as error:
             raise DataError(f"{self._path}: not a readable .npz file ({error})") from error
-        identity = repr(sorted(members)).encode("utf-8", "backslashreplace")
-        return hashlib.sha256(identity).hexdigest()[:32]
+        content_id = repr(sorted(members)).encode("utf-8", "backslashreplace")
+        return hashlib.sha256(content_id).hexdigest()[:32]
 
     def _fingerprint(self) -> str:
         settings = (self._fields, self._latent_names, self._label_latent, self._class_names)
-        identity = repr(("npz", self._path.stem, self._content, settings))
-        return hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()
+        content_id = repr(("npz", self._path.stem, self._content, settings))
+        return hashlib.sha256(content_id.encode("utf-8", "backslashreplace")).hexdigest()
 
     def _arrays(self) -> _Arrays:
         if self._held is None:
@@ -301,8 +301,8 @@ class _Fields:
 
     def missing(self, fields: Sequence[str]) -> NoReturn:
         """Say that the file has none of these fields."""
-        wanted = " or ".join(map(repr, fields))
-        raise DataError(f"{self._path}: no field {wanted}; present: {', '.join(self._present)}")
+        selected = " or ".join(map(repr, fields))
+        raise DataError(f"{self._path}: no field {selected}; present: {', '.join(self._present)}")
 
     def load(self, field: str) -> np.ndarray:
         """The array, without ever unpickling."""

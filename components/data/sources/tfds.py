@@ -1,4 +1,4 @@
-"""Images of a dataset that tensorflow-datasets has prepared on disk."""
+"""TensorFlow Datasets source: images of a dataset that it has prepared on disk."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from twofold.components.data.sources.base import (
     SOURCES,
     Item,
     PathText,
+    Select,
     SourceInfo,
     SourceSettings,
-    Wanted,
-    all_wanted,
     position_range,
     positions,
+    select_all,
 )
 from twofold.components.data.sources.folder_layout import SPLIT_FOLDERS
 from twofold.components.data.sources.tfds_finder import find_dataset
@@ -85,9 +85,9 @@ class _Files:
     bounds: tuple[int, ...]
     stamps: tuple[str, ...]
 
-    def identity(self, place: int) -> str:
-        """What the record at this place of the split is known by: its file's stamp."""
-        return self.stamps[bisect.bisect_right(self.bounds, place) - 1]
+    def content_id(self, position: int) -> str:
+        """What the record at this position of the split is known by: its file's stamp."""
+        return self.stamps[bisect.bisect_right(self.bounds, position) - 1]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class _Dataset:
     """
 
     splits: tuple[str, ...]
-    places: tuple[str | None, ...]
+    target_splits: tuple[str | None, ...]
     bounds: tuple[int, ...]
     records: tuple[Records, ...]
     files: tuple[_Files, ...]
@@ -117,13 +117,13 @@ class TfdsSource:
     """Images, and where there are any labels, of a prepared tensorflow-datasets dataset.
 
     JPEG and PNG files are handed on as they are stored; of BMP, GIF, TIFF and WebP files, and of
-    uint8 tensors, the pixels are (of an animation the first frame). Keys are `<TFDS split>/<place
+    uint8 tensors, the pixels are (of an animation the first frame). Keys are `<TFDS split>/<number
     in the split, eight digits>`. The TFDS splits train, val, validation, test, unlabelled and
     unlabeled are the splits of those names; images of the unlabelled ones have the label -1. Where
     neither validation nor test is read, train has all there is, so that it is no split of its own.
 
     tensorflow-datasets is imported when a source is made or first read. The label lies in the
-    record, beside the image: of an image that is not wanted the record is read, and not decoded.
+    record, beside the image: of an image that is not selected the record is read, and not decoded.
 
     Args:
         tfds_name: a dataset's name, as in `cifar10`, `name/config`, `name:1.0.0` or
@@ -183,12 +183,12 @@ class TfdsSource:
         for start, stop in itertools.pairwise(self._dataset().bounds):
             yield from positions(start, stop, items)
 
-    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+    def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
         """The images at a task's positions."""
         dataset = self._dataset()
         for position in position_range(task):
             number = bisect.bisect_right(dataset.bounds, position) - 1
-            yield _read(dataset, number, position - dataset.bounds[number], wanted)
+            yield _read(dataset, number, position - dataset.bounds[number], selected)
 
     def _key(self) -> tuple[Path, str]:
         return self._directory, self._fingerprint
@@ -208,19 +208,19 @@ class TfdsSource:
         return dataset
 
 
-def _read(dataset: _Dataset, number: int, place: int, wanted: Wanted) -> Item:
+def _read(dataset: _Dataset, number: int, position: int, selected: Select) -> Item:
     import tensorflow_datasets as tfds
 
-    key = f"{dataset.splits[number]}/{place:08d}"
-    identity = f"{dataset.files[number].identity(place)} {dataset.image}"
+    key = f"{dataset.splits[number]}/{position:08d}"
+    content_id = f"{dataset.files[number].content_id(position)} {dataset.image}"
     image: bytes | np.ndarray = b""
     label, problem = -1, None
     try:
         example = dataset.features.deserialize_example_np(
-            dataset.records[number][place], decoders={dataset.image: tfds.decode.SkipDecoding()}
+            dataset.records[number][position], decoders={dataset.image: tfds.decode.SkipDecoding()}
         )
         label = -1 if dataset.label is None else int(example[dataset.label])
-        if wanted(key, identity):
+        if selected(key, content_id):
             channels = dataset.features[dataset.image].shape[-1]
             image = _uint8_or_kept(example[dataset.image], channels)
     except DataError:
@@ -230,9 +230,9 @@ def _read(dataset: _Dataset, number: int, place: int, wanted: Wanted) -> Item:
     return Item(
         key=key,
         image=image,
-        label=-1 if dataset.places[number] == "unlabelled" else label,
-        split=dataset.places[number],
-        identity=identity,
+        label=-1 if dataset.target_splits[number] == "unlabelled" else label,
+        split=dataset.target_splits[number],
+        content_id=content_id,
         problem=problem,
     )
 
@@ -246,7 +246,7 @@ def _uint8_or_kept(image: bytes | np.ndarray, channels: int | None) -> bytes | n
 
 
 def _open(
-    directory: Path, wanted: Sequence[str], image_feature: str | None, label_feature: str | None
+    directory: Path, selected: Sequence[str], image_feature: str | None, label_feature: str | None
 ) -> _Dataset:
     import tensorflow_datasets as tfds
 
@@ -256,23 +256,23 @@ def _open(
     except Exception as error:
         raise DataError(f"{directory}: no readable TFDS dataset ({error})") from error
     info = builder.info
-    splits = _choose_splits(info, wanted)
+    splits = _choose_splits(info, selected)
     image = _choose_feature(info, "image", image_feature)
     if image is None:
         raise DataError(f"tfds {info.full_name}: no image feature; features: {_described(info)}")
     label = _choose_feature(info, "label", label_feature)
     names = [image] if label is None else [image, label]
-    places: list[str | None] = [SPLIT_FOLDERS[split] for split in splits]
-    if not set(places) & set(_HELD_OUT):
-        places = [None if place == "train" else place for place in places]
+    target_splits: list[str | None] = [SPLIT_FOLDERS[split] for split in splits]
+    if not set(target_splits) & set(_HELD_OUT):
+        target_splits = [None if position == "train" else position for position in target_splits]
     records = tuple(_records(builder, split) for split in splits)
     class_names = () if label is None else tuple(info.features[label].names)
     files = tuple(_files(info.splits[split]) for split in splits)
     stamps = [each.stamps for each in files]
-    identity = (info.full_name, splits, stamps, image, label, class_names)
+    content_id = (info.full_name, splits, stamps, image, label, class_names)
     return _Dataset(
         splits=splits,
-        places=tuple(places),
+        target_splits=tuple(target_splits),
         bounds=tuple(itertools.accumulate(map(len, records), initial=0)),
         records=records,
         files=files,
@@ -281,19 +281,19 @@ def _open(
         image=image,
         label=label,
         class_names=class_names,
-        fingerprint=hashlib.sha256(repr(("tfds", *identity)).encode()).hexdigest(),
+        fingerprint=hashlib.sha256(repr(("tfds", *content_id)).encode()).hexdigest(),
     )
 
 
-def _choose_splits(info: Any, wanted: Sequence[str]) -> tuple[str, ...]:
+def _choose_splits(info: Any, selected: Sequence[str]) -> tuple[str, ...]:
     present = sorted(info.splits)
-    unknown = sorted(set(wanted) - set(present))
+    unknown = sorted(set(selected) - set(present))
     if unknown:
         raise DataError(
             f"tfds {info.full_name}: no split {', '.join(map(repr, unknown))}; "
             f"its splits: {', '.join(present)}"
         )
-    chosen = tuple(split for split in present if split in (wanted or present))
+    chosen = tuple(split for split in present if split in (selected or present))
     foreign = [split for split in chosen if split not in SPLIT_FOLDERS]
     if foreign:
         raise DataError(

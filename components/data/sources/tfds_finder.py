@@ -1,4 +1,4 @@
-"""Where the prepared files of a tensorflow-datasets dataset are, or how they come to be there."""
+"""TensorFlow Datasets folders: where prepared files are, or how they come to be there."""
 
 from __future__ import annotations
 

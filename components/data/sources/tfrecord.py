@@ -1,4 +1,4 @@
-"""Images in TFRecord files that someone else has written, as tf.train.Example."""
+"""TFRecord source: images in tf.train.Example records that someone else has written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from twofold.components.data.sources.access import decompression as unpack
 from twofold.components.data.sources.access.file_listing import file_stamp, file_system
 from twofold.components.data.sources.access.record_offsets import (
     DamagedRecordError,
-    Place,
+    RecordPosition,
     read_record,
     scan_records,
 )
@@ -34,10 +34,10 @@ from twofold.components.data.sources.base import (
     SOURCES,
     Item,
     Paths,
+    Select,
     SourceInfo,
     TableSettings,
-    Wanted,
-    all_wanted,
+    select_all,
 )
 from twofold.components.data.sources.folder_layout import (
     MOST_CLASSES,
@@ -147,10 +147,10 @@ class TfrecordSource:
         """Consecutive records, with their label."""
         return self._listing().tasks(items)
 
-    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+    def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
         """The records of a task."""
         return read_entries(
-            task, wanted, lambda number: _Images(self._files[number], self._fields.image)
+            task, selected, lambda number: _Images(self._files[number], self._fields.image)
         )
 
     def _listing(self) -> LabelledListing:
@@ -190,9 +190,9 @@ class TfrecordSource:
         for number, path in enumerate(self._files):
             position = -1
             with _open(path) as file:
-                for position, place in enumerate(scan_records(file, path)):
-                    values = self._read_fields(file, path, place)
-                    row = self._row(number, position, place, values)
+                for position, record in enumerate(scan_records(file, path)):
+                    values = self._read_fields(file, path, record)
+                    row = self._row(number, position, record, values)
                     if row.label is not None:
                         found[row.label] = isinstance(values["label"], int)
                         if len(found) > MOST_CLASSES:
@@ -204,18 +204,20 @@ class TfrecordSource:
             if position < 0:
                 raise DataError(f"{path}: no records in it, expected one for each image")
 
-    def _read_fields(self, file: IO[bytes], path: str, place: Place) -> dict[str, Any]:
+    def _read_fields(self, file: IO[bytes], path: str, record: RecordPosition) -> dict[str, Any]:
         """The values of the fields, if any beside the image is read and the record can be."""
         if not any(self._fields[1:]):
             return {}
         try:
-            example = _parse(read_record(file, place.offset, path), path, place.offset)
+            example = _parse(read_record(file, record.offset, path), path, record.offset)
         except DamagedRecordError:
             return {}
         read = zip(_Fields._fields[1:], self._fields[1:], strict=True)
         return {called: _value(example, name) for called, name in read if name is not None}
 
-    def _row(self, number: int, position: int, place: Place, values: dict[str, Any]) -> Row:
+    def _row(
+        self, number: int, position: int, record: RecordPosition, values: dict[str, Any]
+    ) -> Row:
         path = self._files[number]
         name = posixpath.basename(path)
         split = SPLIT_FOLDERS.get(_FIRST_WORD.match(name)[0])  # type: ignore[index]
@@ -234,9 +236,9 @@ class TfrecordSource:
         )
         return Row(
             key=key or f"{name}/{position:08d}",
-            identity=_identity(place, self._fields.image),
+            content_id=_content_id(record, self._fields.image),
             container=number,
-            place=str(place.offset).encode(),
+            location=str(record.offset).encode(),
             label=None if split == "unlabelled" else label,
             split=split,
             group=group,
@@ -261,10 +263,10 @@ class _Images:
                     yield error
 
     def _read(self, file: IO[bytes], entry: Entry) -> bytes:
-        offset = int(entry.place)
+        offset = int(entry.location)
         data = read_record(file, offset, posixpath.basename(self.path))
-        found = Place(offset, len(data), masked_crc(data))
-        if _identity(found, self.field) != entry.item.identity:
+        found = RecordPosition(offset, len(data), masked_crc(data))
+        if _content_id(found, self.field) != entry.item.content_id:
             raise DataError(f"{self.path}: changed while it was being prepared")
         image = _value(_parse(data, self.path, offset), self.field)
         if not isinstance(image, bytes):
@@ -272,8 +274,8 @@ class _Images:
         return image
 
 
-def _identity(place: Place, field: str) -> str:
-    return f"{place.length} {place.checksum:08x} {field}"
+def _content_id(record: RecordPosition, field: str) -> str:
+    return f"{record.length} {record.checksum:08x} {field}"
 
 
 def _find_files(path: str) -> list[str]:
@@ -293,9 +295,9 @@ def _find_files(path: str) -> list[str]:
 def _find_fields(path: str, named: dict[str, str | None]) -> _Fields:
     """The fields asked for, and those that have a usual name in the first record."""
     with _open(path) as file:
-        for place in scan_records(file, path):
+        for record in scan_records(file, path):
             try:
-                example = _parse(read_record(file, place.offset, path), path, place.offset)
+                example = _parse(read_record(file, record.offset, path), path, record.offset)
             except DamagedRecordError:
                 continue
             break

@@ -1,4 +1,4 @@
-"""`images.parquet`: a row an image, with all that is known about it beside its pixels."""
+"""Image table, `images.parquet`: a row an image, with what is known of it beside its pixels."""
 
 from __future__ import annotations
 

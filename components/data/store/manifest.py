@@ -1,4 +1,4 @@
-"""What a prepared dataset says about itself: `manifest.json`, written last."""
+"""Manifest of a data set, `manifest.json`: what it says about itself, written last."""
 
 from __future__ import annotations
 

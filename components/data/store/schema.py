@@ -1,4 +1,4 @@
-"""What one record of a shard holds: a tf.train.Example with the fields named here."""
+"""Record schema: the fields of the tf.train.Example that each record of a shard is."""
 
 from __future__ import annotations
 

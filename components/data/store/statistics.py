@@ -1,4 +1,4 @@
-"""Exact statistics of pixels that merge in any order.
+"""Pixel statistics, exact, that merge in any order.
 
 Of each image the sum of its values and of their squares is kept, as whole numbers, so that the mean
 and the deviation of any set of images follow without their pixels, and do not depend on who counted

@@ -1,4 +1,4 @@
-"""The files by which TensorFlow Datasets reads a prepared dataset as one of its own.
+"""TensorFlow Datasets metadata: the files by which it reads a prepared data set as its own.
 
 They are written here as JSON, in the form that TensorFlow Datasets saves them in, because its
 import takes seconds; the tests hold them to what it reads.

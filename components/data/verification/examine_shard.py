@@ -1,4 +1,4 @@
-"""What a shard really holds: its records and their images, read once from front to back."""
+"""Shard examination: its records and their images, read once from front to back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reader:
         self._file = file
         self._name = name
         self._block = b""
-        self._place = 0
+        self._position = 0
         self._digest = hashlib.sha256()
         self._blocks: list[int] = []
         self._size = 0
@@ -41,9 +41,9 @@ class Reader:
     def read(self, count: int) -> bytes:
         """The next bytes, fewer where the file ends."""
         pieces = []
-        while count and (self._place < len(self._block) or self._next_block()):
-            piece = self._block[self._place : self._place + count]
-            self._place += len(piece)
+        while count and (self._position < len(self._block) or self._next_block()):
+            piece = self._block[self._position : self._position + count]
+            self._position += len(piece)
             count -= len(piece)
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -60,7 +60,7 @@ class Reader:
         )
 
     def _next_block(self) -> bool:
-        self._block, self._place = self._file.read(_BLOCK), 0
+        self._block, self._position = self._file.read(_BLOCK), 0
         if not self._block:
             return False
         self._digest.update(self._block)
@@ -99,11 +99,11 @@ def read_records(reader: Reader, size: int, starts: Sequence[int]) -> Iterator[F
         whole = HEADER.size + length + FOOTER.size
         if checksum != masked_crc(head[:_LENGTH_BYTES]):
             yield Framed(offset, 0, b"", "the checksum of its length does not hold")
-            place = bisect.bisect_left(starts, offset + HEADER.size)
-            if place == len(starts):
+            following = bisect.bisect_left(starts, offset + HEADER.size)
+            if following == len(starts):
                 return
-            reader.read(starts[place] - offset - HEADER.size)
-            offset = starts[place]
+            reader.read(starts[following] - offset - HEADER.size)
+            offset = starts[following]
             continue
         if offset + whole > size:
             yield Framed(offset, 0, b"", f"it is {whole} bytes long, and the file ends within it")

@@ -1,4 +1,4 @@
-"""What is wrong with a dataset, as it is found."""
+"""Findings of a verification: the damage of a data set, file by file."""
 
 from __future__ import annotations
 

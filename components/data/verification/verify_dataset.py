@@ -1,4 +1,4 @@
-"""A full check of a dataset on disk, for which nothing that it says of itself is trusted."""
+"""Verification of a data set on disk, for which nothing it says of itself is trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of the full check of a dataset that goes through its records."""
+"""Verification of records against the image table, and of the manifest against both."""
 
 from __future__ import annotations
 
@@ -191,10 +191,10 @@ class RecordCheck:
                     row = left.pop(seen.framed.offset, None)
                     if rows is not None and row is None:
                         self._indexed = False
-                        place = f"byte {seen.framed.offset} of {shard.file}"
+                        where = f"byte {seen.framed.offset} of {shard.file}"
                         self.findings.add(
                             self._blamed(shard),
-                            f"{IMAGES_FILE} has no row of the record at {place}",
+                            f"{IMAGES_FILE} has no row of the record at {where}",
                         )
                     order = self._check_record(seen, row, (split, number), shard, last)
                     last = order or last
@@ -213,10 +213,10 @@ class RecordCheck:
         return last
 
     def _check_record(
-        self, seen: Examined, row: Row | None, place: tuple[str, int], shard: Shard, last: bytes
+        self, seen: Examined, row: Row | None, position: tuple[str, int], shard: Shard, last: bytes
     ) -> bytes:
         """Check one record against its row; gives its order, nothing where that is not known."""
-        split, number = place
+        split, number = position
         values = {**(row or {}), **seen.facts}
         key = values.get("key")
         name = f"the record at byte {seen.framed.offset}" if key is None else repr(key)

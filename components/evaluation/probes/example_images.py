@@ -9,29 +9,29 @@ from numpy.typing import NDArray
 
 
 def spread_over_classes(
-    labels: NDArray[Any], identities: NDArray[np.int64], count: int
+    labels: NDArray[Any], key_hashes: NDArray[np.int64], count: int
 ) -> NDArray[np.intp]:
     """Choose images of as many classes as there are places for.
 
-    Within a class the images of the smallest identities come first, so that the choice depends on
+    Within a class the images of the smallest key_hashes come first, so that the choice depends on
     the images alone, not on their order.
 
     Args:
         labels: int [N]; -1, for none, counts as a class.
-        identities: int64 [N], of an image's key.
+        key_hashes: int64 [N], of an image's key.
         count: how many, at least 1; all N where it is larger.
 
     Returns:
         int [min(count, N)] rows, sorted by class and identity.
 
     """
-    order = np.lexsort((identities, labels))
+    order = np.lexsort((key_hashes, labels))
     grouped = labels[order]
     # How many images of its class stand before each one.
     turn = np.arange(len(order)) - np.searchsorted(grouped, grouped)
-    by_turn = order[np.lexsort((identities[order], turn))] if count < len(order) else order
+    by_turn = order[np.lexsort((key_hashes[order], turn))] if count < len(order) else order
     chosen = by_turn[:count]
-    return chosen[np.lexsort((identities[chosen], labels[chosen]))]
+    return chosen[np.lexsort((key_hashes[chosen], labels[chosen]))]
 
 
 def confident_errors(

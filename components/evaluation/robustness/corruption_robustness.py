@@ -192,7 +192,7 @@ def measure_robustness(
 def corrupt_batches(
     images: np.ndarray,
     labels: np.ndarray,
-    identities: np.ndarray,
+    key_hashes: np.ndarray,
     *,
     seed: int,
     rows: np.ndarray | None = None,
@@ -203,7 +203,7 @@ def corrupt_batches(
     Args:
         images: uint8 [N, H, W, C], may be memory-mapped.
         labels: int [N].
-        identities: int64 [N], what each image's randomness belongs to.
+        key_hashes: int64 [N], what each image's randomness belongs to.
         seed: of the randomness.
         rows: int [n], which images; None for all.
         batch_size: images at a time; the results do not depend on it.
@@ -213,7 +213,7 @@ def corrupt_batches(
 
     def corrupted(name: str, severity: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for some in _parts(rows, batch_size):
-            spoilt = corrupt(images[some], name, severity, seed=seed, identities=identities[some])
+            spoilt = corrupt(images[some], name, severity, seed=seed, key_hashes=key_hashes[some])
             yield spoilt, labels[some]
 
     return corrupted

@@ -55,7 +55,7 @@ MOST_VIEWS = 64
 RESERVED = ("examples", "tta")
 
 _SEEDS = 2**32
-_IDENTITIES = 2**63 - 1
+_HASH_BUCKETS = 2**63 - 1
 _EVALUATION_CROP = CropRanges(area=(0.7, 1.0), aspect=(3 / 4, 4 / 3), flip=True)
 
 
@@ -165,8 +165,8 @@ class SignatureBuilder:
             count = tf.shape(image_bytes)[0]
             wanted = _check_number("views", views, count, 1, MOST_VIEWS + 1)
             seeds = _check_number("seed", seed, count, 0, _SEEDS)
-            identities = tf.strings.to_hash_bucket_fast(image_bytes, _IDENTITIES)
-            keys = _keys(seeds, identities)
+            key_hashes = tf.strings.to_hash_bucket_fast(image_bytes, _HASH_BUCKETS)
+            keys = _keys(seeds, key_hashes)
             pixels = self._read(image_bytes)
             total = tf.nn.softmax(head(self.encode(pixels)))
             most = tf.cast(tf.reduce_max(tf.concat([wanted, [1]], axis=0)), tf.int32)
@@ -235,9 +235,9 @@ def _check_number(name: str, value: tf.Tensor, count: tf.Tensor, low: int, high:
         return tf.ensure_shape(tf.broadcast_to(tf.reshape(value, [-1]), [count]), [None])
 
 
-def _keys(seeds: tf.Tensor, identities: tf.Tensor) -> tf.Tensor:
+def _keys(seeds: tf.Tensor, key_hashes: tf.Tensor) -> tf.Tensor:
     """Gives the keys of images, uint32 [B], at step 0 of runs of different seeds, int64 [B]."""
-    low = tf.cast(identities & 0xFFFFFFFF, tf.uint32)
-    high = tf.cast(tf.bitwise.right_shift(identities, tf.constant(32, tf.int64)), tf.uint32)
+    low = tf.cast(key_hashes & 0xFFFFFFFF, tf.uint32)
+    high = tf.cast(tf.bitwise.right_shift(key_hashes, tf.constant(32, tf.int64)), tf.uint32)
     keys = keyed_random.fold_in(tf.cast(seeds, tf.uint32), 0)
     return keyed_random.fold_in(keyed_random.fold_in(keys, low), high)

@@ -40,7 +40,7 @@ _LEAST_SIDE = 8
 
 
 def corrupt(
-    images: np.ndarray, name: str, severity: int, *, seed: int, identities: np.ndarray
+    images: np.ndarray, name: str, severity: int, *, seed: int, key_hashes: np.ndarray
 ) -> np.ndarray:
     """Corrupts images.
 
@@ -49,7 +49,7 @@ def corrupt(
         name: a key of `CORRUPTIONS`.
         severity: 1 to 5.
         seed: another number gives other noise, at least 0.
-        identities: int64 [N], what each image is known by, wherever it stands.
+        key_hashes: int64 [N], what each image is known by, wherever it stands.
 
     Returns:
         uint8 [N, H, W, C]: values below 0 are 0, above 1 are 1, and times 255 they are truncated.
@@ -60,14 +60,14 @@ def corrupt(
 
     """
     corruption, parameters = find_corruption(name, severity)
-    _check(images, identities)
+    _check(images, key_hashes)
     result = np.empty(images.shape, np.uint8)
     together = max(1, _VALUES_AT_ONCE // max(1, images[:1].size))
     for start in range(0, len(images), together):
         some = np.ascontiguousarray(images[start : start + together])
         draws: Draws = ()
         if corruption.sample is not None:
-            generators = _generators(seed, name, severity, identities[start : start + together])
+            generators = _generators(seed, name, severity, key_hashes[start : start + together])
             drawn = [
                 corruption.sample(random, image, parameters)
                 for random, image in zip(generators, some, strict=True)
@@ -95,7 +95,7 @@ def find_corruption(name: str, severity: int) -> tuple[Corruption, object]:
     return corruption, corruption.parameters[severity - 1]
 
 
-def _check(images: np.ndarray, identities: np.ndarray) -> None:
+def _check(images: np.ndarray, key_hashes: np.ndarray) -> None:
     shape = images.shape
     fits = len(shape) == 4 and min(shape[1:3]) >= _LEAST_SIDE and shape[3] in (1, 3)
     if images.dtype != np.uint8 or not fits:
@@ -103,19 +103,19 @@ def _check(images: np.ndarray, identities: np.ndarray) -> None:
             f"images to corrupt must be uint8 [N, H, W, C] with sides of at least {_LEAST_SIDE} "
             f"and 1 or 3 channels, received {images.dtype} {list(shape)}"
         )
-    if identities.shape != shape[:1] or not np.issubdtype(identities.dtype, np.integer):
+    if key_hashes.shape != shape[:1] or not np.issubdtype(key_hashes.dtype, np.integer):
         raise ValueError(
-            f"identities must be integers, one for each of {shape[0]} images, received "
-            f"{identities.dtype} {list(identities.shape)}"
+            f"key_hashes must be integers, one for each of {shape[0]} images, received "
+            f"{key_hashes.dtype} {list(key_hashes.shape)}"
         )
 
 
 def _generators(
-    seed: int, name: str, severity: int, identities: np.ndarray
+    seed: int, name: str, severity: int, key_hashes: np.ndarray
 ) -> Iterator[np.random.Generator]:
     """Gives each image a generator of its own, whose key is a hash of what decides its numbers."""
-    for identity in identities.tolist():
-        text = f"{seed}/{identity}/{name}/{severity}"
+    for key_hash in key_hashes.tolist():
+        text = f"{seed}/{key_hash}/{name}/{severity}"
         key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest())
         yield np.random.Generator(np.random.Philox(key=key))
 

@@ -151,7 +151,7 @@ def measure(
     corrupted: CorruptedBatches
     if plan.published is None:
         corrupted = corrupt_batches(
-            images, labels, held_out.identities, seed=config.corruption_seed, rows=rows
+            images, labels, held_out.key_hashes, seed=config.corruption_seed, rows=rows
         )
     else:
         rule = step_images.decode_rule(context, context.manifest())

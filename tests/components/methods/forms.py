@@ -116,12 +116,12 @@ def build_form(form, **changes):
 
 
 def global_batch(step):
-    """Gives the images, labels (some of them -1) and identities of a step, as arrays."""
+    """Gives the images, labels (some of them -1) and key_hashes of a step, as arrays."""
     generator = np.random.default_rng(step)
     return {
         "image": generator.integers(0, 256, (BATCH, *IMAGE_SHAPE), dtype=np.uint8),
         "label": generator.integers(-1, CLASSES, BATCH, dtype=np.int32),
-        "identity": (np.arange(BATCH, dtype=np.int64) + step * BATCH) * 7_919,
+        "key_hash": (np.arange(BATCH, dtype=np.int64) + step * BATCH) * 7_919,
     }
 
 
@@ -130,7 +130,7 @@ def method_input(step=0, **changes):
 
     Args:
         step: of the batch and its keys.
-        **changes: ``image``, ``label`` or ``identity`` in place of the batch's own.
+        **changes: ``image``, ``label`` or ``key_hash`` in place of the batch's own.
 
     """
     batch = global_batch(step) | changes
@@ -138,7 +138,7 @@ def method_input(step=0, **changes):
     return MethodInput(
         images=tf.constant(batch["image"]),
         labels=tf.constant(batch["label"]),
-        keys=keyed_random.image_keys(11, count, tf.constant(batch["identity"])),
+        keys=keyed_random.image_keys(11, count, tf.constant(batch["key_hash"])),
         step=count,
     )
 

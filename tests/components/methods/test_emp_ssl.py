@@ -83,7 +83,7 @@ def test_features_are_the_means_of_an_images_own_patches():
 
 def test_equal_keys_give_the_same_loss_and_others_another():
     one, same, other = (
-        build_form("emp_ssl")(method_input(identity=np.arange(BATCH, dtype=np.int64) + shift)).loss
+        build_form("emp_ssl")(method_input(key_hash=np.arange(BATCH, dtype=np.int64) + shift)).loss
         for shift in (0, 0, 100)
     )
 

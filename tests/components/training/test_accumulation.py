@@ -72,7 +72,7 @@ def test_the_update_is_by_the_mean_of_the_gradients_of_every_second_image():
     variables = TrainState(method.models, keras.optimizers.SGD()).variables
     batch = global_batch(0)
     step = tf.constant(0, tf.int64)
-    keys = keyed_random.image_keys(11, step, tf.constant(batch["identity"]))
+    keys = keyed_random.image_keys(11, step, tf.constant(batch["key_hash"]))
     gradients, losses = [], []
     for part in (0, 1):
         with tf.GradientTape() as tape:

@@ -128,7 +128,7 @@ def _run(
                 steps=steps - first_step,
                 replicas=replicas,
             )
-            return parts.map(lambda part: {k: part[k] for k in ("image", "label", "identity")})
+            return parts.map(lambda part: {k: part[k] for k in ("image", "label", "key_hash")})
 
         return strategy.distribute_datasets_from_function(feed)
 

@@ -238,7 +238,7 @@ def test_fewer_images_are_a_part_of_more_chosen_by_their_keys(evaluated: Evaluat
 
     assert len(few) == 3
     assert set(few.tolist()) < set(more.tolist())
-    assert split.identities[more].max() < np.delete(split.identities, more).min()
+    assert split.key_hashes[more].max() < np.delete(split.key_hashes, more).min()
     unlabelled = dataclasses.replace(split, labels=np.where(np.arange(len(split.keys)) < 5, -1, 1))
     assert sample_labelled(unlabelled, None).tolist() == list(range(5, len(split.images)))
     assert sample_labelled(unlabelled, 10**6).tolist() == list(range(5, len(split.images)))

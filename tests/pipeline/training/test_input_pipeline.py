@@ -74,7 +74,7 @@ def fed(context: Context, steps: int = 4) -> list[dict[str, np.ndarray]]:
 def assert_same(found: list[dict[str, np.ndarray]], expected: list[dict[str, np.ndarray]]) -> None:
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
-        assert set(one) == set(other) == {"image", "label", "identity"}
+        assert set(one) == set(other) == {"image", "label", "key_hash"}
         for name, values in one.items():
             np.testing.assert_array_equal(values, other[name])
 

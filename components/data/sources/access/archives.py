@@ -1,4 +1,4 @@
-"""Files inside a folder, a .zip or a .tar, local or in a bucket, listed and read in place."""
+"""Archives and folders: the files in a folder, a .zip or a .tar, local or in a bucket."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ UNREADABLE = (
 
 
 class Member(NamedTuple):
-    """One file: its path inside the container, text that changes with its content, its place."""
+    """One file: its path inside the container, text that changes with its content, its location."""
 
     name: str
-    identity: str
-    place: bytes
+    content_id: str
+    location: bytes
 
 
 class FileContainer(Protocol):
@@ -101,9 +101,9 @@ class Folder:
 
     def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
         """Their bytes; of a file that has changed since it was listed, that it has."""
-        names = [os.fsdecode(entry.place) or entry.item.key for entry in entries]
+        names = [os.fsdecode(entry.location) or entry.item.key for entry in entries]
         paths = [files.join(self.path, name) for name in names]
-        return read_files(paths, [entry.item.identity for entry in entries])
+        return read_files(paths, [entry.item.content_id for entry in entries])
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,15 @@ class ZipArchive:
         """Every file in the order of the central directory."""
         with _open_unchanged(self.path, self.stamp) as file:
             for member in zips.members(file):
-                identity = f"{member.size} {member.crc:08x}"
-                yield Member(_plain_name(member.name), identity, member.place)
+                content_id = f"{member.size} {member.crc:08x}"
+                yield Member(_plain_name(member.name), content_id, member.location)
 
     def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
         """Their bytes, each from where its own header is."""
         with _open_unchanged(self.path, self.stamp) as file:
             for entry in entries:
                 try:
-                    yield zips.read_member(file, entry.place)
+                    yield zips.read_member(file, entry.location)
                 except UNREADABLE as error:
                     yield error
 
@@ -147,10 +147,10 @@ class TarArchive:
                 remembered.clear()
                 if member.isreg():
                     # Writers often set no time, so that the archive's own has to tell.
-                    identity = f"{member.size} {member.mtime} {self.stamp}"
-                    place = b"%d %d" % (member.offset_data, member.size)
+                    content_id = f"{member.size} {member.mtime} {self.stamp}"
+                    location = b"%d %d" % (member.offset_data, member.size)
                     yield Member(
-                        _plain_name(member.name), identity, b"" if member.issparse() else place
+                        _plain_name(member.name), content_id, b"" if member.issparse() else location
                     )
             # A damaged header looks to `tarfile` like the end, which is a block of zeros.
             file.seek(archive.offset)
@@ -158,13 +158,13 @@ class TarArchive:
                 raise tarfile.ReadError(f"no end of the archive at byte {archive.offset}")
 
     def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
-        """Their bytes, each from its place."""
+        """Their bytes, each from its location."""
         with self._open() as file:
             for entry in entries:
-                if not entry.place:
+                if not entry.location:
                     yield tarfile.ReadError("the member is stored with holes")
                     continue
-                offset, size = map(int, entry.place.split())
+                offset, size = map(int, entry.location.split())
                 file.seek(offset)
                 content = file.read(size)
                 yield content if len(content) == size else EOFError("the archive is cut short")

@@ -1,4 +1,4 @@
-"""Compressed files as uncompressed copies on the local disk, which can be read from any place."""
+"""Decompression of files into copies on the local disk, which can be read from any position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a folder or a bucket: which there are, what tells their contents apart, their bytes."""
+"""File listing of a folder or a bucket: names, what tells contents apart, and bytes."""
 
 # ruff: noqa: PTH116, PTH118, PTH123 - making a Path takes longer than looking up the file.
 

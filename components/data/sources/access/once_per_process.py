@@ -1,4 +1,4 @@
-"""What a process makes once for all copies of a source."""
+"""Process-wide cache: what a process makes once for all copies of a source."""
 
 from __future__ import annotations
 

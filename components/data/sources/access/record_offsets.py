@@ -1,4 +1,4 @@
-"""Random access to the records of TFRecord files, which keep no index of their own."""
+"""TFRecord random access: offsets of the records of files that keep no index."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Records(Protocol):
     def __getitem__(self, position: int) -> bytes: ...
 
 
-class Place(NamedTuple):
+class RecordPosition(NamedTuple):
     """Where a record begins, how long its data are, and their checksum; in bytes."""
 
     offset: int
@@ -36,7 +36,7 @@ class DamagedRecordError(Exception):
     """A record's data are not those that were written."""
 
 
-def scan_records(file: IO[bytes], name: str) -> Iterator[Place]:
+def scan_records(file: IO[bytes], name: str) -> Iterator[RecordPosition]:
     """Where the records of a TFRecord file are; their data are passed over.
 
     Args:
@@ -64,12 +64,12 @@ def scan_records(file: IO[bytes], name: str) -> Iterator[Place]:
             raise DataError(f"{name}: ends within the record at byte {offset}")
         file.seek(stop - FOOTER.size)
         (of_data,) = FOOTER.unpack(file.read(FOOTER.size))
-        yield Place(offset, length, of_data)
+        yield RecordPosition(offset, length, of_data)
         offset = stop
 
 
 def read_record(file: IO[bytes], offset: int, name: str) -> bytes:
-    """The data of the record at a place that `scan_records` gave.
+    """The data of the record at a position that `scan_records` gave.
 
     Raises:
         DamagedRecordError: the data do not match their checksum.

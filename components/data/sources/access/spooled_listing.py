@@ -1,4 +1,4 @@
-"""A listing longer than memory: its rows in a temporary file, and tasks cut from them.
+"""Spooled listing, longer than memory: rows in a temporary file, and tasks cut from them.
 
 While a source is listed its rows pass by once. They are written to an Arrow file, hashed into the
 fingerprint and looked at for repeated keys; what stays in memory is eight bytes an image.
@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from twofold.components.data.sources.access.temporary_files import TemporaryPath
-from twofold.components.data.sources.base import Item, SourceInfo, Wanted
+from twofold.components.data.sources.base import Item, Select, SourceInfo
 
 _ROWS = 4096
 # So many of the keys that may be repeated are looked at again; one is enough for the message.
@@ -29,9 +29,9 @@ class Row(NamedTuple):
 
     Attributes:
         key: see `Item`.
-        identity: see `Item`.
+        content_id: see `Item`.
         container: the number of the file or folder that it lies in.
-        place: what the container needs to find it there.
+        location: what the container needs to find it there.
         label: its class's name, or the label as text; None without.
         split: see `Item`.
         group: see `Item`.
@@ -40,9 +40,9 @@ class Row(NamedTuple):
     """
 
     key: str
-    identity: str
+    content_id: str
     container: int = 0
-    place: bytes = b""
+    location: bytes = b""
     label: str | None = None
     split: str | None = None
     group: str | None = None
@@ -54,7 +54,7 @@ class Entry(NamedTuple):
 
     item: Item
     container: int
-    place: bytes
+    location: bytes
 
 
 class Container(Protocol):
@@ -76,9 +76,9 @@ class Repeated:
 
 _COMMON = (
     ("key", pa.string()),
-    ("identity", pa.string()),
+    ("content_id", pa.string()),
     ("container", pa.int32()),
-    ("place", pa.binary()),
+    ("location", pa.binary()),
 )
 _REST = (("split", pa.string()), ("group", pa.string()), ("weight", pa.float64()))
 _LISTED = pa.schema([*_COMMON, ("label", pa.string()), *_REST])
@@ -185,26 +185,26 @@ def entries_of(task: bytes) -> list[Entry]:
     """What a task of `Spool.tasks` holds."""
     batch = pa.ipc.read_record_batch(pa.py_buffer(task), _TASK)
     columns = dict(zip(_TASK.names, _columns(batch, _TASK.names), strict=True))
-    containers, places = columns.pop("container"), columns.pop("place")
+    containers, locations = columns.pop("container"), columns.pop("location")
     rows = zip(*columns.values(), strict=True)
     items = [Item(image=b"", **dict(zip(columns, row, strict=True))) for row in rows]
-    return list(map(Entry._make, zip(items, containers, places, strict=True)))
+    return list(map(Entry._make, zip(items, containers, locations, strict=True)))
 
 
 def read_entries(
-    task: bytes, wanted: Wanted, containers: Callable[[int], Container]
+    task: bytes, selected: Select, containers: Callable[[int], Container]
 ) -> Iterator[Item]:
-    """The items of a task, each container opened once for all that is wanted of it in a row.
+    """The items of a task, each container opened once for all that is selected of it in a row.
 
     Args:
         task: one of `Spool.tasks`.
-        wanted: see `Source.read`.
+        selected: see `Source.read`.
         containers: of a container's number, the container.
 
     """
     for number, grouped in itertools.groupby(entries_of(task), lambda entry: entry.container):
         entries = list(grouped)
-        chosen = [wanted(entry.item.key, entry.item.identity) for entry in entries]
+        chosen = [selected(entry.item.key, entry.item.content_id) for entry in entries]
         asked = list(itertools.compress(entries, chosen))
         contents = containers(number).read(asked) if asked else iter(())
         for entry, is_wanted in zip(entries, chosen, strict=True):
@@ -216,7 +216,7 @@ def read_entries(
 
 
 def _line(row: Row) -> str:
-    said = (row.key, row.identity, row.label, row.split, row.group, row.weight)
+    said = (row.key, row.content_id, row.label, row.split, row.group, row.weight)
     return f"{said!r}\n"
 
 

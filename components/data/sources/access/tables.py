@@ -1,4 +1,4 @@
-"""Columns of a CSV or Parquet file, read in batches."""
+"""CSV and Parquet columns, read in batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The members of a .zip, one by one: `zipfile` holds them all in memory, and lists to read.
+"""Zip members, read one by one: `zipfile` holds them all in memory, and lists to read.
 
 The format is PKWARE's APPNOTE.TXT, sections 4.3.7 (local header), 4.3.12 (central directory),
 4.3.14 and 4.3.15 (its end in large archives), 4.3.16 (its end) and 4.5.3 (large members).
@@ -39,7 +39,7 @@ class ZipMember:
     flags: int
 
     @property
-    def place(self) -> bytes:
+    def location(self) -> bytes:
         """What `read_member` needs."""
         numbers = (self.offset, self.compressed, self.size, self.crc, self.method, self.flags)
         return " ".join(map(str, numbers)).encode()
@@ -79,15 +79,15 @@ def members(file: IO[bytes]) -> Iterator[ZipMember]:
         position += _ENTRY.size + sum(lengths)
 
 
-def read_member(file: IO[bytes], place: bytes) -> bytes:
-    """The content of the member at a `ZipMember.place`.
+def read_member(file: IO[bytes], location: bytes) -> bytes:
+    """The content of the member at a `ZipMember.location`.
 
     Raises:
         zipfile.BadZipFile: it is damaged.
         RuntimeError: it is encrypted, or compressed by a method that is not known.
 
     """
-    offset, compressed, size, crc, method, flags = map(int, place.split())
+    offset, compressed, size, crc, method, flags = map(int, location.split())
     if flags & _UNREADABLE_FLAGS:
         raise RuntimeError("the member is encrypted")
     file.seek(offset)
@@ -106,52 +106,52 @@ def _find_end(file: IO[bytes]) -> tuple[int, int, int] | None:
     tail_start = max(0, length - _END.size - _LONGEST_COMMENT)
     file.seek(tail_start)
     tail = file.read()
-    place = tail.rfind(b"PK\x05\x06")
-    while place >= 0:
+    at = tail.rfind(b"PK\x05\x06")
+    while at >= 0:
         # What looks like the record may be a part of the comment behind it.
-        if len(tail) - place >= _END.size:
-            *_, size, start, comment = _END.unpack_from(tail, place)
-            end = tail_start + place
+        if len(tail) - at >= _END.size:
+            *_, size, start, comment = _END.unpack_from(tail, at)
+            end = tail_start + at
             found = _find_large_end(file, end)
             if found is not None:
                 end, size, start = found
-            if comment <= len(tail) - place - _END.size and size + start <= end:
+            if comment <= len(tail) - at - _END.size and size + start <= end:
                 return size, start, end - size - start
-        place = tail.rfind(b"PK\x05\x06", 0, place)
+        at = tail.rfind(b"PK\x05\x06", 0, at)
     return None
 
 
 def _find_large_end(file: IO[bytes], end: int) -> tuple[int, int, int] | None:
     """Where the end record of a large archive begins, and the directory's size and start in it."""
-    place = end - _LARGE_LOCATOR.size - _LARGE_END.size
-    if place < 0:
+    at = end - _LARGE_LOCATOR.size - _LARGE_END.size
+    if at < 0:
         return None
-    file.seek(place)
+    file.seek(at)
     record, locator = file.read(_LARGE_END.size), file.read(_LARGE_LOCATOR.size)
     if locator[:4] != b"PK\x06\x07" or record[:4] != b"PK\x06\x06":
         return None
     size, start = _LARGE_END.unpack(record)[8:10]
-    return place, size, start
+    return at, size, start
 
 
 def _fill_large(sizes: list[int], extra: bytes, position: int) -> None:
     """Replace the numbers that did not fit by those of the extra field, which has these alone."""
     missing = [i for i, number in enumerate(sizes) if number == _IN_EXTRA]
-    place = 0
-    while missing and place + _EXTRA.size <= len(extra):
-        kind, length = _EXTRA.unpack_from(extra, place)
-        place += _EXTRA.size
-        if kind == _LARGE_EXTRA and length >= 8 * len(missing) and place + length <= len(extra):
-            values = struct.unpack_from(f"<{len(missing)}Q", extra, place)
+    at = 0
+    while missing and at + _EXTRA.size <= len(extra):
+        kind, length = _EXTRA.unpack_from(extra, at)
+        at += _EXTRA.size
+        if kind == _LARGE_EXTRA and length >= 8 * len(missing) and at + length <= len(extra):
+            values = struct.unpack_from(f"<{len(missing)}Q", extra, at)
             for i, value in zip(missing, values, strict=True):
                 sizes[i] = value
             return
-        place += length
+        at += length
     if missing:
         raise zipfile.BadZipFile(f"the entry at byte {position} lacks its size")
 
 
-def _unpack(layout: struct.Struct, content: bytes, signature: bytes, place: int) -> tuple[int, ...]:
+def _unpack(layout: struct.Struct, content: bytes, signature: bytes, at: int) -> tuple[int, ...]:
     if len(content) < layout.size or content[:4] != signature:
-        raise zipfile.BadZipFile(f"expected {signature!r} at byte {place}, found {content[:4]!r}")
+        raise zipfile.BadZipFile(f"expected {signature!r} at byte {at}, found {content[:4]!r}")
     return layout.unpack(content)

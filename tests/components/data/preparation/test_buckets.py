@@ -157,7 +157,7 @@ def test_a_publication_that_was_interrupted_is_resumed(
 
 def test_what_fails_in_a_bucket_leaves_nothing(bucket):
     class Failing(type(build_source("dsprites"))):
-        def read(self, task, wanted=None):
+        def read(self, task, selected=None):
             raise OSError("disk gone")
 
     with pytest.raises(Exception, match="disk gone"):

@@ -10,9 +10,9 @@ from twofold.components.data.rules.prepare_settings import DuplicateRules, Prepa
 from twofold.components.data.sources.base import (
     Item,
     SourceInfo,
-    all_wanted,
     position_range,
     positions,
+    select_all,
 )
 from twofold.components.data.store.image_table import read_index
 from twofold.components.errors import DataError
@@ -33,7 +33,7 @@ class Items:
     def tasks(self, items):
         return positions(0, len(self._items), items)
 
-    def read(self, task, wanted=all_wanted):
+    def read(self, task, selected=select_all):
         return (self._items[position] for position in position_range(task))
 
 

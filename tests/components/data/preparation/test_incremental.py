@@ -10,9 +10,9 @@ from twofold.components.data.sources import build_source
 from twofold.components.data.sources.base import (
     Item,
     SourceInfo,
-    all_wanted,
     position_range,
     positions,
+    select_all,
 )
 from twofold.components.data.store.manifest import load_manifest
 
@@ -28,8 +28,8 @@ class Pictures:
 
     """
 
-    def __init__(self, identities, log, class_names=("even", "odd")):
-        self.identities = identities
+    def __init__(self, content_ids, log, class_names=("even", "odd")):
+        self.content_ids = content_ids
         self.log = log
         self.class_names = class_names
 
@@ -38,26 +38,26 @@ class Pictures:
         return self.log.read_text().split() if self.log.exists() else []
 
     def info(self):
-        fingerprint = repr((sorted(self.identities.items(), key=str), self.class_names))
-        return SourceInfo("pictures", self.class_names, (), fingerprint, len(self.identities))
+        fingerprint = repr((sorted(self.content_ids.items(), key=str), self.class_names))
+        return SourceInfo("pictures", self.class_names, (), fingerprint, len(self.content_ids))
 
     def tasks(self, items):
-        return positions(0, len(self.identities), items)
+        return positions(0, len(self.content_ids), items)
 
-    def read(self, task, wanted=all_wanted):
+    def read(self, task, selected=select_all):
         for position in position_range(task):
-            key, identity = list(self.identities.items())[position]
+            key, content_id = list(self.content_ids.items())[position]
             label = self.class_names.index(("even", "odd")[int(key) % 2])
-            if identity is None:
+            if content_id is None:
                 yield Item(key, b"", label, problem="gone")
-            elif wanted(key, identity):
+            elif selected(key, content_id):
                 with self.log.open("a") as log:
                     log.write(f"{key}\n")
-                rng = np.random.default_rng([int(key), int(identity)])
+                rng = np.random.default_rng([int(key), int(content_id)])
                 pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-                yield Item(key, pixels, label, identity=identity)
+                yield Item(key, pixels, label, content_id=content_id)
             else:
-                yield Item(key, b"", label, identity=identity)
+                yield Item(key, b"", label, content_id=content_id)
 
 
 BEFORE = {str(n): "1" for n in range(400)}
@@ -75,9 +75,9 @@ def shards(directory):
     return [directory / shard.file for split in manifest.splits.values() for shard in split.shards]
 
 
-def prepare_both(tmp_path, earlier, identities, **options):
+def prepare_both(tmp_path, earlier, content_ids, **options):
     """With and without the earlier dataset; the source that was read with it."""
-    source, other = (Pictures(identities, tmp_path / name, **options) for name in ("log", "all"))
+    source, other = (Pictures(content_ids, tmp_path / name, **options) for name in ("log", "all"))
     prepare(source, tmp_path / "with", name="x", settings=SETTINGS, previous=earlier)
     prepare(other, tmp_path / "without", name="x", settings=SETTINGS)
     return source

@@ -15,7 +15,7 @@ from twofold.components.data.preparation.staging_area import settings_record
 from twofold.components.data.rules.image_rules import ImageRules
 from twofold.components.data.rules.prepare_settings import DuplicateRules, PrepareSettings
 from twofold.components.data.sources import build_source
-from twofold.components.data.sources.base import Item, all_wanted
+from twofold.components.data.sources.base import Item, select_all
 from twofold.components.data.store import schema
 from twofold.components.data.store.manifest import dataset_fingerprint, load_manifest
 from twofold.components.errors import DataError
@@ -328,10 +328,10 @@ class FailingSource:
     def tasks(self, items):
         return self._inner.tasks(256)
 
-    def read(self, task, wanted=all_wanted):
+    def read(self, task, selected=select_all):
         if task.split()[-1] == b"600":
             raise self._error
-        return self._inner.read(task, wanted)
+        return self._inner.read(task, selected)
 
 
 @pytest.mark.parametrize("error", [OSError("disk gone"), MemoryError("full")])

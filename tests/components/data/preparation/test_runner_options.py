@@ -1,4 +1,4 @@
-"""What an engine lacks is said before anything is read or written, and Dataflow's job is small."""
+"""What an runner lacks is said before anything is read or written, and Dataflow's job is small."""
 
 import importlib.metadata
 import itertools
@@ -9,11 +9,11 @@ import pytest
 from apache_beam.runners.pipeline_utils import group_by_key_input_visitor, validate_pipeline_graph
 from apache_beam.transforms import environments
 
-from twofold.components.data.preparation import runners as engines
+from twofold.components.data.preparation import runners as runners
 from twofold.components.data.preparation.beam_pipeline import build_pipeline
 from twofold.components.data.preparation.prepare import prepare
-from twofold.components.data.preparation.runners import check_engine
-from twofold.components.data.preparation.staging_area import Workplace
+from twofold.components.data.preparation.runners import check_runner
+from twofold.components.data.preparation.staging_area import StagingArea
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
 from twofold.components.errors import DataError
@@ -41,7 +41,7 @@ def lacking(options, source=None, output="gs://bucket/sets/one", earlier=None):
     folders = {"output folder": output, "earlier dataset": earlier}
     source = build_source("dsprites", images=5) if source is None else source
     try:
-        check_engine(options, source, folders)
+        check_runner(options, source, folders)
     except DataError as error:
         return [line.removeprefix("- ") for line in str(error).splitlines()[1:]]
     return []
@@ -50,12 +50,12 @@ def lacking(options, source=None, output="gs://bucket/sets/one", earlier=None):
 @pytest.fixture
 def with_google(monkeypatch):
     """As if apache-beam[gcp] were installed, which is large."""
-    monkeypatch.setattr(engines, "_can_import", lambda module: True)
+    monkeypatch.setattr(runners, "_can_import", lambda module: True)
 
 
 @pytest.fixture
 def without_google(monkeypatch):
-    monkeypatch.setattr(engines, "_can_import", lambda module: False)
+    monkeypatch.setattr(runners, "_can_import", lambda module: False)
     monkeypatch.delenv("CLOUDSDK_COMPUTE_REGION", raising=False)
     # Else Beam asks the gcloud program for a region.
     monkeypatch.setenv("PATH", "")
@@ -174,17 +174,17 @@ def test_what_a_portable_engine_needs_is_said():
     assert "process_command" in found
 
 
-def cloud_workplace(images):
-    """A workplace in a bucket and the names of its tasks, as `prepare` would cut them."""
+def cloud_staging_area(images):
+    """A staging area in a bucket and the names of its tasks, as `prepare` would cut them."""
     source = build_source("dsprites", images=images)
     items = min(max(-(-images // 128), 256), 8192)
     names = [f"{number:06d}" for number, _ in enumerate(source.tasks(items))]
-    return Workplace("gs://bucket/sets/.tmp-one", source, PrepareSettings()), names
+    return StagingArea("gs://bucket/sets/.tmp-one", source, PrepareSettings()), names
 
 
 def job_graph(images):
     """The description of the job, as Dataflow would get it, without an image of the workers."""
-    pipeline = build_pipeline(*cloud_workplace(images), CLOUD)
+    pipeline = build_pipeline(*cloud_staging_area(images), CLOUD)
     pipeline.visit(group_by_key_input_visitor(deterministic_key_coders=True))
     image = environments.DockerEnvironment.from_container_image("image")
     proto = pipeline.to_runner_api(default_environment=image)
@@ -218,7 +218,7 @@ def test_dataflows_own_client_describes_the_job():
         reason="apache-beam[gcp] is not installed",
         exc_type=ImportError,
     )
-    pipeline = build_pipeline(*cloud_workplace(40_000), CLOUD)
+    pipeline = build_pipeline(*cloud_staging_area(40_000), CLOUD)
     job = pipeline.run().job
     assert len(job.proto_pipeline.SerializeToString()) < 100_000
     environment = apiclient.Environment(

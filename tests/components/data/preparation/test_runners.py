@@ -1,4 +1,4 @@
-"""Whichever engine runs a preparation, it writes the same bytes."""
+"""Whichever runner runs a preparation, it writes the same bytes."""
 
 import contextlib
 import functools
@@ -22,16 +22,16 @@ from twofold.components import files
 from twofold.components.data.preparation.prepare import prepare
 from twofold.components.data.preparation.resolve import resolve
 from twofold.components.data.preparation.scan import scan
-from twofold.components.data.preparation.staging_area import Workplace
+from twofold.components.data.preparation.staging_area import StagingArea
 from twofold.components.data.preparation.write_shards import write_shard
 from twofold.components.data.rules.prepare_settings import DuplicateRules, PrepareSettings
 from twofold.components.data.sources import build_source
-from twofold.components.data.sources.base import all_wanted
+from twofold.components.data.sources.base import select_all
 from twofold.components.errors import DataError
 from twofold.components.pages.dataset_page import render_report
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-ENGINES = Path(os.environ.get("TWOFOLD_ENGINES", REPOSITORY / ".engines"))
+ENGINES = Path(os.environ.get("TWOFOLD_ENGINES", REPOSITORY / ".runners"))
 BEAM_VERSION = importlib.metadata.version("apache-beam")
 SMALL = PrepareSettings(images_per_shard=150)
 MIXED = PrepareSettings(
@@ -130,7 +130,7 @@ def running(command, port):
 
 @pytest.fixture(scope="module")
 def job_service():
-    """The address of Beam's own job service, which stands for any engine's."""
+    """The address of Beam's own job service, which stands for any runner's."""
     port = free_port()
     module = "apache_beam.runners.portability.local_job_service_main"
     with running([sys.executable, "-m", module, "-p", str(port)], port):
@@ -141,7 +141,7 @@ def job_service():
 def prism():
     binary = ENGINES / f"prism-{BEAM_VERSION}"
     if not binary.exists():
-        pytest.skip(f"{binary} is missing: `make engines` builds it, where go is installed")
+        pytest.skip(f"{binary} is missing: `make runners` builds it, where go is installed")
     return ["--runner=PrismRunner", f"--prism_location={binary}"]
 
 
@@ -149,7 +149,7 @@ def prism():
 def flink():
     jar = ENGINES / f"beam-runners-flink-1.20-job-server-{BEAM_VERSION}.jar"
     if not jar.exists():
-        pytest.skip(f"{jar} is missing: `make engines` fetches it, where Maven's repository has it")
+        pytest.skip(f"{jar} is missing: `make runners` fetches it, where Maven's repository has it")
     if shutil.which("java") is None:
         pytest.skip("java is missing, which Flink needs")
     opened = ("java.util", "java.lang", "java.nio", "sun.nio.ch")
@@ -186,25 +186,25 @@ def test_two_workers_here_write_the_same_bytes(prepare_both, expected, mode):
     assert prepare_both(*options) == expected
 
 
-@pytest.mark.engine
+@pytest.mark.runner
 def test_a_portable_engine_writes_the_same_bytes(prepare_both, expected, job_service):
     options = [f"--job_endpoint={job_service}", "--environment_type=LOOPBACK"]
     assert prepare_both("--runner=PortableRunner", *options) == expected
 
 
-@pytest.mark.engine
+@pytest.mark.runner
 def test_prism_writes_the_same_bytes(prepare_both, expected, prism):
     assert prepare_both(*prism) == expected
 
 
-@pytest.mark.engine
+@pytest.mark.runner
 def test_prism_with_worker_processes_writes_the_same_bytes(
     prepare_both, expected, prism, worker_processes
 ):
     assert prepare_both(*prism, worker_processes) == expected
 
 
-@pytest.mark.engine
+@pytest.mark.runner
 def test_flink_writes_the_same_bytes(prepare_both, expected, flink, worker_processes):
     assert prepare_both(*flink, worker_processes) == expected
 
@@ -221,10 +221,10 @@ class ChangedSource:
     def tasks(self, items):
         return self._inner.tasks(256)
 
-    def read(self, task, wanted=all_wanted):
+    def read(self, task, selected=select_all):
         if task.split()[-1] == b"600":
             raise DataError("shelf/book.zip: changed while it was being prepared")
-        return self._inner.read(task, wanted)
+        return self._inner.read(task, selected)
 
 
 def assert_the_input_is_blamed(tmp_path, options):
@@ -234,19 +234,19 @@ def assert_the_input_is_blamed(tmp_path, options):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.engine
+@pytest.mark.runner
 def test_a_portable_engine_hands_back_what_a_worker_found_wrong(tmp_path, job_service):
     options = [f"--job_endpoint={job_service}", "--environment_type=LOOPBACK"]
     assert_the_input_is_blamed(tmp_path, ["--runner=PortableRunner", *options])
 
 
-@pytest.mark.engine
+@pytest.mark.runner
 def test_prism_hands_back_what_a_worker_found_wrong(tmp_path, prism, worker_processes):
     assert_the_input_is_blamed(tmp_path, prism)
     assert_the_input_is_blamed(tmp_path, [*prism, worker_processes])
 
 
-@pytest.mark.engine
+@pytest.mark.runner
 def test_flink_hands_back_what_a_worker_found_wrong(tmp_path, flink):
     assert_the_input_is_blamed(tmp_path, flink)
 
@@ -259,8 +259,8 @@ for path in sys.argv[1:]:
         tasks, scanned, resolved, written = pickle.load(file)
     parts = [part for task in tasks for part in scanned(task)]
     assert parts == [("parts", task) for task in tasks]
-    for name, leaf in resolved(("parts", tasks)):
-        assert list(written((name, [leaf]))) == []
+    for name, shard_range in resolved(("parts", tasks)):
+        assert list(written((name, [shard_range]))) == []
 
 allowed = (
     "twofold.components.data",
@@ -285,17 +285,17 @@ def test_workers_load_no_model_code_and_no_tensorflow(tmp_path, sources):
             # Its own reader is TensorFlow's.
             continue
         folder = tmp_path / name
-        workplace = Workplace(str(folder), build(), PrepareSettings())
+        staging = StagingArea(str(folder), build(), PrepareSettings())
         for each in ("tasks", "parts", "shards"):
-            files.make_directory(workplace.folder(each))
+            files.make_directory(staging.folder(each))
         tasks = []
-        for number, task in enumerate(workplace.source.tasks(256)):
+        for number, task in enumerate(staging.source.tasks(256)):
             tasks.append(f"{number:06d}")
-            files.write_bytes(workplace.path("tasks", tasks[-1]), task)
+            files.write_bytes(staging.path("tasks", tasks[-1]), task)
         stages = (
-            functools.partial(scan, workplace=workplace),
-            functools.partial(resolve, workplace=workplace, parts=tuple(tasks)),
-            functools.partial(write_shard, workplace=workplace, parts=tuple(tasks)),
+            functools.partial(scan, staging=staging),
+            functools.partial(resolve, staging=staging, parts=tuple(tasks)),
+            functools.partial(write_shard, staging=staging, parts=tuple(tasks)),
         )
         sent.append(tmp_path / f"{name}.pickle")
         sent[-1].write_bytes(pickle.dumps((tasks, *stages)))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from twofold.components.data.preparation.resolve import Leaf, cut
+from twofold.components.data.preparation.resolve import ShardRange, cut
 
 # Many of them close together, so that halving goes deep.
 words = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 63), st.integers(2**63, 2**63 + 63))
@@ -19,26 +19,26 @@ def shards(sizes, most_images=5, most_bytes=20):
     return list(cut("train", firsts, ordered, most_images, most_bytes))
 
 
-def held(leaf, sizes):
-    low, high = leaf.bounds()
+def held(shard, sizes):
+    low, high = shard.bounds()
     return [size for first, size in sizes.items() if low <= first < high]
 
 
 @given(images)
 def test_every_image_is_in_one_shard_and_shards_are_in_order(sizes):
-    leaves = shards(sizes)
-    bounds = [leaf.bounds() for leaf in leaves]
+    found = shards(sizes)
+    bounds = [shard.bounds() for shard in found]
     assert all(low < high for low, high in bounds)
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(bounds))
-    assert [len(held(leaf, sizes)) for leaf in leaves] == [leaf.images for leaf in leaves]
-    assert sum(leaf.images for leaf in leaves) == len(sizes)
-    assert sorted(leaf.name for leaf in leaves) == [leaf.name for leaf in leaves]
+    assert [len(held(shard, sizes)) for shard in found] == [shard.images for shard in found]
+    assert sum(shard.images for shard in found) == len(sizes)
+    assert sorted(shard.name for shard in found) == [shard.name for shard in found]
 
 
 @given(images)
 def test_no_shard_has_more_than_it_may_but_for_one_large_image(sizes):
-    for leaf in shards(sizes):
-        inside = held(leaf, sizes)
+    for shard in shards(sizes):
+        inside = held(shard, sizes)
         assert len(inside) <= 5
         assert sum(inside) <= 20 or len(inside) == 1
 
@@ -47,17 +47,17 @@ def test_no_shard_has_more_than_it_may_but_for_one_large_image(sizes):
 def test_one_image_more_touches_only_the_shard_that_it_falls_into(sizes, word, size):
     assume(word not in sizes)
     before, after = shards(sizes), shards({**sizes, word: size})
-    changed = [leaf for leaf in before if leaf not in after]
+    changed = [shard for shard in before if shard not in after]
     assert len(changed) <= 1
-    for leaf in changed:
-        low, high = leaf.bounds()
+    for shard in changed:
+        low, high = shard.bounds()
         assert low <= word < high
 
 
 def test_eight_images_spread_evenly_are_halved_until_two_are_left():
     sizes = {number << 61: 1 for number in range(8)}
     assert shards(sizes, most_images=2) == [
-        Leaf("train", bits, 2) for bits in ("00", "01", "10", "11")
+        ShardRange("train", bits, 2) for bits in ("00", "01", "10", "11")
     ]
-    assert Leaf("train", "10", 2).bounds() == (2**63, 2**63 + 2**62)
-    assert Leaf("train", "", 2).bounds() == (0, 2**64)
+    assert ShardRange("train", "10", 2).bounds() == (2**63, 2**63 + 2**62)
+    assert ShardRange("train", "", 2).bounds() == (0, 2**64)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.components.data.splits import indices, joined, mixed_indices, partly_labelled, rows
 from twofold.components.data.reading.reader import batches, mixed_batches
-from twofold.components.data.reading.split import key_identity
+from twofold.components.data.reading.split import hash_of_key
 from twofold.components.errors import DataError
 
 
@@ -39,7 +39,7 @@ def test_batches_hold_the_rows_they_name():
         np.testing.assert_array_equal(batch["image"][:, 0, 0, 0], index)
         np.testing.assert_array_equal(batch["label"], index)
         assert batch["key"].tolist() == [f"key/{i}".encode() for i in index]
-        assert batch["identity"].tolist() == [key_identity(f"key/{i}") for i in index]
+        assert batch["key_hash"].tolist() == [hash_of_key(f"key/{i}") for i in index]
 
 
 def test_batches_have_static_shapes_and_types():
@@ -47,7 +47,7 @@ def test_batches_have_static_shapes_and_types():
     assert spec["image"] == tf.TensorSpec([2, 2, 3, 1], tf.uint8)
     assert spec["label"] == tf.TensorSpec([2], tf.int32)
     assert spec["key"] == tf.TensorSpec([2], tf.string)
-    assert spec["identity"] == tf.TensorSpec([2], tf.int64)
+    assert spec["key_hash"] == tf.TensorSpec([2], tf.int64)
     assert spec["index"] == tf.TensorSpec([2], tf.int64)
 
 
@@ -143,7 +143,7 @@ def test_mixed_batches_hold_the_rows_they_name_labelled_images_last():
         np.testing.assert_array_equal(batch["label"], split.labels[index])
         assert (batch["label"] >= 0).tolist() == [False] * 6 + [True] * 2
         assert batch["key"].tolist() == [f"key/{i}".encode() for i in index]
-        assert batch["identity"].tolist() == [key_identity(f"key/{i}") for i in index]
+        assert batch["key_hash"].tolist() == [hash_of_key(f"key/{i}") for i in index]
 
 
 def test_mixed_batches_have_the_shapes_and_types_of_batches():
@@ -241,7 +241,7 @@ def test_splits_of_different_image_shapes_do_not_mix():
 
 def test_chosen_fields_alone_are_given():
     split = partly_labelled(20, labelled=8)
-    chosen = ["identity", "image"]
+    chosen = ["key_hash", "image"]
     plain = batches(split, batch_size=4, seed=0, first_step=0, steps=1, fields=chosen)
     sizes = {"unlabelled_batch_size": 2, "labelled_batch_size": 2}
     mixed = mixed_batches(split, split, **sizes, seed=0, first_step=0, steps=1, fields=chosen)
@@ -249,7 +249,7 @@ def test_chosen_fields_alone_are_given():
         assert list(found.element_spec) == chosen
         (element,) = found.as_numpy_iterator()
         keys = [f"key/{row}" for row in element["image"][:, 0, 0, 0]]
-        assert element["identity"].tolist() == [key_identity(key) for key in keys]
+        assert element["key_hash"].tolist() == [hash_of_key(key) for key in keys]
 
 
 @pytest.mark.parametrize("chosen", [["image", "pixels"], []])

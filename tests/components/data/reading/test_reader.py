@@ -15,7 +15,7 @@ from tests.components.data.handmade import entry, picture, write_dataset
 from twofold.components.data.preparation.prepare import prepare
 from twofold.components.data.reading.encoded_images import EncodedImages
 from twofold.components.data.reading.reader import load_split, read_encoded
-from twofold.components.data.reading.split import key_identity
+from twofold.components.data.reading.split import hash_of_key
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
 from twofold.components.data.store.image_table import read_split_index
@@ -288,5 +288,5 @@ def test_a_table_that_does_not_fit_the_manifest_is_refused(tmp_path, prepared, m
 
 @given(st.text())
 def test_identities_are_non_negative_and_of_the_key_alone(key):
-    assert 0 <= key_identity(key) < 2**63
-    assert key_identity(key) == key_identity(str(key))
+    assert 0 <= hash_of_key(key) < 2**63
+    assert hash_of_key(key) == hash_of_key(str(key))

@@ -109,18 +109,18 @@ def test_the_rows_of_a_split_are_a_split():
     split = dataclasses.replace(
         with_latents(), class_names=("a", "b", "c", "d"), weights=np.arange(COUNT, dtype=np.float32)
     )
-    whole = split.identities
+    whole = split.key_hashes
     chosen = np.array([17, 2, 5])
 
     some = select(split, chosen)
 
-    for name in ("labels", "keys", "latents", "weights", "identities"):
+    for name in ("labels", "keys", "latents", "weights", "key_hashes"):
         np.testing.assert_array_equal(getattr(some, name), getattr(split, name)[chosen], name)
     np.testing.assert_array_equal(some.images[:], split.images[chosen])
     kept = ("class_names", "latent_names", "name")
     assert [getattr(some, name) for name in kept] == [getattr(split, name) for name in kept]
     assert select(rows(3), np.array([1])).weights is None
-    np.testing.assert_array_equal(split.identities, whole)
+    np.testing.assert_array_equal(split.key_hashes, whole)
 
 
 def test_chosen_rows_are_drawn_from_and_chosen_from_again():

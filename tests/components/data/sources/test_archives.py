@@ -44,9 +44,9 @@ def test_a_damaged_archive_member_is_an_item_with_a_problem(tmp_path, image_byte
     assert "CRC" in item.problem
 
 
-def identities(path):
+def content_ids(path):
     source = build_source("folder", path=path)
-    return {item.key: item.identity for task in source.tasks(9) for item in source.read(task)}
+    return {item.key: item.content_id for task in source.tasks(9) for item in source.read(task)}
 
 
 def changed(first, second):
@@ -55,18 +55,18 @@ def changed(first, second):
 
 def test_a_zip_member_that_changes_changes_its_identity_alone(tmp_path):
     path = write_zip(tmp_path / "a.zip", {"a.jpg": b"1", "b.jpg": b"2"})
-    before = identities(path)
-    assert identities(shutil.copy(path, tmp_path / "copy.zip")) == before
+    before = content_ids(path)
+    assert content_ids(shutil.copy(path, tmp_path / "copy.zip")) == before
     write_zip(path, {"a.jpg": b"3", "b.jpg": b"2"})
-    assert changed(before, identities(path)) == ["a.jpg"]
+    assert changed(before, content_ids(path)) == ["a.jpg"]
 
 
-def test_a_tar_that_changes_changes_the_identity_of_what_may_have_changed(tmp_path):
+def test_a_tar_that_changes_changes_the_content_id_of_what_may_have_changed(tmp_path):
     path = write_tar(tmp_path / "a.tar", {"a.jpg": b"1"})
     os.utime(path, ns=(0, 0))
-    before = identities(path)
+    before = content_ids(path)
     write_tar(path, {"a.jpg": b"3"})
-    assert changed(before, identities(path)) == ["a.jpg"]
+    assert changed(before, content_ids(path)) == ["a.jpg"]
 
 
 @pytest.mark.parametrize("write", [write_zip, write_tar])

@@ -17,7 +17,7 @@ def read_all(source, items=25):
     return {item.key: item for task in source.tasks(items) for item in source.read(task)}
 
 
-def nothing(key, identity):
+def nothing(key, content_id):
     return False
 
 
@@ -178,10 +178,10 @@ def test_a_file_that_changes_in_a_bucket_changes_its_identity_alone(to_bucket, t
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / "files" / name).write_bytes(b"1")
     path = to_bucket(tmp_path / "files", "test-change")
-    before = identities(path)
-    assert identities(path) == before
+    before = content_ids(path)
+    assert content_ids(path) == before
     fsspec.filesystem("memory").pipe_file("/test-change/files/a.jpg", b"2")
-    assert changed(before, identities(path)) == ["a.jpg"]
+    assert changed(before, content_ids(path)) == ["a.jpg"]
 
 
 def test_a_checksum_tells_contents_apart_before_a_time_does(monkeypatch):
@@ -235,9 +235,9 @@ def test_many_files_in_one_folder_come_in_the_same_order(tmp_path, write_files, 
     assert list(read_all(build_source("folder", path=tmp_path))) == expected
 
 
-def identities(path):
+def content_ids(path):
     source = build_source("folder", path=path)
-    return {item.key: item.identity for task in source.tasks(9) for item in source.read(task)}
+    return {item.key: item.content_id for task in source.tasks(9) for item in source.read(task)}
 
 
 def changed(first, second):
@@ -247,10 +247,10 @@ def changed(first, second):
 def test_a_file_that_changes_changes_its_identity_alone(tmp_path, write_files):
     write_files(tmp_path, {"a.jpg": b"1", "b.jpg": b"2"})
     os.utime(tmp_path / "a.jpg", ns=(0, 0))
-    before = identities(tmp_path)
-    assert identities(tmp_path) == before
+    before = content_ids(tmp_path)
+    assert content_ids(tmp_path) == before
     write_files(tmp_path, {"a.jpg": b"3"})
-    assert changed(before, identities(tmp_path)) == ["a.jpg"]
+    assert changed(before, content_ids(tmp_path)) == ["a.jpg"]
 
 
 def test_a_file_that_changes_while_it_is_prepared_cannot_be_read(tmp_path, write_files):

@@ -169,19 +169,19 @@ def test_a_missing_file_is_an_item_with_a_problem(write):
     assert items[2].problem == "the file has changed since it was listed"
 
 
-def test_the_identity_follows_the_file_and_its_path(write):
+def test_the_content_id_follows_the_file_and_its_path(write):
     path = write("path,key", "a.jpg,one", "b.jpg,two")
-    before = {item.key: item.identity for item in listed(path)}
-    assert {item.key: item.identity for item in listed(path)} == before
+    before = {item.key: item.content_id for item in listed(path)}
+    assert {item.key: item.content_id for item in listed(path)} == before
     os.utime(path.parent / "a.jpg", ns=(0, 0))
-    after = {item.key: item.identity for item in listed(path)}
+    after = {item.key: item.content_id for item in listed(path)}
     assert (after["one"] != before["one"], after["two"] != before["two"]) == (True, False)
     for name in ("a.jpg", "b.jpg"):
         (path.parent / name).write_bytes(b"1")
         os.utime(path.parent / name, ns=(0, 0))
-    alike = {item.key: item.identity for item in listed(path)}
+    alike = {item.key: item.content_id for item in listed(path)}
     path.write_text("path,key\na.jpg,two\nb.jpg,one\n")
-    swapped = {item.key: item.identity for item in listed(path)}
+    swapped = {item.key: item.content_id for item in listed(path)}
     assert all(alike[key] != swapped[key] for key in ("one", "two"))
 
 

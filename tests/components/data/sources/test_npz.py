@@ -177,31 +177,31 @@ def test_values_are_checked_in_all_parts_of_an_array(tmp_path, monkeypatch):
             build_source("npz", path=tmp_path / "set.npy").info()
 
 
-def test_the_identity_follows_the_content(save):
-    def identities(**arrays):
-        return {item.identity for item in read_all(build_source("npz", path=save(**arrays)))}
+def test_the_content_id_follows_the_content(save):
+    def content_ids(**arrays):
+        return {item.content_id for item in read_all(build_source("npz", path=save(**arrays)))}
 
-    first = identities(x=GREY)
+    first = content_ids(x=GREY)
     assert len(first) == 1
-    assert identities(x=GREY) == first
-    assert identities(x=GREY + 1).isdisjoint(first)
+    assert content_ids(x=GREY) == first
+    assert content_ids(x=GREY + 1).isdisjoint(first)
 
 
-def test_another_field_is_another_identity(save):
+def test_another_field_is_another_content_id(save):
     path = save(x=GREY, other=GREY + 1)
     first, second = (
         read_all(build_source("npz", path=path, image_field=field)) for field in ("x", "other")
     )
     assert first[0].key == second[0].key
-    assert first[0].identity != second[0].identity
+    assert first[0].content_id != second[0].content_id
 
 
-def test_an_array_that_is_replaced_has_another_identity(tmp_path):
+def test_an_array_that_is_replaced_has_another_content_id(tmp_path):
     np.save(tmp_path / "set.npy", GREY)
     os.utime(tmp_path / "set.npy", ns=(0, 0))
-    before = read_all(build_source("npz", path=tmp_path / "set.npy"))[0].identity
+    before = read_all(build_source("npz", path=tmp_path / "set.npy"))[0].content_id
     np.save(tmp_path / "set.npy", GREY + 1)
-    assert read_all(build_source("npz", path=tmp_path / "set.npy"))[0].identity != before
+    assert read_all(build_source("npz", path=tmp_path / "set.npy"))[0].content_id != before
 
 
 def test_a_file_that_changes_while_it_is_prepared_is_refused(save):

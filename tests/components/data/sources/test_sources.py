@@ -42,7 +42,7 @@ found = {}
 for name, source in sources.items():
     items = [item for task in tasks[name] for item in pickle.loads(source).read(task)]
     images = [i.image if isinstance(i.image, bytes) else i.image.tobytes() for i in items]
-    found[name] = [[item.key, item.label, str(item.split), item.identity, image.hex()]
+    found[name] = [[item.key, item.label, str(item.split), item.content_id, image.hex()]
                    for item, image in zip(items, images)]
 print(json.dumps(found))
 """
@@ -123,7 +123,7 @@ def test_tasks_are_read_in_another_process(tmp_path, sources):
     for name, source in made.items():
         items = described(everything(source))
         assert found[name] == [
-            [item.key, item.label, str(item.split), item.identity, item.image.hex()]
+            [item.key, item.label, str(item.split), item.content_id, item.image.hex()]
             for item in items
         ]
 
@@ -131,13 +131,13 @@ def test_tasks_are_read_in_another_process(tmp_path, sources):
 def test_items_that_are_not_wanted_come_without_their_image(source):
     asked = []
 
-    def wanted(key, identity):
-        asked.append((key, identity))
+    def selected(key, content_id):
+        asked.append((key, content_id))
         return len(asked) % 3 == 0
 
     items = described(everything(source))
-    found = [item for task in source.tasks(50) for item in source.read(task, wanted)]
-    assert asked == [(item.key, item.identity) for item in items]
+    found = [item for task in source.tasks(50) for item in source.read(task, selected)]
+    assert asked == [(item.key, item.content_id) for item in items]
     expected = [each if i % 3 == 2 else replace(each, image=b"") for i, each in enumerate(items)]
     assert described(found) == expected
 
@@ -151,7 +151,7 @@ def test_items_are_as_the_source_says(source):
         assert -1 <= item.label < len(info.class_names)
         assert len(item.latents) == len(info.latent_names)
         assert item.split in (None, "train", "validation", "test", "unlabelled")
-        assert item.identity
+        assert item.content_id
         assert item.problem is None
         assert len(item.image)
         if not isinstance(item.image, bytes):

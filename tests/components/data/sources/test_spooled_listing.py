@@ -13,9 +13,9 @@ ROWS = st.lists(
     st.builds(
         Row,
         key=st.text(st.characters(exclude_categories=["Cs"]), max_size=3),
-        identity=TEXT,
+        content_id=TEXT,
         container=st.integers(0, 9),
-        place=st.binary(max_size=3),
+        location=st.binary(max_size=3),
         label=st.none() | TEXT,
         split=st.none() | TEXT,
         group=st.none() | TEXT,
@@ -39,7 +39,7 @@ def test_tasks_hold_all_rows_in_order(rows, items, batch):
     assert spool.items == len(rows)
     found = [
         (
-            *(entry.item.key, entry.item.identity, entry.container, entry.place),
+            *(entry.item.key, entry.item.content_id, entry.container, entry.location),
             *(entry.item.label, entry.item.split, entry.item.group, entry.item.weight),
         )
         for task in tasks
@@ -72,7 +72,7 @@ def test_keys_of_one_hash_are_not_taken_for_the_same(monkeypatch):
 @given(ROWS, ROWS)
 def test_the_fingerprint_is_of_the_rows_and_not_of_their_places(first, second):
     def moved(rows):
-        return [row._replace(container=0, place=b"elsewhere") for row in rows]
+        return [row._replace(container=0, location=b"elsewhere") for row in rows]
 
     fingerprints = Spool(first, "").fingerprint, Spool(second, "").fingerprint
     assert (fingerprints[0] == fingerprints[1]) == (moved(first) == moved(second))

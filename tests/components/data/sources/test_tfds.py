@@ -313,20 +313,20 @@ def test_datasets_in_the_forms_that_are_common_are_read(tmp_path, store_tfds):
     }
 
 
-def test_the_identity_follows_the_file(stored):
+def test_the_content_id_follows_the_file(stored):
     folder, path = stored
     os.utime(path, ns=(0, 0))
-    before = [item.identity for item in read_all(build_source("tfds", tfds_name=str(folder)))]
-    again = [item.identity for item in read_all(build_source("tfds", tfds_name=str(folder)))]
+    before = [item.content_id for item in read_all(build_source("tfds", tfds_name=str(folder)))]
+    again = [item.content_id for item in read_all(build_source("tfds", tfds_name=str(folder)))]
     assert before == again
     path.write_bytes(path.read_bytes())
-    after = [item.identity for item in read_all(build_source("tfds", tfds_name=str(folder)))]
+    after = [item.content_id for item in read_all(build_source("tfds", tfds_name=str(folder)))]
     assert not set(before) & set(after)
 
 
-def test_the_identity_is_that_of_one_file_of_several(root):
+def test_the_content_id_is_that_of_one_file_of_several(root):
     source = build_source("tfds", tfds_name="small", tfds_dir=root, tfds_splits=("train",))
-    assert len({item.identity for item in read_all(source)}) == 3
+    assert len({item.content_id for item in read_all(source)}) == 3
 
 
 class ManualPhotos(tfds.core.GeneratorBasedBuilder):

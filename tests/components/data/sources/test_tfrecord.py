@@ -183,16 +183,16 @@ def test_a_file_that_changes_while_it_is_prepared_is_noticed(write):
     assert "wrong checksum" in problems[1]
 
 
-def test_the_identity_follows_the_record(write):
+def test_the_content_id_follows_the_record(write):
     path = write({"image": b"1"}, {"image": b"2"})
-    before = [item.identity for item in recorded(path)]
+    before = [item.content_id for item in recorded(path)]
     write({"image": b"1"}, {"image": b"3"})
-    after = [item.identity for item in recorded(path)]
+    after = [item.content_id for item in recorded(path)]
     assert before[0] == after[0]
     assert before[1] != after[1]
     write({"image": b"1", "other": b"2"})
     first, second = (recorded(path, image_field=field) for field in ("image", "other"))
-    assert first[0].identity != second[0].identity
+    assert first[0].content_id != second[0].content_id
 
 
 @pytest.mark.parametrize("name", ["images.tfrecord", "images.tfrecord.gz"])

@@ -38,7 +38,7 @@ def as_zipfile_finds(file):
 def as_found(file):
     found = []
     for member in zips.members(file):
-        content = zips.read_member(file, member.place)
+        content = zips.read_member(file, member.location)
         found.append((member.name, member.size, member.crc, content))
     return found
 
@@ -108,7 +108,7 @@ def test_damage_is_noticed_or_harmless(data):
     try:
         for member in zips.members(file):
             try:
-                found = zips.read_member(file, member.place)
+                found = zips.read_member(file, member.location)
             except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zipfile.zlib.error):
                 continue
             assert found in files.values()

@@ -12,23 +12,23 @@ from twofold.components.evaluation.probes.example_images import (
 
 def test_classes_take_turns():
     labels = np.array([0, 0, 0, 0, 1, 2, 2])
-    identities = np.array([9, 3, 5, 7, 4, 8, 6])
+    key_hashes = np.array([9, 3, 5, 7, 4, 8, 6])
 
     # First one of each class (the smallest identity), then a second one where there is one.
-    assert spread_over_classes(labels, identities, 3).tolist() == [1, 4, 6]
-    assert spread_over_classes(labels, identities, 5).tolist() == [1, 2, 4, 6, 5]
+    assert spread_over_classes(labels, key_hashes, 3).tolist() == [1, 4, 6]
+    assert spread_over_classes(labels, key_hashes, 5).tolist() == [1, 2, 4, 6, 5]
 
 
 @given(st.lists(st.integers(-1, 3), min_size=1, max_size=20), st.integers(1, 25), st.randoms())
 def test_the_choice_does_not_depend_on_the_order(labels, count, random):
     labels = np.array(labels)
-    identities = np.array(random.sample(range(1000), len(labels)))
+    key_hashes = np.array(random.sample(range(1000), len(labels)))
     turned = np.array(random.sample(range(len(labels)), len(labels)))
-    chosen = spread_over_classes(labels, identities, count)
+    chosen = spread_over_classes(labels, key_hashes, count)
 
     assert len(chosen) == len(set(chosen.tolist())) == min(count, len(labels))
-    again = spread_over_classes(labels[turned], identities[turned], count)
-    assert identities[turned][again].tolist() == identities[chosen].tolist()
+    again = spread_over_classes(labels[turned], key_hashes[turned], count)
+    assert key_hashes[turned][again].tolist() == key_hashes[chosen].tolist()
     # No class is left out while another has two.
     if count >= len(set(labels.tolist())):
         assert set(labels[chosen].tolist()) == set(labels.tolist())

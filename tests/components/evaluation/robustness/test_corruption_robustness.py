@@ -84,7 +84,7 @@ def test_each_cell_is_the_accuracy_on_the_held_out_images_of_that_corruption(
     assert measured.clean == pytest.approx(37 / 41)
     assert set(measured.accuracies) == set(itertools.product(NAMES, (1, 4)))
     for (name, severity), accuracy in measured.accuracies.items():
-        spoilt = corrupt(images, name, severity, seed=2, identities=IDENTITIES)
+        spoilt = corrupt(images, name, severity, seed=2, key_hashes=IDENTITIES)
         guessed = brighter_than(level)(embed(encoder, spoilt))
         assert accuracy == (guessed == labels).mean()
     assert measured.accuracies["brightness", 4] < measured.accuracies["brightness", 1] < 0.9
@@ -104,7 +104,7 @@ def test_some_rows_only(encoder, images, labels, level):
 
     assert some.clean == 0.75
     assert set(some.accuracies.values()) <= {0, 0.25, 0.5, 0.75, 1}
-    spoilt = corrupt(images[rows], "brightness", 4, seed=2, identities=IDENTITIES[rows])
+    spoilt = corrupt(images[rows], "brightness", 4, seed=2, key_hashes=IDENTITIES[rows])
     guessed = brighter_than(level)(embed(encoder, spoilt))
     assert some.accuracies["brightness", 4] == (guessed == labels[rows]).mean()
 

@@ -90,9 +90,9 @@ def ask(version):
     session.close()
 
 
-def keys_of(seed, identities):
+def keys_of(seed, key_hashes):
     step = tf.constant(0, tf.int64)
-    return keyed_random.image_keys(seed, step, tf.constant(identities, tf.int64))
+    return keyed_random.image_keys(seed, step, tf.constant(key_hashes, tf.int64))
 
 
 def test_class_names_come_with_every_row(ask, files):

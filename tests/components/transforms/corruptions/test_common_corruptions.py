@@ -66,13 +66,13 @@ RANDOM = [name for name, one in CORRUPTIONS.items() if one.sample is not None]
 names = pytest.mark.parametrize("name", CORRUPTIONS)
 
 
-def identities(count, start=0):
+def key_hashes(count, start=0):
     return np.arange(start, start + count, dtype=np.int64) * 7_919 + 2**40
 
 
 def spoil(images, name, severity, seed=0, known_by=None):
-    known_by = identities(len(images)) if known_by is None else known_by
-    return corrupt(images, name, severity, seed=seed, identities=known_by)
+    known_by = key_hashes(len(images)) if known_by is None else known_by
+    return corrupt(images, name, severity, seed=seed, key_hashes=known_by)
 
 
 def test_the_nineteen_have_the_published_parameters():
@@ -111,7 +111,7 @@ def test_images_of_any_shape_stay_images_of_that_shape(name, shape):
     channels=st.sampled_from([1, 3]),
 )
 def test_an_image_comes_out_the_same_in_any_batch(name, severity, order, cuts, channels):
-    images, known_by = pictures(7, 17, 21, channels), identities(7)
+    images, known_by = pictures(7, 17, 21, channels), key_hashes(7)
     together = spoil(images, name, severity)
 
     bounds = sorted({0, 7, *cuts})
@@ -142,14 +142,14 @@ def test_seed_identity_and_severity_decide_what_is_drawn(name):
     assert len(np.unique(first.reshape(6, -1), axis=0)) == 6, "each identity has its own"
     np.testing.assert_array_equal(first, spoil(same, name, 3))
     assert (first != spoil(same, name, 3, seed=1)).any(axis=(1, 2, 3)).all()
-    shifted = spoil(same, name, 3, known_by=identities(6, start=1))
+    shifted = spoil(same, name, 3, known_by=key_hashes(6, start=1))
     np.testing.assert_array_equal(shifted[:-1], first[1:])
 
 
 @pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name not in RANDOM])
 def test_what_is_not_random_is_the_same_for_every_seed_and_identity(name):
     images = pictures(3)
-    known_by = identities(3, start=50)
+    known_by = key_hashes(3, start=50)
 
     np.testing.assert_array_equal(
         spoil(images, name, 4), spoil(images, name, 4, seed=9, known_by=known_by)
@@ -182,7 +182,7 @@ def test_another_process_draws_the_same():
         "import numpy as np\n"
         "from twofold.components.transforms.corruptions.common_corruptions import corrupt\n"
         "images = np.full((2, 16, 16, 3), 100, np.uint8)\n"
-        "some = corrupt(images, 'snow', 4, seed=3, identities=np.array([5, 2**62]))\n"
+        "some = corrupt(images, 'snow', 4, seed=3, key_hashes=np.array([5, 2**62]))\n"
         "print(int(some.astype(np.int64).sum()), some[1, 3, 4].tolist())\n"
     )
     answers = {
@@ -190,7 +190,7 @@ def test_another_process_draws_the_same():
         for _ in range(2)
     }
     images = np.full((2, 16, 16, 3), 100, np.uint8)
-    here = corrupt(images, "snow", 4, seed=3, identities=np.array([5, 2**62]))
+    here = corrupt(images, "snow", 4, seed=3, key_hashes=np.array([5, 2**62]))
 
     assert answers == {f"{int(here.astype(np.int64).sum())} {here[1, 3, 4].tolist()}\n"}
 
@@ -275,8 +275,8 @@ def test_every_level_that_is_not_changed_stays_that_level():
         ({"images": np.zeros((2, 8, 8), np.uint8)}, r"received uint8 \[2, 8, 8\]"),
         ({"images": np.zeros((2, 7, 8, 3), np.uint8)}, "sides of at least 8"),
         ({"images": np.zeros((2, 8, 8, 4), np.uint8)}, "1 or 3 channels"),
-        ({"identities": np.arange(3)}, r"one for each of 2 images, received int64 \[3\]"),
-        ({"identities": np.zeros(2)}, "must be integers"),
+        ({"key_hashes": np.arange(3)}, r"one for each of 2 images, received int64 \[3\]"),
+        ({"key_hashes": np.zeros(2)}, "must be integers"),
     ],
 )
 def test_what_cannot_be_corrupted_is_refused(arguments, message):
@@ -285,7 +285,7 @@ def test_what_cannot_be_corrupted_is_refused(arguments, message):
         "name": "fog",
         "severity": 1,
         "seed": 0,
-        "identities": np.arange(2),
+        "key_hashes": np.arange(2),
     }
 
     with pytest.raises(ValueError, match=message):

@@ -13,8 +13,8 @@ from twofold.components.transforms.corruptions.common_corruptions import (
 def many_of(value, name, severity, count=40_000):
     """Gives what becomes of so many equal values."""
     images = np.full((count // 1600, 40, 40, 1), value, np.uint8)
-    identities = np.arange(len(images))
-    return corrupt(images, name, severity, seed=0, identities=identities).ravel().astype(float)
+    key_hashes = np.arange(len(images))
+    return corrupt(images, name, severity, seed=0, key_hashes=key_hashes).ravel().astype(float)
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
@@ -83,6 +83,6 @@ def test_impulse_noise_strikes_its_share_with_as_much_salt_as_pepper(severity):
 def test_impulse_noise_strikes_the_channels_of_a_pixel_apart():
     images = np.full((4, 32, 32, 3), 128, np.uint8)
 
-    struck = corrupt(images, "impulse_noise", 5, seed=0, identities=np.arange(4)) != 128
+    struck = corrupt(images, "impulse_noise", 5, seed=0, key_hashes=np.arange(4)) != 128
 
     assert (struck.sum(axis=-1) == 1).sum() > 20 * (struck.sum(axis=-1) == 3).sum()
