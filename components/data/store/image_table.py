@@ -46,12 +46,6 @@ INDEX_SCHEMA = pa.schema(
 )
 
 
-def read_index(directory: Path | str, manifest: Manifest, columns: list[str]) -> pa.Table:
-    """These columns of all images."""
-    with files.open_input(files.join(directory, manifest.images.file)) as file:
-        return pq.read_table(file, columns=columns)
-
-
 def read_split_index(
     directory: Path | str, manifest: Manifest, split: str, columns: list[str]
 ) -> pa.Table:

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,8 +20,8 @@ from twofold.components.data.preparation.report_content import (
     Sample,
     thumbnail,
 )
-from twofold.components.data.store.image_table import INDEX_SCHEMA, read_index
-from twofold.components.data.store.manifest import Counts, load_manifest
+from twofold.components.data.store.image_table import INDEX_SCHEMA
+from twofold.components.data.store.manifest import IMAGES_FILE, Counts, load_manifest
 from twofold.components.pages.dataset_page import render_report, samples_shown
 
 
@@ -38,7 +39,7 @@ def manifest(directory):
 
 @pytest.fixture(scope="module")
 def table(directory, manifest):
-    return read_index(directory, manifest, COLUMNS)
+    return pq.read_table(directory / IMAGES_FILE, columns=COLUMNS)
 
 
 def test_equal_content_gives_equal_text(directory, manifest, table):
@@ -136,7 +137,7 @@ def test_sizes_are_a_sentence_where_there_is_one_and_a_table_else(manifest, tabl
 def test_a_dataset_without_labels_has_no_class_balance(tmp_path):
     images = [{**image, "label": -1} for image in entries(8)]
     manifest = write_dataset(tmp_path, images, class_names=())
-    table = read_index(tmp_path, manifest, COLUMNS)
+    table = pq.read_table(tmp_path / IMAGES_FILE, columns=COLUMNS)
 
     text = render_report(content(manifest, table, samples={"": [Sample("k", picture(0))]}))
 
@@ -349,7 +350,9 @@ def test_brightness_and_contrast_are_those_of_the_pixels(tmp_path):
     ]
     manifest = write_dataset(tmp_path, images)
 
-    page = Page(render_report(content(manifest, read_index(tmp_path, manifest, COLUMNS)))).text
+    page = Page(
+        render_report(content(manifest, pq.read_table(tmp_path / IMAGES_FILE, columns=COLUMNS)))
+    ).text
 
     brightness = page[page.index("Brightness") :]
     assert re.search(r"train median 0\.8, .*? test median 0\.2, nine in ten from 0\.2", brightness)

@@ -1,9 +1,9 @@
+import pyarrow.parquet as pq
 import pytest
 
 from tests.components.data.handmade import entries, write_dataset
 from tests.components.pages.dataset_pages import COLUMNS, content, notes, with_labels
-from twofold.components.data.store.image_table import read_index
-from twofold.components.data.store.manifest import DuplicateRecord, load_manifest
+from twofold.components.data.store.manifest import IMAGES_FILE, DuplicateRecord, load_manifest
 from twofold.components.pages.dataset_page import render_report
 
 
@@ -21,7 +21,7 @@ def manifest(directory):
 
 @pytest.fixture(scope="module")
 def table(directory, manifest):
-    return read_index(directory, manifest, COLUMNS)
+    return pq.read_table(directory / IMAGES_FILE, columns=COLUMNS)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from twofold.components.data.preparation.prepare import prepare
@@ -14,7 +15,7 @@ from twofold.components.data.sources.base import (
     positions,
     select_all,
 )
-from twofold.components.data.store.image_table import read_index
+from twofold.components.data.store.manifest import IMAGES_FILE
 from twofold.components.errors import DataError
 from twofold.components.pages.dataset_page import render_report
 
@@ -64,7 +65,7 @@ def prepared(tmp_path, items=EVERYTHING, **rules):
     manifest = prepare(
         Items(items), tmp_path / "set", name="x", settings=settings, render_page=render_report
     )
-    keys = read_index(tmp_path / "set", manifest, ["key"])["key"].to_pylist()
+    keys = pq.read_table(tmp_path / "set" / IMAGES_FILE)["key"].to_pylist()
     counts = manifest.counts
     assert counts.read == counts.written + counts.rejected + counts.duplicates
     assert len(keys) == counts.written

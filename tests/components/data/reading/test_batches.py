@@ -254,7 +254,7 @@ def test_chosen_fields_alone_are_given():
 
 @pytest.mark.parametrize("chosen", [["image", "pixels"], []])
 def test_unknown_fields_are_refused(chosen):
-    with pytest.raises(DataError, match="some of image, label, key, identity, index, received"):
+    with pytest.raises(DataError, match="some of image, label, key, key_hash, index, received"):
         batches(rows(9), batch_size=4, seed=0, first_step=0, steps=1, fields=chosen)
 
 

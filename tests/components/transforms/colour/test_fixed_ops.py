@@ -1,34 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import stats
 
 from twofold.components.transforms.colour.normalise import normalise
 from twofold.components.transforms.colour.solarise import solarise
-from twofold.components.transforms.geometry.flip import FlipRanges, apply_flip, sample_flip
-
-
-def test_the_chosen_images_are_mirrored_left_to_right(execute, images):
-    batch = images(3, 4, 5, 3)
-
-    result = execute(apply_flip)(tf.constant(batch), tf.constant([True, False, True])).numpy()
-
-    np.testing.assert_array_equal(result, [batch[0][:, ::-1], batch[1], batch[2][:, ::-1]])
-
-
-@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_the_share_of_flips_is_the_probability(keys, probability):
-    flips = int(np.sum(sample_flip(keys(20_000), FlipRanges(probability))))
-
-    if probability in (0.0, 1.0):
-        assert flips == 20_000 * probability
-    else:
-        assert stats.binomtest(flips, 20_000, probability).pvalue > 1e-3
-
-
-def test_a_flip_probability_above_one_is_refused():
-    with pytest.raises(ValueError, match="probability must be between 0 and 1, received 2"):
-        FlipRanges(2)
 
 
 def test_solarisation_inverts_from_the_threshold_on(execute):
