@@ -1,4 +1,4 @@
-"""How TensorFlow starts: without its greetings, and with oneDNN's kernels."""
+"""TensorFlow import: without its start-up messages, and with oneDNN's kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client of the service that needs neither TensorFlow nor any package.
+"""Client of the service, which needs neither TensorFlow nor any package.
 
 It works as well with TensorFlow Serving itself, whose protocol it speaks.
 """

@@ -1,4 +1,4 @@
-"""JSON to arrays and back, by TensorFlow Serving's rules and with its error messages.
+"""JSON codec of requests and answers, with TensorFlow Serving's rules and error messages.
 
 A predict request is `{"signature_name": ..., "instances": [...]}` (row format: one entry for each
 example) or `{"signature_name": ..., "inputs": ...}` (columnar: one array for each input). The

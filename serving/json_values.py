@@ -1,4 +1,4 @@
-"""One JSON value to one array, and one array to JSON texts, by TensorFlow Serving's rules."""
+"""JSON values to arrays, and arrays to JSON texts, by TensorFlow Serving's rules."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The model on disk: finding its newest version, loading it, and running its signatures.
+"""Model repository: the newest version on disk, found, loaded and run by its signatures.
 
 A SavedModel is a program, not data: loading one and running it can read and write files and do
 whatever TensorFlow's ops can do. Serve only directories whose contents you trust.

@@ -1,4 +1,4 @@
-"""The REST surface of TensorFlow Serving: model status, metadata and predict, and health.
+"""REST server with TensorFlow Serving's surface: model status, metadata, predict, and health.
 
     GET  /v1/models/NAME[/versions/N]             the state of the model's versions
     GET  /v1/models/NAME[/versions/N]/metadata    its signatures

@@ -1,4 +1,4 @@
-"""What a signature of a SavedModel takes and gives, and whether a request's arrays fit it.
+"""Signature of a SavedModel: what it takes and gives, and whether a request's arrays fit it.
 
 The check comes before the model because TensorFlow does not always survive a misfit: a tensor of
 the wrong rank can abort the whole process instead of raising an error.

@@ -1,4 +1,4 @@
-"""How far an accuracy measured on a finite test set can be trusted."""
+"""Confidence intervals of accuracies that were measured on a finite test set."""
 
 from math import sqrt
 from statistics import NormalDist

@@ -1,4 +1,4 @@
-"""Embeddings of a whole split, computed once; every measure reads them."""
+"""Embedding of a whole split, computed once; every measure reads it."""
 
 from __future__ import annotations
 

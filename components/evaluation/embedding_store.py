@@ -1,4 +1,4 @@
-"""Embeddings on disk, written once for an encoder, every row with its key."""
+"""Embedding store on disk: written once for an encoder, every row with its key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks that every measure makes on its embeddings and labels."""
+"""Checks of embeddings and labels, which every measure makes."""
 
 from typing import Any
 

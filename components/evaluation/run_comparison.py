@@ -1,4 +1,4 @@
-"""Whether two runs differ by more than chance: few images, or few seeds, can tell little."""
+"""Comparison of runs: whether two differ by more than chance over images or seeds."""
 
 from __future__ import annotations
 

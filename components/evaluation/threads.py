@@ -1,4 +1,4 @@
-"""One thread for small matrix products, which several only wait for each other in."""
+"""Thread limit for small matrix products, in which several threads only wait for each other."""
 
 from __future__ import annotations
 

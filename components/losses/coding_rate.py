@@ -1,4 +1,4 @@
-"""The loss of many patches: alike within an image, spread out over the batch."""
+"""Coding rate and patch similarity, the loss of EMP-SSL."""
 
 from __future__ import annotations
 

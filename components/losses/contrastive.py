@@ -1,4 +1,4 @@
-"""Losses that pull views of an image together and push other images away."""
+"""Contrastive losses: NT-Xent, cross-view, few negatives, NNCLR, and InfoNCE with a queue."""
 
 from __future__ import annotations
 

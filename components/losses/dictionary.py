@@ -1,4 +1,4 @@
-"""The loss of a dictionary of patches: spherical k-means by gradients."""
+"""Spherical k-means as a loss: a dictionary of patches by gradients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses of self-training: labels where there are any, and a teacher's opinion of every image."""
+"""Self-training losses: cross-entropy with labels, and consistency with a teacher."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bound that a variational autoencoder minimises, and the sample of the code that it needs."""
+"""Evidence lower bound of a variational autoencoder, and the sample of the code that it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How losses are reduced: in float32 or wider, to the share of one replica.
+"""Reduction of losses: in float32 or wider, to the share of one replica.
 
 Every loss and metric returns a share. The shares of all replicas, and the gradients of these
 shares, add up to those of one device that holds the whole global batch.

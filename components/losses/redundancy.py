@@ -1,4 +1,4 @@
-"""Losses that make the units of a projection vary and carry different things, without negatives.
+"""Redundancy-reduction losses: Barlow Twins and VICReg, without negatives.
 
 Their covariances are D x D, and D is in the thousands. Nothing of that size is made: for Z_a and
 Z_b of [N, D], the sum of the squares of Z_a^T Z_b is the sum over all pairs of images of (Z_a

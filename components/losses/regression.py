@@ -1,4 +1,4 @@
-"""Losses that predict the other view's projection: no negatives, no gradient to the target.
+"""Negative cosine similarity to the other view's projection: BYOL and SimSiam, no negatives.
 
 Each compares one direction, the predictions of one view with the projections of the other. A method
 calls it both ways: BYOL adds the two (Grill et al., 2020, section 3.1), SimSiam averages them (Chen

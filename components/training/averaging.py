@@ -1,4 +1,4 @@
-"""Averages of the weights along training, and batch statistics that fit them."""
+"""Weight averaging (EMA and SWA), and batch statistics that fit the averages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop: steps, checkpoints, measurements; resumable at any checkpoint."""
+"""Training loop: steps, checkpoints, measurements; resumable at any checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules that watch a validation metric, with state that a checkpoint holds."""
+"""Early stopping and rate reduction on a plateau, with state that a checkpoint holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which floats the networks compute; weights, statistics and losses stay float32."""
+"""Mixed precision: floats that networks compute in; weights, statistics, losses stay float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training step: forward, backward and update, the same on one device and on several."""
+"""Training step: forward, backward and update, the same on one device and on several."""
 
 from __future__ import annotations
 

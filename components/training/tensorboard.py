@@ -1,4 +1,4 @@
-"""What a person watches in TensorBoard, and the same curves read back for pictures."""
+"""TensorBoard logs of training, and the same curves read back for plots."""
 
 from __future__ import annotations
 

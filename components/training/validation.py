@@ -1,4 +1,4 @@
-"""What happens after each epoch: validation, a lower rate on a plateau, an early end."""
+"""Validation after each epoch, with a lower rate on a plateau and an early end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gaussian blur of a batch of images, one width for each image."""
+"""Gaussian blur of a batch of images, one sigma for each image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to the encoder's pixels, the same in training and serving."""
+"""Image decoding: from a file's bytes to the encoder's pixels, the same in training and serving."""
 
 from __future__ import annotations
 

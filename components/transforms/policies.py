@@ -1,4 +1,4 @@
-"""The named view policies, with the published settings as their defaults.
+"""View policies by name, with the published settings as their defaults.
 
 Ranges are pairs (low, high); probabilities are those of one image. "Brightness" is a shift or a
 factor, whichever the policy's source means: each says so. A colour jitter always applies its parts

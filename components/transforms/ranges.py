@@ -1,4 +1,4 @@
-"""What random numbers are drawn from: checks, and the form that several transforms share."""
+"""Ranges of random numbers: checks, and the form that several transforms share."""
 
 from __future__ import annotations
 

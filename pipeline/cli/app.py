@@ -1,4 +1,4 @@
-"""The command line of Twofold."""
+"""Command line of Twofold."""
 
 from __future__ import annotations
 

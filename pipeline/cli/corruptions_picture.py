@@ -1,4 +1,4 @@
-"""A picture of what the common corruptions do to an image."""
+"""Contact sheet of the common corruptions of an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine has, and what is missing for which feature."""
+"""Diagnosis of this machine, and what is missing for which feature."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands for an exported model: `inspect`, `promote` and `rollback`."""
+"""Commands for an exported model: `inspect`, `promote` and `rollback`."""
 
 from __future__ import annotations
 

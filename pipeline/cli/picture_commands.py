@@ -1,4 +1,4 @@
-"""The commands that draw pictures: `views` and `corruptions`."""
+"""Commands that draw pictures: `views` and `corruptions`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress for people: a bar with rate and time left on a terminal, nothing elsewhere."""
+"""Progress bar with rate and time left on a terminal; nothing elsewhere."""
 
 from __future__ import annotations
 

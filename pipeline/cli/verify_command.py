@@ -1,4 +1,4 @@
-"""What `twofold verify` does: a full check of a dataset, told line by line."""
+"""Verification of a prepared data set by `twofold verify`, told line by line."""
 
 from __future__ import annotations
 

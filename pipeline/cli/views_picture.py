@@ -1,4 +1,4 @@
-"""A picture of what a view policy does to a few images."""
+"""Contact sheet of the views that a policy makes of a few images."""
 
 from __future__ import annotations
 

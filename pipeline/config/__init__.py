@@ -1,4 +1,4 @@
-"""The configuration of a run: frozen, strict, and complete."""
+"""Configuration of a run: frozen, strict, and complete."""
 
 from twofold.components.data.sources import (
     DspritesSettings,

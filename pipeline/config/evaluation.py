@@ -1,4 +1,4 @@
-"""Measures of the encoder."""
+"""Evaluation settings: which measures are taken of an encoder, and how."""
 
 from __future__ import annotations
 

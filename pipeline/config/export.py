@@ -1,4 +1,4 @@
-"""What becomes of the finished encoder."""
+"""Export settings: the formats and the heads of a finished encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configurations from and to YAML, settings on the command line, and messages about them."""
+"""Configuration from and to YAML, settings on the command line, and messages about them."""
 
 from __future__ import annotations
 

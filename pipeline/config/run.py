@@ -1,4 +1,4 @@
-"""A whole run, from images to a served encoder."""
+"""Run configuration: all settings, from images to a served encoder."""
 
 from __future__ import annotations
 

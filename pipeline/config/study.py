@@ -1,4 +1,4 @@
-"""A study: several encoders of the same images, measured side by side."""
+"""Study settings: several encoders of the same images, compared."""
 
 from __future__ import annotations
 

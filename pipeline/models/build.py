@@ -1,4 +1,4 @@
-"""From a configuration to the networks, the optimizer and the state of a training run."""
+"""Building of networks, optimizer and training state from a configuration."""
 
 from __future__ import annotations
 

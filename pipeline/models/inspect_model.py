@@ -1,4 +1,4 @@
-"""What `twofold inspect` does: an exported model told and verified, line by line."""
+"""Inspection of an exported model by `twofold inspect`, told line by line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `twofold promote` and `twofold rollback` do: who may be served, decided and recorded.
+"""Promotion and rollback of served versions: who may be served, decided and recorded.
 
 A gate lets through what is not worse than what is served. A model that is a little worse, by less
 than its held-out images can tell, passes: with few images much passes, and many such steps can add

@@ -1,4 +1,4 @@
-"""Several runs side by side: which differences are more than chance, and what they come from."""
+"""Comparison of several runs: which differences are more than chance, and where they come from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every step is handed."""
+"""Context that every step of a run is given: configuration, directory, output."""
 
 from __future__ import annotations
 

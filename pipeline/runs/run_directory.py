@@ -1,4 +1,4 @@
-"""Finished work on disk: known by what it was made from, published whole or not at all."""
+"""Run directory: finished steps by what they were made from, published whole or not at all."""
 
 from __future__ import annotations
 

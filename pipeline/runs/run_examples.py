@@ -1,4 +1,4 @@
-"""The images that a run's page shows: neighbours, and the probe's mistakes."""
+"""Example images of a run's page: neighbours, and the probe's mistakes."""
 
 from __future__ import annotations
 

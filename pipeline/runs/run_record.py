@@ -1,4 +1,4 @@
-"""A run that was made before, as its directory tells it."""
+"""Run record: what the directory of an earlier run says of it."""
 
 from __future__ import annotations
 

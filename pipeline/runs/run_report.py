@@ -1,4 +1,4 @@
-"""The page of a run: what its directory and its data set tell, put together and written."""
+"""Run page: read from the run's directory and its data set, and written."""
 
 from __future__ import annotations
 

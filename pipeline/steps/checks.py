@@ -1,4 +1,4 @@
-"""What can be refused before a long step begins, and without TensorFlow."""
+"""Checks before a long step begins, without TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the configuration of the images to their source and the settings of their preparation."""
+"""Data source and preparation settings, from the configuration of the images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An encoder to figures and pictures."""
+"""Evaluate step: from an encoder to metrics and plots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An encoder to a proven SavedModel."""
+"""Export step: from an encoder to a proven SavedModel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a finished encoder for other runtimes."""
+"""Export formats: files of a finished encoder for other runtimes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exported model says of itself: where it comes from, its card, and questions to ask it."""
+"""Lineage, model card and recorded requests of an exported model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw images to TFRecord shards."""
+"""Prepare step: from raw images to TFRecord shards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images to an encoder."""
+"""Pretrain step: from prepared images to an encoder."""
 
 from __future__ import annotations
 

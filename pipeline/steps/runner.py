@@ -1,4 +1,4 @@
-"""The steps of a run, in their order."""
+"""Step runner: the steps of a run in their order, each unless it is finished."""
 
 from __future__ import annotations
 

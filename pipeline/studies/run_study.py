@@ -1,4 +1,4 @@
-"""Several encoders of the same images: each a run of its own, then all of them side by side."""
+"""Study runner: several encoders of the same images, each a run of its own, then compared."""
 
 from __future__ import annotations
 

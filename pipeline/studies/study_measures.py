@@ -1,4 +1,4 @@
-"""What a study measures of its encoders, side by side on the same held-out images."""
+"""Study measures: several encoders compared on the same held-out images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a study: what its directory and those of its members tell."""
+"""Study page: read from the directories of the study and its members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study's accuracies as a table for the terminal."""
+"""Summary table of a study's accuracies for the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images a step of training is fed, and how many steps that makes."""
+"""Input pipeline of a training stage: which images a step takes, and how many steps there are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prepared images as the encoder sees them: one size, one rule."""
+"""Prepared images as the encoder takes them: one size, one rule."""
 
 from __future__ import annotations
 

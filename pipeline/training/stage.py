@@ -1,4 +1,4 @@
-"""One stage of training, from images to finished weights; resumable."""
+"""Training stage, from images to finished weights; resumable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether clusters that were found without labels are the classes."""
+"""Clustering of embeddings without labels (k-means), and its agreement with the classes."""
 
 from __future__ import annotations
 

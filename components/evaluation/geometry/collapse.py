@@ -1,4 +1,4 @@
-"""Signs of collapse, which need no labels: embeddings that became one point or one line."""
+"""Collapse of embeddings to one point or one line: its signs, which need no labels."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Rows on the unit sphere, which cosine similarities are products of."""
+"""Cosine similarity: rows on the unit sphere, whose products it is."""
 
 from typing import Any
 

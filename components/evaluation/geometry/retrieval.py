@@ -1,4 +1,4 @@
-"""Search by example: whether the images most like an image are of its class."""
+"""Retrieval by example: mean average precision, and recall among the most similar images."""
 
 from __future__ import annotations
 

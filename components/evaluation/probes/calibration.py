@@ -1,4 +1,4 @@
-"""Whether a classifier is right as often as it says."""
+"""Expected calibration error and reliability diagrams of a classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion matrix of a classifier, and the pairs of classes it confuses most."""
 
 from __future__ import annotations
 

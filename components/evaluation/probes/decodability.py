@@ -1,4 +1,4 @@
-"""Which of the factors that made an image a linear read-out finds in its embedding."""
+"""Linear decodability of the latent factors that made an image, from its embedding."""
 
 from __future__ import annotations
 

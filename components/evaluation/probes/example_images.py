@@ -1,4 +1,4 @@
-"""Which images are worth a look: a few of each class, and mistakes that the probe is sure of."""
+"""Example images to look at: a few of each class, and mistakes that the probe is sure of."""
 
 from __future__ import annotations
 

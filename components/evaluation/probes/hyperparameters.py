@@ -1,4 +1,4 @@
-"""Settings of a measure chosen on a part of the training images, never on the held-out ones."""
+"""Hyperparameter choice on a part of the training images, never on the held-out ones."""
 
 from __future__ import annotations
 

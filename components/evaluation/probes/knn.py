@@ -1,4 +1,4 @@
-"""Weighted nearest-neighbour classification: what the neighbourhoods know, with nothing to fit."""
+"""k-nearest-neighbour classifier with weighted votes."""
 
 from __future__ import annotations
 

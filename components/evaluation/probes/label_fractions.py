@@ -1,4 +1,4 @@
-"""How accuracy grows with the number of labels."""
+"""Student's t intervals of accuracies over seeds, as for fractions of the labels."""
 
 from __future__ import annotations
 

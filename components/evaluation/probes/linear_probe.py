@@ -1,4 +1,4 @@
-"""Linear classifiers on frozen embeddings: how much of the classes a straight cut can read."""
+"""Linear probe: a linear classifier on frozen embeddings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

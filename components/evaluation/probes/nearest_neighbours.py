@@ -1,4 +1,4 @@
-"""The most similar of many embeddings, found in blocks so that memory stays bounded."""
+"""Nearest-neighbour search by similarity, in blocks so that memory stays bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images as they are, as the baseline that any encoder should beat."""
+"""Pixel baseline: images as they are, which any encoder should beat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression that converges in some ten steps, however alike features are."""
+"""Softmax regression that converges in tens of steps, however alike features are."""
 
 from __future__ import annotations
 

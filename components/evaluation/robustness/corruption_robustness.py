@@ -1,4 +1,4 @@
-"""How much an encoder's accuracy suffers from common corruptions of the images.
+"""Corruption robustness: accuracy on corrupted images, corruption errors and their means.
 
 Hendrycks & Dietterich (2019), "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations": nothing is trained on corrupted images; a classifier that was fitted on clean ones

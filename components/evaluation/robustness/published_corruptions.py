@@ -1,4 +1,4 @@
-"""The published corrupted test images of CIFAR-10, where TensorFlow Datasets has prepared them."""
+"""CIFAR-10-C: the published corrupted test images, where TensorFlow Datasets has prepared them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the outputs of a converted model are from those of the model that it was made of."""
+"""Comparison of a converted model's outputs with those of the model it was made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exported model for other runtimes: ONNX and LiteRT files, each proven before it is published.
+"""Conversion of an exported model to ONNX and LiteRT files, each proven before it is published.
 
 A file takes ``images``, uint8 [B, H, W, C] of any B, and gives ``embedding`` float32 [B, D] and,
 with a head, ``logits`` and ``probabilities`` float32 [B, K]. It is made of the signature ``embed``:

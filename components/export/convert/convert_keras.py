@@ -1,4 +1,4 @@
-"""An encoder as Keras files, for those who go on in Keras: fine-tune it, or build on it."""
+"""Keras files of an encoder, for those who go on in Keras: fine-tune it, or build on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work of a converter or a runtime in a process of its own, which it may crash or talk in.
+"""Converter processes: a converter or a runtime may crash or write to the terminal there.
 
 ``run`` starts this module with the arguments ``VERB MODULE FOLDER FILE [PRECISION]``.
 The module is one of those beside this one that know a runtime:

@@ -1,4 +1,4 @@
-"""What a conversion starts from: the pixels' signature of a SavedModel, and a head."""
+"""Source of a conversion: the pixels' signature of a SavedModel, and a head."""
 
 from __future__ import annotations
 

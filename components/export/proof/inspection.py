@@ -1,4 +1,4 @@
-"""An exported model, looked at without the code that made it."""
+"""Inspection of an exported model, without the code that made it."""
 
 from __future__ import annotations
 

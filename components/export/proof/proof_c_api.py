@@ -1,4 +1,4 @@
-"""Asks a SavedModel through TensorFlow's C API, in a process without TensorFlow's Python.
+"""TensorFlow's C API as a proof: a SavedModel answers without TensorFlow's Python.
 
 A script on its own: ``proof_isolated.py ... proof_c_api.py FOLDER`` reads ``questions.json`` and
 ``questions.npz`` in the folder, which ``proof.proof`` describes, and leaves

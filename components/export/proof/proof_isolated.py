@@ -1,4 +1,4 @@
-"""Runs a script in an interpreter that cannot import some packages.
+"""Isolated interpreter: runs a script that cannot import some packages.
 
 ``python -I proof_isolated.py keras,components SCRIPT ARGUMENT...``, where ``-I`` leaves out the
 current directory, ``PYTHONPATH`` and the user's packages. What the script then shows is shown

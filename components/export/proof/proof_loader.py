@@ -1,4 +1,4 @@
-"""Asks every signature of a SavedModel through TensorFlow Serving's loader, in a Session.
+"""TensorFlow Serving's loader as a proof: every signature of a SavedModel in a Session.
 
 A script on its own: ``proof_isolated.py ... proof_loader.py FOLDER`` reads ``questions.json`` and
 ``questions.npz`` in the folder, which ``proof.proof`` describes, and leaves

@@ -1,4 +1,4 @@
-"""Recorded questions, asked of an exported model by TensorFlow Serving's loader in a fresh process.
+"""Smoke test: recorded requests, answered by TensorFlow Serving's loader in a fresh process.
 
 Run as a module with ``VERSION_DIR RESULT.json RUNS`` it loads the model with the C++ loader's path
 (a Session), asks it what its warmup requests and ``assets.extra/sample.npz`` hold, and times it.

@@ -1,4 +1,4 @@
-"""The directory that TensorFlow Serving watches: publishing a version there, and taking it back.
+"""Serving root, the directory that TensorFlow Serving watches: publish a version, or withdraw it.
 
 TensorFlow Serving looks at the directories of a root whose names are integers, and serves the
 highest of them. What is not served yet, not served any more or not a model has another name and

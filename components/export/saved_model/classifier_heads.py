@@ -1,4 +1,4 @@
-"""Classifiers on an encoder's features, as an exported model holds them.
+"""Classifier heads on an encoder's features, as an exported model holds them.
 
 A head is asked by its name: the default one by ``classify``, another by ``classify_<name>``.
 """

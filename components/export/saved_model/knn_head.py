@@ -1,4 +1,4 @@
-"""Weighted nearest neighbours as a head: the index, its labels and the votes in the graph."""
+"""k-nearest-neighbour head: the index, its labels and the votes in the graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exported model came from: written beside its graph, so that it needs no code to tell.
+"""Lineage of an exported model, written beside its graph so that reading it needs no code.
 
 ``assets.extra/twofold.json`` holds all of it, and ``assets.extra/config.yaml`` the configuration
 once more, as ``twofold run`` takes it back.

@@ -1,4 +1,4 @@
-"""A SavedModel that holds the whole answer: decoding, resizing, scaling, encoder and heads.
+"""SavedModel module with the whole answer: decoding, resizing, scaling, encoder and heads.
 
 What is tracked is the raw variables, not the Keras model: a SavedModel that tracks a Keras 3 model
 loads in Python and fails in TensorFlow Serving's C++ loader. Each variable is stored once, and each

@@ -1,4 +1,4 @@
-"""Questions that were answered when a model was exported, kept beside it with their answers."""
+"""Recorded requests: answered when a model was exported, kept beside it with their answers."""
 
 from __future__ import annotations
 

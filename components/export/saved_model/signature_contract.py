@@ -1,4 +1,4 @@
-"""What a model promises its callers: signatures, and what of another model would break them.
+"""Signature contract: what a model promises its callers, and what of another would break them.
 
 TensorFlow Serving's clients name a signature, send every one of its inputs and read its outputs by
 name. A model keeps the contract of another if each request of the other's callers is still taken

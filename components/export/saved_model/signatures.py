@@ -1,4 +1,4 @@
-"""The signatures of an exported model: what each takes and gives.
+"""Signatures of an exported model: what each takes and gives.
 
 B is the number of images, D the width of the embedding, K the number of classes.
 

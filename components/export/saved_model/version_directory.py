@@ -1,4 +1,4 @@
-"""The directory of an exported version: finding it, and knowing its files by their checksums.
+"""Version directory of an exported model: finding it, and checking its files by checksums.
 
 A list of checksums says that files are what they were when they were written. It does not say who
 wrote them: whoever can change a file can change the list, too.

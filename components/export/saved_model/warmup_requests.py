@@ -1,4 +1,4 @@
-"""Requests that a server asks a model before it answers anyone, in TensorFlow Serving's own file.
+"""Warm-up requests, which a server asks a model before anyone, in TensorFlow Serving's file.
 
 ``assets.extra/tf_serving_warmup_requests`` is a TFRecord file of ``tensorflow.serving``'s
 ``PredictionLog``, each with the request of a ``PredictLog``. TensorFlow Serving runs each once

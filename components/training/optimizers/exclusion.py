@@ -1,4 +1,4 @@
-"""Which weights an optimizer neither decays nor adapts layer by layer."""
+"""Exclusions of weights from weight decay and from layer-wise adaptation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From each replica's gradients to one update: aggregate, clip, apply."""
+"""Gradient aggregation over replicas, clipping, and the update."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LAMB, with the weight decay that Keras's own leaves out of the layer's norm."""
+"""LAMB optimizer, with the weight decay that Keras's own leaves out of the layer's norm."""
 
 from __future__ import annotations
 

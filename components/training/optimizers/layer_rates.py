@@ -1,4 +1,4 @@
-"""Lower learning rates for the layers that are further from the head."""
+"""Layer-wise learning rates, lower for layers that are further from the head."""
 
 from __future__ import annotations
 

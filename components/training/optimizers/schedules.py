@@ -1,4 +1,4 @@
-"""Learning rates as functions of the step."""
+"""Learning-rate schedules: warm-up, cosine decay, and scaling by the batch size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The five corruptions that blur.
+"""Blur corruptions: defocus, glass, motion, zoom and Gaussian.
 
 Hendrycks & Dietterich (2019), "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", with the parameters of CIFAR-10-C. Radii, sigmas and offsets are in pixels of an

@@ -1,4 +1,4 @@
-"""What the common corruptions are made of: their form, and the filters that several share.
+"""Corruption class, and the filters that several of the common corruptions share.
 
 All arithmetic is NumPy's and SciPy's, in float32, and goes over a whole batch where a formula
 allows it. No operation mixes images, so that an image comes out the same in any batch.

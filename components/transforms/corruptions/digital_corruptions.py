@@ -1,4 +1,4 @@
-"""Contrast, saturation, elastic distortion, pixelation and JPEG compression.
+"""Digital corruptions: contrast, saturation, elastic distortion, pixelation, JPEG compression.
 
 Hendrycks & Dietterich (2019), "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", with the parameters of CIFAR-10-C; lengths are scaled by the shorter side over 32.

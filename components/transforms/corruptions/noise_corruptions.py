@@ -1,4 +1,4 @@
-"""The four corruptions that are noise, independent for each value of each pixel.
+"""Noise corruptions, independent for each value of each pixel.
 
 Hendrycks & Dietterich (2019), "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", with the parameters of CIFAR-10-C. Noise has no length: on a larger image its grains

@@ -1,4 +1,4 @@
-"""Spatter: drops of water or splashes of mud on the lens.
+"""Spatter corruption: drops of water or splashes of mud on the lens.
 
 Hendrycks & Dietterich (2019), "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", with the parameters of CIFAR-10-C. The original shades drops of water by a chain of

@@ -1,4 +1,4 @@
-"""Snow, frost, fog and brightness.
+"""Weather corruptions: snow, frost, fog and brightness.
 
 Hendrycks & Dietterich (2019), "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations", with the parameters of CIFAR-10-C; lengths are scaled by the shorter side over 32.

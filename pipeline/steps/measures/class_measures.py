@@ -1,4 +1,4 @@
-"""Measures that ask how much of the classes the embeddings know."""
+"""Measures with class labels: probes, kNN, clusters, retrieval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a run's images are embedded by, each once, into its store of embeddings."""
+"""Embeddings of a run's images, each computed once into its store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The encoder trained on with labels, and the same network from its first weights beside it."""
+"""Fine-tuning with labels, and the same network trained from scratch beside it."""
 
 from __future__ import annotations
 

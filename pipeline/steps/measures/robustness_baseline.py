@@ -1,4 +1,4 @@
-"""The run that errors on corrupted images are compared with."""
+"""Robustness baseline: the run that errors on corrupted images are compared with."""
 
 from __future__ import annotations
 

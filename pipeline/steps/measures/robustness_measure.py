@@ -1,4 +1,4 @@
-"""Accuracy on corrupted held-out images, as a part of the step that evaluates."""
+"""Robustness measure: accuracy on corrupted held-out images, a part of the evaluate step."""
 
 from __future__ import annotations
 
