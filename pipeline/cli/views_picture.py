@@ -12,7 +12,7 @@ import tensorflow as tf
 from twofold.components import keyed_random
 from twofold.components.data.rules.image_rules import RejectedError, check
 from twofold.components.data.sources import build_source
-from twofold.components.data.sources.base import Item
+from twofold.components.data.sources.source import Item
 from twofold.components.errors import DataError
 from twofold.components.evaluation.plots.run_plots import plot_views
 from twofold.components.transforms.decode import DecodeRule, decode_images

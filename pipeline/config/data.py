@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from twofold.components.data.sources import SOURCES, DspritesSettings
-from twofold.components.data.sources.base import SourceSettings
+from twofold.components.data.sources.source import SourceSettings
 from twofold.components.settings import ChosenFrom, OffIsText, RangeWithEnds, Section, Share
 
 Rules = Annotated[tuple[dict[str, RangeWithEnds], ...], Field(strict=False)]

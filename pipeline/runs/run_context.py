@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 from twofold.components import files
-from twofold.components.data.sources.base import Source
+from twofold.components.data.sources.source import Source
 from twofold.components.data.store.manifest import Manifest, load_manifest
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_directory import RunDirectory

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twofold.components.data.sources.base import SourceSettings
+from twofold.components.data.sources.source import SourceSettings
 from twofold.components.errors import RunDirectoryError
 from twofold.components.pages.charts import Series
 from twofold.components.settings import Section

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twofold.components.data.sources.base import SourceInfo
+from twofold.components.data.sources.source import SourceInfo
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.errors import DataError
 from twofold.pipeline.config import RunConfig, SelfTrainingConfig, TrainingSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twofold.components.data.rules.image_rules import ImageRules
 from twofold.components.data.rules.prepare_settings import DuplicateRules, PrepareSettings
-from twofold.components.data.sources.base import Source
+from twofold.components.data.sources.source import Source
 from twofold.pipeline.config import DataConfig
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from twofold.components import files, keyed_random
 from twofold.components.data.reading.reader import read_encoded
 from twofold.components.data.reading.split import Split
-from twofold.components.data.store import schema
+from twofold.components.data.store import record_schema
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.evaluation.embedding import embed
 from twofold.components.evaluation.probes.knn import knn_predict
@@ -61,7 +61,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
             heads={name: head for name, head in heads.items() if name},
             views=views,
             tta_view=evaluation_view(flip=config.tta_flip),
-            example_feature=schema.IMAGE,
+            example_feature=record_schema.IMAGE,
         )
         proof = prove(version, sample, signatures)
         describe(context, version, rule, sample, proof.metrics())
@@ -144,7 +144,7 @@ def _sample(
         views=drawn,
         seed=seed,
         other_encoders=[name for name, head in signatures.items() if head.encoder is not None],
-        example_feature=schema.IMAGE,
+        example_feature=record_schema.IMAGE,
     )
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from twofold.components.data.store import schema
+from twofold.components.data.store import record_schema
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.export.proof.proof import FEW, Sample
 from twofold.components.export.saved_model.lineage import (
@@ -41,7 +41,7 @@ def describe(
     write_lineage(version, lineage)
     write_model_card(version, lineage)
     files, images = sample.image_bytes[:FEW], sample.images[:FEW]
-    inputs = example_inputs(files, images, schema.IMAGE)
+    inputs = example_inputs(files, images, record_schema.IMAGE)
     write_warmup_requests(version, warmup_requests(read_contract(version), inputs))
     write_sample(version, RecordedSample(files, images, sample.embeddings[:FEW]))
     write_checksums(version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twofold.components import files
-from twofold.components.data.preparation.prepare import find_previous, prepare
+from twofold.components.data.preparation.prepare_dataset import find_previous, prepare
 from twofold.components.data.store.manifest import REPORT_FILE, Manifest
 from twofold.components.pages.dataset_page import render_report
 from twofold.pipeline.runs.run_context import Context

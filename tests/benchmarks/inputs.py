@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from twofold.components.data.sources.base import (
+from twofold.components.data.sources.source import (
     Item,
     Select,
     SourceInfo,

@@ -26,7 +26,7 @@ from twofold.components.data.rules.duplicates import (
     pixel_digest,
 )
 from twofold.components.data.rules.image_rules import RejectedError, check
-from twofold.components.data.store.statistics import PixelTotals, pixel_sums
+from twofold.components.data.store.pixel_statistics import PixelTotals, pixel_sums
 
 
 class _Examine(beam.DoFn):

@@ -24,8 +24,8 @@ from twofold.components.data.rules.duplicates import (
     thumbnails,
 )
 from twofold.components.data.rules.image_rules import RejectedError, check
-from twofold.components.data.store import schema
-from twofold.components.data.store.statistics import PixelTotals, pixel_sums
+from twofold.components.data.store import record_schema
+from twofold.components.data.store.pixel_statistics import PixelTotals, pixel_sums
 from twofold.components.data.store.tf_example import frame
 
 IMAGES_PER_SHARD = 2048
@@ -124,7 +124,9 @@ def _write_shards(rows: list[dict], split: str, output: Path) -> list[dict]:
         digest = hashlib.sha256()
         with path.open("wb") as file:
             for row in some:
-                record = frame(schema.serialize(row["key"], row["payload"], row["label"], ()))
+                record = frame(
+                    record_schema.serialize(row["key"], row["payload"], row["label"], ())
+                )
                 digest.update(record)
                 file.write(record)
         written.append({"file": path.name, "images": len(some), "sha256": digest.hexdigest()})

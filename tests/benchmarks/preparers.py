@@ -23,7 +23,7 @@ TWO_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers
 
 
 def _ours(beam_options: Sequence[str] = ()) -> Prepare:
-    from twofold.components.data.preparation.prepare import prepare
+    from twofold.components.data.preparation.prepare_dataset import prepare
     from twofold.components.data.sources import build_source
 
     # As `prepare` would, which leaves it until it is needed.

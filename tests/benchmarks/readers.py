@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from twofold.components.data.reading.reader import batches, load_split
 from twofold.components.data.store.manifest import load_manifest
-from twofold.components.data.store.schema import IMAGE, LABEL
+from twofold.components.data.store.record_schema import IMAGE, LABEL
 from twofold.components.encoders import build_encoder
 from twofold.components.encoders.heads import build_projector
 from twofold.components.methods.contrastive.simclr import SimCLR

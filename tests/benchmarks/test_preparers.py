@@ -18,9 +18,9 @@ from tests.benchmarks.inputs import (
 )
 from tests.benchmarks.plain_loop import prepare_plainly
 from tests.benchmarks.watch import watch
-from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.sources import build_source
-from twofold.components.data.sources.base import Source
+from twofold.components.data.sources.source import Source
 from twofold.components.data.store.manifest import load_manifest
 from twofold.components.data.store.tf_example import FOOTER, HEADER, masked_crc
 

@@ -6,7 +6,6 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +15,10 @@ from twofold.components import files
 from twofold.components.data.preparation.report_content import RenderPage, collect_content
 from twofold.components.data.preparation.resolve import ShardRange, read_rejects, read_resolution
 from twofold.components.data.preparation.staging_area import StagingArea, read_json, settings_record
-from twofold.components.data.sources.base import SourceInfo
+from twofold.components.data.sources.source import SourceInfo
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
     FORMAT_VERSION,
-    HELD_OUT_SPLITS,
     IMAGES_FILE,
     MANIFEST_FILE,
     REJECTS_FILE,
@@ -28,13 +26,17 @@ from twofold.components.data.store.manifest import (
     Counts,
     DuplicateRecord,
     Manifest,
-    PixelStatistics,
     Shard,
     SourceRecord,
     SplitRecord,
     describe_file,
 )
-from twofold.components.data.store.statistics import PixelTotals
+from twofold.components.data.store.shard_summary import (
+    ShardSummary,
+    label_counts,
+    merged,
+    pixel_statistics,
+)
 from twofold.components.data.store.tfds_metadata import tfds_files
 
 
@@ -53,11 +55,25 @@ def assemble(
         (ShardRange(**each) for each in resolution["shard_ranges"]),
         key=lambda shard_range: shard_range.name,
     )
-    summaries = [
+    written = [
         read_json(staging.path("shards", f"{shard_range.name}.json"))
         for shard_range in shard_ranges
     ]
-    splits, totals = _name_shards(staging, shard_ranges, summaries, info.class_names)
+    shards = _name_shards(staging, shard_ranges, [Shard(**each["shard"]) for each in written])
+    by_split: dict[str, list[ShardSummary]] = defaultdict(list)
+    for shard_range, content in zip(shard_ranges, written, strict=True):
+        by_split[shard_range.split].append(ShardSummary.from_json(content))
+    summaries = {split: merged(found) for split, found in by_split.items()}
+    everything = merged(summaries.values())
+    splits = {
+        split: SplitRecord(
+            images=summary.images,
+            labels=label_counts(summary, info.class_names),
+            unlabelled=summary.labels[-1],
+            shards=tuple(shards[split]),
+        )
+        for split, summary in summaries.items()
+    }
     _write_index(staging, shard_ranges)
     rejects = sorted(
         (reject for task in tasks for reject in read_rejects(task, staging)),
@@ -67,8 +83,7 @@ def assemble(
     if rejects:
         _write(staging, REJECTS_FILE, "".join(f"{json.dumps(each)}\n" for each in rejects))
         beside.append(REJECTS_FILE)
-    everything = PixelTotals().merge(totals.values())
-    channels = everything.channels
+    channels = everything.totals.channels
     metadata = tfds_files(
         name=name,
         class_names=info.class_names,
@@ -77,7 +92,7 @@ def assemble(
         raw=staging.raw,
         weighted=staging.weighted,
         splits=splits,
-        shape=_one_shape(everything, summaries) if staging.raw else None,
+        shape=_one_shape(everything) if staging.raw else None,
     )
     for file, text in metadata.items():
         _write(staging, file, text)
@@ -96,17 +111,17 @@ def assemble(
         channels=channels,
         raw=staging.raw,
         weighted=staging.weighted,
-        image_sizes=_added(summaries, "sizes"),
-        formats=_added(summaries, "formats"),
+        image_sizes=everything.sizes,
+        formats=everything.formats,
         splits=splits,
-        statistics=_statistics(totals, channels),
+        statistics=pixel_statistics(summaries, channels),
         counts=Counts(
             read=resolution["read"],
-            written=sum(split.images for split in splits.values()),
+            written=everything.images,
             rejected=len(rejects),
             duplicates=removed,
             reasons=resolution["reasons"],
-            repairs=_added(summaries, "repairs"),
+            repairs=everything.repairs,
         ),
         duplicates=DuplicateRecord(**found),
         images=describe_file(folder, IMAGES_FILE),
@@ -140,37 +155,20 @@ def publish(staging: StagingArea, directory: str) -> None:
 
 
 def _name_shards(
-    staging: StagingArea,
-    shard_ranges: Sequence[ShardRange],
-    summaries: Sequence[dict[str, Any]],
-    class_names: Sequence[str],
-) -> tuple[dict[str, SplitRecord], dict[str, PixelTotals]]:
-    """Give the shards their final names; the splits by name, sorted, and each one's totals."""
-    by_split: dict[str, list[int]] = defaultdict(list)
-    for number, shard_range in enumerate(shard_ranges):
-        by_split[shard_range.split].append(number)
-    splits, totals = {}, {}
-    for split, numbers in by_split.items():
-        labels: Counter[int] = Counter()
-        shards = []
-        for position, number in enumerate(numbers):
-            file = f"{split}-{position:05d}-of-{len(numbers):05d}.tfrecord"
-            # Another name for the same file, so that a rerun after a kill finds it where it was.
-            files.link_or_copy(
-                staging.path("shards", f"{shard_ranges[number].name}.tfrecord"),
-                staging.path("dataset", file),
-            )
-            shards.append(Shard(**{**summaries[number]["shard"], "file": file}))
-            labels.update({int(k): n for k, n in summaries[number]["labels"].items()})
-        splits[split] = SplitRecord(
-            images=sum(shard.images for shard in shards),
-            labels={name: labels[label] for label, name in enumerate(class_names)},
-            unlabelled=labels[-1],
-            shards=tuple(shards),
+    staging: StagingArea, shard_ranges: Sequence[ShardRange], shards: Sequence[Shard]
+) -> dict[str, list[Shard]]:
+    """Give the shards their final names; by split."""
+    in_split = Counter(shard_range.split for shard_range in shard_ranges)
+    named: dict[str, list[Shard]] = defaultdict(list)
+    for (number, shard_range), shard in zip(_numbered(shard_ranges), shards, strict=True):
+        split = shard_range.split
+        file = f"{split}-{number:05d}-of-{in_split[split]:05d}.tfrecord"
+        # Another name for the same file, so that a rerun after a kill finds it where it was.
+        files.link_or_copy(
+            staging.path("shards", f"{shard_range.name}.tfrecord"), staging.path("dataset", file)
         )
-        counted = (PixelTotals.from_json(summaries[number]["totals"]) for number in numbers)
-        totals[split] = PixelTotals().merge(counted)
-    return splits, totals
+        named[split].append(shard.model_copy(update={"file": file}))
+    return named
 
 
 def _write_index(staging: StagingArea, shard_ranges: Sequence[ShardRange]) -> None:
@@ -200,27 +198,12 @@ def _numbered(shard_ranges: Sequence[ShardRange]) -> Iterator[tuple[int, ShardRa
         seen[shard_range.split] += 1
 
 
-def _statistics(totals: dict[str, PixelTotals], channels: int) -> PixelStatistics:
-    """Of the splits that are not held out, or where there are no others of all."""
-    splits = sorted(set(totals) - set(HELD_OUT_SPLITS)) or sorted(totals)
-    chosen = PixelTotals().merge(totals[split] for split in splits)
-    mean, std = chosen.mean_and_deviation(channels)
-    return PixelStatistics(splits=tuple(splits), mean=tuple(mean), std=tuple(std))
-
-
-def _one_shape(totals: PixelTotals, summaries: Sequence[dict[str, Any]]) -> list[int] | None:
+def _one_shape(everything: ShardSummary) -> list[int] | None:
     """H, W, C where all images have the same, else None."""
-    sizes = _added(summaries, "sizes")
+    totals, sizes = everything.totals, everything.sizes
     if len(sizes) > 1 or (totals.pixels[1] and totals.pixels[3]):
         return None
     return [*map(int, next(iter(sizes)).split("x")), totals.channels]
-
-
-def _added(summaries: Sequence[dict[str, Any]], name: str) -> dict[str, int]:
-    counted: Counter[str] = Counter()
-    for summary in summaries:
-        counted.update(summary[name])
-    return dict(sorted(counted.items()))
 
 
 def _write(staging: StagingArea, file: str, text: str) -> None:

@@ -18,7 +18,7 @@ from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.preparation.scan import open_part
 from twofold.components.data.preparation.staging_area import StagingArea
 from twofold.components.data.preparation.write_shards import read_stored
-from twofold.components.data.store import schema
+from twofold.components.data.store import record_schema
 from twofold.components.data.store.image_table import index_batches
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.data.store.tf_example import FOOTER, HEADER
@@ -163,7 +163,7 @@ def _sample(folder: str, manifest: Manifest, batch: pa.RecordBatch, row: int) ->
     framed = files.read_range(files.join(folder, shard.file), start, stop)
     record = framed[HEADER.size : -FOOTER.size]
     shape = (values["height"], values["width"], values["channels"])
-    return Sample(values["key"], _pixels(schema.image_of(record), shape, manifest.raw))
+    return Sample(values["key"], _pixels(record_schema.image_of(record), shape, manifest.raw))
 
 
 def _pixels(image: bytes, shape: tuple[int, int, int], raw: bool) -> np.ndarray:

@@ -37,7 +37,7 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from twofold.components import files
 from twofold.components.data.preparation.quiet import quiet
-from twofold.components.data.sources.base import Source
+from twofold.components.data.sources.source import Source
 from twofold.components.errors import DataError
 
 # It warns of every runner that it stops at the end of the process.

@@ -32,8 +32,8 @@ from twofold.components.data.rules.duplicates import (
 )
 from twofold.components.data.rules.image_rules import Checked, RejectedError, check
 from twofold.components.data.rules.prepare_settings import PrepareSettings
-from twofold.components.data.sources.base import Item
-from twofold.components.data.store.statistics import pixel_sums
+from twofold.components.data.sources.source import Item
+from twofold.components.data.store.pixel_statistics import pixel_sums
 
 # Pixels wait until so many images, or so many bytes of them, can be hashed and summed together.
 _BATCH_IMAGES = 96

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from twofold.components import files
 from twofold.components.data.rules.prepare_settings import PrepareSettings
-from twofold.components.data.sources.base import Source
+from twofold.components.data.sources.source import Source
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 
 # Raised where what the stages leave for each other changes its form: what a killed preparation of

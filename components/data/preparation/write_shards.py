@@ -5,14 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import struct
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from twofold.components import files
@@ -30,7 +28,7 @@ from twofold.components.data.preparation.staging_area import (
     structured_sort_keys,
     write_json,
 )
-from twofold.components.data.store import schema
+from twofold.components.data.store import record_schema
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
     IMAGES_FILE,
@@ -39,7 +37,7 @@ from twofold.components.data.store.manifest import (
     describe_file,
     load_manifest,
 )
-from twofold.components.data.store.statistics import PixelTotals
+from twofold.components.data.store.shard_summary import summarise
 from twofold.components.data.store.tf_example import FOOTER, HEADER, frame, masked_crc
 from twofold.components.errors import DataError
 
@@ -73,32 +71,7 @@ def _write(shard_range: ShardRange, staging: StagingArea, parts: tuple[str, ...]
     described = describe_file(staging.folder("shards"), file)
     _write_index(rows, offsets, staging.path("shards", f"{shard_range.name}.arrow"))
     shard = Shard(**described.model_dump(), images=len(rows), content=content)
-    shapes = zip(rows["height"].to_pylist(), rows["width"].to_pylist(), strict=True)
-    return {
-        "split": shard_range.split,
-        "shard": shard.model_dump(mode="json"),
-        "labels": Counter(rows["label"].to_pylist()),
-        "sizes": Counter(f"{height}x{width}" for height, width in shapes),
-        "formats": Counter(rows["format"].to_pylist()),
-        "repairs": Counter(filter(None, rows["repair"].to_pylist())),
-        "totals": _totals(rows).to_json(),
-    }
-
-
-def _totals(rows: pa.Table) -> PixelTotals:
-    totals = PixelTotals()
-    for channels in (1, 3):
-        some = rows.filter(pc.equal(rows["channels"], channels))
-        sides = zip(some["height"].to_pylist(), some["width"].to_pylist(), strict=True)
-        # Python's integers hold the sum of any number of images.
-        sums, squares = (
-            [sum(values[channel::channels]) for channel in range(channels)]
-            for values in (
-                some[name].combine_chunks().flatten().to_pylist() for name in ("sums", "squares")
-            )
-        )
-        totals.add(sum(height * width for height, width in sides), sums, squares)
-    return totals
+    return {"shard": shard.model_dump(mode="json"), **summarise(rows).to_json()}
 
 
 def _collect(
@@ -192,7 +165,7 @@ def _write_records(
             image = images(location)
             if hashlib.sha256(image).digest() != stored:
                 raise DataError(f"{key}: its bytes changed in {location.path}")
-            record = schema.serialize(
+            record = record_schema.serialize(
                 key,
                 image,
                 label,
@@ -252,7 +225,11 @@ def _read_images(locations: Sequence[_Location]) -> Callable[[_Location], bytes]
     def image(location: _Location) -> bytes:
         first = spans[location.path][0]
         content = read[location.path][location.start - first : location.stop - first]
-        return schema.image_of(_unframed(content, location.path)) if location.is_record else content
+        return (
+            record_schema.image_of(_unframed(content, location.path))
+            if location.is_record
+            else content
+        )
 
     return image
 

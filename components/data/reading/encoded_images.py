@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from twofold.components.data.reading.record_index import Records
 from twofold.components.data.reading.split import ImageRows
-from twofold.components.data.store import schema
+from twofold.components.data.store import record_schema
 from twofold.components.errors import DataError
 
 # Decoded at a time where no batch says otherwise.
@@ -43,8 +43,8 @@ class Decoding:
 
     def __call__(self, records: tf.Tensor) -> tf.Tensor:
         """Serialised examples, string [B], to uint8 [B, H, W, C]."""
-        parsed = schema.parse(records, 0, raw=self.raw)
-        images = parsed[schema.IMAGE]
+        parsed = record_schema.parse(records, 0, raw=self.raw)
+        images = parsed[record_schema.IMAGE]
         spec = tf.TensorSpec(self.shape, tf.uint8)
         if not self.raw:
             return tf.map_fn(
@@ -59,15 +59,15 @@ class Decoding:
             return tf.ensure_shape(pixels, [None, *self.shape])
         return tf.map_fn(
             lambda image: tf.ensure_shape(self._fit_pixels(*image), self.shape),
-            (images, parsed[schema.SHAPE]),
+            (images, parsed[record_schema.SHAPE]),
             fn_output_signature=spec,
         )
 
     def one(self, example: bytes) -> np.ndarray:
         """The pixels of one example, whatever their shape."""
-        parsed = schema.parse(tf.constant([example]), 0, raw=self.raw)
-        image = parsed[schema.IMAGE][0]
-        shape = parsed[schema.SHAPE][0] if self.raw else None
+        parsed = record_schema.parse(tf.constant([example]), 0, raw=self.raw)
+        image = parsed[record_schema.IMAGE][0]
+        shape = parsed[record_schema.SHAPE][0] if self.raw else None
         decoded = self.decode(image) if shape is None else self._fit_pixels(image, shape)
         pixels: np.ndarray = decoded.numpy()
         return pixels

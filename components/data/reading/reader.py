@@ -25,7 +25,7 @@ from twofold.components.data.reading.sampling import draws_of, rows_to_draw
 from twofold.components.data.reading.split import Split
 from twofold.components.data.store.image_table import read_split_index
 from twofold.components.data.store.manifest import Manifest, SplitRecord, load_manifest
-from twofold.components.data.store.schema import IMAGE, SHAPE, parse
+from twofold.components.data.store.record_schema import IMAGE, SHAPE, parse
 from twofold.components.errors import DataError
 
 _PLACES = ("key", "shard", "offset", "length")

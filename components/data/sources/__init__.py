@@ -6,11 +6,11 @@ from typing import Any
 
 import pydantic
 
-from twofold.components.data.sources.base import SOURCES, Source
 from twofold.components.data.sources.dsprites import DspritesSettings
 from twofold.components.data.sources.folder import FolderSettings
 from twofold.components.data.sources.listing import ListingSettings
 from twofold.components.data.sources.npz import NpzSettings
+from twofold.components.data.sources.source import SOURCES, Source
 from twofold.components.data.sources.tfds import TfdsSettings
 from twofold.components.data.sources.tfrecord import TfrecordSettings
 from twofold.components.errors import DataError

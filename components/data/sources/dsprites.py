@@ -14,7 +14,7 @@ from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from twofold.components.data.sources import sprites as dsprites
-from twofold.components.data.sources.base import (
+from twofold.components.data.sources.source import (
     SOURCES,
     Item,
     LatentSettings,

@@ -17,7 +17,8 @@ from twofold.components.data.sources.access.archives import (
     open_container,
 )
 from twofold.components.data.sources.access.spooled_listing import Row, Spool, read_entries
-from twofold.components.data.sources.base import (
+from twofold.components.data.sources.folder_layout import in_split_folder, split_and_class
+from twofold.components.data.sources.source import (
     SOURCES,
     Item,
     Paths,
@@ -26,7 +27,6 @@ from twofold.components.data.sources.base import (
     SourceSettings,
     select_all,
 )
-from twofold.components.data.sources.folder_layout import in_split_folder, split_and_class
 from twofold.components.errors import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")

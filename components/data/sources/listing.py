@@ -20,7 +20,13 @@ from twofold.components.data.sources.access.spooled_listing import (
     read_entries,
 )
 from twofold.components.data.sources.access.tables import column_names, read_columns
-from twofold.components.data.sources.base import (
+from twofold.components.data.sources.folder_layout import (
+    MOST_CLASSES,
+    number_classes,
+    parse_split,
+    parse_weight,
+)
+from twofold.components.data.sources.source import (
     SOURCES,
     Item,
     OnePath,
@@ -29,12 +35,6 @@ from twofold.components.data.sources.base import (
     SourceInfo,
     TableSettings,
     select_all,
-)
-from twofold.components.data.sources.folder_layout import (
-    MOST_CLASSES,
-    number_classes,
-    parse_split,
-    parse_weight,
 )
 from twofold.components.errors import DataError
 

@@ -16,7 +16,8 @@ from pydantic import Field
 from twofold.components import files
 from twofold.components.data.sources.access.file_listing import file_stamp
 from twofold.components.data.sources.access.once_per_process import Shared
-from twofold.components.data.sources.base import (
+from twofold.components.data.sources.folder_layout import MOST_CLASSES
+from twofold.components.data.sources.source import (
     SOURCES,
     Item,
     LatentSettings,
@@ -27,7 +28,6 @@ from twofold.components.data.sources.base import (
     positions,
     select_all,
 )
-from twofold.components.data.sources.folder_layout import MOST_CLASSES
 from twofold.components.errors import DataError
 from twofold.components.settings import Texts
 

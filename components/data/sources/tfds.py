@@ -22,7 +22,8 @@ from twofold.components.data.sources.access.record_offsets import (
     Records,
     TfrecordFiles,
 )
-from twofold.components.data.sources.base import (
+from twofold.components.data.sources.folder_layout import SPLIT_FOLDERS
+from twofold.components.data.sources.source import (
     SOURCES,
     Item,
     PathText,
@@ -33,7 +34,6 @@ from twofold.components.data.sources.base import (
     positions,
     select_all,
 )
-from twofold.components.data.sources.folder_layout import SPLIT_FOLDERS
 from twofold.components.data.sources.tfds_finder import find_dataset
 from twofold.components.errors import DataError
 from twofold.components.settings import Texts

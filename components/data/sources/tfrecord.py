@@ -30,7 +30,14 @@ from twofold.components.data.sources.access.spooled_listing import (
     Spool,
     read_entries,
 )
-from twofold.components.data.sources.base import (
+from twofold.components.data.sources.folder_layout import (
+    MOST_CLASSES,
+    SPLIT_FOLDERS,
+    number_classes,
+    parse_split,
+    parse_weight,
+)
+from twofold.components.data.sources.source import (
     SOURCES,
     Item,
     Paths,
@@ -38,13 +45,6 @@ from twofold.components.data.sources.base import (
     SourceInfo,
     TableSettings,
     select_all,
-)
-from twofold.components.data.sources.folder_layout import (
-    MOST_CLASSES,
-    SPLIT_FOLDERS,
-    number_classes,
-    parse_split,
-    parse_weight,
 )
 from twofold.components.data.store.tf_example import Example, masked_crc
 from twofold.components.errors import DataError

@@ -10,12 +10,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from twofold.components.data.store import schema
+from twofold.components.data.store import record_schema
 from twofold.components.data.store.manifest import SplitRecord
 
 INFO_FILE = "dataset_info.json"
 FEATURES_FILE = "features.json"
-CLASSES_FILE = f"{schema.LABEL}.labels.txt"
+CLASSES_FILE = f"{record_schema.LABEL}.labels.txt"
 
 _FEATURES = "tensorflow_datasets.core.features"
 # The shards' names, in the words of TensorFlow Datasets.
@@ -55,19 +55,19 @@ def tfds_files(
         shape: H, W, C of every image, None where they differ; read where `raw` holds.
 
     """
-    features = {schema.IMAGE: _image((None, None, channels)), schema.KEY: _text()}
+    features = {record_schema.IMAGE: _image((None, None, channels)), record_schema.KEY: _text()}
     if raw:
         if shape is not None:
-            features[schema.IMAGE] = _tensor("uint8", shape, encoding="bytes")
+            features[record_schema.IMAGE] = _tensor("uint8", shape, encoding="bytes")
         else:
-            features[schema.IMAGE] = _tensor("string", ())
-            features[schema.SHAPE] = _tensor("int64", (3,))
+            features[record_schema.IMAGE] = _tensor("string", ())
+            features[record_schema.SHAPE] = _tensor("int64", (3,))
     if class_names:
-        features[schema.LABEL] = _class_label(len(class_names))
+        features[record_schema.LABEL] = _class_label(len(class_names))
     if latent_names:
-        features[schema.LATENTS] = _tensor("float32", (len(latent_names),))
+        features[record_schema.LATENTS] = _tensor("float32", (len(latent_names),))
     if weighted:
-        features[schema.WEIGHT] = _tensor("float32", ())
+        features[record_schema.WEIGHT] = _tensor("float32", ())
     files = {
         INFO_FILE: _json(_info(name, bool(class_names), splits)),
         FEATURES_FILE: _json(
@@ -104,7 +104,9 @@ def _info(name: str, labelled: bool, splits: Mapping[str, SplitRecord]) -> dict[
     if labelled:
         # What `as_supervised` gives.
         info["supervisedKeys"] = {
-            "tuple": {"items": [{"featureKey": schema.IMAGE}, {"featureKey": schema.LABEL}]}
+            "tuple": {
+                "items": [{"featureKey": record_schema.IMAGE}, {"featureKey": record_schema.LABEL}]
+            }
         }
     return info
 

@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError
 
 from twofold.components.data.rules.duplicates import pixel_digest
 from twofold.components.data.rules.image_rules import ImageRules, RejectedError, check
-from twofold.components.data.store import schema
+from twofold.components.data.store import record_schema
 from twofold.components.data.store.manifest import File
-from twofold.components.data.store.statistics import pixel_sums
+from twofold.components.data.store.pixel_statistics import pixel_sums
 from twofold.components.data.store.tf_example import FOOTER, HEADER, Example, masked_crc
 
 # As `describe_file` counts them.
@@ -149,18 +149,18 @@ def examine(framed: Framed, expected: Expected) -> Examined:
     fields, problem = _parse(framed.data, expected)
     if problem:
         return Examined(framed, {}, problem)
-    image = fields[schema.IMAGE]
+    image = fields[record_schema.IMAGE]
     facts: dict[str, Any] = {
-        "key": fields[schema.KEY],
-        "label": fields[schema.LABEL],
-        "latents": fields[schema.LATENTS],
+        "key": fields[record_schema.KEY],
+        "label": fields[record_schema.LABEL],
+        "latents": fields[record_schema.LATENTS],
         "length": framed.length,
         "stored_bytes": len(image),
         "stored_sha256": hashlib.sha256(image).digest(),
     }
     if expected.weighted:
-        facts["weight"] = fields[schema.WEIGHT]
-    shape = fields.get(schema.SHAPE)
+        facts["weight"] = fields[record_schema.WEIGHT]
+    shape = fields.get(record_schema.SHAPE)
     if shape is not None:
         facts |= dict(zip(("height", "width", "channels"), shape, strict=True))
         if min(shape) < 1 or shape[2] not in (1, 3) or np.prod(shape, dtype=object) != len(image):
@@ -194,15 +194,15 @@ def _parse(data: bytes, expected: Expected) -> tuple[dict[str, Any], str]:
     except DecodeError as error:
         return {}, f"it is no tf.train.Example: {error}"
     kinds = {
-        schema.IMAGE: ("bytes_list", 1),
-        schema.LABEL: ("int64_list", 1),
-        schema.KEY: ("bytes_list", 1),
-        schema.LATENTS: ("float_list", expected.latents),
+        record_schema.IMAGE: ("bytes_list", 1),
+        record_schema.LABEL: ("int64_list", 1),
+        record_schema.KEY: ("bytes_list", 1),
+        record_schema.LATENTS: ("float_list", expected.latents),
     }
     if expected.raw:
-        kinds[schema.SHAPE] = ("int64_list", 3)
+        kinds[record_schema.SHAPE] = ("int64_list", 3)
     if expected.weighted:
-        kinds[schema.WEIGHT] = ("float_list", 1)
+        kinds[record_schema.WEIGHT] = ("float_list", 1)
     if set(features) != set(kinds):
         return {}, f"expected the fields {', '.join(kinds)}, found {', '.join(sorted(features))}"
     fields: dict[str, Any] = {}
@@ -210,9 +210,9 @@ def _parse(data: bytes, expected: Expected) -> tuple[dict[str, Any], str]:
         values = list(getattr(features[name], kind).value)
         if len(values) != count:
             return {}, f"expected {count} values of {name} ({kind}), found {len(values)}"
-        fields[name] = values if name in (schema.LATENTS, schema.SHAPE) else values[0]
+        fields[name] = values if name in (record_schema.LATENTS, record_schema.SHAPE) else values[0]
     try:
-        fields[schema.KEY] = fields[schema.KEY].decode()
+        fields[record_schema.KEY] = fields[record_schema.KEY].decode()
     except UnicodeDecodeError as error:
         return {}, f"its key is no UTF-8: {error}"
     return fields, ""

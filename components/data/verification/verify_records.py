@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from twofold.components import files
 from twofold.components.data.store.manifest import IMAGES_FILE, MANIFEST_FILE, File, Manifest, Shard
-from twofold.components.data.store.statistics import PixelTotals
+from twofold.components.data.store.pixel_statistics import PixelTotals
 from twofold.components.data.verification.examine_shard import (
     Examined,
     Expected,

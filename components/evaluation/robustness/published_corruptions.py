@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from twofold.components.data.sources import TfdsSettings
-from twofold.components.data.sources.base import Item, Source
+from twofold.components.data.sources.source import Item, Source
 from twofold.components.errors import DataError
 from twofold.components.evaluation.robustness.corruption_robustness import CorruptedBatches
 from twofold.components.transforms.decode import DecodeRule, decode_images, fit_pixels

@@ -13,7 +13,7 @@ import numpy as np
 
 from twofold.components.data.reading.label_subset import sample_labelled
 from twofold.components.data.reading.split import Split
-from twofold.components.data.sources.base import Source
+from twofold.components.data.sources.source import Source
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import DataError, EvaluationError

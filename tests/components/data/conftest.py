@@ -271,7 +271,7 @@ def sources(containers, listings, record_files, npz_path, npy_path, tfds_roots):
 def prepared(tmp_path_factory):
     """A folder with 500 prepared dSprites, some of them held out, in several shards."""
     # Imported here, so that what does not need it is tested without Beam.
-    from twofold.components.data.preparation.prepare import prepare
+    from twofold.components.data.preparation.prepare_dataset import prepare
     from twofold.components.data.rules.prepare_settings import PrepareSettings
 
     directory = tmp_path_factory.mktemp("prepared") / "dsprites"

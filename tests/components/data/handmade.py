@@ -12,7 +12,7 @@ from PIL import Image
 
 from twofold.components import files
 from twofold.components.data.rules.duplicates import pixel_digest
-from twofold.components.data.store import schema
+from twofold.components.data.store import record_schema
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
     FORMAT_VERSION,
@@ -30,7 +30,7 @@ from twofold.components.data.store.manifest import (
     describe_file,
     parse_manifest,
 )
-from twofold.components.data.store.statistics import PixelTotals, pixel_sums
+from twofold.components.data.store.pixel_statistics import PixelTotals, pixel_sums
 from twofold.components.data.store.tf_example import frame
 from twofold.components.data.store.tfds_metadata import tfds_files
 
@@ -176,7 +176,7 @@ def _write_shard(directory, file, number, images, raw, weighted, totals):
         pixels = image["pixels"]
         stored = pixels.tobytes() if raw else encode(pixels)
         framed = frame(
-            schema.serialize(
+            record_schema.serialize(
                 image["key"],
                 stored,
                 image["label"],

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.pipeline.conftest import Outcome, save_images, short_run
-from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.reading import decoded_cache as cache
 from twofold.components.data.reading.joined_splits import is_encoded
 from twofold.components.data.reading.reader import read_encoded

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.pipeline.conftest import save_images
-from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.reading.split import Split
 from twofold.components.data.sources import build_source
 from twofold.components.errors import DataError

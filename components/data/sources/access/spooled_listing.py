@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from twofold.components.data.sources.access.temporary_files import TemporaryPath
-from twofold.components.data.sources.base import Item, Select, SourceInfo
+from twofold.components.data.sources.source import Item, Select, SourceInfo
 
 _ROWS = 4096
 # So many of the keys that may be repeated are looked at again; one is enough for the message.

@@ -16,7 +16,7 @@ import pytest
 
 from twofold.components import files
 from twofold.components.data.preparation import scan
-from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
 from twofold.components.data.store.manifest import load_manifest

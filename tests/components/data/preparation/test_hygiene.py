@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.rules.prepare_settings import DuplicateRules, PrepareSettings
-from twofold.components.data.sources.base import (
+from twofold.components.data.sources.source import (
     Item,
     SourceInfo,
     position_range,

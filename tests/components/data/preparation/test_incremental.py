@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from twofold.components.data.preparation.prepare import find_previous, prepare
+from twofold.components.data.preparation.prepare_dataset import find_previous, prepare
 from twofold.components.data.rules.image_rules import ImageRules
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
-from twofold.components.data.sources.base import (
+from twofold.components.data.sources.source import (
     Item,
     SourceInfo,
     position_range,

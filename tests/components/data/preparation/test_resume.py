@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
 from twofold.components.data.store.manifest import load_manifest
@@ -16,7 +16,7 @@ KILLED_AGAIN_AND_AGAIN = """
 import os, pathlib, signal, sys
 import twofold.components.data.preparation.beam_pipeline
 from twofold.components import files
-from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
 from twofold.components.pages.dataset_page import render_report

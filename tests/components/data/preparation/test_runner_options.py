@@ -11,7 +11,7 @@ from apache_beam.transforms import environments
 
 from twofold.components.data.preparation import runners as runners
 from twofold.components.data.preparation.beam_pipeline import build_pipeline
-from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.preparation.runners import check_runner
 from twofold.components.data.preparation.staging_area import StagingArea
 from twofold.components.data.rules.prepare_settings import PrepareSettings

@@ -19,14 +19,14 @@ from apache_beam.internal import pickler
 from PIL import Image
 
 from twofold.components import files
-from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.preparation.resolve import resolve
 from twofold.components.data.preparation.scan import scan
 from twofold.components.data.preparation.staging_area import StagingArea
 from twofold.components.data.preparation.write_shards import write_shard
 from twofold.components.data.rules.prepare_settings import DuplicateRules, PrepareSettings
 from twofold.components.data.sources import build_source
-from twofold.components.data.sources.base import select_all
+from twofold.components.data.sources.source import select_all
 from twofold.components.errors import DataError
 from twofold.components.pages.dataset_page import render_report
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.components.data.handmade import entry, picture, write_dataset
-from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.reading.encoded_images import EncodedImages
 from twofold.components.data.reading.reader import load_split, read_encoded
 from twofold.components.data.reading.split import hash_of_key

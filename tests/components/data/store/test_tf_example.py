@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twofold.components.data.store import schema
+from twofold.components.data.store import record_schema
 from twofold.components.data.store.tf_example import FOOTER, HEADER, Example, frame, masked_crc
 
 texts = st.text(max_size=20).filter(lambda text: "\0" not in text)
@@ -36,13 +36,13 @@ def theirs(key, image, label, latents, shape, weight):
     weight=st.none() | floats,
 )
 def test_a_record_has_the_bytes_that_tensorflow_gives_it(key, image, label, latents, shape, weight):
-    record = schema.serialize(key, image, label, latents, shape=shape, weight=weight)
+    record = record_schema.serialize(key, image, label, latents, shape=shape, weight=weight)
     assert record == theirs(key, image, label, latents, shape, weight)
-    assert schema.image_of(record) == image
+    assert record_schema.image_of(record) == image
 
 
 def test_a_file_of_framed_records_is_the_one_that_tensorflow_writes(tmp_path):
-    records = [schema.serialize(f"{n}.png", bytes(range(n)), n, [n / 3]) for n in range(40)]
+    records = [record_schema.serialize(f"{n}.png", bytes(range(n)), n, [n / 3]) for n in range(40)]
     with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
         for record in records:
             writer.write(record)
@@ -60,10 +60,10 @@ def test_a_frame_holds_length_data_and_checksums():
 
 def test_parsing_gives_back_what_was_serialised():
     records = [
-        schema.serialize("a", b"123456", 4, [0.5, 2.0], shape=(1, 2, 3), weight=0.25),
-        schema.serialize("b/c", b"1", -1, [1.5, 3.0], shape=(1, 1, 1), weight=2.0),
+        record_schema.serialize("a", b"123456", 4, [0.5, 2.0], shape=(1, 2, 3), weight=0.25),
+        record_schema.serialize("b/c", b"1", -1, [1.5, 3.0], shape=(1, 1, 1), weight=2.0),
     ]
-    parsed = schema.parse(tf.constant(records), 2, raw=True, weighted=True)
+    parsed = record_schema.parse(tf.constant(records), 2, raw=True, weighted=True)
     assert parsed["key"].numpy().tolist() == [b"a", b"b/c"]
     assert parsed["image"].numpy().tolist() == [b"123456", b"1"]
     assert parsed["label"].numpy().tolist() == [4, -1]
@@ -73,7 +73,7 @@ def test_parsing_gives_back_what_was_serialised():
 
 
 def test_without_latents_there_is_an_empty_column_of_them():
-    parsed = schema.parse(tf.constant([schema.serialize("a", b"1", 0, [])]), 0)
+    parsed = record_schema.parse(tf.constant([record_schema.serialize("a", b"1", 0, [])]), 0)
     assert parsed["latents"].shape == (1, 0)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.components.data.handmade import encode, picture
-from twofold.components.data.store import schema
+from twofold.components.data.store import record_schema
 from twofold.components.data.store.manifest import describe_file
 from twofold.components.data.store.tf_example import frame
 from twofold.components.data.verification.examine_shard import (
@@ -21,11 +21,20 @@ from twofold.components.data.verification.examine_shard import (
     ("record", "problem"),
     [
         (b"\xff\xff", "it is no tf.train.Example"),
-        (schema.serialize("k", b"no image", 0, ()), "its image does not decode: wrong format"),
-        (schema.serialize("k", encode(picture(0))[:-20], 0, ()), "its image does not decode"),
-        (schema.serialize("k", b"", 0, (1.0,)), "expected 0 values of latents (float_list)"),
-        (schema.serialize("k", b"", 0, (), weight=1.0), "expected the fields image, label, key"),
-        (schema.serialize("Z", b"", 0, ()).replace(b"Z", b"\xff"), "its key is no UTF-8"),
+        (
+            record_schema.serialize("k", b"no image", 0, ()),
+            "its image does not decode: wrong format",
+        ),
+        (
+            record_schema.serialize("k", encode(picture(0))[:-20], 0, ()),
+            "its image does not decode",
+        ),
+        (record_schema.serialize("k", b"", 0, (1.0,)), "expected 0 values of latents (float_list)"),
+        (
+            record_schema.serialize("k", b"", 0, (), weight=1.0),
+            "expected the fields image, label, key",
+        ),
+        (record_schema.serialize("Z", b"", 0, ()).replace(b"Z", b"\xff"), "its key is no UTF-8"),
     ],
 )
 def test_a_record_that_is_none_is_described(record, problem):
@@ -38,7 +47,7 @@ def test_a_record_that_is_none_is_described(record, problem):
 
 @pytest.mark.parametrize("shape", [(6, 5, 2), (5, 5, 3), (0, 5, 3), (-6, -5, 3), (2**40, 2**40, 1)])
 def test_a_shape_that_does_not_fit_the_pixels_is_described(shape):
-    record = frame(schema.serialize("k", bytes(90), 0, (), shape=shape))
+    record = frame(record_schema.serialize("k", bytes(90), 0, (), shape=shape))
     framed = next(read_records(Reader(io.BytesIO(record), ""), len(record), []))
 
     seen = examine(framed, Expected(latents=0, raw=True, weighted=False, decode=True))
@@ -48,7 +57,7 @@ def test_a_shape_that_does_not_fit_the_pixels_is_described(shape):
 
 def test_the_facts_of_a_record_are_those_of_its_pixels():
     pixels = np.array([[[0, 10, 255]], [[1, 20, 5]]], np.uint8)
-    record = frame(schema.serialize("k", encode(pixels), 3, (0.5,), weight=2.0))
+    record = frame(record_schema.serialize("k", encode(pixels), 3, (0.5,), weight=2.0))
     framed = next(read_records(Reader(io.BytesIO(record), ""), len(record), []))
 
     facts = examine(framed, Expected(latents=1, raw=False, weighted=True, decode=True)).facts

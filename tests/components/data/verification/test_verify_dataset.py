@@ -18,7 +18,7 @@ from tests.components.data.handmade import (
     write_dataset,
 )
 from twofold.components import files
-from twofold.components.data.store import schema
+from twofold.components.data.store import record_schema
 from twofold.components.data.store.manifest import IMAGES_FILE, MANIFEST_FILE, REJECTS_FILE
 from twofold.components.data.store.tf_example import FOOTER, frame
 from twofold.components.data.verification.examine_shard import Reader, read_records
@@ -225,7 +225,7 @@ def test_another_image_under_right_checksums_is_found(dataset):
     key = min(
         (image for image in entries() if image["split"] == "train"), key=lambda i: order(i["key"])
     )
-    replaced = schema.serialize(key["key"], encode(picture(99)), key["label"], ())
+    replaced = record_schema.serialize(key["key"], encode(picture(99)), key["label"], ())
     assert replaced != first
     (dataset / SHARD).write_bytes(b"".join(map(frame, (replaced, *rest))))
     accept(dataset, SHARD)

@@ -26,7 +26,7 @@ from twofold.components.data.preparation.staging_area import (
 )
 from twofold.components.data.preparation.write_shards import close_files
 from twofold.components.data.rules.prepare_settings import PrepareSettings
-from twofold.components.data.sources.base import Source, SourceInfo
+from twofold.components.data.sources.source import Source, SourceInfo
 from twofold.components.data.store.manifest import (
     MANIFEST_FILE,
     Manifest,

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from twofold.components.data.preparation.prepare import prepare
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.preparation.scan import split_of
 from twofold.components.data.preparation.staging_area import settings_record
 from twofold.components.data.rules.image_rules import ImageRules
 from twofold.components.data.rules.prepare_settings import DuplicateRules, PrepareSettings
 from twofold.components.data.sources import build_source
-from twofold.components.data.sources.base import Item, select_all
-from twofold.components.data.store import schema
+from twofold.components.data.sources.source import Item, select_all
+from twofold.components.data.store import record_schema
 from twofold.components.data.store.manifest import dataset_fingerprint, load_manifest
 from twofold.components.errors import DataError
 from twofold.components.pages.dataset_page import render_report
@@ -27,11 +27,11 @@ def records(directory, split):
     manifest = load_manifest(directory)
     files = [str(directory / shard.file) for shard in manifest.splits[split].shards]
     dataset = tf.data.TFRecordDataset(files).batch(10_000)
-    return schema.parse(next(iter(dataset)), len(manifest.latent_names))
+    return record_schema.parse(next(iter(dataset)), len(manifest.latent_names))
 
 
 def keys(directory, split):
-    return [key.decode() for key in records(directory, split)[schema.KEY].numpy()]
+    return [key.decode() for key in records(directory, split)[record_schema.KEY].numpy()]
 
 
 @pytest.fixture
@@ -62,8 +62,10 @@ def test_the_manifest_says_what_was_written(prepared):
     assert sum(split.images for split in manifest.splits.values()) == 500
     for name, split in manifest.splits.items():
         parsed = records(prepared, name)
-        assert split.images == len(parsed[schema.KEY]) == sum(split.labels.values())
-        labels = Counter(manifest.class_names[label] for label in parsed[schema.LABEL].numpy())
+        assert split.images == len(parsed[record_schema.KEY]) == sum(split.labels.values())
+        labels = Counter(
+            manifest.class_names[label] for label in parsed[record_schema.LABEL].numpy()
+        )
         assert split.labels == labels
         for number, shard in enumerate(split.shards):
             content = (prepared / shard.file).read_bytes()
@@ -80,11 +82,13 @@ def test_every_image_arrives_unchanged(prepared):
     items = {item.key: item for task in source.tasks(200) for item in source.read(task)}
     for split in ("train", "test"):
         parsed = {name: values.numpy() for name, values in records(prepared, split).items()}
-        for i, key in enumerate(parsed[schema.KEY]):
+        for i, key in enumerate(parsed[record_schema.KEY]):
             item = items.pop(key.decode())
-            np.testing.assert_array_equal(tf.io.decode_png(parsed[schema.IMAGE][i]), item.image)
-            assert parsed[schema.LABEL][i] == item.label
-            np.testing.assert_allclose(parsed[schema.LATENTS][i], item.latents, rtol=1e-6)
+            np.testing.assert_array_equal(
+                tf.io.decode_png(parsed[record_schema.IMAGE][i]), item.image
+            )
+            assert parsed[record_schema.LABEL][i] == item.label
+            np.testing.assert_allclose(parsed[record_schema.LATENTS][i], item.latents, rtol=1e-6)
     assert not items
 
 
@@ -92,12 +96,14 @@ def test_files_are_stored_as_they_are(tmp_path, containers, class_files):
     prepare(build_source("folder", path=containers["zip"]), tmp_path / "set", name="zip")
     for split in ("train", "test"):
         parsed = records(tmp_path / "set", split)
-        pairs = zip(parsed[schema.KEY].numpy(), parsed[schema.IMAGE].numpy(), strict=True)
+        pairs = zip(
+            parsed[record_schema.KEY].numpy(), parsed[record_schema.IMAGE].numpy(), strict=True
+        )
         assert all(class_files[key.decode()] == content for key, content in pairs)
 
 
 def test_statistics_are_those_of_the_training_images(prepared):
-    train = records(prepared, "train")[schema.IMAGE].numpy()
+    train = records(prepared, "train")[record_schema.IMAGE].numpy()
     pixels = np.stack([tf.io.decode_png(image) for image in train]) / 255
     statistics = load_manifest(prepared).statistics
     assert statistics.splits == ("train",)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from twofold.components.data.store.statistics import PixelTotals, pixel_sums
+from twofold.components.data.store.pixel_statistics import PixelTotals, pixel_sums
 
 
 def totals_of(images):
