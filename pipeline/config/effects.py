@@ -96,6 +96,11 @@ TRAINING = (
         "training.schedule=cosine",
     ),
     Effect(
+        ("compile",),
+        lambda training, _: training.compile != "step" or training.replicas in (None, 1),
+        "training.replicas=1, since what replicas exchange cannot be compiled",
+    ),
+    Effect(
         ("warmup_epochs",),
         lambda training, _: training.warmup_epochs <= training.epochs,
         "training.epochs of at least that",
@@ -111,6 +116,33 @@ TRAINING = (
         ("plateau",),
         lambda training, _: training.plateau.patience < training.epochs - 1,
         "training.epochs of more than training.plateau.patience + 1",
+    ),
+)
+
+# Of each view policy that has such settings.
+VIEWS = (
+    Effect(
+        ("brightness", "contrast", "saturation", "hue", "strength"),
+        lambda views, _: getattr(views, "jitter_probability", 1.0) > 0,
+        "views.jitter_probability above 0",
+    ),
+    Effect(
+        ("sigma", "blur_size", "blur_share"),
+        lambda views, _: views.blur_probability > 0,
+        "views.blur_probability above 0",
+    ),
+    Effect(
+        ("solarise_threshold",),
+        lambda views, _: views.solarise_probability > 0,
+        "views.solarise_probability above 0",
+    ),
+)
+
+METHOD = (
+    Effect(
+        ("projector_batch_norm",),
+        lambda method, _: len(method.projector) > 1,
+        "two or more widths in method.projector",
     ),
 )
 
@@ -210,8 +242,8 @@ def without_effect(config: Any) -> Iterator[str]:
                 if value == default or effect.read(section, config):
                     continue
                 needs = effect.needs
-                if effects is TRAINING:
-                    needs = needs.replace("training.", path)
+                for own, usual in ((TRAINING, "training."), (VIEWS, "views.")):
+                    needs = needs.replace(usual, path) if effects is own else needs
                 shown = "" if isinstance(value, Section) else f"={_as_yaml(value)}"
                 yield (
                     f"{path}{key}{shown} {effect.fault}: expected {needs}, or "
@@ -222,9 +254,17 @@ def without_effect(config: Any) -> Iterator[str]:
 def _sections(config: Any) -> Iterator[tuple[str, Section, tuple[Effect, ...]]]:
     yield "data.", config.data, DATA
     yield "training.", config.training, TRAINING
+    yield "method.", config.method, METHOD
     yield "evaluation.", config.evaluation, EVALUATION
     yield "export.", config.export, EXPORT
     yield "", config, RUN
+    policies = {
+        "views.": config.views,
+        "second_views.": config.second_views,
+        "probe_views.": config.probe_views,
+        "evaluation.finetune_views.": config.evaluation.finetune_views,
+    }
+    yield from ((path, views, VIEWS) for path, views in policies.items() if views is not None)
     if config.study is not None:
         yield "study.", config.study, STUDY
     teacher = getattr(config.method, "teacher", None)

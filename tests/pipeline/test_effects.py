@@ -40,6 +40,34 @@ CASES = [
         ["training.epochs=6"],
     ),
     ("training.plateau={patience: 3}", ["training.epochs=4"], ["training.epochs=5"]),
+    ("training.compile=step", ["training.replicas=2"], ["training.replicas=1"]),
+    (
+        "views.hue=0.3",
+        ["views={policy: barlow, jitter_probability: 0.0}"],
+        ["views.jitter_probability=0.5"],
+    ),
+    *(
+        (
+            f"views.{setting}",
+            ["views={policy: barlow, blur_probability: 0.0}"],
+            ["views.blur_probability=0.5"],
+        )
+        for setting in ("sigma=[0.1, 0.2]", "blur_size=5")
+    ),
+    (
+        "second_views.solarise_threshold=0.3",
+        ["second_views.policy=byol_a"],
+        ["second_views.solarise_probability=0.5"],
+    ),
+    (
+        "evaluation.finetune_views.blur_share=0.3",
+        [
+            "evaluation.finetune_epochs=1",
+            "evaluation.finetune_views={policy: byol_a, blur_probability: 0.0}",
+        ],
+        ["evaluation.finetune_views.blur_probability=0.5"],
+    ),
+    ("method.projector_batch_norm=true", ["method.projector=[8]"], ["method.projector=[8, 8]"]),
     (
         "method.teacher.training.momentum=0.8",
         ["method.name=self_training"],
