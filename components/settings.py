@@ -6,9 +6,11 @@ before anything heavy is imported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -25,7 +27,39 @@ class Section(pydantic.BaseModel):
     )
 
 
+class Implemented(Section):
+    """Settings of something that has a name, and of which there are several kinds.
+
+    Attributes:
+        implementation: what the settings are for, as ``package.module:object``. It is imported when
+            it is asked for, so that a configuration is read without TensorFlow.
+
+    """
+
+    implementation: ClassVar[str] = ""
+
+    @classmethod
+    def load_implementation(cls) -> Any:
+        """Imports what the settings are for."""
+        return pkgutil.resolve_name(cls.implementation)
+
+
 S = TypeVar("S", bound=Section)
+
+
+def import_settings(package: str) -> None:
+    """Imports every module ``*_settings`` in a package and its folders, which registers classes.
+
+    A package that has a registry calls this, so that a new kind needs no entry in any list.
+
+    Args:
+        package: its full name; it is being imported.
+
+    """
+    path = importlib.import_module(package).__path__
+    for module in pkgutil.walk_packages(path, f"{package}."):
+        if module.name.endswith("_settings"):
+            importlib.import_module(module.name)
 
 
 class Registry(Generic[S]):
@@ -62,6 +96,18 @@ class Registry(Generic[S]):
         self.classes[name] = settings
         return settings
 
+    def __iter__(self) -> Iterator[str]:
+        """Gives the names, sorted."""
+        return iter(sorted(self.classes))
+
+    def __len__(self) -> int:
+        """Gives how many classes there are."""
+        return len(self.classes)
+
+    def __contains__(self, name: object) -> bool:
+        """Says whether a class has the name."""
+        return name in self.classes
+
     def __getitem__(self, name: str) -> type[S]:
         """Gives the class of a name.
 
@@ -70,10 +116,17 @@ class Registry(Generic[S]):
 
         """
         if name not in self.classes:
-            raise SettingsError(
-                f"unknown {self.kind} {name!r}: expected one of {', '.join(sorted(self.classes))}"
-            )
+            raise SettingsError(f"unknown {self.kind} {name!r}: expected one of {', '.join(self)}")
         return self.classes[name]
+
+    def defaults(self, name: str) -> dict[str, Any]:
+        """Gives the settings of a name and their defaults, without the name itself.
+
+        Raises:
+            SettingsError: if there is no class of the name.
+
+        """
+        return self[name].model_validate({}).model_dump(exclude={self.key})
 
     def validate(self, value: Any) -> S:
         """Makes settings of a mapping, by the class that it names.
@@ -87,7 +140,7 @@ class Registry(Generic[S]):
             return value  # type: ignore[return-value]
         if not isinstance(value, Mapping):
             raise PydanticCustomError("model_type", "Input should be a mapping of keys")
-        expected = ", ".join(self.classes)
+        expected = ", ".join(self)
         if self.key not in value:
             raise PydanticCustomError(
                 "choice_missing", "{key} is missing", {"key": self.key, "expected": expected}

@@ -206,3 +206,12 @@ def test_what_beam_ships_to_its_workers_holds_no_model_code(start):
         assert within(module, "twofold.components.data", *SHARED) or module in packages, module
         for name in IMPORTS[module]:
             assert not within(name, "keras", "tensorflow.keras"), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "start", [module for module in SOURCES if module.rpartition(".")[2].endswith("settings")]
+)
+def test_settings_are_read_without_tensorflow(start):
+    for module in reached_from(start):
+        for name in IMPORTS[module]:
+            assert not within(name, "tensorflow", "keras"), f"{module} imports {name}"

@@ -87,7 +87,7 @@ def build_predictor(
 
 
 def build_gaussian_head(
-    features: int, *, seed: int, units: int = 84, initializer: str = "pytorch"
+    features: int, *, seed: int, units: int, initializer: str = "pytorch"
 ) -> keras.Model:
     """Builds the two heads of recipe E's variational autoencoder: each Dense, ReLU, BN.
 

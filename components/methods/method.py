@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from twofold.components.transforms.views import ViewFunction, make_views, to_unit_range
@@ -52,8 +53,58 @@ class MethodOutput:
     carried: Mapping[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """Images that show what a finished method has learned.
+
+    Attributes:
+        images: float [n, h, w, C].
+        originals: uint8 [n, H, W, C] to draw above ``images``, which are then in [0, 1]; None for
+            patches alone, of any scale, in which 0 is grey.
+        name: what ``images`` are called beside the originals.
+
+    """
+
+    images: np.ndarray
+    originals: np.ndarray | None = None
+    name: str = "view"
+
+
+# From images uint8 [B, H, W, C] and keys uint32 [B] to two views of each, float32 in [0, 1].
+TwoViews = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
 class Method(abc.ABC):
     """A way to turn a batch of images into a loss."""
+
+    @classmethod
+    def own_parts(cls) -> Mapping[str, Callable[[Any], Any]]:
+        """How to build fields that are particular to the method, by their names.
+
+        Each is a function of ``twofold.components.methods.build.Parts``; what is not here is a
+        part that several methods have, or a setting.
+        """
+        return {}
+
+    @classmethod
+    def training_views(cls, settings: Any, views: Sequence[ViewFunction]) -> TwoViews:
+        """Gives what draws two views of images as training does, without building a network.
+
+        Args:
+            settings: of the method.
+            views: two policies, equal ones for a method that has one.
+
+        """
+
+        def two(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            one, other = tf.unstack(make_views(views, images, keys), num=2)
+            return one, other
+
+        return two
+
+    def pictures(self, images: np.ndarray) -> Mapping[str, Picture]:
+        """Shows what the finished method makes of images, uint8 [n, H, W, C], by file name."""
+        return {}
 
     @property
     @abc.abstractmethod

@@ -15,7 +15,7 @@ from twofold.components.transforms.ranges import check_span
 class BlurRanges:
     """Standard deviations are uniform in [sigma[0], sigma[1]], in pixels."""
 
-    sigma: tuple[float, float] = (0.1, 2.0)
+    sigma: tuple[float, float]
 
     def __post_init__(self) -> None:
         check_span("sigma", self.sigma)

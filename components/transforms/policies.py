@@ -1,4 +1,4 @@
-"""View policies by name, with the published settings as their defaults.
+"""View policies, built from their settings.
 
 Ranges are pairs (low, high); probabilities are those of one image. "Brightness" is a shift or a
 factor, whichever the policy's source means: each says so. A colour jitter always applies its parts
@@ -9,7 +9,6 @@ antialiasing, to the image's own size.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -40,6 +39,7 @@ from twofold.components.transforms.randaugment import (
     sample_randaugment,
 )
 from twofold.components.transforms.ranges import check_number, check_span
+from twofold.components.transforms.settings import VIEWS, ViewsSettings
 from twofold.components.transforms.views import (
     ViewFunction,
     affine_view,
@@ -63,11 +63,11 @@ def none() -> ViewFunction:
 
 def affine(
     *,
-    rotation_degrees: float = 90.0,
-    translation: float = 0.2,
-    scale: Span = (0.8, 1.2),
-    border: str = "zero",
-    interpolation: str = "bilinear",
+    rotation_degrees: float,
+    translation: float,
+    scale: Span,
+    border: str,
+    interpolation: str,
 ) -> ViewFunction:
     """Rotation, translation and scaling, the views of recipe E; see ``AffineRanges``."""
     return affine_view(AffineRanges(rotation_degrees, translation, scale, border, interpolation))
@@ -75,19 +75,17 @@ def affine(
 
 def crop(
     *,
-    area: Span = (0.2, 1.0),
-    aspect: Span = (3 / 4, 4 / 3),
-    flip: bool = True,
-    brightness: float = 0.6,
-    jitter: float = 0.2,
+    area: Span,
+    aspect: Span,
+    flip: bool,
+    brightness: float,
+    jitter: float,
 ) -> ViewFunction:
     """Random resized crop with flip, then recipe A's colour affine map."""
     return crop_view(CropRanges(area, aspect, flip), ColourRanges(brightness, jitter))
 
 
-def simclr_strong(
-    *, min_area: float = 0.25, brightness: float = 0.6, jitter: float = 0.2
-) -> ViewFunction:
+def simclr_keras(*, min_area: float, brightness: float, jitter: float) -> ViewFunction:
     """Recipe A's contrastive views: flip, translation, zoom, and the colour affine map.
 
     Source: keras.io, "Semi-supervised image classification using contrastive pretraining with
@@ -100,16 +98,7 @@ def simclr_strong(
     )
 
 
-def simclr_weak(
-    *, min_area: float = 0.75, brightness: float = 0.3, jitter: float = 0.1
-) -> ViewFunction:
-    """Recipe A's supervised views: ``simclr_strong`` with smaller ranges."""
-    return simclr_strong(min_area=min_area, brightness=brightness, jitter=jitter)
-
-
-def nnclr(
-    *, area: Span = (0.2, 1.0), aspect: Span = (3 / 4, 4 / 3), brightness: float = 0.5
-) -> ViewFunction:
+def nnclr(*, area: Span, aspect: Span, brightness: float) -> ViewFunction:
     """Recipe B's contrastive views: flip, random resized crop, brightness as a shift.
 
     Source: keras.io, "Self-supervised contrastive learning with NNCLR".
@@ -123,27 +112,20 @@ def nnclr(
     )
 
 
-def nnclr_weak(
-    *, area: Span = (0.5, 1.0), aspect: Span = (3 / 4, 4 / 3), brightness: float = 0.2
-) -> ViewFunction:
-    """Recipe B's supervised views: ``nnclr`` with smaller ranges."""
-    return nnclr(area=area, aspect=aspect, brightness=brightness)
-
-
 def barlow(
     *,
-    crop: Span = (24 / 32, 31 / 32),
-    jitter_probability: float = 0.8,
-    brightness: float = 0.8,
-    contrast: float = 0.6,
-    saturation: float = 0.6,
-    hue: float = 0.2,
-    blur_probability: float = 0.2,
-    blur_size: int = 3,
-    sigma: Span = (0.0, 1.0),
-    grey_probability: float = 0.2,
-    solarise_probability: float = 0.2,
-    solarise_threshold: float = 0.5,
+    crop: Span,
+    jitter_probability: float,
+    brightness: float,
+    contrast: float,
+    saturation: float,
+    hue: float,
+    blur_probability: float,
+    blur_size: int,
+    sigma: Span,
+    grey_probability: float,
+    solarise_probability: float,
+    solarise_threshold: float,
 ) -> ViewFunction:
     """Recipe C's views, in its order: crop, flip, jitter, blur, grey, solarise, clip.
 
@@ -181,14 +163,14 @@ def barlow(
 
 def simclr_imagenet(
     *,
-    area: Span = (0.08, 1.0),
-    aspect: Span = (3 / 4, 4 / 3),
-    strength: float = 1.0,
-    jitter_probability: float = 0.8,
-    grey_probability: float = 0.2,
-    blur_probability: float = 0.5,
-    sigma: Span = (0.1, 2.0),
-    blur_share: float = 0.1,
+    area: Span,
+    aspect: Span,
+    strength: float,
+    jitter_probability: float,
+    grey_probability: float,
+    blur_probability: float,
+    sigma: Span,
+    blur_share: float,
 ) -> ViewFunction:
     """The views of Chen et al. (2020), SimCLR, appendix A.
 
@@ -212,21 +194,21 @@ def simclr_imagenet(
     )
 
 
-def byol_a(
+def byol(
     *,
-    area: Span = (0.08, 1.0),
-    aspect: Span = (3 / 4, 4 / 3),
-    jitter_probability: float = 0.8,
-    brightness: float = 0.4,
-    contrast: float = 0.4,
-    saturation: float = 0.2,
-    hue: float = 0.1,
-    grey_probability: float = 0.2,
-    blur_probability: float = 1.0,
-    sigma: Span = (0.1, 2.0),
-    blur_share: float = 0.1,
-    solarise_probability: float = 0.0,
-    solarise_threshold: float = 0.5,
+    area: Span,
+    aspect: Span,
+    jitter_probability: float,
+    brightness: float,
+    contrast: float,
+    saturation: float,
+    hue: float,
+    grey_probability: float,
+    blur_probability: float,
+    sigma: Span,
+    blur_share: float,
+    solarise_probability: float,
+    solarise_threshold: float,
 ) -> ViewFunction:
     """The first view of Grill et al. (2020), BYOL, appendix B and table 6.
 
@@ -260,48 +242,14 @@ def byol_a(
     )
 
 
-def byol_b(
-    *,
-    area: Span = (0.08, 1.0),
-    aspect: Span = (3 / 4, 4 / 3),
-    jitter_probability: float = 0.8,
-    brightness: float = 0.4,
-    contrast: float = 0.4,
-    saturation: float = 0.2,
-    hue: float = 0.1,
-    grey_probability: float = 0.2,
-    blur_probability: float = 0.1,
-    sigma: Span = (0.1, 2.0),
-    blur_share: float = 0.1,
-    solarise_probability: float = 0.2,
-    solarise_threshold: float = 0.5,
-) -> ViewFunction:
-    """The second view of BYOL, table 6: ``byol_a`` with rare blur, and solarisation."""
-    return byol_a(
-        area=area,
-        aspect=aspect,
-        jitter_probability=jitter_probability,
-        brightness=brightness,
-        contrast=contrast,
-        saturation=saturation,
-        hue=hue,
-        grey_probability=grey_probability,
-        blur_probability=blur_probability,
-        sigma=sigma,
-        blur_share=blur_share,
-        solarise_probability=solarise_probability,
-        solarise_threshold=solarise_threshold,
-    )
-
-
 def patches(
     *,
-    side: int = 16,
-    area: Span = (0.2, 0.6),
-    aspect: Span = (3 / 4, 4 / 3),
-    jitter_probability: float = 0.8,
-    strength: float = 1.0,
-    grey_probability: float = 0.2,
+    side: int,
+    area: Span,
+    aspect: Span,
+    jitter_probability: float,
+    strength: float,
+    grey_probability: float,
 ) -> ViewFunction:
     """Crops of ``side`` pixels for encoders of patches, then the jitter and grey of SimCLR.
 
@@ -322,7 +270,7 @@ def patches(
     )
 
 
-def consistency(*, crop: float = 0.75) -> ViewFunction:
+def consistency(*, crop: float) -> ViewFunction:
     """Recipe D's clean view: flip, and a crop of a share of the side at a random place.
 
     The published one resizes to 96 and crops 72, which is a share of .75; here the result has
@@ -332,12 +280,12 @@ def consistency(*, crop: float = 0.75) -> ViewFunction:
     return _window(WindowRanges((crop, crop)))
 
 
-def randaugment(*, crop: float = 0.75, layers: int = 2, magnitude: int = 9) -> ViewFunction:
+def randaugment(*, crop: float, layers: int, magnitude: int) -> ViewFunction:
     """Recipe D's noisy view: ``consistency``, then RandAugment."""
     return chain(consistency(crop=crop), randaugment_noise(layers=layers, magnitude=magnitude))
 
 
-def randaugment_noise(*, layers: int = 2, magnitude: int = 9) -> ViewFunction:
+def randaugment_noise(*, layers: int, magnitude: int) -> ViewFunction:
     """RandAugment alone, for the noisy view of a crop that is already cut."""
     ranges = RandAugmentRanges(layers, magnitude)
 
@@ -348,46 +296,35 @@ def randaugment_noise(*, layers: int = 2, magnitude: int = 9) -> ViewFunction:
     return view
 
 
-POLICIES: dict[str, Callable[..., ViewFunction]] = {
-    "none": none,
-    "affine": affine,
-    "crop": crop,
-    "simclr_weak": simclr_weak,
-    "simclr_strong": simclr_strong,
-    "nnclr": nnclr,
-    "nnclr_weak": nnclr_weak,
-    "barlow": barlow,
-    "simclr_imagenet": simclr_imagenet,
-    "byol_a": byol_a,
-    "byol_b": byol_b,
-    "patches": patches,
-    "consistency": consistency,
-    "randaugment": randaugment,
-}
+def build_view(views: ViewsSettings) -> ViewFunction:
+    """Builds a view policy from its settings.
+
+    Raises:
+        ValueError: if a setting is out of its range.
+
+    """
+    build: Callable[..., ViewFunction] = views.load_implementation()
+    return build(**views.model_dump(exclude={VIEWS.key}))
 
 
 def build_policy(name: str, **settings: object) -> ViewFunction:
     """Builds a view policy by its name.
 
     Args:
-        name: a key of ``POLICIES``.
-        **settings: passed to the policy's own function; the others keep their published values.
+        name: of ``VIEWS``.
+        **settings: of the policy; the others keep their published values.
 
     Raises:
         SettingsError: if the name or a setting is unknown, or a setting is out of its range.
 
     """
-    if name not in POLICIES:
-        raise SettingsError(
-            f"unknown policy {name!r}: expected one of {', '.join(sorted(POLICIES))}"
-        )
-    policy = POLICIES[name]
-    known = inspect.signature(policy).parameters
+    defaults = VIEWS.defaults(name)
     for key in settings:
-        if key not in known:
-            expected = f"expected some of {', '.join(known)}" if known else "it has none"
+        if key not in defaults:
+            expected = f"expected some of {', '.join(defaults)}" if defaults else "it has none"
             raise SettingsError(f"the policy {name} has no setting {key!r}: {expected}")
-    return policy(**settings)
+    build: Callable[..., ViewFunction] = VIEWS[name].load_implementation()
+    return build(**defaults | settings)
 
 
 def _check_shares(**shares: float) -> None:

@@ -75,8 +75,8 @@ class RandAugmentRanges:
 
     """
 
-    layers: int = 2
-    magnitude: int = 9
+    layers: int
+    magnitude: int
 
     def __post_init__(self) -> None:
         if self.layers < 1:

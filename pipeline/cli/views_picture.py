@@ -16,14 +16,15 @@ from twofold.components.data.sources.source import Item
 from twofold.components.errors import DataError
 from twofold.components.evaluation.plots.run_plots import plot_views
 from twofold.components.transforms.decode import DecodeRule, decode_images
+from twofold.components.transforms.policies import build_view
+from twofold.components.transforms.settings import ViewsSettings
 from twofold.components.transforms.views import make_views
-from twofold.pipeline.config import RunConfig, ViewsConfig, override
-from twofold.pipeline.models.build import build_view
+from twofold.pipeline.config import RunConfig, override
 
 _FILES = (".jpg", ".jpeg", ".png")
 
 
-def parse_policy(policy: str, settings: Sequence[str]) -> ViewsConfig:
+def parse_policy(policy: str, settings: Sequence[str]) -> ViewsSettings:
     """Returns a policy's section of the configuration.
 
     Args:
@@ -39,7 +40,7 @@ def parse_policy(policy: str, settings: Sequence[str]) -> ViewsConfig:
 
 
 def picture_views(
-    views: ViewsConfig, images: Path | None, out: Path, *, count: int, each: int, size: int | None
+    views: ViewsSettings, images: Path | None, out: Path, *, count: int, each: int, size: int | None
 ) -> int:
     """Draws images in a row and views of each below.
 

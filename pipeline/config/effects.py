@@ -217,7 +217,7 @@ RUN = (
     Effect(
         ("probe_views",),
         lambda config, _: (
-            config.method.name not in ("supervised", "self_training")
+            not config.method.classifies
             or (
                 config.evaluation.finetune_epochs is not None
                 and config.evaluation.finetune_views is None
@@ -267,7 +267,7 @@ def _sections(config: Any) -> Iterator[tuple[str, Section, tuple[Effect, ...]]]:
     yield from ((path, views, VIEWS) for path, views in policies.items() if views is not None)
     if config.study is not None:
         yield "study.", config.study, STUDY
-    teacher = getattr(config.method, "teacher", None)
+    teacher = config.method.teacher_stage
     if teacher is not None:
         yield "method.teacher.training.", teacher.training, TRAINING
 

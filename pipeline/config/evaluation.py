@@ -8,7 +8,7 @@ import pydantic
 from pydantic import Field
 
 from twofold.components.settings import OffIsText, Section, Widths
-from twofold.pipeline.config.views import ViewsConfig
+from twofold.components.transforms.settings import AnyViews
 
 Measure = Literal["alignment", "calibration", "clustering", "confusion", "retrieval", "uniformity"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -63,7 +63,7 @@ class EvaluationConfig(Section):
         1e-3, gt=0.0, description="learning rate of fine-tuning, of Adam"
     )
     finetune_batch_size: int = Field(64, ge=2, description="images a step of fine-tuning")
-    finetune_views: ViewsConfig | None = Field(
+    finetune_views: AnyViews | None = Field(
         None, description="null: as probe_views, and without those the image as it is"
     )
     finetune_layer_decay: float | None = Field(

@@ -14,7 +14,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from twofold.components.errors import ConfigError
-from twofold.components.settings import Section
+from twofold.components.settings import ChosenFrom, Registry, Section
 from twofold.pipeline.config.data import DataConfig, change_source, data_keys, source_field
 from twofold.pipeline.config.run import RunConfig
 
@@ -53,7 +53,7 @@ def parse_config(values: Mapping[str, Any], origin: str) -> RunConfig:
     try:
         return RunConfig.model_validate(values)
     except pydantic.ValidationError as error:
-        problems = "; ".join(_describe(problem) for problem in error.errors())
+        problems = "; ".join(_describe(problem, values) for problem in error.errors())
         raise ConfigError(f"{origin}: {problems}") from None
 
 
@@ -147,17 +147,19 @@ _EXPECTED = {
 }
 
 
-def _describe(problem: Mapping[str, Any]) -> str:
+def _describe(problem: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     location = [str(part) for part in problem["loc"]]
     if location[:2] == _SOURCE and len(location) > 2:
         return _describe_source(problem, location[2:])
-    model, path = _section_of(location)
+    model, path = _section_of(location, values)
     if problem["type"] == "extra_forbidden":
         keys = data_keys() if model is DataConfig else list(model.model_fields)
         return f"unknown key {'.'.join(path)}{_nearest(path[-1], keys)}"
-    if problem["type"] == "choice_unknown":
+    if problem["type"] in ("choice_unknown", "choice_missing"):
         context = problem["ctx"]
         where = ".".join([*path, context["key"]])
+        if problem["type"] == "choice_missing":
+            return f"{where} is missing: expected one of {context['expected']}"
         return f"unknown {where} {context['name']!r}: expected one of {context['expected']}"
     if problem["type"] == "union_tag_invalid":
         expected = problem["ctx"]["expected_tags"].replace("'", "")
@@ -189,20 +191,40 @@ def _received(problem: Mapping[str, Any], where: str) -> str:
     return f"{where}: {message}, received {problem['input']!r}"
 
 
-def _section_of(location: list[str]) -> tuple[type[pydantic.BaseModel], list[str]]:
+def _section_of(
+    location: list[str], values: Mapping[str, Any]
+) -> tuple[type[pydantic.BaseModel], list[str]]:
     """Returns the section a problem is in, and its key path without pydantic's tags."""
     model: type[pydantic.BaseModel] = RunConfig
     tagged: dict[str, type[Section]] = {}
     path = []
+    value: Any = values
     for part in location:
         if part in tagged:
             model, tagged = tagged[part], {}
             continue
         path.append(part)
-        choices = _choices(model.model_fields.get(part))
+        value = value.get(part) if isinstance(value, Mapping) else None
+        field = model.model_fields.get(part)
+        choices = _choices(field)
         tagged = {_tag(choice): choice for choice in choices} if len(choices) > 1 else {}
         model = choices[0] if len(choices) == 1 else model
+        registry = None if field is None else _registry_in(field.annotation, field.metadata)
+        if registry is not None and isinstance(value, Mapping):
+            model = registry.classes.get(str(value.get(registry.key)), model)
     return model, path
+
+
+def _registry_in(annotation: Any, metadata: Iterable[Any]) -> Registry[Any] | None:
+    """Returns what a key's section is chosen from; None where there is no choice."""
+    for one in metadata:
+        if isinstance(one, ChosenFrom):
+            return one.registry
+    for part in typing.get_args(annotation):
+        found = _registry_in(part, getattr(part, "__metadata__", ()))
+        if found is not None:
+            return found
+    return None
 
 
 def _choices(field: FieldInfo | None) -> list[type[Section]]:

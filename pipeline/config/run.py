@@ -5,33 +5,19 @@ from __future__ import annotations
 import pydantic
 from pydantic import Field
 
+from twofold.components.encoders.convolutional.core_settings import CoreSettings
+from twofold.components.encoders.settings import ENCODERS, AnyEncoder
+from twofold.components.methods.contrastive.simclr_settings import SimCLRSettings
+from twofold.components.methods.settings import METHODS, AnyMethod
 from twofold.components.settings import Section
 from twofold.components.training.settings import TrainingSettings
+from twofold.components.transforms.policies_settings import AffineViewsSettings
+from twofold.components.transforms.settings import AnyViews, ViewsSettings
 from twofold.pipeline.config.data import DataConfig
 from twofold.pipeline.config.effects import without_effect
-from twofold.pipeline.config.encoders import (
-    BagOfPatchesConfig,
-    CoreConfig,
-    EncoderConfig,
-    PatchDictionaryConfig,
-)
 from twofold.pipeline.config.evaluation import EvaluationConfig
 from twofold.pipeline.config.export import ExportConfig
-from twofold.pipeline.config.methods import (
-    KMeansConfig,
-    MethodConfig,
-    MoCoConfig,
-    NNCLRConfig,
-    SimCLRConfig,
-    VAEConfig,
-)
 from twofold.pipeline.config.study import StudyConfig
-from twofold.pipeline.config.views import AffineViewsConfig, PatchesViewsConfig, ViewsConfig
-
-# The methods whose network classifies.
-_CLASSIFIERS = ("supervised", "self_training")
-# Those that train on views of one policy.
-_ONE_VIEW = ("emp_ssl", "k_means", "self_training", "supervised", "vae")
 
 
 class RunConfig(Section):
@@ -46,16 +32,16 @@ class RunConfig(Section):
         0, ge=0, lt=2**31, description="another number gives other weights, batches and views"
     )
     data: DataConfig = DataConfig()
-    views: ViewsConfig = AffineViewsConfig()
-    second_views: ViewsConfig | None = Field(
+    views: AnyViews = AffineViewsSettings()
+    second_views: AnyViews | None = Field(
         None, description="policy of a method's second view; null: as the first"
     )
-    probe_views: ViewsConfig | None = Field(
+    probe_views: AnyViews | None = Field(
         None,
         description="policy of the online probe's own pass; null: it shares the method's pass",
     )
-    encoder: EncoderConfig = CoreConfig()
-    method: MethodConfig = SimCLRConfig()
+    encoder: AnyEncoder = CoreSettings()
+    method: AnyMethod = SimCLRSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationConfig = EvaluationConfig()
     export: ExportConfig = ExportConfig()
@@ -63,57 +49,27 @@ class RunConfig(Section):
         None, description="several encoders instead of one; null: a run by itself"
     )
 
+    @property
+    def method_views(self) -> tuple[ViewsSettings, ...]:
+        """The policies that the method draws its views by, one or two."""
+        return (self.views, self.second_views or self.views)[: self.method.view_policies]
+
     @pydantic.model_validator(mode="after")
     def _possible(self) -> RunConfig:
-        batch = self.training.batch_size
         method = self.method
-        if isinstance(method, NNCLRConfig | MoCoConfig) and method.queue_size < batch:
-            raise ValueError(
-                f"method.queue_size={method.queue_size} cannot hold a batch: expected at least "
-                f"training.batch_size={batch}"
-            )
-        negatives = method.negatives if isinstance(method, SimCLRConfig) else None
-        smallest = 2 * (batch // self.training.accumulate) - 2
-        if isinstance(negatives, int) and negatives > smallest:
-            raise ValueError(
-                f"method.negatives={negatives}: an anchor has only {smallest} others to draw from "
-                f"at training.batch_size={batch}, training.accumulate={self.training.accumulate}"
-            )
-        if self.second_views is not None and method.name in _ONE_VIEW:
+        if self.second_views is not None and method.view_policies < 2:
             raise ValueError(
                 f"second_views.policy={self.second_views.policy} has no effect: "
                 f"method.name={method.name} trains on views alone: expected second_views=null"
             )
-        if isinstance(method, KMeansConfig) and not isinstance(self.encoder, PatchDictionaryConfig):
-            raise ValueError(
-                f"method.name=k_means learns a dictionary of patches: expected "
-                f"encoder.name=patch_dictionary, received {self.encoder.name}"
-            )
-        views = (self.views, self.second_views, self.probe_views)
-        patches = [view.side for view in views if isinstance(view, PatchesViewsConfig)]
-        side = self.encoder.patch if isinstance(self.encoder, BagOfPatchesConfig) else None
-        if patches and (side is None or min(patches) < side):
-            raise ValueError(
-                f"views.policy=patches, views.side={min(patches)}: expected "
-                f"encoder.name=bag_of_patches with encoder.patch of at most that, since other "
-                f"encoders see whole images"
-            )
-        pair = (self.views, self.second_views or self.views)
-        one, other = (view.side if isinstance(view, PatchesViewsConfig) else None for view in pair)
-        if one != other:
-            raise ValueError(
-                f"second_views.policy={pair[1].policy}, views.policy={pair[0].policy}: the two "
-                f"views of an image must be of one size, both patches of one side or neither"
-            )
-        if one is not None and isinstance(method, VAEConfig):
-            raise ValueError(
-                "views.policy=patches: method.name=vae rebuilds whole images, expected another"
-            )
+        self._check_patches()
+        method.check(self.training, self.encoder, self.method_views)
         own = self.evaluation.robustness_classifier == "classifier"
-        if own and self.evaluation.robustness != "off" and method.name not in _CLASSIFIERS:
+        if own and self.evaluation.robustness != "off" and not method.classifies:
+            known = ", ".join(name for name in METHODS if METHODS[name].classifies)
             raise ValueError(
                 f"evaluation.robustness_classifier=classifier: method.name={method.name} has no "
-                f"classifier of its own: expected one of {', '.join(_CLASSIFIERS)}, or linear_probe"
+                f"classifier of its own: expected one of {known}, or linear_probe"
             )
         return self
 
@@ -123,3 +79,22 @@ class RunConfig(Section):
         if faults:
             raise ValueError(faults)
         return self
+
+    def _check_patches(self) -> None:
+        """Refuses patches for an encoder of whole images, and two views of different sizes."""
+        views = [view for view in (self.views, self.second_views, self.probe_views) if view]
+        side = self.encoder.patch_side
+        for view in views:
+            if view.patch_side is not None and (side is None or view.patch_side < side):
+                takers = [name for name in ENCODERS if ENCODERS[name].model_validate({}).patch_side]
+                raise ValueError(
+                    f"views.policy={view.policy}, views.side={view.patch_side}: expected "
+                    f"encoder.name={' or '.join(takers)} with encoder.patch of at most that, since "
+                    f"other encoders see whole images"
+                )
+        second = self.second_views or self.views
+        if self.views.patch_side != second.patch_side:
+            raise ValueError(
+                f"second_views.policy={second.policy}, views.policy={self.views.policy}: the two "
+                f"views of an image must be of one size, both patches of one side or neither"
+            )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from twofold.components.encoders import build_encoder
+from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import build_linear_head
-from twofold.components.errors import SettingsError
-from twofold.components.methods.labelled.self_training import noisy_view
-from twofold.components.methods.method import Method
+from twofold.components.methods.method import Method, TwoViews
 from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
 from twofold.components.training.checkpoint import load_encoder
 from twofold.components.training.loop import LoopSettings
@@ -26,67 +24,21 @@ from twofold.components.training.optimizers.schedules import (
 )
 from twofold.components.training.precision import keep_gradients
 from twofold.components.training.step import Average, OnlineProbe, StepSettings, TrainState
-from twofold.components.transforms.policies import build_policy, randaugment_noise
-from twofold.components.transforms.views import ViewFunction, make_views
-from twofold.pipeline.config import (
-    EncoderConfig,
-    RunConfig,
-    SelfTrainingConfig,
-    SwaSettings,
-    TrainingSettings,
-    ViewsConfig,
-)
-
-ImageShape = tuple[int, int, int]
+from twofold.components.transforms.policies import build_view
+from twofold.pipeline.config import RunConfig, SwaSettings, TrainingSettings
 
 
-def build_view(views: ViewsConfig) -> ViewFunction:
-    """Builds a view policy."""
-    settings = views.model_dump()
-    return build_policy(settings.pop("policy"), **settings)
-
-
-def build_training_views(
-    config: RunConfig,
-) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+def build_training_views(config: RunConfig) -> TwoViews:
     """Builds what draws the two views of training; of methods with one policy, two by it.
 
     Returns:
         A function of images uint8 [B, H, W, C] and keys uint32 [B].
 
     """
-    first, method = build_view(config.views), config.method
-    if isinstance(method, SelfTrainingConfig):
-        noise = randaugment_noise(layers=method.noise_layers, magnitude=method.noise_magnitude)
-
-        def teacher_and_student(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            clean = make_views((first,), images, keys)[0]
-            return clean, noisy_view(noise, clean, keys)
-
-        return teacher_and_student
-    second = first if config.second_views is None else build_view(config.second_views)
-
-    def two(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        one, other = tf.unstack(make_views((first, second), images, keys), num=2)
-        return one, other
-
-    return two
-
-
-def build_configured_encoder(
-    encoder: EncoderConfig, image_shape: ImageShape, seed: int
-) -> keras.Model:
-    """Builds an encoder with its first weights.
-
-    Raises:
-        SettingsError: if the images are too small for it, naming the fields.
-
-    """
-    settings = encoder.model_dump()
-    try:
-        return build_encoder(settings.pop("name"), image_shape, seed=seed, **settings)
-    except SettingsError as error:
-        raise SettingsError(f"{error}: change data.image_size or encoder.name") from error
+    views = [build_view(view) for view in config.method_views]
+    method = config.method.load_implementation() if config.method.trains else Method
+    drawn: TwoViews = method.training_views(config.method, (views[0], views[-1]))
+    return drawn
 
 
 def step_settings(config: RunConfig, replicas: int) -> StepSettings:

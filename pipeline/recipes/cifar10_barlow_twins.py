@@ -15,22 +15,17 @@ CIFAR-10 recompressed as quality-75 JPEG, one run: a mean loss of 3830.5 over th
 (4960.9 over its first 8 steps, 2948 in its last). Here the encoder's output is evaluated.
 """
 
-from twofold.pipeline.config import (
-    BarlowTwinsConfig,
-    BarlowViewsConfig,
-    DataConfig,
-    ResNet34PublishedConfig,
-    RunConfig,
-    TfdsSettings,
-    TrainingSettings,
-)
+from twofold.components.encoders.residual.resnet_settings import ResNet34PublishedSettings
+from twofold.components.methods.redundancy.barlow_twins_settings import BarlowTwinsSettings
+from twofold.components.transforms.policies_settings import BarlowViewsSettings
+from twofold.pipeline.config import DataConfig, RunConfig, TfdsSettings, TrainingSettings
 
 CONFIG = RunConfig(
     name="cifar10_barlow_twins",
     data=DataConfig(source=TfdsSettings(tfds_name="cifar10"), image_size=32),
-    views=BarlowViewsConfig(),
-    encoder=ResNet34PublishedConfig(),
-    method=BarlowTwinsConfig(),
+    views=BarlowViewsSettings(),
+    encoder=ResNet34PublishedSettings(),
+    method=BarlowTwinsSettings(),
     training=TrainingSettings(
         batch_size=512,
         epochs=160,

@@ -13,16 +13,16 @@ and noisy views were of different crops, and its validation images overlapped th
 Its loss, which leaves out the factor T^2, is kept (``method.squared_temperature``).
 """
 
+from twofold.components.encoders.residual.resnet_settings import ResNet50V2Settings
+from twofold.components.methods.labelled.self_training_settings import SelfTrainingSettings
+from twofold.components.methods.settings import TeacherSettings
+from twofold.components.transforms.policies_settings import ConsistencyViewsSettings
 from twofold.pipeline.config import (
-    ConsistencyViewsConfig,
     DataConfig,
     EarlyStoppingSettings,
     PlateauSettings,
-    ResNet50V2Config,
     RunConfig,
-    SelfTrainingConfig,
     SwaSettings,
-    TeacherConfig,
     TfdsSettings,
     TrainingSettings,
 )
@@ -30,10 +30,10 @@ from twofold.pipeline.config import (
 CONFIG = RunConfig(
     name="cifar10_consistency",
     data=DataConfig(source=TfdsSettings(tfds_name="cifar10"), image_size=72, validation_share=0.01),
-    views=ConsistencyViewsConfig(),
-    encoder=ResNet50V2Config(initializer="keras"),
-    method=SelfTrainingConfig(
-        teacher=TeacherConfig(
+    views=ConsistencyViewsSettings(),
+    encoder=ResNet50V2Settings(initializer="keras"),
+    method=SelfTrainingSettings(
+        teacher=TeacherSettings(
             training=TrainingSettings(
                 batch_size=128,
                 epochs=5,

@@ -23,12 +23,12 @@ What limits it is the time: the loss still falls, and in tries of 4 CPU-minutes 
 patches seen brought 4 points.
 """
 
+from twofold.components.encoders.patches.bag_of_patches_settings import BagOfPatchesSettings
+from twofold.components.methods.redundancy.emp_ssl_settings import EMPSSLSettings
+from twofold.components.transforms.policies_settings import PatchesViewsSettings
 from twofold.pipeline.config import (
-    BagOfPatchesConfig,
     DataConfig,
-    EMPSSLConfig,
     EvaluationConfig,
-    PatchesViewsConfig,
     RunConfig,
     TfdsSettings,
     TrainingSettings,
@@ -37,9 +37,9 @@ from twofold.pipeline.config import (
 CONFIG = RunConfig(
     name="cifar10_emp_ssl",
     data=DataConfig(source=TfdsSettings(tfds_name="cifar10")),
-    views=PatchesViewsConfig(side=16, area=(0.2, 0.6)),
-    encoder=BagOfPatchesConfig(patch=16, stride=4, filters=(32, 64, 128, 256), features=2048),
-    method=EMPSSLConfig(patches=8),
+    views=PatchesViewsSettings(side=16, area=(0.2, 0.6)),
+    encoder=BagOfPatchesSettings(patch=16, stride=4, filters=(32, 64, 128, 256), features=2048),
+    method=EMPSSLSettings(patches=8),
     training=TrainingSettings(
         batch_size=128,
         epochs=8,

@@ -29,12 +29,12 @@ at 32 pixels, ``encoder.atoms=100``, three epochs, 1,000 held out) logistic regr
 here.
 """
 
+from twofold.components.encoders.patches.patch_dictionary_settings import PatchDictionarySettings
+from twofold.components.methods.generative.k_means_settings import KMeansSettings
+from twofold.components.transforms.policies_settings import NoViewsSettings
 from twofold.pipeline.config import (
     DataConfig,
     EvaluationConfig,
-    KMeansConfig,
-    NoViewsConfig,
-    PatchDictionaryConfig,
     RunConfig,
     TfdsSettings,
     TrainingSettings,
@@ -43,9 +43,9 @@ from twofold.pipeline.config import (
 CONFIG = RunConfig(
     name="cifar10_hour",
     data=DataConfig(source=TfdsSettings(tfds_name="cifar10")),
-    views=NoViewsConfig(),
-    encoder=PatchDictionaryConfig(patch=6, atoms=800, grid=3),
-    method=KMeansConfig(patches=32, whitening_epsilon=0.3),
+    views=NoViewsSettings(),
+    encoder=PatchDictionarySettings(patch=6, atoms=800, grid=3),
+    method=KMeansSettings(patches=32, whitening_epsilon=0.3),
     training=TrainingSettings(
         batch_size=128,
         epochs=1,

@@ -19,14 +19,14 @@ torchvision's nearest-pixel sampling of the views. With bilinear sampling the lo
 (6.84 after 5 epochs) and the shape is not learned (47.9 per cent after 60 epochs, one seed).
 """
 
+from twofold.components.encoders.convolutional.core_settings import CoreSettings
+from twofold.components.methods.contrastive.simclr_settings import SimCLRSettings
+from twofold.components.transforms.policies_settings import AffineViewsSettings
 from twofold.pipeline.config import (
-    AffineViewsConfig,
-    CoreConfig,
     DataConfig,
     DspritesSettings,
     EvaluationConfig,
     RunConfig,
-    SimCLRConfig,
     TrainingSettings,
 )
 
@@ -42,11 +42,11 @@ CONFIG = RunConfig(
         # Of the public subset 16,045 images train with it: 16 steps an epoch, as published.
         split_seed=5,
     ),
-    views=AffineViewsConfig(
+    views=AffineViewsSettings(
         rotation_degrees=90, translation=0.2, scale=(0.8, 1.2), interpolation="nearest"
     ),
-    encoder=CoreConfig(),
-    method=SimCLRConfig(temperature=0.5),
+    encoder=CoreSettings(),
+    method=SimCLRSettings(temperature=0.5),
     training=TrainingSettings(batch_size=1000, epochs=60, learning_rate=1e-3, schedule_epochs=500),
     evaluation=EvaluationConfig(probe_epochs=10, probe_schedule_epochs=100),
 )

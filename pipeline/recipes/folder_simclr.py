@@ -9,21 +9,16 @@ Cost: 12 minutes on 2 CPU cores for 5,000 photographs of 96x96. Imagenette at th
 classes, one run) and 44.6 by kNN.
 """
 
-from twofold.pipeline.config import (
-    Conv4Config,
-    CropViewsConfig,
-    DataConfig,
-    FolderSettings,
-    RunConfig,
-    SimCLRConfig,
-    TrainingSettings,
-)
+from twofold.components.encoders.convolutional.conv4_settings import Conv4Settings
+from twofold.components.methods.contrastive.simclr_settings import SimCLRSettings
+from twofold.components.transforms.policies_settings import CropViewsSettings
+from twofold.pipeline.config import DataConfig, FolderSettings, RunConfig, TrainingSettings
 
 CONFIG = RunConfig(
     name="folder_simclr",
     data=DataConfig(source=FolderSettings(path=("images",)), image_size=96),
-    views=CropViewsConfig(area=(0.2, 1.0), brightness=0.6, jitter=0.2),
-    encoder=Conv4Config(),
-    method=SimCLRConfig(temperature=0.1, projector=(128, 128)),
+    views=CropViewsSettings(area=(0.2, 1.0), brightness=0.6, jitter=0.2),
+    encoder=Conv4Settings(),
+    method=SimCLRSettings(temperature=0.1, projector=(128, 128)),
     training=TrainingSettings(batch_size=256, epochs=20, learning_rate=1e-3, warmup_epochs=1),
 )

@@ -11,22 +11,17 @@ another ``--name`` and ``--set seed=1`` to see the spread. With ``training.preci
 logistic regression has 99.87 99.90 99.90, so the lower precision costs nothing here.
 """
 
-from twofold.pipeline.config import (
-    AffineViewsConfig,
-    CoreConfig,
-    DataConfig,
-    DspritesSettings,
-    RunConfig,
-    SimCLRConfig,
-    TrainingSettings,
-)
+from twofold.components.encoders.convolutional.core_settings import CoreSettings
+from twofold.components.methods.contrastive.simclr_settings import SimCLRSettings
+from twofold.components.transforms.policies_settings import AffineViewsSettings
+from twofold.pipeline.config import DataConfig, DspritesSettings, RunConfig, TrainingSettings
 
 CONFIG = RunConfig(
     name="quickstart",
     data=DataConfig(source=DspritesSettings(images=20_000), image_size=32),
-    views=AffineViewsConfig(rotation_degrees=180, translation=0.2, scale=(0.8, 1.2)),
-    encoder=CoreConfig(filters=(12, 32), units=(240, 168, 168), pooling="average"),
-    method=SimCLRConfig(temperature=0.1),
+    views=AffineViewsSettings(rotation_degrees=180, translation=0.2, scale=(0.8, 1.2)),
+    encoder=CoreSettings(filters=(12, 32), units=(240, 168, 168), pooling="average"),
+    method=SimCLRSettings(temperature=0.1),
     training=TrainingSettings(
         batch_size=250, epochs=12, learning_rate=3e-3, warmup_epochs=1.5, log_every=32
     ),

@@ -9,15 +9,19 @@ Cost: written for one GPU, not yet measured there. Expected: the reference print
 ``stl10_nnclr_cpu`` runs the same on a laptop.
 """
 
-from twofold.pipeline.config import NNCLRConfig, NNCLRViewsConfig, NNCLRWeakViewsConfig
+from twofold.components.methods.contrastive.nnclr_settings import NNCLRSettings
+from twofold.components.transforms.policies_settings import (
+    NNCLRViewsSettings,
+    NNCLRWeakViewsSettings,
+)
 from twofold.pipeline.recipes.stl10_simclr import CONFIG as SIMCLR
 
 CONFIG = SIMCLR.model_copy(
     update={
         "name": "stl10_nnclr",
-        "views": NNCLRViewsConfig(),
-        "probe_views": NNCLRWeakViewsConfig(),
-        "method": NNCLRConfig(temperature=0.1, queue_size=10_000, projector=(128, 128)),
+        "views": NNCLRViewsSettings(),
+        "probe_views": NNCLRWeakViewsSettings(),
+        "method": NNCLRSettings(temperature=0.1, queue_size=10_000, projector=(128, 128)),
         "training": SIMCLR.training.model_copy(update={"epochs": 25}),
     }
 )

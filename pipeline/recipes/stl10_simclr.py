@@ -15,14 +15,16 @@ the online probe (``test/accuracy``), 66.0 and 67.9 fine-tuned, 61.5 and 62.9 fr
 test/ goes in with ``--set data.source=folder --set data.path=stl10.zip``.
 """
 
+from twofold.components.encoders.convolutional.conv4_settings import Conv4Settings
+from twofold.components.methods.contrastive.simclr_settings import SimCLRSettings
+from twofold.components.transforms.policies_settings import (
+    SimCLRStrongViewsSettings,
+    SimCLRWeakViewsSettings,
+)
 from twofold.pipeline.config import (
-    Conv4Config,
     DataConfig,
     EvaluationConfig,
     RunConfig,
-    SimCLRConfig,
-    SimCLRStrongViewsConfig,
-    SimCLRWeakViewsConfig,
     TfdsSettings,
     TrainingSettings,
 )
@@ -30,10 +32,10 @@ from twofold.pipeline.config import (
 CONFIG = RunConfig(
     name="stl10_simclr",
     data=DataConfig(source=TfdsSettings(tfds_name="stl10"), image_size=96),
-    views=SimCLRStrongViewsConfig(),
-    probe_views=SimCLRWeakViewsConfig(),
-    encoder=Conv4Config(),
-    method=SimCLRConfig(temperature=0.1, negatives="other_view", projector=(128, 128)),
+    views=SimCLRStrongViewsSettings(),
+    probe_views=SimCLRWeakViewsSettings(),
+    encoder=Conv4Settings(),
+    method=SimCLRSettings(temperature=0.1, negatives="other_view", projector=(128, 128)),
     training=TrainingSettings(
         batch_size=525, labelled_batch_size=25, epochs=20, learning_rate=1e-3, schedule="constant"
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twofold.components.data.sources.source import SourceInfo
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.errors import DataError
-from twofold.pipeline.config import RunConfig, SelfTrainingConfig, TrainingSettings
+from twofold.pipeline.config import RunConfig, TrainingSettings
 
 _HELD_OUT = ("test", "validation")
 
@@ -56,7 +56,7 @@ def check_trainable(config: RunConfig, manifest: Manifest) -> None:
     """
     train = manifest.splits.get("train")
     labelled = sum(1 for count in train.labels.values() if count) if train else 0
-    if config.method.name in ("supervised", "self_training") and labelled < 2:
+    if config.method.needs_labels and labelled < 2:
         raise DataError(
             f"method.name={config.method.name} learns from labels: expected training images of at "
             f"least two classes in {manifest.name}, found {labelled}"
@@ -80,8 +80,9 @@ def check_trainable(config: RunConfig, manifest: Manifest) -> None:
 
 def _trainings(config: RunConfig) -> list[tuple[str, TrainingSettings]]:
     trainings = [("training", config.training)]
-    if isinstance(config.method, SelfTrainingConfig):
-        trainings.append(("method.teacher.training", config.method.teacher.training))
+    teacher = config.method.teacher_stage
+    if teacher is not None:
+        trainings.append(("method.teacher.training", teacher.training))
     return trainings
 
 

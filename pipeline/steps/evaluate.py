@@ -20,8 +20,9 @@ from twofold.components.evaluation.geometry.similarity_matrix import (
 )
 from twofold.components.evaluation.plots.run_plots import plot_rsm
 from twofold.components.evaluation.probes.linear_probe import LinearProbe
+from twofold.components.transforms.policies import build_view
 from twofold.components.transforms.views import make_views
-from twofold.pipeline.models.build import build_view, rebuild_encoder
+from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.checks import held_out_split
 from twofold.pipeline.steps.measures.class_measures import measure_classes

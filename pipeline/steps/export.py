@@ -24,7 +24,6 @@ from twofold.components.export.saved_model.knn_head import NeighbourHead
 from twofold.components.export.saved_model.module import save_encoder
 from twofold.components.export.saved_model.signatures import TrainingViews, evaluation_view
 from twofold.components.training.checkpoint import read_final
-from twofold.pipeline.config import SelfTrainingConfig, SupervisedConfig
 from twofold.pipeline.models.build import build_training_views, rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.export_formats import write_formats
@@ -101,7 +100,7 @@ def _heads(context: Context, encoder: keras.Model, classes: int) -> dict[str, He
             f"export: without classify_knn, whose index of {size / 2**20:.0f} MiB is larger than "
             f"{_INDEX_BYTES / 2**20:.0f}"
         )
-    if isinstance(context.config.method, SupervisedConfig | SelfTrainingConfig):
+    if context.config.method.classifies:
         network = build_linear_head(encoder.output_shape[-1], classes, seed=0)
         read_final(context.run.path / "checkpoints", {"head": network})
         heads["classifier"] = NetworkHead(network)

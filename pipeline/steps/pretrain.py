@@ -14,14 +14,13 @@ from twofold.components.data.reading.split import Split
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.evaluation.confidence_intervals import accuracy_metrics
 from twofold.components.evaluation.plots.run_plots import plot_dictionary, plot_views
-from twofold.components.methods.generative.k_means import KMeans
-from twofold.components.methods.generative.vae import VAE
+from twofold.components.methods.labelled.supervised_settings import SupervisedSettings
 from twofold.components.methods.method import Method
 from twofold.components.training.checkpoint import write_description, write_final
 from twofold.components.training.precision import bfloat16_instructions
 from twofold.components.training.tensorboard import TensorBoardWriter, read_scalars
 from twofold.components.training.validation import build_validation
-from twofold.pipeline.config import RandomConfig, RunConfig, SelfTrainingConfig, SupervisedConfig
+from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import build_training_views, describe
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
@@ -33,8 +32,6 @@ from twofold.pipeline.training.stage import Data, Stage, forget_other_inputs, ra
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"
 _PICTURED = 10
-# The loss of an image depends on the others of its batch.
-_OF_THE_BATCH = ("barlow_twins", "emp_ssl", "k_means", "nnclr", "simclr", "vicreg")
 _NO_METRICS = ("learning_rate", "images_per_second")
 
 
@@ -61,20 +58,11 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     _picture_views(config, data.training.labelled, path / "figures" / "views.png")
     writer = TensorBoardWriter(path / "tensorboard")
     writer.image(0, "views", path / "figures" / "views.png")
-    if isinstance(config.method, RandomConfig):
+    if not config.method.trains:
         writer.close()
         return _leave_random(stage, data, details)
     method = train(stage, data, strategy, context.progress)
-    if isinstance(method, VAE):
-        picture = path / "figures" / "reconstructions.png"
-        originals = np.asarray((data.validation or data.training.labelled).images[:_PICTURED])
-        rebuilt = method.reconstruct(tf.constant(originals)).numpy()
-        plot_views(originals, rebuilt[None], picture, name="reconstruction")
-        writer.image(0, "reconstructions", picture)
-    if isinstance(method, KMeans):
-        picture = path / "figures" / "dictionary.png"
-        plot_dictionary(method.atoms().numpy(), picture)
-        writer.image(0, "dictionary", picture)
+    _picture_method(method, data, path / "figures", writer)
     writer.close()
     curves = read_scalars(path / "tensorboard")
     details["steps"] = int(max(steps[-1] for steps, _ in curves.values()))
@@ -103,15 +91,15 @@ def _measure_classifier(context: Context, method: Method, prefix: str) -> dict[s
 
 def _warn(context: Context) -> None:
     training, method = context.config.training, context.config.method
-    if training.accumulate > 1 and method.name in _OF_THE_BATCH:
+    if training.accumulate > 1 and method.loss_of_batch:
         context.say(
             f"training.accumulate={training.accumulate}: the loss of {method.name} and batch "
             f"statistics see {training.batch_size // training.accumulate} images at a time, not "
             f"{training.batch_size}; accumulation adds no negatives"
         )
     trainings = {"training": training}
-    if isinstance(method, SelfTrainingConfig):
-        trainings["method.teacher.training"] = method.teacher.training
+    if method.teacher_stage is not None:
+        trainings["method.teacher.training"] = method.teacher_stage.training
     if tf.config.list_logical_devices("GPU") or bfloat16_instructions() != []:
         return
     for name, one in trainings.items():
@@ -135,18 +123,18 @@ def _train_teacher(
     context: Context, data: Data, strategy: tf.distribute.Strategy
 ) -> tuple[Path | None, dict[str, float]]:
     """Trains the teacher of self-training; returns its checkpoint directory and its metrics."""
-    method, path = context.config.method, context.run.path
-    if not isinstance(method, SelfTrainingConfig):
+    settings, path = context.config.method.teacher_stage, context.run.path
+    if settings is None:
         return None, {}
     teacher = context.config.model_copy(
         update={
-            "encoder": method.teacher.encoder or context.config.encoder,
-            "method": SupervisedConfig(),
-            "training": method.teacher.training,
+            "encoder": settings.encoder or context.config.encoder,
+            "method": SupervisedSettings(),
+            "training": settings.training,
         }
     )
-    settings = teacher.model_dump(mode="json")
-    inputs = {key: settings[key] for key in ("seed", "views", "encoder", "training")}
+    values = teacher.model_dump(mode="json")
+    inputs = {key: values[key] for key in ("seed", "views", "encoder", "training")}
     stage = Stage(
         name="teacher",
         config=teacher,
@@ -185,3 +173,14 @@ def _picture_views(config: RunConfig, split: Split, path: Path) -> None:
     )
     views = build_training_views(config)(tf.constant(originals), keys)
     plot_views(originals, np.stack(views), path)
+
+
+def _picture_method(method: Method, data: Data, folder: Path, writer: TensorBoardWriter) -> None:
+    images = np.asarray((data.validation or data.training.labelled).images[:_PICTURED])
+    for name, picture in method.pictures(images).items():
+        path = folder / f"{name}.png"
+        if picture.originals is None:
+            plot_dictionary(picture.images, path)
+        else:
+            plot_views(picture.originals, picture.images[None], path, name=picture.name)
+        writer.image(0, name, path)

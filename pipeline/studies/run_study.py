@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from twofold.pipeline.config import RunConfig, SupervisedConfig
+from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.runs.run_record import read_record
@@ -61,7 +61,7 @@ def run_study(context: Context) -> bool:
             _run(member, "evaluate", described=bool(members))
             write_run_report(read_record(member.context.run.path), context.datasets)
             members.append(member)
-            if isinstance(config.method, SupervisedConfig):
+            if config.method.labelled_only:
                 for fraction in fewer_labels(study):
                     less = _on_fewer_labels(context, member, fraction)
                     # Its own classifier is all that is asked for.

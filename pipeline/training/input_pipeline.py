@@ -20,7 +20,6 @@ from twofold.pipeline.training.prepared_images import TrainingImages
 
 # Keys are strings, which GPUs cannot hold.
 _FED = ("image", "label", "key_hash")
-_LABELS_ONLY = ("supervised",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Feed:
     @property
     def labelled_only(self) -> bool:
         """Whether images without a label are left out."""
-        return self.config.method.name in _LABELS_ONLY
+        return self.config.method.labelled_only
 
     def steps_per_epoch(self) -> int:
         """How many steps go once through the images; of two streams, the unlabelled one."""

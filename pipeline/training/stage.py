@@ -15,6 +15,7 @@ import tensorflow as tf
 from twofold.components import keyed_random
 from twofold.components.data.reading.label_subset import sample_labelled
 from twofold.components.data.reading.split import Split
+from twofold.components.methods.build import ImageShape, build_configured_encoder
 from twofold.components.methods.method import Method, draw_views
 from twofold.components.training.averaging import reestimate_batch_norm
 from twofold.components.training.checkpoint import (
@@ -31,16 +32,14 @@ from twofold.components.training.precision import precision
 from twofold.components.training.step import TrainState, build_train_step
 from twofold.components.training.tensorboard import Rate, TensorBoardWriter
 from twofold.components.training.validation import EpochRules, Watched, build_validation
+from twofold.components.transforms.policies import build_view
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import (
-    ImageShape,
-    build_configured_encoder,
     build_state,
-    build_view,
     describe,
     step_settings,
 )
-from twofold.pipeline.models.method_builder import MethodContext, build_method
+from twofold.pipeline.models.method_builder import build_method
 from twofold.pipeline.runs.run_context import ProgressFactory
 from twofold.pipeline.training.input_pipeline import Feed
 from twofold.pipeline.training.prepared_images import TrainingImages
@@ -125,9 +124,7 @@ def train(
     settings = feed.loop_settings()
     classes = len(data.training.labelled.class_names)
     with strategy.scope(), precision(config.training.precision):
-        method = build_method(
-            config, MethodContext(data.image_shape, classes, settings.steps, stage.teacher)
-        )
+        method = build_method(config, data.image_shape, classes, settings.steps, stage.teacher)
     if is_final(stage.checkpoints):
         read_final(stage.checkpoints, method.models)
         return method

@@ -54,7 +54,7 @@ def drawn(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def _forward() -> dict[str, float]:
     import tensorflow as tf
 
-    from twofold.components.encoders import build_encoder
+    from twofold.components.encoders.build import build_encoder
     from twofold.components.evaluation.embedding import build_embedding
 
     embed = build_embedding(build_encoder("conv4", (32, 32, 3), seed=0), (32, 32, 3))

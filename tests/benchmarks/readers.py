@@ -16,7 +16,7 @@ import tensorflow as tf
 from twofold.components.data.reading.reader import batches, load_split
 from twofold.components.data.store.manifest import load_manifest
 from twofold.components.data.store.record_schema import IMAGE, LABEL
-from twofold.components.encoders import build_encoder
+from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import build_projector
 from twofold.components.methods.contrastive.simclr import SimCLR
 from twofold.components.training.optimizers.named_optimizers import build_optimizer

@@ -144,7 +144,7 @@ class _Engine:
 
 
 def _make(folder: Path, encoder_name: str, size: int) -> None:
-    from twofold.components.encoders import build_encoder
+    from twofold.components.encoders.build import build_encoder
     from twofold.components.export.convert.conversion import FORMATS, Tolerances, convert
     from twofold.components.export.saved_model.module import save_encoder
     from twofold.components.transforms.decode import DecodeRule

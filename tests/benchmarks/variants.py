@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.benchmarks import plain_keras
-from twofold.components.encoders import build_encoder
+from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import build_projector
 from twofold.components.methods.contrastive.simclr import SimCLR
 from twofold.components.training.optimizers.named_optimizers import build_optimizer

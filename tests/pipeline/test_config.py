@@ -3,37 +3,36 @@
 import functools
 import inspect
 import json
-import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twofold.components.encoders import ENCODERS
+from twofold.components.encoders.convolutional.conv4_settings import Conv4Settings
+from twofold.components.encoders.convolutional.core_settings import CoreSettings
+from twofold.components.encoders.settings import ENCODERS
 from twofold.components.errors import ConfigError
-from twofold.components.methods import METHODS
-from twofold.components.settings import Section
-from twofold.components.transforms.policies import POLICIES
+from twofold.components.methods.contrastive.simclr_settings import SimCLRSettings
+from twofold.components.methods.labelled.self_training_settings import SelfTrainingSettings
+from twofold.components.methods.settings import METHODS
+from twofold.components.settings import Registry
+from twofold.components.transforms.policies_settings import (
+    AffineViewsSettings,
+    BYOLBViewsSettings,
+    CropViewsSettings,
+)
+from twofold.components.transforms.settings import VIEWS
 from twofold.pipeline.config import (
-    AffineViewsConfig,
-    BYOLBViewsConfig,
-    Conv4Config,
-    CoreConfig,
-    CropViewsConfig,
     DataConfig,
     EmaSettings,
-    EncoderConfig,
     FolderSettings,
-    MethodConfig,
     PlateauSettings,
     RunConfig,
-    SelfTrainingConfig,
-    SimCLRConfig,
     SwaSettings,
     TrainingSettings,
-    ViewsConfig,
     load_yaml,
     override,
     parse_config,
@@ -65,9 +64,9 @@ _of_any_method = functools.partial(
         image_size=st.none() | st.integers(8, 1024),
         test_share=st.floats(0, 1, exclude_max=True),
     ),
-    views=st.builds(AffineViewsConfig, scale=ranges) | st.builds(CropViewsConfig, area=ranges),
-    encoder=st.builds(CoreConfig, filters=widths, units=widths)
-    | st.builds(Conv4Config, width=st.integers(1, 4096)),
+    views=st.builds(AffineViewsSettings, scale=ranges) | st.builds(CropViewsSettings, area=ranges),
+    encoder=st.builds(CoreSettings, filters=widths, units=widths)
+    | st.builds(Conv4Settings, width=st.integers(1, 4096)),
     training=st.builds(
         TrainingSettings,
         averaging=st.none()
@@ -77,9 +76,9 @@ _of_any_method = functools.partial(
     ),
 )
 configs = _of_any_method(
-    second_views=st.none() | st.builds(BYOLBViewsConfig, area=ranges),
-    method=st.builds(SimCLRConfig, negatives=st.sampled_from(["all", "other_view", 1, 7])),
-) | _of_any_method(method=st.builds(SelfTrainingConfig, confidence=st.none() | st.floats(0, 1)))
+    second_views=st.none() | st.builds(BYOLBViewsSettings, area=ranges),
+    method=st.builds(SimCLRSettings, negatives=st.sampled_from(["all", "other_view", 1, 7])),
+) | _of_any_method(method=st.builds(SelfTrainingSettings, confidence=st.none() | st.floats(0, 1)))
 
 
 def _through_a_file(config: RunConfig, folder: Path) -> RunConfig:
@@ -155,11 +154,11 @@ def test_one_path_needs_no_list() -> None:
 def test_another_policy_or_encoder_starts_from_its_own_defaults() -> None:
     start = override(DEFAULT, ["views.rotation_degrees=7", "encoder.initializer=keras"])
     switched = override(start, ["views.policy=crop", "encoder.name=conv4"])
-    assert switched.views == CropViewsConfig()
-    assert switched.encoder == Conv4Config()
+    assert switched.views == CropViewsSettings()
+    assert switched.encoder == Conv4Settings()
     back = override(switched, ["views.policy=affine", "encoder.name=core"])
-    assert back.views == AffineViewsConfig()
-    assert back.encoder == CoreConfig()
+    assert back.views == AffineViewsSettings()
+    assert back.encoder == CoreSettings()
 
 
 def test_naming_the_present_policy_or_encoder_changes_nothing() -> None:
@@ -171,47 +170,42 @@ def test_a_setting_of_the_chosen_encoder_counts_wherever_the_choice_stands() -> 
     before = override(DEFAULT, ["encoder.width=64", "encoder.name=conv4"])
     after = override(DEFAULT, ["encoder.name=conv4", "encoder.width=64"])
     assert before == after
-    assert before.encoder == Conv4Config(width=64)
+    assert before.encoder == Conv4Settings(width=64)
 
 
 def test_an_outer_choice_is_applied_before_an_inner_one() -> None:
     settings = ["method.teacher.encoder.width=8", "method.teacher.encoder.name=conv4"]
     config = override(DEFAULT, [*settings, "method.name=self_training"])
-    assert isinstance(config.method, SelfTrainingConfig)
-    assert config.method.teacher.encoder == Conv4Config(width=8)
+    assert isinstance(config.method, SelfTrainingSettings)
+    assert config.method.teacher.encoder == Conv4Settings(width=8)
 
 
 def test_a_section_that_is_not_there_can_be_set_and_taken_away() -> None:
     config = override(DEFAULT, ["training.plateau.patience=7", "second_views.policy=byol_b"])
     assert config.training.plateau == PlateauSettings(patience=7)
-    assert config.second_views == BYOLBViewsConfig()
+    assert config.second_views == BYOLBViewsSettings()
     assert override(config, ["training.plateau=null", "second_views=null"]) == DEFAULT
 
 
-@pytest.mark.parametrize("section", typing.get_args(typing.get_args(ViewsConfig)[0]))
-def test_a_policy_has_the_settings_and_defaults_of_its_function(section: type[Section]) -> None:
-    fields = {name: field.default for name, field in section.model_fields.items()}
-    policy = POLICIES[fields.pop("policy")]
-    parameters = inspect.signature(policy).parameters
-    assert fields == {name: parameter.default for name, parameter in parameters.items()}
+@pytest.mark.parametrize("registry", [VIEWS, ENCODERS])
+def test_every_choice_has_its_own_defaults_and_an_implementation_that_takes_them(
+    registry: Registry[Any],
+) -> None:
+    for name in registry:
+        parameters = inspect.signature(registry[name].load_implementation()).parameters
+        fields = registry.defaults(name).keys()
+        assert fields == parameters.keys() - {"image_shape", "seed"}, name
+        for key in fields:
+            # Its default is written once, with the setting.
+            assert parameters[key].default is inspect.Parameter.empty, f"{name}: {key}"
 
 
-@pytest.mark.parametrize("section", typing.get_args(typing.get_args(EncoderConfig)[0]))
-def test_an_encoder_has_the_settings_and_defaults_of_its_function(section: type[Section]) -> None:
-    fields = {name: field.default for name, field in section.model_fields.items()}
-    parameters = inspect.signature(ENCODERS[fields.pop("name")]).parameters
-    known = {name: one.default for name, one in parameters.items()}
-    assert fields == {key: known[key] for key in known if key not in ("image_shape", "seed")}
-
-
-def test_every_policy_encoder_and_method_can_be_chosen() -> None:
-    def names(union: object, key: str) -> set[str]:
-        sections = typing.get_args(typing.get_args(union)[0])
-        return {section.model_fields[key].default for section in sections}
-
-    assert names(ViewsConfig, "policy") == set(POLICIES)
-    assert names(EncoderConfig, "name") == set(ENCODERS)
-    assert names(MethodConfig, "name") == {*METHODS, "random"}
+@pytest.mark.parametrize("registry", [VIEWS, ENCODERS, METHODS])
+def test_every_setting_of_a_choice_has_a_description(registry: Registry[Any]) -> None:
+    for name in registry:
+        for key, field in registry[name].model_fields.items():
+            of_a_section = key in (registry.key, "teacher")
+            assert of_a_section or field.description, f"{name}: {key}"
 
 
 def test_a_configuration_is_frozen() -> None:
@@ -234,17 +228,17 @@ REFUSED = [
     ("views=3", "views: input should be a mapping of keys, received 3"),
     (
         "views={flip: true}",
-        "views.policy is missing: expected one of none, affine, crop, simclr_strong",
+        "views.policy is missing: expected one of affine, barlow, byol_a, byol_b",
     ),
     (
         "views.policy=blur",
-        "unknown views.policy 'blur': expected one of none, affine, crop, simclr_strong",
+        "unknown views.policy 'blur': expected one of affine, barlow, byol_a, byol_b",
     ),
     ("views.scale=[1.2, 0.8]", "views.scale: input should be two numbers above 0"),
-    ("encoder.name=vit", "unknown encoder.name 'vit': expected one of core, conv4"),
+    ("encoder.name=vit", "unknown encoder.name 'vit': expected one of bag_of_patches, conv4"),
     ("encoder.filters=4", "encoder.filters: input should be a list, received 4"),
     ("encoder.filters=[4, 0]", "encoder.filters.1: input should be greater than or equal to 1"),
-    ("method.name=dino", "unknown method.name 'dino': expected one of simclr, nnclr, moco"),
+    ("method.name=dino", "unknown method.name 'dino': expected one of barlow_twins, byol, emp_ssl"),
     ("method.negatives=few", 'method.negatives: input should be "all", "other_view" or a whole'),
     ("method.negatives=0", 'method.negatives: input should be "all", "other_view" or a whole'),
     ("method.negatives=1999", "has only 1998 others to draw from at training.batch_size=1000"),
@@ -254,8 +248,8 @@ REFUSED = [
     ("views.policy=patches", "views.side=16: expected encoder.name=bag_of_patches"),
     ("second_views.policy=patches", "since other encoders see whole images"),
     ("probe_views={policy: patches, side: 9}", "views.side=9: expected encoder.name=bag_of_patch"),
-    ("second_views.flip=true", "second_views.policy is missing: expected one of none, affine"),
-    ("probe_views.policy=crops", "unknown probe_views.policy 'crops': expected one of none"),
+    ("second_views.flip=true", "second_views.policy is missing: expected one of affine, barlow"),
+    ("probe_views.policy=crops", "unknown probe_views.policy 'crops': expected one of affine"),
     ("training.averaging.decay=0.9", "training.averaging.kind is missing: expected one of ema"),
     ("training.plateau.pacience=3", "unknown key training.plateau.pacience: did you mean"),
     ("training.labelled_batch_size=1000", "must be below training.batch_size=1000, received 1000"),

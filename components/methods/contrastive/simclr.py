@@ -34,7 +34,7 @@ class SimCLR(Method):
     projector: keras.Model
     views: Sequence[ViewFunction]
     temperature: float
-    negatives: str | int = "all"
+    negatives: str | int
     compile_views: bool = True
 
     @property

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from twofold.components import distribute, keyed_random
-from twofold.components.encoders.patch_dictionary import centring
+from twofold.components.encoders.patches.patch_dictionary import centring
 from twofold.components.losses.dictionary import dictionary_loss
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.build import PartBuilder, Parts
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, Picture, draw_views
 from twofold.components.transforms.views import ViewFunction
 
 _PLACES = 0x9A7C
@@ -94,9 +96,14 @@ class KMeans(Method):
     encoder: keras.Model
     moments: PatchMoments
     views: Sequence[ViewFunction]
-    patches: int = 32
-    whitening_epsilon: float = 0.1
+    patches: int
+    whitening_epsilon: float
     compile_views: bool = True
+
+    @classmethod
+    def own_parts(cls) -> Mapping[str, PartBuilder]:
+        """The moments of the encoder's patches."""
+        return {"moments": _patch_moments}
 
     @property
     def models(self) -> Mapping[str, keras.Model]:
@@ -142,6 +149,10 @@ class KMeans(Method):
             ],
         )
 
+    def pictures(self, images: np.ndarray) -> Mapping[str, Picture]:
+        """Shows the dictionary."""
+        return {"dictionary": Picture(self.atoms().numpy())}
+
     def atoms(self) -> tf.Tensor:
         """Returns the dictionary as whitened patches [K, side, side, C], each of length 1."""
         layer, dictionary = (self.encoder.get_layer(name) for name in ("whitening", "dictionary"))
@@ -149,6 +160,10 @@ class KMeans(Method):
             tf.transpose(dictionary.directions()),
             [dictionary.atoms, layer.side, layer.side, self.encoder.input_shape[-1]],
         )
+
+
+def _patch_moments(parts: Parts) -> PatchMoments:
+    return PatchMoments(parts["encoder"].get_layer("whitening").mean.shape[0])
 
 
 def cut_patches(images: tf.Tensor, keys: tf.Tensor, count: int, side: int) -> tf.Tensor:

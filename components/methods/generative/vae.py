@@ -6,11 +6,16 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from twofold.components import keyed_random
+from twofold.components.encoders.convolutional.core_settings import CoreSettings
+from twofold.components.encoders.convolutional.decoder import build_decoder
+from twofold.components.encoders.heads import build_gaussian_head
 from twofold.components.losses.elbo import kl_to_standard_normal, reconstruction, sample_gaussian
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.build import PartBuilder, Parts
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, Picture, draw_views
 from twofold.components.transforms.views import ViewFunction, to_unit_range
 
 _NOISE = 0x5AE
@@ -37,8 +42,13 @@ class VAE(Method):
     head: keras.Model
     decoder: keras.Model
     views: Sequence[ViewFunction]
-    kl_weight: float = 1.0
+    kl_weight: float
     compile_views: bool = True
+
+    @classmethod
+    def own_parts(cls) -> Mapping[str, PartBuilder]:
+        """The two heads of the code, and the decoder."""
+        return {"head": _gaussian_head, "decoder": _decoder}
 
     @property
     def models(self) -> Mapping[str, keras.Model]:
@@ -60,8 +70,28 @@ class VAE(Method):
             features=features,
         )
 
+    def pictures(self, images: np.ndarray) -> Mapping[str, Picture]:
+        """Shows the images rebuilt."""
+        rebuilt = self.reconstruct(tf.constant(images)).numpy()
+        return {"reconstructions": Picture(rebuilt, images, "reconstruction")}
+
     def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
         """Decodes the mean code of images, uint8 [B, H, W, C] to float32 likewise in [0, 1]."""
         features = self.encoder(to_unit_range(images), training=False)
         mean, _ = self.head(features, training=False)
         return tf.cast(tf.sigmoid(self.decoder(mean, training=False)), tf.float32)
+
+
+def _gaussian_head(parts: Parts) -> keras.Model:
+    features = parts["encoder"].output_shape[-1]
+    return build_gaussian_head(features, seed=parts.context.seed, units=parts["latent"])
+
+
+def _decoder(parts: Parts) -> keras.Model:
+    context = parts.context
+    return build_decoder(
+        context.image_shape,
+        seed=context.seed,
+        latent=parts["latent"],
+        filters=context.encoder.mirrored_filters or CoreSettings().filters,
+    )

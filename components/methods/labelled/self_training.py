@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,8 +11,22 @@ import tensorflow as tf
 
 from twofold.components import keyed_random
 from twofold.components.losses.distillation import confident, consistency, cross_entropy
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
-from twofold.components.transforms.views import ViewFunction
+from twofold.components.methods.build import (
+    PartBuilder,
+    Parts,
+    build_classifier,
+    build_configured_encoder,
+)
+from twofold.components.methods.labelled.self_training_settings import SelfTrainingSettings
+from twofold.components.methods.method import (
+    Method,
+    MethodInput,
+    MethodOutput,
+    TwoViews,
+    draw_views,
+)
+from twofold.components.transforms.policies import randaugment_noise
+from twofold.components.transforms.views import ViewFunction, make_views
 
 _NOISE = 0x5E1F
 
@@ -47,10 +61,34 @@ class SelfTraining(Method):
     teacher_head: keras.Model
     clean: ViewFunction
     noise: ViewFunction
-    temperature: float = 10.0
-    squared_temperature: bool = False
-    confidence: float | None = None
+    temperature: float
+    squared_temperature: bool
+    confidence: float | None
     compile_views: bool = True
+
+    @classmethod
+    def own_parts(cls) -> Mapping[str, PartBuilder]:
+        """The teacher, and what makes the student's view of the teacher's."""
+        return {
+            "teacher_encoder": lambda parts: parts["teacher_networks"]["encoder"],
+            "teacher_head": lambda parts: parts["teacher_networks"]["head"],
+            "teacher_networks": _teacher_networks,
+            "clean": lambda parts: parts["views"][0],
+            "noise": lambda parts: _noise_of(parts.settings),
+        }
+
+    @classmethod
+    def training_views(
+        cls, settings: SelfTrainingSettings, views: Sequence[ViewFunction]
+    ) -> TwoViews:
+        """Gives what draws the teacher's view, and the student's of it."""
+        noise = _noise_of(settings)
+
+        def teacher_and_student(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            clean = make_views(views[:1], images, keys)[0]
+            return clean, noisy_view(noise, clean, keys)
+
+        return teacher_and_student
 
     @property
     def models(self) -> Mapping[str, keras.Model]:
@@ -98,3 +136,18 @@ class SelfTraining(Method):
 def noisy_view(noise: ViewFunction, clean: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     """Makes the student's view of the teacher's, float32 [B, H, W, C], by the images' keys."""
     return noise(clean, keyed_random.fold_in(keys, _NOISE))
+
+
+def _noise_of(settings: Any) -> ViewFunction:
+    return randaugment_noise(layers=settings.noise_layers, magnitude=settings.noise_magnitude)
+
+
+def _teacher_networks(parts: Parts) -> Mapping[str, keras.Model]:
+    context = parts.context
+    settings = parts["teacher"].encoder or context.encoder
+    encoder = build_configured_encoder(settings, context.image_shape, context.seed)
+    head = build_classifier(settings, encoder, context.classes, context.seed)
+    networks = {"encoder": encoder, "head": head}
+    if context.read_teacher is not None:
+        context.read_teacher(networks)
+    return networks

@@ -30,7 +30,7 @@ class BarlowTwins(Method):
     encoder: keras.Model
     projector: keras.Model
     views: Sequence[ViewFunction]
-    off_diagonal: float = 0.005
+    off_diagonal: float
     compile_views: bool = True
 
     @property

@@ -35,9 +35,9 @@ class EMPSSL(Method):
     encoder: keras.Model
     projector: keras.Model
     views: Sequence[ViewFunction]
-    patches: int = 20
-    invariance: float = 200.0
-    squared_distortion: float = 0.2
+    patches: int
+    invariance: float
+    squared_distortion: float
     compile_views: bool = True
 
     @property

@@ -32,9 +32,9 @@ class VICReg(Method):
     encoder: keras.Model
     projector: keras.Model
     views: Sequence[ViewFunction]
-    invariance: float = 25.0
-    variance: float = 25.0
-    covariance: float = 1.0
+    invariance: float
+    variance: float
+    covariance: float
     compile_views: bool = True
 
     @property

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
-
-# A residual block, or what stands before the first "_": conv0_norm belongs to conv0.
-_BLOCK = re.compile(r"stage\d+_block\d+|[^_]+")
 
 
 def encoder_depths(encoder: keras.Model) -> list[int]:
     """Gives the depth of each trainable weight below the head, in the order of the weights.
 
     A block is a convolution or a dense layer with its normalisation, the stem, or a residual block
-    with its shortcut, as the encoders name them. The block next to the head has depth 1, the one
-    before it 2, and so on down to the images.
+    with its shortcut. The block next to the head has depth 1, the one before it 2, and so on down
+    to the images.
 
     Args:
-        encoder: of ``twofold.components.encoders``.
+        encoder: whose layers say by an attribute ``block`` which one they belong to; a layer
+            without it is a block of its own.
 
     Returns:
         Depths of ``encoder.trainable_variables``, at least 1.
@@ -30,8 +27,7 @@ def encoder_depths(encoder: keras.Model) -> list[int]:
     owners: dict[int, str] = {}
     for layer in encoder.layers:
         for variable in layer.trainable_variables:
-            found = _BLOCK.match(layer.name)
-            name = layer.name if found is None else found[0]
+            name = getattr(layer, "block", layer.name)
             blocks.setdefault(name, len(blocks))
             owners[id(variable)] = name
     return [len(blocks) - blocks[owners[id(one)]] for one in encoder.trainable_variables]

@@ -18,7 +18,7 @@ from twofold.components.transforms.ranges import check_number, uniform_factor
 class BrightnessShiftRanges:
     """Shifts are uniform in [-shift, shift], as a share of the range from black to white."""
 
-    shift: float = 0.5
+    shift: float
 
     def __post_init__(self) -> None:
         check_number("shift", self.shift, high=1.0)
@@ -47,7 +47,7 @@ def apply_brightness_shift(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
 class BrightnessFactorRanges:
     """Factors are uniform in [max(0, 1 - strength), 1 + strength]."""
 
-    strength: float = 0.8
+    strength: float
 
     def __post_init__(self) -> None:
         check_number("strength", self.strength)

@@ -19,8 +19,8 @@ class ColourRanges:
 
     """
 
-    brightness: float = 0.6
-    jitter: float = 0.2
+    brightness: float
+    jitter: float
 
 
 def sample_colour(keys: tf.Tensor, ranges: ColourRanges, channels: int) -> tf.Tensor:

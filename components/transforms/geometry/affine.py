@@ -28,11 +28,11 @@ class AffineRanges:
 
     """
 
-    rotation_degrees: float = 90.0
-    translation: float = 0.2
-    scale: tuple[float, float] = (0.8, 1.2)
-    border: str = "zero"
-    interpolation: str = "bilinear"
+    rotation_degrees: float
+    translation: float
+    scale: tuple[float, float]
+    border: str
+    interpolation: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,8 +25,8 @@ class CropRanges:
 
     """
 
-    area: tuple[float, float] = (0.2, 1.0)
-    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    area: tuple[float, float]
+    aspect: tuple[float, float]
     flip: bool = True
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ class WindowRanges:
 
     """
 
-    side: tuple[float, float] = (0.75, 0.75)
+    side: tuple[float, float]
     whole_pixels: bool = False
     flip: bool = True
 

@@ -26,7 +26,7 @@ class ZoomRanges:
 
     """
 
-    min_area: float = 0.25
+    min_area: float
 
     def __post_init__(self) -> None:
         check_number("min_area", self.min_area, high=1.0)

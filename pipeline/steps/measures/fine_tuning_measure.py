@@ -28,6 +28,7 @@ from twofold.components.evaluation.probes.fine_tuning import (
 )
 from twofold.components.evaluation.probes.label_fractions import MeanInterval
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
+from twofold.components.methods.labelled.supervised_settings import SupervisedSettings
 from twofold.components.methods.method import Method, to_unit_range
 from twofold.components.training.checkpoint import (
     Checkpoints,
@@ -45,9 +46,10 @@ from twofold.components.training.precision import keep_gradients, precision
 from twofold.components.training.step import TrainState, build_train_step
 from twofold.components.training.tensorboard import Rate, TensorBoardWriter
 from twofold.components.training.validation import EpochRules, Watched, build_validation
-from twofold.pipeline.config import NoViewsConfig, RunConfig, SupervisedConfig, TrainingSettings
+from twofold.components.transforms.policies_settings import NoViewsSettings
+from twofold.pipeline.config import RunConfig, TrainingSettings
 from twofold.pipeline.models.build import describe, step_settings
-from twofold.pipeline.models.method_builder import MethodContext, build_method
+from twofold.pipeline.models.method_builder import build_method
 from twofold.pipeline.runs.run_context import Context, after
 from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.fingerprints import training_images
@@ -223,8 +225,8 @@ def _configure(context: Context, job: _Job, train: Split) -> RunConfig:
     return whole.model_copy(
         update={
             "seed": whole.seed + job.draw,
-            "method": SupervisedConfig(),
-            "views": config.finetune_views or whole.probe_views or NoViewsConfig(),
+            "method": SupervisedSettings(),
+            "views": config.finetune_views or whole.probe_views or NoViewsSettings(),
             "second_views": None,
             "probe_views": None,
             "training": TrainingSettings(
@@ -325,9 +327,7 @@ def _train(
     settings = feed.loop_settings()
     strategy = tf.distribute.get_strategy()
     with precision(config.training.precision):
-        method = build_method(
-            config, MethodContext(data.image_shape, len(train.class_names), settings.steps)
-        )
+        method = build_method(config, data.image_shape, len(train.class_names), settings.steps)
     if job.pretrained:
         _start_from_pretraining(context, method, images)
     state = TrainState(

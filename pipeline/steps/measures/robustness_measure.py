@@ -36,7 +36,7 @@ from twofold.components.evaluation.robustness.published_corruptions import (
 )
 from twofold.components.training.checkpoint import read_final
 from twofold.components.transforms.corruptions.common_corruptions import CORRUPTIONS, MAIN
-from twofold.pipeline.config import RunConfig, SelfTrainingConfig
+from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.measures.robustness_baseline import read_baseline
@@ -193,7 +193,7 @@ def measure(
 
 def _has_teacher(config: RunConfig) -> bool:
     own = config.evaluation.robustness_classifier == "classifier"
-    return own and isinstance(config.method, SelfTrainingConfig)
+    return own and config.method.teacher_stage is not None
 
 
 def _teacher(context: Context, classes: int) -> Classifier:

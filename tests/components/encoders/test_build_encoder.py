@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from twofold.components.encoders import ENCODERS, build_encoder
+from twofold.components.encoders.build import build_encoder
+from twofold.components.encoders.settings import ENCODERS
 
 # One a convolution of He et al.'s networks, those of the shortcuts included where they have any.
 BATCH_NORMALISATIONS = {

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from twofold.components.encoders.conv4 import build_conv4
+from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import (
     build_gaussian_head,
     build_linear_head,
@@ -97,7 +97,7 @@ def test_the_gaussian_head_rectifies_and_normalises_mean_and_log_variance():
 
 
 def test_the_gaussian_head_of_recipe_e_codes_84_numbers():
-    head = build_gaussian_head(84, seed=0)
+    head = build_gaussian_head(84, seed=0, units=84)
 
     assert [output.shape for output in head.outputs] == [(None, 84), (None, 84)]
     # Neither normalisation has scale or offset, but each has two moments.
@@ -109,7 +109,7 @@ def test_the_gaussian_head_of_recipe_e_codes_84_numbers():
     [
         build_projector(16, seed=0, units=(8, 4), batch_norm=True, output_batch_norm=True),
         build_predictor(16, seed=0, units=(8, 16)),
-        build_gaussian_head(16, seed=0),
+        build_gaussian_head(16, seed=0, units=84),
     ],
     ids=["projector", "predictor", "Gaussian head"],
 )
@@ -134,7 +134,7 @@ def test_the_linear_head_is_one_affine_map():
     [
         lambda seed: build_projector(16, seed=seed, units=(8,)),
         lambda seed: build_predictor(16, seed=seed, units=(16,)),
-        lambda seed: build_gaussian_head(16, seed=seed),
+        lambda seed: build_gaussian_head(16, seed=seed, units=84),
         lambda seed: build_linear_head(16, 8, seed=seed),
     ],
     ids=["projector", "predictor", "Gaussian head", "linear head"],
@@ -148,7 +148,9 @@ def test_the_seed_decides_the_weights(build):
 
 def test_heads_do_not_start_like_the_encoder_of_the_same_seed():
     # Equal draws on equal shapes would be equal up to a factor.
-    encoder = build_conv4((31, 31, 1), seed=0, width=16).get_layer("dense").kernel.numpy()
+    encoder = (
+        build_encoder("conv4", (31, 31, 1), seed=0, width=16).get_layer("dense").kernel.numpy()
+    )
     heads = (
         build_projector(16, seed=0, units=(16,)).get_weights()[0],
         build_predictor(16, seed=0, units=(16,)).get_weights()[0],

@@ -10,18 +10,18 @@ import numpy as np
 import tensorflow as tf
 
 from twofold.components import keyed_random
-from twofold.components.encoders import build_encoder
-from twofold.components.encoders.decoder import build_decoder
+from twofold.components.encoders.build import build_encoder
+from twofold.components.encoders.convolutional.decoder import build_decoder
 from twofold.components.encoders.heads import (
     build_gaussian_head,
     build_linear_head,
     build_predictor,
     build_projector,
 )
-from twofold.components.methods import METHODS
 from twofold.components.methods.generative.k_means import PatchMoments
 from twofold.components.methods.method import MethodInput
 from twofold.components.methods.queue import SupportQueue
+from twofold.components.methods.settings import METHODS
 
 IMAGE_SHAPE = (12, 12, 1)
 BATCH, CLASSES, FEATURES, PROJECTIONS, QUEUE = 8, 3, 6, 5, 12
@@ -44,7 +44,7 @@ FORMS = {
     "vicreg": ("vicreg", {}),
 }
 
-_ONE_VIEW = ("emp_ssl", "k_means", "supervised", "vae")
+TRAINED = [name for name in METHODS if METHODS[name].trains]
 
 
 def shift_by_key(images, keys):
@@ -102,9 +102,16 @@ def build_form(form, **changes):
 
     """
     name, settings = FORMS[form]
-    fields = {field.name for field in dataclasses.fields(METHODS[name])}
-    fixed = {"compile_views": False, **settings, **changes}
-    if name in _ONE_VIEW:
+    implementation = METHODS[name].load_implementation()
+    fields = {field.name for field in dataclasses.fields(implementation)}
+    defaults = {key: value for key, value in METHODS.defaults(name).items() if key not in _PARTS}
+    fixed = {
+        **{key: value for key, value in defaults.items() if key in fields},
+        "compile_views": False,
+        **settings,
+        **changes,
+    }
+    if METHODS[name].view_policies == 1 and "views" in fields:
         fixed.setdefault("views", (shift_by_key,))
     if name == "vae":
         fixed.setdefault("head", build_gaussian_head(FEATURES, seed=3, units=4))
@@ -112,7 +119,7 @@ def build_form(form, **changes):
         fixed.setdefault("encoder", _dictionary())
     # In one order: workers in several processes must make their variables alike.
     parts = {part: build() for part, build in _PARTS.items() if part in fields - fixed.keys()}
-    return METHODS[name](**parts, **fixed)
+    return implementation(**parts, **fixed)
 
 
 def global_batch(step):

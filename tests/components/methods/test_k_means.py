@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.components.methods.forms import BATCH, IMAGE_SHAPE, build_form, method_input
-from twofold.components.encoders import build_encoder
+from twofold.components.encoders.build import build_encoder
 from twofold.components.losses.dictionary import dictionary_loss
 from twofold.components.methods.generative.k_means import PatchMoments, cut_patches
 from twofold.components.methods.method import draw_views

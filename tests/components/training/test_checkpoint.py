@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from twofold.components.encoders import build_encoder
+from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import CheckpointError
 from twofold.components.training.checkpoint import (

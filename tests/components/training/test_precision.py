@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.components.methods.forms import build_form, distribute_batch, global_batch
+from tests.components.methods.forms import TRAINED, build_form, distribute_batch, global_batch
 from tests.components.training.trained import train_single
 from tests.strategies import strategy_of
-from twofold.components.methods import METHODS
 from twofold.components.training.precision import bfloat16_instructions, keep_gradients, precision
 from twofold.components.training.step import StepSettings, TrainState, build_train_step
 
@@ -60,10 +59,10 @@ def test_a_system_that_does_not_describe_its_processor_is_unknown(tmp_path):
 @pytest.mark.parametrize(
     ("form", "name"),
     [
-        *((form, "bfloat16") for form in METHODS),
+        *((form, "bfloat16") for form in TRAINED),
         *(
             pytest.param(form, "float16", marks=[] if form in FLOAT16 else pytest.mark.long)
-            for form in METHODS
+            for form in TRAINED
         ),
     ],
 )

@@ -257,7 +257,7 @@ def test_a_view_belongs_to_the_key_and_not_to_the_row(images, keys):
     order = [7, 2, 11, 2]
 
     def augment(batch, some):
-        drawn = sample_randaugment(some, RandAugmentRanges(), 8, 8)
+        drawn = sample_randaugment(some, RandAugmentRanges(2, 9), 8, 8)
         return apply_randaugment(batch, drawn).numpy()
 
     picked = augment(tf.gather(batch, order), tf.gather(some, order))
@@ -266,7 +266,7 @@ def test_a_view_belongs_to_the_key_and_not_to_the_row(images, keys):
 
 
 def test_operations_are_equally_likely_and_independent_between_layers(keys):
-    drawn = sample_randaugment(keys(20_000), RandAugmentRanges(layers=2), 72, 72)
+    drawn = sample_randaugment(keys(20_000), RandAugmentRanges(2, 9), 72, 72)
 
     operation = drawn.operation.numpy()
     for layer in (0, 1):
@@ -278,7 +278,7 @@ def test_operations_are_equally_likely_and_independent_between_layers(keys):
 
 
 def test_half_of_the_signed_strengths_are_negative(keys):
-    drawn = sample_randaugment(keys(20_000), RandAugmentRanges(layers=1), 72, 72)
+    drawn = sample_randaugment(keys(20_000), RandAugmentRanges(1, 9), 72, 72)
 
     operation, strength = drawn.operation.numpy()[:, 0], drawn.strength.numpy()[:, 0]
     for place, name in enumerate(OPERATIONS):
@@ -296,7 +296,7 @@ def test_the_draws_are_the_same_in_every_execution(execute, keys):
     some = keys(1_000)
 
     def draw(some):
-        drawn = sample_randaugment(some, RandAugmentRanges(layers=3), 60, 80)
+        drawn = sample_randaugment(some, RandAugmentRanges(3, 9), 60, 80)
         return drawn.operation, drawn.strength
 
     for result, eager in zip(execute(draw)(some), draw(some), strict=True):
@@ -306,13 +306,13 @@ def test_the_draws_are_the_same_in_every_execution(execute, keys):
 @pytest.mark.parametrize("layers", [0, -1])
 def test_fewer_than_one_layer_is_refused(layers):
     with pytest.raises(ValueError, match=f"layers must be at least 1, received {layers}"):
-        RandAugmentRanges(layers=layers)
+        RandAugmentRanges(layers, 9)
 
 
 @pytest.mark.parametrize("magnitude", [-1, 31])
 def test_a_magnitude_off_the_scale_is_refused(magnitude):
     with pytest.raises(ValueError, match=f"magnitude must be from 0 to 30, received {magnitude}"):
-        RandAugmentRanges(magnitude=magnitude)
+        RandAugmentRanges(2, magnitude)
     with pytest.raises(ValueError, match=f"magnitude must be from 0 to 30, received {magnitude}"):
         operation_strength("rotate", magnitude, 4, 4)
 

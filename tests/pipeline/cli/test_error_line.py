@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from twofold.components.data.preparation import beam_pipeline
-from twofold.components.encoders import build_encoder
+from twofold.components.encoders.build import build_encoder
 from twofold.components.errors import DataError, PortInUseError
 from twofold.components.transforms import blur
 from twofold.pipeline.cli.error_line import error_line

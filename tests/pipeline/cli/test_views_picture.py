@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.pipeline.conftest import Outcome, save_images
-from twofold.components.transforms.policies import POLICIES
+from twofold.components.transforms.settings import VIEWS
 
 Twofold = Callable[..., Outcome]
 
@@ -67,7 +67,7 @@ def test_a_setting_of_the_policy_changes_the_picture(twofold: Twofold, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["blurry"], ["unknown views.policy 'blurry'", *POLICIES]),
+        (["blurry"], ["unknown views.policy 'blurry'", *VIEWS]),
         (["affine", "--set", "scalee=[1, 1]"], ["views.scalee", "did you mean 'scale'?"]),
         (["affine", "--set", "translation=2"], ["views.translation", "less than or equal to 1"]),
         (["none", "--images", "nowhere.zip"], ["no such file or folder", "nowhere.zip"]),

@@ -11,12 +11,15 @@ from twofold.components import keyed_random
 from twofold.components.errors import ProofError
 from twofold.components.export.proof.proof import Proof
 from twofold.components.methods.labelled.self_training import SelfTraining
+from twofold.components.methods.labelled.self_training_settings import SelfTrainingSettings
 from twofold.components.methods.method import MethodInput
-from twofold.components.transforms.policies import randaugment_noise
+from twofold.components.methods.settings import METHODS
+from twofold.components.transforms.policies import build_view, randaugment_noise
+from twofold.components.transforms.policies_settings import CropViewsSettings, NNCLRViewsSettings
 from twofold.components.transforms.views import make_views
 from twofold.pipeline.cli.app import main
-from twofold.pipeline.config import CropViewsConfig, NNCLRViewsConfig, RunConfig, SelfTrainingConfig
-from twofold.pipeline.models.build import build_training_views, build_view
+from twofold.pipeline.config import RunConfig
+from twofold.pipeline.models.build import build_training_views
 from twofold.pipeline.steps import export
 
 
@@ -27,7 +30,7 @@ def images_and_keys():
 
 
 def test_two_policies_draw_the_two_views_of_training():
-    config = RunConfig(views=NNCLRViewsConfig(), second_views=CropViewsConfig())
+    config = RunConfig(views=NNCLRViewsSettings(), second_views=CropViewsSettings())
     images, keys = images_and_keys()
 
     found = build_training_views(config)(images, keys)
@@ -37,15 +40,20 @@ def test_two_policies_draw_the_two_views_of_training():
 
 
 def test_self_training_draws_a_clean_view_and_the_students_noisy_one():
-    method = SelfTrainingConfig()
+    method = SelfTrainingSettings()
     config = RunConfig(method=method)
     images, keys = images_and_keys()
 
     clean, noisy = tf.function(build_training_views(config))(images, keys)
 
     noise = randaugment_noise(layers=method.noise_layers, magnitude=method.noise_magnitude)
+    settings = METHODS.defaults("self_training")
     student = SelfTraining(
-        *[None] * 4, clean=build_view(config.views), noise=noise, compile_views=False
+        *[None] * 4,
+        clean=build_view(config.views),
+        noise=noise,
+        compile_views=False,
+        **{key: settings[key] for key in ("temperature", "squared_temperature", "confidence")},
     )
     labels, step = tf.zeros(3, tf.int32), tf.constant(0, tf.int64)
     expected = student._draw(MethodInput(images, labels, keys, step))

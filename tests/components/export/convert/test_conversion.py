@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from twofold.components.encoders import build_encoder
+from twofold.components.encoders.build import build_encoder
 from twofold.components.errors import ConversionError
 from twofold.components.export.convert import convert_litert, convert_onnx, convert_process
 from twofold.components.export.convert.conversion import FORMATS, Tolerances, convert

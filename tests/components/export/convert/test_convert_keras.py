@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from twofold.components.encoders import build_encoder
+from twofold.components.encoders.build import build_encoder
 from twofold.components.errors import ConversionError
 from twofold.components.export.convert.convert_keras import save_keras
 from twofold.components.transforms.views import to_unit_range

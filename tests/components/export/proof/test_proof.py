@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from twofold.components import keyed_random
-from twofold.components.encoders import build_encoder
+from twofold.components.encoders.build import build_encoder
 from twofold.components.errors import ProofError
 from twofold.components.evaluation.embedding import embed
 from twofold.components.evaluation.probes.knn import knn_predict

@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.python.saved_model import fingerprinting_utils
 
-from twofold.components.encoders import build_encoder
+from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import ExportError
 from twofold.components.export.saved_model.classifier_heads import LinearHead, NetworkHead

@@ -13,7 +13,7 @@ from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 from twofold.components import keyed_random
-from twofold.components.encoders import build_encoder
+from twofold.components.encoders.build import build_encoder
 from twofold.components.export.saved_model.classifier_heads import LinearHead
 from twofold.components.export.saved_model.module import save_encoder
 from twofold.components.export.saved_model.signatures import evaluation_view

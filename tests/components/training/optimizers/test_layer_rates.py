@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from twofold.components.encoders import ENCODERS, build_encoder
+from twofold.components.encoders.build import build_encoder
+from twofold.components.encoders.settings import ENCODERS
 from twofold.components.training.optimizers.layer_rates import LayerwiseAdam, encoder_depths
 
 

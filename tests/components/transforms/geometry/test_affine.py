@@ -14,6 +14,8 @@ from twofold.components.transforms.geometry.affine import (
     sample_affine,
 )
 
+RECIPE_E = AffineRanges(90.0, 0.2, (0.8, 1.2), "zero", "bilinear")
+
 
 def parameters(angle=0.0, shift=(0.0, 0.0), scale=1.0):
     """One map, for a batch of one image."""
@@ -110,7 +112,7 @@ def test_scale_one_half_shows_what_lies_outside():
 @pytest.mark.parametrize("border", ["zero", "wrap"])
 def test_equals_the_formula_in_plain_loops(execute, images, keys, border):
     batch = images(4, 9, 12, 3)
-    ranges = AffineRanges(rotation_degrees=180, translation=0.4, scale=(0.5, 2.0), border=border)
+    ranges = AffineRanges(180.0, 0.4, (0.5, 2.0), border, "bilinear")
     drawn = sample_affine(keys(4), ranges, 9, 12)
 
     @execute
@@ -149,7 +151,7 @@ def test_an_unknown_border_is_refused(images):
 
 
 def test_angles_and_scales_fill_their_ranges_evenly(keys):
-    drawn = sample_affine(keys(20_000), AffineRanges(90.0, 0.2, (0.8, 1.2)), 20, 40)
+    drawn = sample_affine(keys(20_000), RECIPE_E, 20, 40)
 
     turns = (drawn.angle.numpy() + math.pi / 2) / math.pi
     assert stats.kstest(turns, "uniform").pvalue > 1e-3
@@ -161,7 +163,7 @@ def test_angles_and_scales_fill_their_ranges_evenly(keys):
 
 
 def test_shifts_are_whole_pixels_up_to_the_share_of_each_side(keys):
-    drawn = sample_affine(keys(20_000), AffineRanges(translation=0.2), height=20, width=40)
+    drawn = sample_affine(keys(20_000), RECIPE_E, height=20, width=40)
 
     shift = drawn.shift.numpy()
     np.testing.assert_array_equal(shift, np.round(shift))
@@ -178,7 +180,7 @@ def test_the_draws_are_the_same_in_every_execution(execute, keys):
     some = keys(3_000)
 
     def draw(some):
-        drawn = sample_affine(some, AffineRanges(), 63, 65)
+        drawn = sample_affine(some, RECIPE_E, 63, 65)
         return drawn.angle, drawn.shift, drawn.scale
 
     for result, eager in zip(execute(draw)(some), draw(some), strict=True):
@@ -188,7 +190,7 @@ def test_the_draws_are_the_same_in_every_execution(execute, keys):
 @pytest.mark.parametrize("border", ["zero", "wrap"])
 def test_nearest_takes_the_pixel_next_to_the_source(execute, images, keys, border):
     batch = images(4, 9, 12, 3)
-    ranges = AffineRanges(rotation_degrees=180, translation=0.4, scale=(0.5, 2.0))
+    ranges = AffineRanges(180.0, 0.4, (0.5, 2.0), "zero", "bilinear")
     drawn = sample_affine(keys(4), ranges, 9, 12)
 
     @execute
@@ -216,7 +218,7 @@ def test_nearest_takes_the_pixel_next_to_the_source(execute, images, keys, borde
 def test_nearest_keeps_a_binary_image_binary(keys):
     image = np.zeros((1, 16, 16, 1), np.float32)
     image[:, 5:11, 4:12] = 1.0
-    drawn = sample_affine(keys(1), AffineRanges(), 16, 16)
+    drawn = sample_affine(keys(1), RECIPE_E, 16, 16)
 
     view = apply_affine(tf.constant(image), drawn, "zero", "nearest").numpy()
 
@@ -224,6 +226,6 @@ def test_nearest_keeps_a_binary_image_binary(keys):
 
 
 def test_an_unknown_interpolation_is_refused(images, keys):
-    drawn = sample_affine(keys(1), AffineRanges(), 4, 4)
+    drawn = sample_affine(keys(1), RECIPE_E, 4, 4)
     with pytest.raises(ValueError, match=r"interpolation must be .* received 'cubic'"):
         apply_affine(tf.constant(images(1, 4, 4, 1)), drawn, "zero", "cubic")

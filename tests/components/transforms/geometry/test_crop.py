@@ -14,6 +14,8 @@ from twofold.components.transforms.geometry.crop import (
     sample_window,
 )
 
+PHOTOGRAPH = (0.2, 1.0), (3 / 4, 4 / 3)
+
 WHOLE = {"top": 0.0, "left": 0.0, "height": 1.0, "width": 1.0, "flip": False}
 
 
@@ -104,7 +106,7 @@ def test_an_image_can_be_enlarged_by_a_side(images):
 
 def test_the_images_own_side_changes_nothing(images, keys):
     batch = tf.constant(images(6, 11, 11, 3))
-    drawn = sample_crop(keys(6), CropRanges())
+    drawn = sample_crop(keys(6), CropRanges(*PHOTOGRAPH))
 
     np.testing.assert_array_equal(apply_crop(batch, drawn, side=11), apply_crop(batch, drawn))
 
@@ -164,16 +166,16 @@ def test_a_box_wider_than_the_image_is_cut_to_its_width(keys):
 def test_half_of_the_crops_are_flipped_or_none(keys):
     some = keys(20_000)
 
-    flipped = np.count_nonzero(sample_crop(some, CropRanges(flip=True)).flip)
+    flipped = np.count_nonzero(sample_crop(some, CropRanges(*PHOTOGRAPH, flip=True)).flip)
     assert stats.binomtest(flipped, 20_000).pvalue > 1e-3
-    assert np.count_nonzero(sample_crop(some, CropRanges(flip=False)).flip) == 0
+    assert np.count_nonzero(sample_crop(some, CropRanges(*PHOTOGRAPH, flip=False)).flip) == 0
 
 
 def test_the_draws_are_the_same_in_every_execution(execute, keys):
     some = keys(3_000)
 
     def draw(some):
-        drawn = sample_crop(some, CropRanges())
+        drawn = sample_crop(some, CropRanges(*PHOTOGRAPH))
         return drawn.top, drawn.left, drawn.height, drawn.width, tf.cast(drawn.flip, tf.float32)
 
     for result, eager in zip(execute(draw)(some), draw(some), strict=True):

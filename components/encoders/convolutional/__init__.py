@@ -1,0 +1,1 @@
+"""Small convolutional networks, and the decoder that mirrors one of them."""

@@ -1,0 +1,38 @@
+"""Settings of the small convolutional network of recipe E."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from twofold.components.encoders.settings import (
+    ENCODERS,
+    INITIALIZER,
+    EncoderSettings,
+    InitializerName,
+)
+from twofold.components.settings import Widths
+
+
+@ENCODERS.register
+class CoreSettings(EncoderSettings):
+    """The small convolutional network of recipe E."""
+
+    implementation: ClassVar[str] = "twofold.components.encoders.convolutional.core:build_core"
+    name: Literal["core"] = "core"
+    filters: Widths = Field((6, 16), description="channels of each convolution")
+    units: Widths = Field(
+        (120, 84, 84),
+        description="widths of the dense layers; the last is that of the features",
+    )
+    pooling: Literal["flatten", "average"] = Field(
+        "flatten", description="what the dense layers get of the last map: all of it, or its mean"
+    )
+    initializer: InitializerName = Field("pytorch", description=INITIALIZER)
+
+    @property
+    def mirrored_filters(self) -> Sequence[int]:
+        """Channels of the convolutions that a decoder can mirror."""
+        return self.filters

@@ -1,0 +1,1 @@
+"""Encoders whose features are means over the patches of an image."""

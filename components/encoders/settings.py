@@ -1,0 +1,50 @@
+"""Encoders: what the settings of each have, and the registry of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from twofold.components.settings import ChosenFrom, Implemented, Registry
+
+InitializerName = Literal["keras", "pytorch", "he"]
+INITIALIZER = "initial weights: of Keras (Glorot), of PyTorch, or of He et al. (2015)"
+
+
+class EncoderSettings(Implemented):
+    """Settings of an encoder.
+
+    ``implementation`` is a function of ``image_shape`` (H, W, C) and, as keywords, ``seed`` and the
+    other settings, that returns a model from [B, H, W, C] in [0, 1] to features [B, D].
+
+    Attributes:
+        learns_dictionary: whether it has the layers ``whitening`` and ``dictionary`` of patches.
+
+    """
+
+    learns_dictionary: ClassVar[bool] = False
+    name: str
+
+    @property
+    def patch_side(self) -> int | None:
+        """Side in pixels of the smallest images that it takes beside whole ones; None: none."""
+        return None
+
+    @property
+    def mirrored_filters(self) -> Sequence[int] | None:
+        """Channels of the convolutions that a decoder can mirror; None: it mirrors ``core``'s."""
+        return None
+
+    @property
+    def head_initializer(self) -> str:
+        """Initial weights of projectors and heads: the encoder's own, if that is a setting."""
+        return str(getattr(self, "initializer", "keras"))
+
+    @property
+    def classifier_initializer(self) -> str:
+        """Initial weights of a linear classifier: as of heads, but "he" is for before a ReLU."""
+        return "keras" if self.head_initializer == "he" else self.head_initializer
+
+
+ENCODERS: Registry[EncoderSettings] = Registry("encoder")
+AnyEncoder = Annotated[EncoderSettings, ChosenFrom(ENCODERS)]

@@ -1,0 +1,215 @@
+"""Methods built from their settings: every field of a method's class by its name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from twofold.components.encoders.build import build_encoder
+from twofold.components.encoders.heads import (
+    build_linear_head,
+    build_predictor,
+    build_projector,
+)
+from twofold.components.encoders.settings import ENCODERS, EncoderSettings
+from twofold.components.errors import SettingsError
+from twofold.components.methods.method import Method
+from twofold.components.methods.queue import SupportQueue
+from twofold.components.methods.settings import MethodSettings
+from twofold.components.transforms.views import ViewFunction
+
+ImageShape = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodContext:
+    """What a method is built from besides its settings.
+
+    Attributes:
+        encoder: settings of the encoder.
+        views: policies, ``MethodSettings.view_policies`` of them.
+        image_shape: (H, W, C) of the images.
+        classes: K, how many classes the labels have.
+        steps: of the whole training.
+        seed: of all first weights.
+        compile_views: whether XLA compiles the views.
+        read_teacher: gives a teacher's networks, by name, the weights that it ended with; None
+            leaves them their first ones.
+
+    """
+
+    encoder: EncoderSettings
+    views: Sequence[ViewFunction]
+    image_shape: ImageShape
+    classes: int
+    steps: int
+    seed: int
+    compile_views: bool = True
+    read_teacher: Callable[[Mapping[str, keras.Model]], None] | None = None
+
+
+class Parts:
+    """What a method can be made of, each part when it is first asked for.
+
+    A part is one that the method defines itself (``Method.own_parts``), one that several methods
+    have (``SHARED_PARTS``), or a setting of the method.
+
+    Attributes:
+        settings: of the method.
+        context: what else it is built from.
+
+    """
+
+    def __init__(self, settings: MethodSettings, context: MethodContext) -> None:
+        self.settings, self.context = settings, context
+        implementation: type[Method] = settings.load_implementation()
+        self._builders = {**SHARED_PARTS, **implementation.own_parts()}
+        self._made: dict[str, Any] = {}
+
+    def __contains__(self, name: object) -> bool:
+        """Says whether there is a part of the name."""
+        return name in self._builders or name in type(self.settings).model_fields
+
+    def __getitem__(self, name: str) -> Any:
+        """Gives a part, the same one every time."""
+        if name not in self._builders:
+            return getattr(self.settings, name)
+        if name not in self._made:
+            self._made[name] = self._builders[name](self)
+        return self._made[name]
+
+
+def build_method(settings: MethodSettings, context: MethodContext) -> Method:
+    """Builds a method with its networks; do so in the strategy's scope.
+
+    Every field of the method's class is a part of that name; a field that has a default may have
+    none.
+
+    Raises:
+        SettingsError: if the images do not fit the encoder, or nothing is found for a field.
+
+    """
+    implementation: type[Method] = settings.load_implementation()
+    parts = Parts(settings, context)
+    given = {}
+    for field in dataclasses.fields(implementation):  # type: ignore[arg-type]
+        if field.name in parts:
+            given[field.name] = parts[field.name]
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise SettingsError(
+                f"{implementation.__name__}.{field.name}: expected a setting of this name in "
+                f"{type(settings).__name__}, an own part of {implementation.__name__}, or one of "
+                f"{', '.join(sorted(SHARED_PARTS))}"
+            )
+    return implementation(**given)
+
+
+def build_configured_encoder(
+    encoder: EncoderSettings, image_shape: ImageShape, seed: int
+) -> keras.Model:
+    """Builds an encoder with its first weights.
+
+    Raises:
+        SettingsError: if the images are too small for it, naming the keys.
+
+    """
+    settings = encoder.model_dump(exclude={ENCODERS.key})
+    try:
+        return build_encoder(encoder.name, image_shape, seed=seed, **settings)
+    except SettingsError as error:
+        raise SettingsError(f"{error}: change data.image_size or encoder.name") from error
+
+
+def build_method_projector(
+    settings: MethodSettings, encoder: EncoderSettings, features: int, seed: int
+) -> keras.Model | None:
+    """Builds the projector of a method, with its first weights.
+
+    Args:
+        settings: of the method.
+        encoder: settings of the encoder.
+        features: D, the width of what the encoder gives.
+        seed: of the first weights.
+
+    Returns:
+        Features [B, D] to projections [B, P]; None where the method has no projector, or one
+        without a layer.
+
+    """
+    if not getattr(settings, "projector", ()):
+        return None
+    return _build_projector(settings, encoder, features, seed)
+
+
+def build_classifier(
+    encoder: EncoderSettings, network: keras.Model, classes: int, seed: int
+) -> keras.Model:
+    """Builds the linear classifier of a method, features [B, D] to logits [B, K]."""
+    return build_linear_head(
+        network.output_shape[-1], classes, seed=seed, initializer=encoder.classifier_initializer
+    )
+
+
+def _build_projector(
+    settings: Any, encoder: EncoderSettings, features: int, seed: int
+) -> keras.Model:
+    return build_projector(
+        features,
+        seed=seed,
+        units=settings.projector,
+        batch_norm=settings.projector_batch_norm,
+        output_batch_norm=settings.normalised_projections,
+        initializer=encoder.head_initializer,
+    )
+
+
+def _encoder(parts: Parts) -> keras.Model:
+    context = parts.context
+    return build_configured_encoder(context.encoder, context.image_shape, context.seed)
+
+
+def _projector(parts: Parts) -> keras.Model:
+    context = parts.context
+    features = parts["encoder"].output_shape[-1]
+    return _build_projector(parts.settings, context.encoder, features, context.seed)
+
+
+def _predictor(parts: Parts) -> keras.Model:
+    width = parts["projector"].output_shape[-1]
+    settings: Any = parts.settings
+    return build_predictor(
+        width,
+        seed=parts.context.seed,
+        units=(*settings.predictor, width),
+        initializer=parts.context.encoder.head_initializer,
+    )
+
+
+def _queue(parts: Parts) -> SupportQueue:
+    settings: Any = parts.settings
+    width = parts["projector"].output_shape[-1]
+    return SupportQueue(settings.queue_size, width, seed=parts.context.seed)
+
+
+def _head(parts: Parts) -> keras.Model:
+    context = parts.context
+    return build_classifier(context.encoder, parts["encoder"], context.classes, context.seed)
+
+
+PartBuilder = Callable[[Parts], Any]
+SHARED_PARTS: dict[str, PartBuilder] = {
+    "encoder": _encoder,
+    "projector": _projector,
+    "predictor": _predictor,
+    # Equal seeds give equal first weights.
+    "momentum_encoder": _encoder,
+    "momentum_projector": _projector,
+    "queue": _queue,
+    "head": _head,
+    "views": lambda parts: tuple(parts.context.views),
+    "steps": lambda parts: parts.context.steps,
+    "compile_views": lambda parts: parts.context.compile_views,
+}

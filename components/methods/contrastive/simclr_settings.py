@@ -1,0 +1,51 @@
+"""Settings of SimCLR."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from twofold.components.encoders.settings import EncoderSettings
+from twofold.components.methods.settings import METHODS, ProjectorSettings
+from twofold.components.settings import Widths
+from twofold.components.training.settings import TrainingSettings
+from twofold.components.transforms.settings import ViewsSettings
+
+
+def _negatives(value: Any) -> str | int:
+    if value in ("all", "other_view"):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise PydanticCustomError(
+        "negatives", 'Input should be "all", "other_view" or a whole number above 0'
+    )
+
+
+@METHODS.register
+class SimCLRSettings(ProjectorSettings):
+    """NT-Xent over 2N views."""
+
+    implementation: ClassVar[str] = "twofold.components.methods.contrastive.simclr:SimCLR"
+    loss_of_batch: ClassVar[bool] = True
+    name: Literal["simclr"] = "simclr"
+    projector: Widths = Field((), description="widths of the layers; empty: identity")
+    temperature: float = Field(0.5, gt=0.0, description="tau of the loss")
+    negatives: Annotated[str | int, PlainValidator(_negatives)] = Field(
+        "all", description="all: of both views; other_view; or how many random ones an anchor has"
+    )
+
+    def check(
+        self, training: TrainingSettings, encoder: EncoderSettings, views: Sequence[ViewsSettings]
+    ) -> None:
+        """Refuses more negatives than a batch has."""
+        others = 2 * (training.batch_size // training.accumulate) - 2
+        if isinstance(self.negatives, int) and self.negatives > others:
+            raise ValueError(
+                f"method.negatives={self.negatives}: an anchor has only {others} others to draw "
+                f"from at training.batch_size={training.batch_size}, "
+                f"training.accumulate={training.accumulate}"
+            )

@@ -1,0 +1,26 @@
+"""View policies: what the settings of each have, and the registry of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from twofold.components.settings import ChosenFrom, Implemented, Registry
+
+
+class ViewsSettings(Implemented):
+    """Settings of a view policy.
+
+    ``implementation`` is a function of the other settings, as keywords, that returns a
+    ``twofold.components.transforms.views.ViewFunction``.
+    """
+
+    policy: str
+
+    @property
+    def patch_side(self) -> int | None:
+        """Side in pixels of square patches that the views are; None: the size of the image."""
+        return None
+
+
+VIEWS: Registry[ViewsSettings] = Registry("policy", key="policy")
+AnyViews = Annotated[ViewsSettings, ChosenFrom(VIEWS)]
