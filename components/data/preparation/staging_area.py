@@ -7,7 +7,6 @@ so that a stage that is run again, after a kill or by a runner that retries, fin
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pyarrow as pa
 from twofold.components import files
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources.source import Source
-from twofold.components.data.store.image_table import INDEX_SCHEMA
+from twofold.components.data.store.image_table import INDEX_SCHEMA, sort_digest
 
 # Raised where what the stages leave for each other changes its form: what a killed preparation of
 # another version of Twofold left is then not gone on with.
@@ -76,7 +75,7 @@ class StagingArea:
 
 def sort_key_of(key: str) -> bytes:
     """What images are ordered by: the first 16 bytes of a hash of its key."""
-    return hashlib.sha256(f"order:{key}".encode()).digest()[:16]
+    return sort_digest(key)[:16]
 
 
 def structured_sort_keys(sort_keys: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,11 @@ INDEX_SCHEMA = pa.schema(
         pa.field("squares", pa.list_(pa.uint64()), nullable=False),
     ]
 )
+
+
+def sort_digest(key: str) -> bytes:
+    """What the records of a split are ordered by: a sha256 of the image's key."""
+    return hashlib.sha256(f"order:{key}".encode()).digest()
 
 
 def read_split_index(

@@ -8,65 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-import google_crc32c
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from twofold.components.data.rules.duplicates import pixel_digest
 from twofold.components.data.rules.image_rules import ImageRules, RejectedError, check
 from twofold.components.data.store import record_schema
-from twofold.components.data.store.manifest import File
 from twofold.components.data.store.pixel_statistics import pixel_sums
 from twofold.components.data.store.tf_example import FOOTER, HEADER, Example, masked_crc
 
-# As `describe_file` counts them.
-_BLOCK = 4 << 20
 _LENGTH_BYTES = 8
 # What was accepted by stricter rules is accepted by these.
 _RULES = ImageRules(min_side=1, max_pixels=89_478_485, one_colour="keep")
-
-
-class Reader:
-    """A file read forward, with what a manifest says of it computed on the way."""
-
-    def __init__(self, file: IO[bytes], name: str):
-        self._file = file
-        self._name = name
-        self._block = b""
-        self._position = 0
-        self._digest = hashlib.sha256()
-        self._blocks: list[int] = []
-        self._size = 0
-
-    def read(self, count: int) -> bytes:
-        """The next bytes, fewer where the file ends."""
-        pieces = []
-        while count and (self._position < len(self._block) or self._next_block()):
-            piece = self._block[self._position : self._position + count]
-            self._position += len(piece)
-            count -= len(piece)
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def finish(self) -> File:
-        """Read the rest; what a manifest should say of the file."""
-        while self._next_block():
-            pass
-        return File(
-            file=self._name,
-            bytes=self._size,
-            sha256=self._digest.hexdigest(),
-            blocks=tuple(self._blocks),
-        )
-
-    def _next_block(self) -> bool:
-        self._block, self._position = self._file.read(_BLOCK), 0
-        if not self._block:
-            return False
-        self._digest.update(self._block)
-        self._blocks.append(google_crc32c.value(self._block))
-        self._size += len(self._block)
-        return True
 
 
 @dataclass(frozen=True)
@@ -79,11 +32,11 @@ class Framed:
     problem: str = ""
 
 
-def read_records(reader: Reader, size: int, starts: Sequence[int]) -> Iterator[Framed]:
+def read_records(file: IO[bytes], size: int, starts: Sequence[int]) -> Iterator[Framed]:
     """The records of a TFRecord file, also of a damaged one.
 
     Args:
-        reader: at the front of the file.
+        file: at its front, seekable.
         size: the file's bytes.
         starts: where records are said to begin, ascending. A record whose length is damaged does
             not tell where the next one begins; the reading goes on at the next of these.
@@ -91,7 +44,7 @@ def read_records(reader: Reader, size: int, starts: Sequence[int]) -> Iterator[F
     """
     offset = 0
     while offset < size:
-        head = reader.read(HEADER.size)
+        head = file.read(HEADER.size)
         if len(head) < HEADER.size:
             yield Framed(offset, 0, b"", "the file ends within its head")
             return
@@ -102,14 +55,14 @@ def read_records(reader: Reader, size: int, starts: Sequence[int]) -> Iterator[F
             following = bisect.bisect_left(starts, offset + HEADER.size)
             if following == len(starts):
                 return
-            reader.read(starts[following] - offset - HEADER.size)
             offset = starts[following]
+            file.seek(offset)
             continue
         if offset + whole > size:
             yield Framed(offset, 0, b"", f"it is {whole} bytes long, and the file ends within it")
             return
-        data = reader.read(length)
-        (checksum,) = FOOTER.unpack(reader.read(FOOTER.size))
+        data = file.read(length)
+        (checksum,) = FOOTER.unpack(file.read(FOOTER.size))
         problem = "" if checksum == masked_crc(data) else "the checksum of its data does not hold"
         yield Framed(offset, whole, data, problem)
         offset += whole

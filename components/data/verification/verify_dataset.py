@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import heapq
 import itertools
 import json
@@ -20,9 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from twofold.components import files
-from twofold.components.data.store.image_table import INDEX_SCHEMA
+from twofold.components.data.store.image_table import INDEX_SCHEMA, sort_digest
 from twofold.components.data.store.manifest import (
-    HELD_OUT_SPLITS,
     IMAGES_FILE,
     MANIFEST_FILE,
     REJECTS_FILE,
@@ -32,6 +30,7 @@ from twofold.components.data.store.manifest import (
     describe_file,
     parse_manifest,
 )
+from twofold.components.data.store.shard_summary import measured_splits
 from twofold.components.data.store.tfds_metadata import CLASSES_FILE
 from twofold.components.data.verification.findings import Finding, Findings, compare_file
 from twofold.components.data.verification.verify_records import Index, RecordCheck, is_there
@@ -133,12 +132,15 @@ def _check_manifest(manifest: Manifest, findings: Findings) -> None:
     expect(f"whether {REJECTS_FILE} is listed", counts.rejected > 0, listed)
     expect("the table's name", IMAGES_FILE, manifest.images.file)
     expect("distinct class names", len(manifest.class_names), len(set(manifest.class_names)))
-    counted = sorted(set(manifest.splits) - set(HELD_OUT_SPLITS)) or sorted(manifest.splits)
-    expect("splits of the statistics", counted, sorted(manifest.statistics.splits))
+    expect(
+        "splits of the statistics",
+        measured_splits(manifest.splits),
+        sorted(manifest.statistics.splits),
+    )
     for name, split in manifest.splits.items():
         shards = split.shards
-        wanted = [f"{name}-{n:05d}-of-{len(shards):05d}.tfrecord" for n in range(len(shards))]
-        expect(f"shards of {name}", wanted, [shard.file for shard in shards])
+        expected = [f"{name}-{n:05d}-of-{len(shards):05d}.tfrecord" for n in range(len(shards))]
+        expect(f"shards of {name}", expected, [shard.file for shard in shards])
         expect(f"classes of {name}", sorted(manifest.class_names), sorted(split.labels))
 
 
@@ -224,7 +226,7 @@ def _check_keys(manifest: Manifest, index: Index, findings: Findings) -> None:
         for number, shard in enumerate(manifest.splits[split].shards):
             rows = index.rows(first + number, ["key"])
             for key in [] if rows is None else rows["key"].to_pylist():
-                yield hashlib.sha256(f"order:{key}".encode()).digest(), key, shard.file
+                yield sort_digest(key), key, shard.file
 
     sizes = [len(split.shards) for split in manifest.splits.values()]
     firsts = itertools.accumulate(sizes, initial=0)

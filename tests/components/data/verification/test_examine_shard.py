@@ -7,11 +7,9 @@ from hypothesis import strategies as st
 
 from tests.components.data.handmade import encode, picture
 from twofold.components.data.store import record_schema
-from twofold.components.data.store.manifest import describe_file
 from twofold.components.data.store.tf_example import frame
 from twofold.components.data.verification.examine_shard import (
     Expected,
-    Reader,
     examine,
     read_records,
 )
@@ -38,7 +36,7 @@ from twofold.components.data.verification.examine_shard import (
     ],
 )
 def test_a_record_that_is_none_is_described(record, problem):
-    framed = next(read_records(Reader(io.BytesIO(frame(record)), ""), len(frame(record)), []))
+    framed = next(read_records(io.BytesIO(frame(record)), len(frame(record)), []))
 
     seen = examine(framed, Expected(latents=0, raw=False, weighted=False, decode=True))
 
@@ -48,7 +46,7 @@ def test_a_record_that_is_none_is_described(record, problem):
 @pytest.mark.parametrize("shape", [(6, 5, 2), (5, 5, 3), (0, 5, 3), (-6, -5, 3), (2**40, 2**40, 1)])
 def test_a_shape_that_does_not_fit_the_pixels_is_described(shape):
     record = frame(record_schema.serialize("k", bytes(90), 0, (), shape=shape))
-    framed = next(read_records(Reader(io.BytesIO(record), ""), len(record), []))
+    framed = next(read_records(io.BytesIO(record), len(record), []))
 
     seen = examine(framed, Expected(latents=0, raw=True, weighted=False, decode=True))
 
@@ -58,7 +56,7 @@ def test_a_shape_that_does_not_fit_the_pixels_is_described(shape):
 def test_the_facts_of_a_record_are_those_of_its_pixels():
     pixels = np.array([[[0, 10, 255]], [[1, 20, 5]]], np.uint8)
     record = frame(record_schema.serialize("k", encode(pixels), 3, (0.5,), weight=2.0))
-    framed = next(read_records(Reader(io.BytesIO(record), ""), len(record), []))
+    framed = next(read_records(io.BytesIO(record), len(record), []))
 
     facts = examine(framed, Expected(latents=1, raw=False, weighted=True, decode=True)).facts
 
@@ -72,24 +70,10 @@ def test_the_facts_of_a_record_are_those_of_its_pixels():
 @given(st.lists(st.binary(max_size=40), max_size=6), st.integers(0, 3), st.binary(max_size=11))
 def test_records_are_read_whatever_their_number_and_length(datas, extra, tail):
     content = b"".join(map(frame, datas)) + tail
-    reader = Reader(io.BytesIO(content), "file")
-
-    found = list(read_records(reader, len(content), []))
+    found = list(read_records(io.BytesIO(content), len(content), []))
 
     assert [each.data for each in found if not each.problem] == datas
     assert [each.problem for each in found[len(datas) :]] == (
         ["the file ends within its head"] if tail else []
     )
     assert sum(each.length for each in found) == len(content) - len(tail)
-    assert reader.finish().bytes == len(content)
-
-
-def test_reading_describes_the_file_as_the_manifest_does(tmp_path):
-    content = np.random.default_rng(0).bytes((9 << 20) + 5)
-    (tmp_path / "file").write_bytes(content)
-    reader = Reader(io.BytesIO(content), "file")
-
-    read = [reader.read(count) for count in (0, 3, 5 << 20, 1)]
-
-    assert b"".join(read) == content[: (5 << 20) + 4]
-    assert reader.finish() == describe_file(tmp_path, "file")

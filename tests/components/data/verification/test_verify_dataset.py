@@ -21,7 +21,7 @@ from twofold.components import files
 from twofold.components.data.store import record_schema
 from twofold.components.data.store.manifest import IMAGES_FILE, MANIFEST_FILE, REJECTS_FILE
 from twofold.components.data.store.tf_example import FOOTER, frame
-from twofold.components.data.verification.examine_shard import Reader, read_records
+from twofold.components.data.verification.examine_shard import read_records
 from twofold.components.data.verification.verify_dataset import Finding, verify_dataset
 from twofold.components.errors import DataError
 
@@ -50,7 +50,7 @@ def problems(findings, file):
 
 def records_of(path):
     with path.open("rb") as file:
-        return [each.data for each in read_records(Reader(file, ""), path.stat().st_size, [])]
+        return [each.data for each in read_records(file, path.stat().st_size, [])]
 
 
 SHARD = "train-00000-of-00002.tfrecord"
