@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 
 .PHONY: install quickstart test test-long test-wheel test-parity has-parity-python test-engines engines has-engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
-	benchmark-runtimes links lint format clean
+	benchmark-runtimes links lint readme format clean
 
 # tensorflow-addons, which `make test-parity` compares with, runs on these alone.
 PARITY_VENV ?= .venv-parity
@@ -125,6 +125,10 @@ lint: install links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# What the README says of the recipes, from what they say of themselves.
+readme: install
+	$(BIN)/python -m twofold.pipeline.cli.recipe_table README.md
 
 format: install
 	$(BIN)/ruff format .

@@ -102,6 +102,26 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class ExpectedResult:
+    """What a recipe's metric was measured to be, beside what the run found.
+
+    Attributes:
+        title: what the metric is.
+        expected: its value with its range.
+        remarks: seeds, what is published, and the like.
+        found: the run's value; None where it has none.
+        within: whether that lies in the range; None where that is not known.
+
+    """
+
+    title: str
+    expected: str
+    remarks: str
+    found: str | None
+    within: bool | None
+
+
+@dataclass(frozen=True)
 class StepCost:
     """A step of the run, how it ended, and how long it took."""
 
@@ -131,6 +151,8 @@ class RunContent:
         notes: what a reader should know, a sentence each.
         facts: further figures of cost: (what, its value).
         links: (text, relative address) of files beside the page.
+        expected: results of the recipe that was run.
+        expected_notes: on what they were measured, and in what the run differs.
 
     """
 
@@ -149,6 +171,8 @@ class RunContent:
     notes: Sequence[str] = ()
     facts: Sequence[tuple[str, str]] = ()
     links: Sequence[tuple[str, str]] = ()
+    expected: Sequence[ExpectedResult] = ()
+    expected_notes: Sequence[str] = ()
 
 
 def render_run(content: RunContent) -> str:

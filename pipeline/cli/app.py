@@ -91,7 +91,7 @@ def _common(
 
 @app.command("recipes")
 def list_recipes() -> None:
-    """List the recipes with their cost and expected figure.
+    """List the recipes with their cost and expected results.
 
     Example: twofold recipes
     """
@@ -99,6 +99,12 @@ def list_recipes() -> None:
         _out.print(f"[bold]{name}[/bold]")
         for line in recipes.describe_recipe(name).splitlines():
             _out.print(f"    {escape(line)}" if line else "")
+        expected = recipes.expected_results(name)
+        data = next((one.protocol.data for one in expected if one.protocol.data), "")
+        _out.print()
+        _out.print(f"    Expected{f', on {data}' if data else ''}:")
+        for one in expected:
+            _out.print(f"        {escape(one.sentence)}")
         _out.print()
 
 

@@ -1,4 +1,4 @@
-"""Experiments as small Python files, whose docstrings give command, cost and expected figure."""
+"""Experiments as small Python files, each with its command, cost and expected results."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import ModuleType
 
 from twofold.components.errors import ConfigError
 from twofold.pipeline.config import RunConfig
+from twofold.pipeline.config.expected import Expected
 
 
 def recipe_names() -> list[str]:
@@ -34,6 +35,12 @@ def load_recipe(name: str) -> RunConfig:
 def describe_recipe(name: str) -> str:
     """Returns a recipe's docstring: what it is, the command, the cost, the expected figure."""
     return inspect.getdoc(_module(name)) or ""
+
+
+def expected_results(name: str) -> tuple[Expected, ...]:
+    """Returns what a recipe's metrics were measured to be."""
+    found: tuple[Expected, ...] = _module(name).EXPECTED
+    return found
 
 
 def _module(name: str) -> ModuleType:

@@ -26,6 +26,7 @@ from twofold.pipeline.config import (
     TfdsSettings,
     TrainingSettings,
 )
+from twofold.pipeline.config.expected import Expected
 
 CONFIG = RunConfig(
     name="cifar10_consistency",
@@ -53,5 +54,16 @@ CONFIG = RunConfig(
         plateau=PlateauSettings(metric="accuracy", factor=0.5, patience=3),
         early_stopping=EarlyStoppingSettings(metric="accuracy", patience=10),
         checkpoint_every_epochs=1,
+    ),
+)
+
+EXPECTED = (
+    Expected(
+        "teacher/test_accuracy", None, note="the reference prints 65.84 and 64.32 after 5 epochs"
+    ),
+    Expected(
+        "classifier/test_accuracy",
+        None,
+        note="the reference prints 58.49 and 52.24 for the students",
     ),
 )

@@ -33,6 +33,7 @@ from twofold.pipeline.config import (
     TfdsSettings,
     TrainingSettings,
 )
+from twofold.pipeline.config.expected import CIFAR10_JPEG, Expected
 
 CONFIG = RunConfig(
     name="cifar10_emp_ssl",
@@ -54,4 +55,15 @@ CONFIG = RunConfig(
         validation_images=2000,
     ),
     evaluation=EvaluationConfig(regularisation=0.003, regularisation_sweep=(0.01, 0.03)),
+)
+
+EXPECTED = (
+    Expected(
+        "linear_probe/test_accuracy",
+        0.7461,
+        low=0.737,
+        high=0.755,
+        protocol=CIFAR10_JPEG,
+        note="weights of one pretraining, embedded anew",
+    ),
 )

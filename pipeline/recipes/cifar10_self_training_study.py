@@ -24,6 +24,7 @@ student was worse than its teacher (45.19, seed 0).
 """
 
 from twofold.pipeline.config import StudyConfig, override
+from twofold.pipeline.config.expected import CIFAR10_JPEG, Expected
 from twofold.pipeline.recipes.cifar10_consistency_cpu import CONFIG as SELF_TRAINING
 
 _TRAINING = "precision: bfloat16, batch_size: 128, schedule: cosine, checkpoint_every_epochs: 4"
@@ -54,4 +55,44 @@ CONFIG = override(
             pixels=None,
         )
     }
+)
+
+EXPECTED = (
+    Expected(
+        "study/student/gain_over_teacher",
+        0.003,
+        low=0.0004,
+        high=0.0058,
+        seeds=(0, 1, 2),
+        protocol=CIFAR10_JPEG,
+        settings=("study.seeds=[0,1,2]",),
+        note="95 % interval by Student's t: -0.38 to 0.97 points",
+    ),
+    Expected(
+        "study/student/robust_accuracy",
+        0.4626,
+        low=0.4610,
+        high=0.4637,
+        seeds=(0, 1, 2),
+        protocol=CIFAR10_JPEG,
+        settings=("study.seeds=[0,1,2]",),
+    ),
+    Expected(
+        "study/student/teacher_robust_accuracy",
+        0.4596,
+        low=0.4578,
+        high=0.4606,
+        seeds=(0, 1, 2),
+        protocol=CIFAR10_JPEG,
+        settings=("study.seeds=[0,1,2]",),
+    ),
+    Expected(
+        "study/augmented/robust_accuracy",
+        0.4569,
+        low=0.4524,
+        high=0.4613,
+        seeds=(0, 2),
+        protocol=CIFAR10_JPEG,
+        settings=("study.seeds=[0,2]",),
+    ),
 )

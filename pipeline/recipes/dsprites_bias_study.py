@@ -27,6 +27,7 @@ published; the reference says that its own stays good.
 """
 
 from twofold.pipeline.config import StudyConfig, override
+from twofold.pipeline.config.expected import PUBLIC_DSPRITES, Expected
 from twofold.pipeline.recipes.dsprites_best import CONFIG as BEST
 
 # Squares, ovals, hearts at posX indices 0-9, 11-20, 22-30 of 0-31; positions are shares of 31.
@@ -61,4 +62,13 @@ CONFIG = override(
             pixels=None,
         ),
     }
+)
+
+EXPECTED = (
+    Expected("study/random_biased/shape_accuracy", 0.8086, protocol=PUBLIC_DSPRITES),
+    Expected("study/random_control/shape_accuracy", 0.8278, protocol=PUBLIC_DSPRITES),
+    Expected("study/supervised_biased/shape_accuracy", 0.997, protocol=PUBLIC_DSPRITES),
+    Expected("study/supervised_control/shape_accuracy", 1.0, protocol=PUBLIC_DSPRITES),
+    Expected("study/simclr_biased/shape_accuracy", 1.0, protocol=PUBLIC_DSPRITES),
+    Expected("study/simclr_control/shape_accuracy", 1.0, protocol=PUBLIC_DSPRITES),
 )

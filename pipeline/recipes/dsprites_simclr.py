@@ -4,14 +4,8 @@
 
 Cost: 10 minutes on 2 CPU cores. Without the two settings it generates images of its own.
 
-Shape accuracy on held-out images of the public subset, seeds 0, 1, 2, in per cent; the interval is
-Student's for the mean of the three:
+``dsprites_best`` has settings that pass the published accuracy.
 
-    converged logistic regression   96.08  96.06  94.79   mean 95.64, 95 % interval 93.8 to 97.5
-    the recipe's probe, 10 epochs   93.86  88.22  90.19   mean 90.75, 95 % interval 83.6 to 97.9
-    weighted kNN                    96.08  96.41  94.82   mean 95.77, 95 % interval 93.7 to 97.9
-
-The reference prints 97.53 for one run. ``dsprites_best`` has settings that pass it.
 Loss of seed 0 after epochs 1, 2, 5, 10, 20, 40, 60: 7.28, 7.11, 7.05, 7.02, 6.99, 6.94, 6.60.
 
 Two things are part of the recipe though it does not say so: PyTorch's initial weights, and
@@ -29,6 +23,7 @@ from twofold.pipeline.config import (
     RunConfig,
     TrainingSettings,
 )
+from twofold.pipeline.config.expected import PUBLIC_DSPRITES, Expected
 
 CONFIG = RunConfig(
     name="dsprites_simclr",
@@ -49,4 +44,32 @@ CONFIG = RunConfig(
     method=SimCLRSettings(temperature=0.5),
     training=TrainingSettings(batch_size=1000, epochs=60, learning_rate=1e-3, schedule_epochs=500),
     evaluation=EvaluationConfig(probe_epochs=10, probe_schedule_epochs=100),
+)
+
+EXPECTED = (
+    Expected(
+        "linear_probe/test_accuracy",
+        0.9564,
+        low=0.9479,
+        high=0.9608,
+        seeds=(0, 1, 2),
+        published=0.9753,
+        protocol=PUBLIC_DSPRITES,
+    ),
+    Expected(
+        "recipe_probe/test_accuracy",
+        0.9075,
+        low=0.8822,
+        high=0.9386,
+        seeds=(0, 1, 2),
+        protocol=PUBLIC_DSPRITES,
+    ),
+    Expected(
+        "knn/test_accuracy",
+        0.9577,
+        low=0.9482,
+        high=0.9641,
+        seeds=(0, 1, 2),
+        protocol=PUBLIC_DSPRITES,
+    ),
 )

@@ -40,6 +40,7 @@ VAE trains 100 epochs instead of 300. All but the supervised compute in bfloat16
 """
 
 from twofold.pipeline.config import StudyConfig
+from twofold.pipeline.config.expected import PUBLIC_DSPRITES, Expected
 from twofold.pipeline.recipes.dsprites_simclr import CONFIG as SIMCLR
 
 CONFIG = SIMCLR.model_copy(
@@ -87,4 +88,79 @@ CONFIG = SIMCLR.model_copy(
             },
         ),
     }
+)
+
+EXPECTED = (
+    Expected(
+        "study/raw/shape_accuracy",
+        0.41,
+        seeds=(0, 1, 2),
+        published=0.3955,
+        protocol=PUBLIC_DSPRITES,
+        settings=("study.seeds=[0,1,2]",),
+    ),
+    Expected(
+        "study/supervised/shape_accuracy",
+        0.986,
+        low=0.978,
+        high=0.992,
+        seeds=(0, 1, 2),
+        published=0.987,
+        protocol=PUBLIC_DSPRITES,
+        settings=("study.seeds=[0,1,2]",),
+    ),
+    Expected(
+        "study/random/shape_accuracy",
+        0.434,
+        low=0.431,
+        high=0.437,
+        seeds=(0, 1, 2),
+        published=0.4467,
+        protocol=PUBLIC_DSPRITES,
+        settings=("study.seeds=[0,1,2]",),
+    ),
+    Expected(
+        "study/simclr/shape_accuracy",
+        0.992,
+        low=0.988,
+        high=0.999,
+        seeds=(0, 1, 2),
+        published=0.9753,
+        protocol=PUBLIC_DSPRITES,
+        settings=("study.seeds=[0,1,2]",),
+    ),
+    Expected(
+        "study/two_negatives/shape_accuracy",
+        0.604,
+        low=0.54,
+        high=0.682,
+        seeds=(0, 1, 2),
+        published=0.6675,
+        protocol=PUBLIC_DSPRITES,
+        settings=("study.seeds=[0,1,2]",),
+    ),
+    Expected(
+        "study/vae/shape_accuracy",
+        0.479,
+        low=0.475,
+        high=0.487,
+        seeds=(0, 1, 2),
+        published=0.4575,
+        protocol=PUBLIC_DSPRITES,
+        settings=("study.seeds=[0,1,2]",),
+    ),
+    Expected(
+        "study/simclr/shape_accuracy@0.05",
+        0.971,
+        seeds=(0, 1, 2),
+        protocol=PUBLIC_DSPRITES,
+        settings=("study.seeds=[0,1,2]",),
+    ),
+    Expected(
+        "study/supervised/shape_accuracy@0.05",
+        0.374,
+        seeds=(0, 1, 2),
+        protocol=PUBLIC_DSPRITES,
+        settings=("study.seeds=[0,1,2]",),
+    ),
 )

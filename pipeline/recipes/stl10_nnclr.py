@@ -14,6 +14,7 @@ from twofold.components.transforms.policies_settings import (
     NNCLRViewsSettings,
     NNCLRWeakViewsSettings,
 )
+from twofold.pipeline.config.expected import Expected
 from twofold.pipeline.recipes.stl10_simclr import CONFIG as SIMCLR
 
 CONFIG = SIMCLR.model_copy(
@@ -25,3 +26,5 @@ CONFIG = SIMCLR.model_copy(
         "training": SIMCLR.training.model_copy(update={"epochs": 25}),
     }
 )
+
+EXPECTED = (Expected("linear_probe/test_accuracy", None, note="the reference prints no figure"),)

@@ -28,6 +28,7 @@ from twofold.pipeline.config import (
     TfdsSettings,
     TrainingSettings,
 )
+from twofold.pipeline.config.expected import Expected
 
 CONFIG = RunConfig(
     name="stl10_simclr",
@@ -42,4 +43,13 @@ CONFIG = RunConfig(
     evaluation=EvaluationConfig(
         finetune_epochs=20, finetune_batch_size=25, finetune_from_scratch=True
     ),
+)
+
+EXPECTED = (
+    Expected(
+        "finetune/test_accuracy",
+        None,
+        note="the reference prints 66.0 and 67.9 for the best of 20 epochs in two runs",
+    ),
+    Expected("finetune_scratch/test_accuracy", None, note="the reference prints 61.5 and 62.9"),
 )

@@ -15,6 +15,7 @@ from twofold.components.evaluation.metrics import describe, value_text
 from twofold.components.pages.charts import Series
 from twofold.components.pages.run_page import Examples, RunContent, StepCost, render_run
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
+from twofold.pipeline.runs.expected_results import expected_notes, expected_results
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import (
     CONFIG,
@@ -88,6 +89,8 @@ def collect(record: RunRecord, datasets: str) -> RunContent:
         facts=list(_facts(record)),
         links=list(_links(record, directory if manifest is not None else None)),
         examples=examples,
+        expected=expected_results(record),
+        expected_notes=() if config is None else expected_notes(record, config),
     )
 
 

@@ -3,9 +3,16 @@
 import pytest
 
 from twofold.components.errors import ConfigError
+from twofold.components.evaluation.metrics import unknown_names
 from twofold.pipeline import recipes
-from twofold.pipeline.config import RunConfig
-from twofold.pipeline.recipes import describe_recipe, load_recipe, recipe_names
+from twofold.pipeline.config import RunConfig, override
+from twofold.pipeline.config.expected import Expected
+from twofold.pipeline.recipes import (
+    describe_recipe,
+    expected_results,
+    load_recipe,
+    recipe_names,
+)
 
 
 def test_the_promised_recipes_are_there() -> None:
@@ -49,6 +56,34 @@ def test_a_recipe_for_cpus_trains_by_the_method_of_the_published_one(name: str) 
     assert small.views == published.views
     assert small.training.epochs < published.training.epochs
     assert small.data.source.name == "folder"
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_what_a_recipe_expects_is_of_known_metrics_and_of_settings_it_can_have(name: str) -> None:
+    expected = expected_results(name)
+    assert expected
+    assert unknown_names(one.metric for one in expected) == []
+    for one in expected:
+        bounds = [one.low, one.value, one.high]
+        known = [bound for bound in bounds if bound is not None]
+        assert known == sorted(known)
+        assert (one.low is None) == (one.high is None)
+        assert one.seeds
+        override(load_recipe(name), [*one.protocol.settings, *one.settings])
+
+
+def test_an_expected_result_says_its_range_seeds_and_what_is_published() -> None:
+    one = Expected(
+        "linear_probe/test_accuracy", 0.95, 0.94, 0.96, seeds=(0, 1), published=0.9, note="so far"
+    )
+
+    assert one.sentence == (
+        "linear probe: 95.00% (94.00% to 96.00%); seeds 0, 1; published 90.00%; so far"
+    )
+    assert one.holds(0.94)
+    assert not one.holds(0.97)
+    assert Expected("pretrain/loss", None).text == "not yet measured"
+    assert Expected("pretrain/loss", 3.0).holds(3.0) is None
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:

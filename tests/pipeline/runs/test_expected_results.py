@@ -1,0 +1,76 @@
+"""Expected results of a recipe beside what a run found."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twofold.pipeline.config import RunConfig, override
+from twofold.pipeline.recipes import load_recipe
+from twofold.pipeline.runs.expected_results import (
+    changed_from_recipe,
+    expected_notes,
+    expected_results,
+)
+from twofold.pipeline.runs.run_record import RunRecord
+
+
+def record(config: RunConfig, recipe: str = "quickstart", **metrics: float) -> RunRecord:
+    named: dict[str, Any] = {name.replace("__", "/"): value for name, value in metrics.items()}
+    steps = {"evaluate": {"status": "done", "metrics": named}}
+    return RunRecord(Path("run"), {"recipe": recipe, "steps": steps})
+
+
+def test_each_expected_result_stands_beside_the_one_that_was_found() -> None:
+    config = load_recipe("quickstart")
+    found = record(config, linear_probe__test_accuracy=0.9990, recipe_probe__test_accuracy=0.5)
+
+    linear, recipe, knn = expected_results(found)
+
+    assert (linear.title, linear.found, linear.within) == ("linear probe", "99.90%", True)
+    assert (recipe.found, recipe.within) == ("50.00%", False)
+    assert (knn.found, knn.within) == (None, None)
+    assert expected_notes(found, config) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("training.epochs=3",), "training.epochs=3 (was 12)"),
+        (("seed=7",), "Seed 7 is none of those that were measured: 0, 1, 2."),
+    ],
+)
+def test_what_makes_other_results_likely_is_said(settings: tuple[str, ...], said: str) -> None:
+    config = override(load_recipe("quickstart"), list(settings))
+
+    (note,) = expected_notes(record(config), config)
+    assert said in note
+
+
+def test_names_formats_and_places_change_no_result() -> None:
+    config = override(
+        load_recipe("quickstart"), ["name=other", "training.log_every=8", "export.formats=[onnx]"]
+    )
+
+    assert changed_from_recipe("quickstart", (), config) == []
+
+
+def test_settings_of_the_measurement_are_no_change() -> None:
+    settings = ("data.source=npz", "data.path=dsprites_subset.npz")
+    config = override(load_recipe("dsprites_random"), list(settings))
+
+    assert changed_from_recipe("dsprites_random", settings, config) == []
+    (note,) = expected_notes(record(config, "dsprites_random"), config)
+    assert note == "The expected results are of the public subset of dSprites."
+    generated = load_recipe("dsprites_random")
+    assert any(
+        "data.source" in one for one in changed_from_recipe("dsprites_random", settings, generated)
+    )
+
+
+def test_a_run_of_no_recipe_and_a_member_of_a_study_expect_nothing() -> None:
+    config = load_recipe("quickstart")
+
+    for recipe in ("my.yaml", "dsprites_study"):
+        assert expected_results(record(config, recipe)) == []
+        assert expected_notes(record(config, recipe), config) == []
