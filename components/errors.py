@@ -5,6 +5,8 @@
             ConfigError                             a recipe, a configuration file, or --set
         DataError (ValueError)                      images, archives, fields, prepared data sets
         EvaluationError (ValueError)                embeddings or labels that cannot be measured
+        UsageError                                  a command that cannot be followed as given
+            OtherCodeError                          a result of other code: reuse or update it?
         CheckpointError (ValueError)                a checkpoint directory
         TrainingDivergedError (ArithmeticError)     a loss that is no longer finite
         RunDirectoryError (ValueError)              a run's directory, or its record
@@ -48,6 +50,14 @@ class DataError(TwofoldError, ValueError):
 
 class EvaluationError(TwofoldError, ValueError):
     """Embeddings, labels or metrics that cannot be measured or compared."""
+
+
+class UsageError(TwofoldError):
+    """A command that cannot be followed as it was given; the command line's exit status 2."""
+
+
+class OtherCodeError(UsageError):
+    """A result that other code made: only the user can say whether to reuse it or to update it."""
 
 
 class CheckpointError(TwofoldError, ValueError):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from twofold.components import files
 from twofold.components.errors import EvaluationError
 
-_INDEX = "index.json"
+INDEX = "index.json"
 
 
 class EmbeddingStore:
@@ -34,7 +34,7 @@ class EmbeddingStore:
         self.folder = folder
         self._fingerprint = fingerprint
         try:
-            index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             whole = index["fingerprint"] == fingerprint and isinstance(index["arrays"], dict)
         except (OSError, ValueError, KeyError, TypeError):
             whole = False
@@ -125,4 +125,4 @@ class EmbeddingStore:
 
     def _write_index(self) -> None:
         content = {"fingerprint": self._fingerprint, "arrays": self._arrays}
-        files.write_json(self.folder / _INDEX, content)
+        files.write_json(self.folder / INDEX, content)

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from twofold.components.errors import ConfigError
+from twofold.components.errors import ConfigError, UsageError
 from twofold.components.evaluation.metric_catalogue import Place
 from twofold.components.evaluation.metrics import (
     bounds_of,
@@ -70,7 +70,15 @@ SetOption = Annotated[
 ]
 NameOption = Annotated[str | None, typer.Option(help="name of the run's directory")]
 UpdateOption = Annotated[
-    bool, typer.Option("--update", help="let the run directory take another configuration")
+    bool,
+    typer.Option(
+        "--update",
+        help="let the run directory take another configuration, and do steps again that other code "
+        "made; what was there is moved to superseded/ in it",
+    ),
+]
+ReuseOption = Annotated[
+    bool, typer.Option("--reuse", help="keep the results of finished steps that other code made")
 ]
 FormatOption = Annotated[
     str | None,
@@ -127,6 +135,7 @@ def run(
     datasets: DatasetsOption = None,
     name: NameOption = None,
     update: UpdateOption = False,
+    reuse: ReuseOption = False,
     formats: FormatOption = None,
 ) -> None:
     """Prepare, pretrain, evaluate and export; finished steps are reused.
@@ -136,7 +145,7 @@ def run(
     if until not in STEPS:
         raise typer.BadParameter(f"expected one of {', '.join(STEPS)}", param_hint="--until")
     settings = _with_formats(settings, formats)
-    with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
+    with _context(recipe, settings, workdir, datasets, name, update, reuse, beam) as context:
         if context.config.study is not None:
             ran = [STUDY] if run_study(context) else []
             _out.print(escape(str(context.run.path)))
@@ -158,8 +167,9 @@ def _one_step(step: str, purpose: str) -> None:
         datasets: DatasetsOption = None,
         name: NameOption = None,
         update: UpdateOption = False,
+        reuse: ReuseOption = False,
     ) -> None:
-        with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
+        with _context(recipe, settings, workdir, datasets, name, update, reuse, beam) as context:
             _run_step(context, step)
 
     command.__doc__ = f"{purpose}.\n\nExample: twofold {step} quickstart"
@@ -180,6 +190,7 @@ def export(
     datasets: DatasetsOption = None,
     name: NameOption = None,
     update: UpdateOption = False,
+    reuse: ReuseOption = False,
     formats: FormatOption = None,
 ) -> None:
     """Write a SavedModel and prove it in fresh processes; convert it for other runtimes.
@@ -187,7 +198,7 @@ def export(
     Example: twofold export quickstart --format saved_model,onnx,litert
     """
     settings = _with_formats(settings, formats)
-    with _context(recipe, settings, workdir, datasets, name, update, beam) as context:
+    with _context(recipe, settings, workdir, datasets, name, update, reuse, beam) as context:
         _run_step(context, "export")
 
 
@@ -319,6 +330,7 @@ def _context(
     datasets: str | None,
     name: str | None,
     update: bool,
+    reuse: bool,
     beam: list[str] | None,
 ) -> Iterator[Context]:
     config = _load(recipe, settings)
@@ -353,6 +365,7 @@ def _context(
             beam_options=tuple(beam or ()),
             progress=functools.partial(progress_bar, _errors),
             say=lambda line: _out.print(escape(line)),
+            other_code="reuse" if reuse else "update" if update else "ask",
         )
 
 
@@ -415,7 +428,7 @@ def main(arguments: list[str] | None = None) -> None:
             traceback.print_exc()
         else:
             _errors.print(f"error: {escape(error_line(error))}")
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
     except SystemExit as end:
         # Typer takes the keyboard interrupt and ends without a word.
         if end.code == _INTERRUPTED:

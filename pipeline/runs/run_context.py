@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from twofold.components import files
 from twofold.components.data.sources.source import Source
@@ -36,6 +37,8 @@ class Context:
         beam_options: what followed ``--`` on the command line.
         progress: shows how far a long part is.
         say: prints one line for a person.
+        other_code: what becomes of a finished step that other code made: its result is reused, the
+            step is done again, or the user is asked, by an exception.
 
     """
 
@@ -45,6 +48,7 @@ class Context:
     beam_options: tuple[str, ...]
     progress: ProgressFactory
     say: Callable[[str], None]
+    other_code: Literal["ask", "reuse", "update"] = "ask"
 
     @functools.cached_property
     def source(self) -> Source:

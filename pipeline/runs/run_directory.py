@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import fcntl
 import hashlib
 import json
+import shutil
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from twofold.components import files
-from twofold.components.errors import RunDirectoryError
-from twofold.pipeline.config import RunConfig, to_yaml
+from twofold.components.errors import ConfigError, RunDirectoryError
+from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.config.data import without_other_sources
 
 RECORD = "run.json"
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
 LOCK = ".lock"
+# Holds what was replaced, a folder a replacement.
+SUPERSEDED = "superseded"
+_PAGE = "report.html"
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
@@ -54,6 +59,8 @@ class RunDirectory:
         self.config = config
         self._facts = dict(facts)
         self._lock: IO[str] | None = None
+        self._superseded: Path | None = None
+        self._before = _read_files(path, (RECORD, CONFIG, METRICS))
         if path.exists() and not path.is_dir():
             raise RunDirectoryError(f"{path} is a file: expected a directory or a new path")
         self._record = self._read_record()
@@ -61,9 +68,12 @@ class RunDirectory:
         if present is not None:
             present = without_other_sources(present)
         wanted = config.model_dump(mode="json")
+        differences = _differences(_with_defaults(present), wanted)
+        # Whether the directory's work is of the settings of now, the name apart.
+        self.same_configuration = not [one for one in differences if not one.startswith("name:")]
         changes = "; ".join(
             line
-            for line in _differences(present, wanted)
+            for line in differences
             # What is exported changes no other step, and costs little to do anew.
             if not line.startswith("export.") and not line.startswith("export:")
         )
@@ -119,6 +129,10 @@ class RunDirectory:
         entry = self._record["steps"].get(step, {})
         return bool(entry.get("status") == "done" and entry.get("fingerprint") == step_fingerprint)
 
+    def entry(self, step: str) -> dict[str, Any]:
+        """Returns the record of a step's last run; empty where there is none."""
+        return dict(self._record["steps"].get(step, {}))
+
     def fingerprint_of(self, step: str) -> str | None:
         """Returns the fingerprint of the step's last run, finished or not."""
         value = self._record["steps"].get(step, {}).get("fingerprint")
@@ -130,16 +144,65 @@ class RunDirectory:
         return dict(details)
 
     def seconds(self, step: str) -> float:
-        """Returns how long the step's last run took."""
-        return float(self._record["steps"][step]["seconds"])
+        """Returns how long the step's last run took; 0 where it was killed."""
+        return float(self._record["steps"][step].get("seconds", 0))
 
     def forget(self, step: str) -> None:
         """Drops a step's record, so that it counts as not finished."""
         self._record["steps"].pop(step, None)
 
+    def accept(self, step: str, facts: Mapping[str, Any]) -> None:
+        """Records that a step's result is reused as it is, and why that had to be said."""
+        self._begin()
+        self._record["steps"][step]["reused"] = dict(facts)
+        self._write()
+
+    @property
+    def superseded(self) -> Path:
+        """The folder that takes what this process replaces."""
+        if self._superseded is None:
+            now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S")
+            folder = self.path / SUPERSEDED / now
+            number = 1
+            while folder.exists():
+                number += 1
+                folder = self.path / SUPERSEDED / f"{now}-{number}"
+            self._superseded = folder
+        return self._superseded
+
+    def set_aside(self, *paths: Path) -> None:
+        """Moves what is about to be replaced to ``superseded``, beside copies of the records.
+
+        Args:
+            *paths: files and folders within the directory; those that are not there are passed
+                over.
+
+        """
+        there = [path for path in paths if path.exists()]
+        if not there:
+            return
+        self._lock_directory()
+        if not self.superseded.exists():
+            self.superseded.mkdir(parents=True)
+            for name, content in self._before.items():
+                (self.superseded / name).write_bytes(content)
+            if (self.path / _PAGE).exists():
+                shutil.copy2(self.path / _PAGE, self.superseded / _PAGE)
+        for path in there:
+            target = self.superseded / path.relative_to(self.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+
     @contextlib.contextmanager
-    def record(self, step: str, step_fingerprint: str) -> Iterator[dict[str, Any]]:
+    def record(
+        self, step: str, step_fingerprint: str, facts: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Runs a step's block between "running" and "done" or "failed".
+
+        Args:
+            step: its name.
+            step_fingerprint: of what it is made from.
+            facts: what else is recorded of what it is made from.
 
         Yields:
             The step's entry; what the block puts under "details" and "metrics" is kept.
@@ -150,6 +213,7 @@ class RunDirectory:
             "fingerprint": step_fingerprint,
             "details": {},
             "metrics": {},
+            **(facts or {}),
         }
         self._begin()
         self._record["steps"][step] = entry
@@ -185,6 +249,10 @@ class RunDirectory:
 
     def _begin(self) -> None:
         """Creates the directory, keeps other processes out of it, and writes the configuration."""
+        self._lock_directory()
+        files.write_text(self.path / CONFIG, to_yaml(self.config))
+
+    def _lock_directory(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         if self._lock is None:
             lock = (self.path / LOCK).open("w", encoding="utf-8")
@@ -199,11 +267,22 @@ class RunDirectory:
                     f"of its own with --name"
                 ) from None
             self._lock = lock
-        files.write_text(self.path / CONFIG, to_yaml(self.config))
 
     def _write(self) -> None:
         files.write_json(self.path / RECORD, self._record, default=str)
         files.write_json(self.path / METRICS, self.metrics())
+
+
+def _read_files(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+
+
+def _with_defaults(present: Any) -> Any:
+    """Gives a recorded configuration with the settings that were added since, by their defaults."""
+    try:
+        return parse_config(present, RECORD).model_dump(mode="json")
+    except ConfigError:
+        return present
 
 
 def _differences(present: Any, wanted: Any, path: str = "") -> list[str]:

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from twofold.components import files
 from twofold.components.data.preparation.prepare_dataset import find_previous, prepare
-from twofold.components.data.store.manifest import REPORT_FILE, Manifest
+from twofold.components.data.store.manifest import REPORT_FILE, Manifest, read_code
 from twofold.components.pages.dataset_page import render_report
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.data_source import preparation_settings
-from twofold.pipeline.steps.fingerprints import step_inputs
+from twofold.pipeline.steps.reuse.standing import choose_data_set, same_code
 
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     """Prepares the data set in the shared folder, unless another run already did."""
-    data = context.config.data
-    name = f"{data.source.name}-{step_inputs('prepare', context)}"
-    directory = files.join(context.datasets, name)
-    settings = preparation_settings(data)
+    chosen = choose_data_set(context)
+    directory = files.join(context.datasets, chosen.name)
+    settings = preparation_settings(context.config.data)
     info = context.source.info()
     with context.progress("prepare", info.items, "images") as show:
         manifest = prepare(
             context.source,
             directory,
-            name=name,
+            name=chosen.name,
             settings=settings,
-            previous=find_previous(context.datasets, info, settings),
+            previous=find_previous(
+                context.datasets, info, settings, lambda one: _is_of_same_code(one, chosen.code)
+            ),
             beam_options=context.beam_options,
             progress=show,
             render_page=render_report,
+            code=chosen.code,
         )
         show(info.items)
-    details["dataset"] = name
+    details["dataset"] = chosen.name
     details["dataset_fingerprint"] = manifest.fingerprint
     for line in _lines(manifest, directory):
         context.say(line)
@@ -45,6 +48,12 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         "prepare/removed_duplicates": counts.duplicates,
         **{f"prepare/duplicates_{k}": v for k, v in searched.items() if v is not None},
     }
+
+
+def _is_of_same_code(directory: str, code: Mapping[str, str] | None) -> bool:
+    """Tells whether a data set may be built upon: what other code made of an image is not taken."""
+    found = read_code(directory)
+    return code is None or (found is not None and same_code(found, code))
 
 
 def _lines(manifest: Manifest, directory: str) -> list[str]:

@@ -22,12 +22,19 @@ from twofold.components.training.tensorboard import TensorBoardWriter, read_scal
 from twofold.components.training.validation import build_validation
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import build_training_views, describe
+from twofold.pipeline.runs.code_fingerprint import code_digest
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.checks import check_trainable, find_held_out_split
-from twofold.pipeline.steps.fingerprints import step_inputs, training_images
+from twofold.pipeline.steps.reuse.fingerprints import training_images
 from twofold.pipeline.training import prepared_images as step_images
-from twofold.pipeline.training.stage import Data, Stage, forget_other_inputs, random_encoder, train
+from twofold.pipeline.training.stage import (
+    Data,
+    Stage,
+    random_encoder,
+    set_aside_other_inputs,
+    train,
+)
 
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"
@@ -49,12 +56,12 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     stage = Stage(
         name="pretrain",
         config=config,
-        fingerprint=step_inputs("pretrain", context),
+        fingerprint=str(context.run.fingerprint_of("pretrain")),
         checkpoints=path / "checkpoints",
         tensorboard=path / "tensorboard",
         teacher=teacher,
     )
-    forget_other_inputs(stage)
+    set_aside_other_inputs(stage, context.run.set_aside)
     _picture_views(config, data.training.labelled, path / "figures" / "views.png")
     writer = TensorBoardWriter(path / "tensorboard")
     writer.image(0, "views", path / "figures" / "views.png")
@@ -135,6 +142,10 @@ def _train_teacher(
     )
     values = teacher.model_dump(mode="json")
     inputs = {key: values[key] for key in ("seed", "views", "encoder", "training")}
+    # As the step began with it, maybe before an update.
+    code = context.run.entry("pretrain").get("code")
+    if code:
+        inputs["code"] = code_digest(code)
     stage = Stage(
         name="teacher",
         config=teacher,
@@ -142,6 +153,7 @@ def _train_teacher(
         checkpoints=path / TEACHER,
         tensorboard=path / "tensorboard-teacher",
     )
+    set_aside_other_inputs(stage, context.run.set_aside)
     finished = train(stage, data, strategy, context.progress)
     return stage.checkpoints, _measure_classifier(context, finished, "teacher")
 

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from twofold.components import files
-from twofold.components.data.store.manifest import MANIFEST_FILE
-from twofold.components.errors import StepError
+from twofold.components.errors import DataError, OtherCodeError, StepError, UsageError
+from twofold.pipeline.runs.code_fingerprint import code_digest
 from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.checks import check_measurable
-from twofold.pipeline.steps.fingerprints import step_inputs
+from twofold.pipeline.steps.reuse.fingerprints import (
+    code_facts,
+    embedding_fingerprint,
+    step_code,
+    step_facts,
+    step_inputs,
+)
+from twofold.pipeline.steps.reuse.outputs import EMBEDDINGS, file_sizes, made_from, results
+from twofold.pipeline.steps.reuse.standing import (
+    Standing,
+    choose_data_set,
+    describe_changes,
+    examine,
+)
 from twofold.pipeline.tensorflow_import import import_tensorflow
 
 STEPS = ("prepare", "pretrain", "evaluate", "export")
+# What is damaged and takes longer to make anew is not made anew without being asked for.
+_SOON = 60.0
 
 
 class Step(Protocol):
@@ -29,9 +46,14 @@ def run_steps(context: Context, until: str = STEPS[-1]) -> list[str]:
     Returns:
         The steps that ran.
 
+    Raises:
+        OtherCodeError: if other code made one of them, and the user is to be asked.
+
     """
+    names = STEPS[: STEPS.index(until) + 1]
+    ask_about_other_code(context, names)
     ran = []
-    for name in STEPS[: STEPS.index(until) + 1]:
+    for name in names:
         if name == "pretrain" and until != "pretrain" and not is_done(context, name):
             check_measurable(context.manifest())
         ran += [name] if _run_if_needed(context, name) else []
@@ -46,41 +68,182 @@ def run_one_step(context: Context, name: str) -> list[str]:
 
     Raises:
         StepError: if an earlier step is not finished, or was finished from other inputs.
+        OtherCodeError: if other code made one of them, and the user is to be asked.
 
     """
-    for earlier in STEPS[: STEPS.index(name)]:
-        if not is_done(context, earlier):
+    earlier = STEPS[: STEPS.index(name)]
+    ask_about_other_code(context, (*earlier, name))
+    for one in earlier:
+        standing = examine(context, one)
+        if standing.kind == "code" and context.other_code == "reuse":
+            _run_if_needed(context, one)
+        elif standing.kind != "done":
             raise StepError(
-                f"step {name} needs step {earlier}, which is not finished for this configuration "
-                f"in {context.run.path}: run `twofold {earlier}` with the same arguments first"
+                f"step {name} needs step {one}, which is not finished for this configuration "
+                f"in {context.run.path}{_because(standing)}: run `twofold {one}` with the same "
+                f"arguments first"
             )
     return [name] if _run_if_needed(context, name) else []
 
 
 def is_done(context: Context, name: str) -> bool:
-    """Tells whether a step was finished from these inputs, and what it made is still there."""
-    if not context.run.is_done(name, step_inputs(name, context)):
+    """Tells whether a step was finished from these inputs by this code, and is still intact."""
+    return examine(context, name).kind == "done"
+
+
+def _because(standing: Standing) -> str:
+    if standing.kind == "code":
+        return f" by this code ({describe_changes(standing.reasons)})"
+    return f" ({'; '.join(standing.reasons)})" if standing.reasons else ""
+
+
+def reuse_step(context: Context, name: str) -> bool:
+    """Reuses a finished step where that can be, and says so.
+
+    Returns:
+        Whether there is nothing left to do of it.
+
+    """
+    standing, run = examine(context, name), context.run
+    if standing.kind == "done":
+        accepted = run.entry(name).get("reused")
+        made = f" (made by other code: {describe_changes(accepted['changed'])})" if accepted else ""
+        context.say(f"{name}: finished before, reused{made}")
+        return True
+    if standing.kind != "code" or context.other_code != "reuse":
         return False
-    if name == "prepare":
-        return files.exists(files.join(context.dataset_directory, MANIFEST_FILE))
-    made = {
-        "pretrain": context.run.path / "checkpoints" / "final" / "weights.index",
-        "evaluate": context.run.path / "embeddings",
-        "export": context.run.path / "saved_model" / "1" / "saved_model.pb",
-    }
-    return made[name].exists()
+    finished: bool = run.entry(name)["status"] == "done"
+    if finished:
+        run.accept(name, _accepted(context, name, standing))
+        changes = describe_changes(standing.reasons)
+        context.say(f"{name}: finished before by other code ({changes}), reused")
+    return finished
+
+
+def _accepted(context: Context, name: str, standing: Standing) -> dict[str, Any]:
+    return {**code_facts(step_code(name, context)), "changed": list(standing.reasons)}
+
+
+def ask_about_other_code(context: Context, names: Sequence[str]) -> None:
+    """Refuses to begin where the user has to say what becomes of the results of other code."""
+    if context.other_code != "ask":
+        return
+    found = []
+    for name in names:
+        standing = examine(context, name)
+        if standing.kind == "code":
+            found.append((name, standing.reasons))
+        elif standing.kind != "done":
+            break
+    if found:
+        listed = "; ".join(f"{name} ({describe_changes(changed)})" for name, changed in found)
+        costs = ", ".join(f"{name} {_duration(context.run.seconds(name))}" for name, _ in found)
+        raise OtherCodeError(
+            f"{context.run.path} holds results of other code: {listed}: keep them with --reuse, or "
+            f"do these steps and those after them again with --update, which moves what is there "
+            f"to {context.run.superseded.parent} (they took: {costs})"
+        )
 
 
 def _run_if_needed(context: Context, name: str) -> bool:
-    if is_done(context, name):
-        context.say(f"{name}: finished before, reused")
+    if reuse_step(context, name):
         return False
-    for later in STEPS[STEPS.index(name) + 1 :]:
-        context.run.forget(later)
+    standing, run = examine(context, name), context.run
+    facts = step_facts(name, context)
+    made_by, before = step_inputs(name, context), run.entry(name)
+    if standing.kind == "code" and context.other_code == "reuse":
+        changes = describe_changes(standing.reasons)
+        context.say(f"{name}: begun by other code ({changes}), gone on with")
+        facts = {key: before[key] for key in ("inputs", "code", "source") if key in before}
+        facts["reused"] = _accepted(context, name, standing)
+        made_by = str(before["fingerprint"])
+    if name == "prepare":
+        made_by, facts = _data_set_facts(context, facts)
+    for problem in standing.reasons if standing.kind == "damaged" else ():
+        context.say(f"{name}: {problem}")
+    if standing.kind == "damaged":
+        _check_repair(context, name)
+    _make_room(context, name, made_by)
+    step = _load_step(name)
+    with run.record(name, made_by, facts) as entry:
+        entry["metrics"] = step.run(context, entry["details"])
+        entry["files"] = file_sizes(run.path, name)
+    context.say(f"{name}: done in {run.seconds(name):.1f} s")
+    return True
+
+
+def _load_step(name: str) -> Step:
     # Imported when used: a run that has nothing to do need not wait for TensorFlow.
     import_tensorflow()
-    step = cast(Step, importlib.import_module(f"{__package__}.{name}"))
-    with context.run.record(name, step_inputs(name, context)) as entry:
-        entry["metrics"] = step.run(context, entry["details"])
-    context.say(f"{name}: done in {context.run.seconds(name):.1f} s")
-    return True
+    return cast(Step, importlib.import_module(f"{__package__}.{name}"))
+
+
+def _data_set_facts(context: Context, facts: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Returns the fingerprint and the facts of the data set that the run is to have."""
+    chosen, facts = choose_data_set(context), dict(facts)
+    if chosen.changed is not None:
+        facts["reused"] = {**code_facts(step_code("prepare", context)), "changed": chosen.changed}
+        facts.pop("source", None)
+        facts["code"] = None if chosen.code is None else dict(chosen.code)
+        context.say(
+            f"prepare: {chosen.name} was prepared by other code "
+            f"({describe_changes(chosen.changed)}), used all the same"
+        )
+    digest = None if chosen.code is None else code_digest(chosen.code)
+    return fingerprint({"step": "prepare", "inputs": facts["inputs"], "code": digest}), facts
+
+
+def _check_repair(context: Context, name: str) -> None:
+    """Refuses to make anew what would take long, or what other runs are of.
+
+    Raises:
+        DataError: if a data set is damaged; one that is not there is prepared again.
+        UsageError: if nothing is left that training could go on from.
+
+    """
+    path = context.run.path
+    if name == "prepare" and files.names(context.dataset_directory):
+        raise DataError(
+            f"the data set {context.dataset_directory} is damaged: `twofold verify` tells all; "
+            f"move the folder away, and the same command prepares it again"
+        )
+    if name != "pretrain":
+        return
+    seconds, left = context.run.seconds(name), any(path.glob("checkpoints/ckpt-*.index"))
+    if not left and seconds > _SOON and context.other_code != "update":
+        raise UsageError(
+            f"the finished weights in {path} are damaged, and no checkpoint is left to make "
+            f"them from: train again with --update, which takes {_duration(seconds)}"
+        )
+    context.run.set_aside(path / "checkpoints" / "final")
+
+
+def _make_room(context: Context, name: str, made_by: str) -> None:
+    """Moves aside what the step and those after it are to make anew, and says so before."""
+    # The same images prepared again are the same data set.
+    if name == "prepare":
+        return
+    run, again = context.run, STEPS[STEPS.index(name) :]
+    finished = [one for one in again if run.entry(one).get("status") == "done"]
+    pretrained = made_from(run.path / "checkpoints" / "model.json") in (None, made_by)
+    if finished or not pretrained:
+        embedded = made_from(run.path / EMBEDDINGS / "index.json") == (
+            embedding_fingerprint(context) if name == "evaluate" else None
+        )
+        listed = results(run.path, name, pretrained=pretrained, embedded=embedded)
+        there = [path for path in listed if path.exists()]
+        if there:
+            spent = ", ".join(f"{one} ({_duration(run.seconds(one))})" for one in finished)
+            context.say(
+                f"{name}: replaces {spent or 'an unfinished training'}; what is there is moved to "
+                f"{run.superseded}"
+            )
+            run.set_aside(*there)
+    for one in again[1:]:
+        run.forget(one)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

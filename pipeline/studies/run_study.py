@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.runs.run_record import read_record
-from twofold.pipeline.steps.fingerprints import step_inputs
-from twofold.pipeline.steps.runner import run_steps
+from twofold.pipeline.steps.reuse.fingerprints import step_facts, step_inputs
+from twofold.pipeline.steps.runner import ask_about_other_code, reuse_step, run_steps
 from twofold.pipeline.studies.study_members import (
     STEP,
     Member,
@@ -40,21 +38,15 @@ def run_study(context: Context) -> bool:
         for seed in study.seeds
         for encoder in study.encoders
     ]
-    inputs = fingerprint(
-        {
-            "step": f"{STEP}-1",
-            "source": step_inputs("prepare", context),
-            "configuration": context.config.model_dump(mode="json", exclude={"name"}),
-        }
-    )
-    if context.run.is_done(STEP, inputs) and _members_are_there(context):
-        context.say(f"{STEP}: finished before, reused")
+    ask_about_other_code(context, [STEP])
+    if reuse_step(context, STEP):
         return False
+    inputs, facts = step_inputs(STEP, context), step_facts(STEP, context)
     import_tensorflow()
     from twofold.pipeline.runs.run_report import write_run_report
     from twofold.pipeline.studies.study_measures import measure_study
 
-    with context.run.record(STEP, inputs) as entry:
+    with context.run.record(STEP, inputs, facts) as entry:
         members: list[Member] = []
         for encoder, seed, config in whole:
             member = Member(encoder, seed, _part(context, config))
@@ -71,12 +63,6 @@ def run_study(context: Context) -> bool:
         entry["metrics"] = measure_study(context, members, entry["details"])
     context.say(f"{STEP}: done in {context.run.seconds(STEP):.1f} s")
     return True
-
-
-def _members_are_there(context: Context) -> bool:
-    names: Iterator[str] = iter(context.run.details(STEP)["members"])
-    folders = (context.run.path / name / "checkpoints" / "final" for name in names)
-    return all((folder / "weights.index").exists() for folder in folders)
 
 
 def _part(study: Context, config: RunConfig) -> Context:

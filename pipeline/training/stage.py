@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import keras
@@ -89,16 +88,23 @@ class Data:
         return height, width, channels
 
 
-def forget_other_inputs(stage: Stage) -> None:
-    """Removes the checkpoints and curves of other inputs, which training must not go on from."""
+def set_aside_other_inputs(stage: Stage, set_aside: Callable[..., None]) -> None:
+    """Sets aside the checkpoints and curves of other inputs, which training must not go on from.
+
+    Call it once, before anything writes to the stage's directories.
+
+    Args:
+        stage: about to be trained.
+        set_aside: moves the directories that it is given to where they are kept.
+
+    """
     try:
         text = (stage.checkpoints / "model.json").read_text(encoding="utf-8")
         present = json.loads(text)
     except (FileNotFoundError, json.JSONDecodeError):
         present = {}
     if present.get("fingerprint") != stage.fingerprint:
-        shutil.rmtree(stage.checkpoints, ignore_errors=True)
-        shutil.rmtree(stage.tensorboard, ignore_errors=True)
+        set_aside(stage.checkpoints, stage.tensorboard)
 
 
 def train(
@@ -106,8 +112,9 @@ def train(
 ) -> Method:
     """Trains from the newest checkpoint of the same inputs, or from the start.
 
-    What training ends with is written last: the average where weights are averaged, otherwise the
-    best by early stopping, otherwise those of the last step.
+    Call ``set_aside_other_inputs`` before. What training ends with is written last: the average
+    where weights are averaged, otherwise the best by early stopping, otherwise those of the last
+    step.
 
     Returns:
         The method with its finished networks.
@@ -117,7 +124,6 @@ def train(
         ValueError: if the images do not fit the networks.
 
     """
-    forget_other_inputs(stage)
     config, feed = stage.config, Feed(stage.config, data.training)
     replicas = strategy.num_replicas_in_sync
     feed.check(replicas)

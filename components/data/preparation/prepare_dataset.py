@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from twofold.components import files
@@ -53,6 +54,7 @@ def prepare(
     beam_options: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
     render_page: RenderPage | None = None,
+    code: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Write a dataset: shards, a table of the images, rejects, a report, and last manifest.json.
 
@@ -73,6 +75,8 @@ def prepare(
         progress: called now and then, from a thread of its own, with how many images are through.
         render_page: gives the page that people look at, ``components.pages.dataset_page``'s; None
             leaves it out.
+        code: hashes of the modules that prepare it, by name, to be kept with it in `code.json`;
+            what other code left unfinished is not gone on with.
 
     Raises:
         DataError: too many images were rejected (or all), two have one key, the folder holds
@@ -100,7 +104,9 @@ def prepare(
         return present
     with (
         resumable_directory(
-            staging_path, f"{fingerprint} {STAGING_VERSION}", abandoned=f".tmp-{folder}-"
+            staging_path,
+            f"{_staged_by(fingerprint, code)} {STAGING_VERSION}",
+            abandoned=f".tmp-{folder}-",
         ),
         contextlib.ExitStack() as closing,
     ):
@@ -139,13 +145,27 @@ def prepare(
             info=info,
             fingerprint=fingerprint,
             render_page=render_page,
+            code=code,
         )
         publish(staging, directory)
     return manifest
 
 
-def find_previous(datasets: Path | str, info: SourceInfo, settings: PrepareSettings) -> str | None:
-    """The newest dataset in a local folder of datasets that `prepare` could make use of."""
+def find_previous(
+    datasets: Path | str,
+    info: SourceInfo,
+    settings: PrepareSettings,
+    accept: Callable[[str], bool] = lambda directory: True,
+) -> str | None:
+    """The newest dataset in a local folder of datasets that `prepare` could make use of.
+
+    Args:
+        datasets: the folder.
+        info: of the source to prepare.
+        settings: to prepare it by.
+        accept: tells whether a dataset that fits both may be made use of, by its directory.
+
+    """
     if files.is_remote(datasets):
         return None
     manifests = sorted(
@@ -154,7 +174,12 @@ def find_previous(datasets: Path | str, info: SourceInfo, settings: PrepareSetti
         reverse=True,
     )
     found = (_usable(path.parent, info, settings) for path in manifests)
-    return next((each for each in found if each is not None), None)
+    return next((each for each in found if each is not None and accept(each)), None)
+
+
+def _staged_by(fingerprint: str, code: Mapping[str, str] | None) -> str:
+    """What a preparation that was left unfinished is known by."""
+    return fingerprint if code is None else f"{fingerprint} {json.dumps(code, sort_keys=True)}"
 
 
 def _usable(previous: Path | str | None, info: SourceInfo, settings: PrepareSettings) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from twofold.components.data.preparation.staging_area import StagingArea, read_j
 from twofold.components.data.sources.source import SourceInfo
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
+    CODE_FILE,
     FORMAT_VERSION,
     IMAGES_FILE,
     MANIFEST_FILE,
@@ -48,6 +49,7 @@ def assemble(
     info: SourceInfo,
     fingerprint: str,
     render_page: RenderPage | None,
+    code: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Lay out the whole dataset in the staging area's folder of that name; its manifest is last."""
     resolution = read_resolution(staging)
@@ -97,6 +99,9 @@ def assemble(
     for file, text in metadata.items():
         _write(staging, file, text)
         beside.append(file)
+    if code is not None:
+        _write(workplace, CODE_FILE, json.dumps(code, indent=2, sort_keys=True) + "\n")
+        beside.append(CODE_FILE)
     found = resolution["duplicates"]
     removed = found["removed_within"] + found["removed_leaked"]
     folder = staging.folder("dataset")

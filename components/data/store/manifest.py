@@ -20,6 +20,8 @@ MANIFEST_FILE = "manifest.json"
 REJECTS_FILE = "rejects.jsonl"
 IMAGES_FILE = "images.parquet"
 REPORT_FILE = "dataset_report.html"
+# The modules that prepared the dataset, with hashes of their code.
+CODE_FILE = "code.json"
 HELD_OUT_SPLITS = ("validation", "test")
 
 _CHECKSUM = "checksum"
@@ -238,6 +240,43 @@ def parse_manifest(path: Path | str) -> Manifest:
             f"content gives {_checksum(content)[:12]}; prepare the dataset again"
         )
     return manifest
+
+
+def read_code(directory: Path | str) -> dict[str, str] | None:
+    """The modules that prepared a dataset with hashes of their code; None where it does not say."""
+    path = files.join(directory, CODE_FILE)
+    if not files.exists(path):
+        return None
+    try:
+        code = json.loads(files.read_bytes(path))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    if not isinstance(code, dict) or not all(isinstance(one, str) for one in code.values()):
+        raise DataError(f"{path} is damaged: expected an object of hashes by module")
+    return code
+
+
+def damaged_files(directory: Path | str) -> list[str]:
+    """What is wrong with a dataset at a glance, one sentence each.
+
+    The manifest is held to its own checksum and, on a local disk, every file to its size; in a
+    bucket every file has to be there.
+    """
+    try:
+        manifest = parse_manifest(files.join(directory, MANIFEST_FILE))
+    except DataError as error:
+        return [str(error)]
+    if files.is_remote(directory):
+        there = set(files.names(directory))
+        missing = [file.file for file in manifest.every_file if file.file not in there]
+        return [f"{files.join(directory, name)} is missing" for name in missing]
+    problems = []
+    for file in manifest.every_file:
+        try:
+            _check_size(files.join(directory, file.file), file)
+        except DataError as error:
+            problems.append(str(error))
+    return problems
 
 
 def _checksum(content: dict[str, Any]) -> str:

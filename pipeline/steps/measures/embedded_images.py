@@ -11,11 +11,12 @@ import numpy as np
 
 from twofold.components.data.reading.split import Split
 from twofold.components.evaluation.embedding import build_embedding
-from twofold.components.evaluation.embedding_store import EmbeddingStore
+from twofold.components.evaluation.embedding_store import INDEX, EmbeddingStore
 from twofold.components.evaluation.probes.pixel_baseline import pixel_features, pixel_width
 from twofold.pipeline.models.method_builder import rebuild_projector
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.runs.run_directory import fingerprint
+from twofold.pipeline.steps.reuse.fingerprints import embedding_fingerprint
+from twofold.pipeline.steps.reuse.outputs import EMBEDDINGS, made_from
 from twofold.pipeline.training.prepared_images import TrainingImages
 from twofold.pipeline.training.stage import random_encoder
 
@@ -30,10 +31,17 @@ def array_name(split: str, part: str = "") -> str:
 
 
 def open_store(context: Context) -> EmbeddingStore:
-    """Opens the embeddings of a run; those of other weights or images are dropped."""
-    # What the weights and the images come from; embeddings outlive a change of the measures.
-    made_from = fingerprint({"pretrain": context.run.fingerprint_of("pretrain")})
-    return EmbeddingStore(context.run.path / "embeddings", made_from)
+    """Opens the embeddings of a finished run, of whatever code they are."""
+    folder = context.run.path / EMBEDDINGS
+    return EmbeddingStore(folder, made_from(folder / INDEX) or embedding_fingerprint(context))
+
+
+def _store_to_fill(context: Context) -> EmbeddingStore:
+    """Opens the embeddings of a run; those of other weights, images or code are set aside."""
+    folder, wanted = context.run.path / EMBEDDINGS, embedding_fingerprint(context)
+    if made_from(folder / INDEX) != wanted:
+        context.run.set_aside(folder)
+    return EmbeddingStore(folder, wanted)
 
 
 def embed_splits(
@@ -51,7 +59,7 @@ def embed_splits(
         The store, and the baselines that are in it.
 
     """
-    store = open_store(context)
+    store = _store_to_fill(context)
     for name, split in splits.items():
         store.write_rows(name, split.keys, split.labels)
     projector = None

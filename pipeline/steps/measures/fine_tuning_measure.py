@@ -52,11 +52,11 @@ from twofold.pipeline.models.build import describe, step_settings
 from twofold.pipeline.models.method_builder import build_method
 from twofold.pipeline.runs.run_context import Context, after
 from twofold.pipeline.runs.run_directory import fingerprint
-from twofold.pipeline.steps.fingerprints import training_images
 from twofold.pipeline.steps.measures.embedded_images import array_name
+from twofold.pipeline.steps.reuse.fingerprints import part_code, training_images
 from twofold.pipeline.training.input_pipeline import Feed
 from twofold.pipeline.training.prepared_images import TrainingImages
-from twofold.pipeline.training.stage import Data, Stage, forget_other_inputs
+from twofold.pipeline.training.stage import Data, Stage, set_aside_other_inputs
 
 # The folders of a run: the fine-tuned encoder with its head, what was measured of others, curves.
 FINETUNED = "finetuned"
@@ -258,7 +258,7 @@ def _tune(
 ) -> Tuned:
     """Trains from the newest checkpoint of the same inputs, or from the start, and measures."""
     stage = _stage(context, job, config, images)
-    forget_other_inputs(stage)
+    set_aside_other_inputs(stage, context.run.set_aside)
     found = read_result(stage.checkpoints)
     if found is not None and (is_final(stage.checkpoints) or not job.kept):
         return found
@@ -293,6 +293,7 @@ def _stage(context: Context, job: _Job, config: RunConfig, images: _Images) -> S
     settings = config.model_dump(mode="json")
     inputs: dict[str, Any] = {
         **training_images(context),
+        "code": part_code("finetune"),
         **{key: settings[key] for key in ("seed", "views", "encoder", "training")},
         "held_out": images.held_out.name,
         "share": job.share,

@@ -33,8 +33,8 @@ from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
-from twofold.pipeline.steps.fingerprints import step_inputs
 from twofold.pipeline.steps.measures.robustness_measure import Fitted, measure, plan_robustness
+from twofold.pipeline.steps.reuse.fingerprints import step_inputs
 from twofold.pipeline.training import prepared_images as images
 
 Twofold = Callable[..., Outcome]

@@ -8,7 +8,7 @@ from twofold.components.errors import DataError
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
-from twofold.pipeline.steps.fingerprints import step_inputs
+from twofold.pipeline.steps.reuse.fingerprints import step_inputs
 from twofold.pipeline.steps.runner import STEPS
 
 START = override(RunConfig(), ["data.images=100"])

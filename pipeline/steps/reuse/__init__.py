@@ -1,0 +1,1 @@
+"""Reuse of finished steps: what they depend on, how they stand, and what they left."""

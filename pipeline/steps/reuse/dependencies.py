@@ -1,0 +1,89 @@
+"""What the result of each step depends on, in code: the one place that says so.
+
+A step depends on its own module and on all that this imports, in turn. What is left out cannot
+change a number, a weight or a file of a result, and the reason stands beside it. Whatever is in
+doubt stays in: a result that is made once too often costs time, and one that is stale is wrong.
+"""
+
+from __future__ import annotations
+
+from twofold.pipeline.runs.code_fingerprint import Dependencies
+
+# Left out of every step.
+_NO_RESULT = (
+    # Exceptions and their texts: a step that raises one has no result.
+    "twofold.components.errors",
+    # Where files lie and how they are flushed to the disk, not what is in them.
+    "twofold.components.files",
+    # Pictures and pages: drawn from results.
+    "twofold.components.evaluation.plots.*",
+    "twofold.components.pages.*",
+    # The command line and its messages.
+    "twofold.pipeline.cli.*",
+    "twofold.pipeline.tensorflow_import",
+    # Settings: their values are among a step's inputs, whatever they were read from.
+    "twofold.components.settings",
+    "twofold.pipeline.config.*",
+    "twofold.pipeline.recipes.*",
+    # Where runs are kept, how they are recorded and reused, and what refuses to begin.
+    "twofold.pipeline.runs.*",
+    "twofold.pipeline.steps.reuse.*",
+    "twofold.pipeline.steps.runner",
+)
+# A data set is known by its content and by the code that prepared it, which training takes over.
+_DATA_SET = (
+    "twofold.components.data.preparation.*",
+    "twofold.components.data.sources.*",
+    "twofold.components.data.verification.*",
+    "twofold.pipeline.steps.data_source",
+)
+
+_MEASURES = "twofold.pipeline.steps.measures"
+_CONVERSION = "twofold.components.export.convert"
+
+# The source that is chosen is added to the roots; the others do not matter.
+_PREPARATION = Dependencies(
+    ("twofold.components.data.preparation.prepare_dataset", "twofold.pipeline.steps.data_source"),
+    (
+        *_NO_RESULT,
+        "twofold.components.data.sources",
+        # The page of a data set.
+        "twofold.components.data.preparation.report_content",
+        # Every engine writes the same bytes.
+        "twofold.components.data.preparation.runners",
+        "twofold.components.data.preparation.quiet",
+    ),
+)
+
+DEPENDENCIES = {
+    "prepare": _PREPARATION,
+    "pretrain": Dependencies(
+        ("twofold.pipeline.steps.pretrain",),
+        # What is measured of an encoder is measured when it is there.
+        (*_NO_RESULT, *_DATA_SET, f"{_MEASURES}.*"),
+    ),
+    # Two parts of the evaluation whose work is kept when the rest of it changes.
+    "embed": Dependencies((f"{_MEASURES}.embedded_images",), (*_NO_RESULT, *_DATA_SET)),
+    "finetune": Dependencies((f"{_MEASURES}.fine_tuning_measure",), (*_NO_RESULT, *_DATA_SET)),
+    "evaluate": Dependencies(("twofold.pipeline.steps.evaluate",), (*_NO_RESULT, *_DATA_SET)),
+    # A converter is run by its name, in a process of its own.
+    "export": Dependencies(
+        (
+            "twofold.pipeline.steps.export",
+            f"{_CONVERSION}.convert_onnx",
+            f"{_CONVERSION}.convert_litert",
+        ),
+        (*_NO_RESULT, *_DATA_SET),
+    ),
+    # All that its members' steps depend on, too.
+    "study": Dependencies(
+        (
+            "twofold.pipeline.studies.study_measures",
+            "twofold.pipeline.studies.run_study",
+            "twofold.pipeline.steps.evaluate",
+            "twofold.pipeline.steps.pretrain",
+            *_PREPARATION.roots,
+        ),
+        (*_PREPARATION.without, "twofold.pipeline.studies.study_report"),
+    ),
+}
