@@ -180,6 +180,12 @@ def _notes(record: RunRecord) -> Iterator[str]:
         if entry.get("status") != "done":
             cause = f": {entry['error']}" if entry.get("error") else ""
             yield f"The step {name} did not finish ({entry.get('status')}){cause}."
+        if entry.get("reused"):
+            changed = ", ".join(entry["reused"].get("changed", ())) or "not recorded by then"
+            yield (
+                f"The result of the step {name} was made by other code and kept with --reuse; "
+                f"modules that changed since: {changed}."
+            )
     metrics = record.metrics
     if (
         metrics.get("prepare/duplicates_leaked")

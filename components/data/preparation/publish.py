@@ -100,7 +100,7 @@ def assemble(
         _write(staging, file, text)
         beside.append(file)
     if code is not None:
-        _write(workplace, CODE_FILE, json.dumps(code, indent=2, sort_keys=True) + "\n")
+        _write(staging, CODE_FILE, json.dumps(code, indent=2, sort_keys=True) + "\n")
         beside.append(CODE_FILE)
     found = resolution["duplicates"]
     removed = found["removed_within"] + found["removed_leaked"]

@@ -18,6 +18,9 @@ _NO_RESULT = (
     # Pictures and pages: drawn from results.
     "twofold.components.evaluation.plots.*",
     "twofold.components.pages.*",
+    # What metrics are called, and how their values are written.
+    "twofold.components.evaluation.metric_catalogue",
+    "twofold.components.evaluation.metrics",
     # The command line and its messages.
     "twofold.pipeline.cli.*",
     "twofold.pipeline.tensorflow_import",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.components.pages.dataset_pages import Page
 from tests.pipeline.conftest import Outcome, short_run
@@ -63,6 +64,15 @@ def test_a_run_leaves_its_page(made: Path) -> None:
     record = read_record(made)
     labels = load_manifest(made.parent / "datasets" / str(record.dataset)).splits["test"].labels
     assert f"Accuracies are of {sum(labels.values())} held-out images." in page.text
+
+
+def test_the_pictures_of_pretraining_are_in_tensorboard(made: Path) -> None:
+    accumulator = EventAccumulator(str(made / "tensorboard"), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    assert {"views", "loss"} <= {*accumulator.Tags()["tensors"]}
+    (views,) = accumulator.Tensors("views")
+    # Width, height, and the picture.
+    assert views.tensor_proto.string_val[2].startswith(b"\x89PNG")
 
 
 def test_neighbours_are_among_the_images_that_were_trained_on(
@@ -163,6 +173,18 @@ def test_a_step_that_failed_is_among_the_notes(run: Path, twofold: Twofold) -> N
 
     assert twofold("report", str(run)).status == 0
     assert "The step export did not finish (failed): OSError: no room." in page_of(run).text
+
+
+def test_a_result_of_other_code_that_was_kept_is_among_the_notes(
+    run: Path, twofold: Twofold
+) -> None:
+    change(run, lambda r: r["steps"]["pretrain"].update(reused={"changed": ["twofold.loop"]}))
+
+    assert twofold("report", str(run)).status == 0
+    assert (
+        "The result of the step pretrain was made by other code and kept with --reuse; modules "
+        "that changed since: twofold.loop." in page_of(run).text
+    )
 
 
 @pytest.mark.parametrize(

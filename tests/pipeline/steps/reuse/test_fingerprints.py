@@ -6,8 +6,10 @@ import pytest
 
 from twofold.components.errors import DataError
 from twofold.pipeline.config import RunConfig, override
+from twofold.pipeline.runs.code_fingerprint import NO_SOURCE, read_code, read_source
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
+from twofold.pipeline.steps.reuse.dependencies import DEPENDENCIES
 from twofold.pipeline.steps.reuse.fingerprints import step_inputs
 from twofold.pipeline.steps.runner import STEPS
 
@@ -106,3 +108,11 @@ def test_an_unknown_latent_is_refused_before_anything_is_written(tmp_path: Path)
         _inputs(tmp_path, "evaluation.rsm_latent=posx")
     assert "expected shape, scale, orientation, posX, posY" in str(refusal.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("step", DEPENDENCIES)
+def test_what_a_step_depends_on_and_what_not_are_modules_that_there_are(step: str) -> None:
+    dependencies = DEPENDENCIES[step]
+    for name in (*dependencies.roots, *dependencies.without):
+        assert read_source(name.removesuffix(".*")) is not None, name
+    assert NO_SOURCE not in read_code(dependencies).modules.values()
