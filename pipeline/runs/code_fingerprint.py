@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -145,6 +145,10 @@ def _folder(package: str) -> Path | None:
     if module is None and _within(package, _PRODUCT):
         module = importlib.import_module(package)
     paths = getattr(module, "__path__", None)
+    if module is None:
+        # Found without being imported, as a module of the top level can be.
+        spec = importlib.util.find_spec(package)
+        paths = spec.submodule_search_locations if spec is not None else None
     return Path(next(iter(paths))) if paths else None
 
 
@@ -154,6 +158,8 @@ def _source_file(module: str) -> Path | None:
     if folder is None:
         # A module of its own beside no package, or the program's main file.
         file = getattr(sys.modules.get(module), "__file__", None)
+        if file is None and "." not in module and module not in sys.modules:
+            file = getattr(importlib.util.find_spec(module), "origin", None)
         path = Path(file) if file else None
         return path if path is not None and path.suffix == ".py" and path.is_file() else None
     below = folder.joinpath(*module.split(".")[top.count(".") + 1 :])

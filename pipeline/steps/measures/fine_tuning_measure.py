@@ -293,7 +293,7 @@ def _stage(context: Context, job: _Job, config: RunConfig, images: _Images) -> S
     settings = config.model_dump(mode="json")
     inputs: dict[str, Any] = {
         **training_images(context),
-        "code": part_code("finetune"),
+        "code": part_code("finetune", context),
         **{key: settings[key] for key in ("seed", "views", "encoder", "training")},
         "held_out": images.held_out.name,
         "share": job.share,

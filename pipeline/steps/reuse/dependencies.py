@@ -3,6 +3,9 @@
 A step depends on its own module and on all that this imports, in turn. What is left out cannot
 change a number, a weight or a file of a result, and the reason stands beside it. Whatever is in
 doubt stays in: a result that is made once too often costs time, and one that is stale is wrong.
+
+What a run chooses (its source, method, encoder and views) is named by its settings;
+``fingerprints.step_dependencies`` adds the modules of those, so that the others do not matter.
 """
 
 from __future__ import annotations
@@ -44,7 +47,6 @@ _DATA_SET = (
 _MEASURES = "twofold.pipeline.steps.measures"
 _CONVERSION = "twofold.components.export.convert"
 
-# The source that is chosen is added to the roots; the others do not matter.
 _PREPARATION = Dependencies(
     ("twofold.components.data.preparation.prepare_dataset", "twofold.pipeline.steps.data_source"),
     (

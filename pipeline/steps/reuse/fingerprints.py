@@ -8,10 +8,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from twofold.components.encoders.settings import ENCODERS
 from twofold.components.errors import ConfigError
+from twofold.components.methods.settings import METHODS
+from twofold.components.settings import Implemented, Section
+from twofold.components.transforms.settings import VIEWS
 from twofold.pipeline.config import RunConfig, parse_config
 from twofold.pipeline.runs.code_fingerprint import Code, Dependencies, code_digest, read_code
 from twofold.pipeline.runs.run_context import Context
@@ -69,12 +73,42 @@ def same_values(recorded: Mapping[str, Any], now: Mapping[str, Any], config: Run
 
 
 def step_dependencies(step: str, context: Context) -> Dependencies:
-    """Returns what the result of a step depends on in code, with what the run has chosen."""
-    found = DEPENDENCIES[step]
+    """Returns what the result of a step, or of a part of one, depends on in code.
+
+    To the roots that ``DEPENDENCIES`` names, the implementations of what the run has chosen are
+    added: its source, or its method, encoder and views, wherever they are defined.
+    """
+    found, config, chosen = DEPENDENCIES[step], context.config, set[str]()
     if step in ("prepare", "study"):
-        chosen = type(context.source).__module__
-        found = dataclasses.replace(found, roots=(*found.roots, chosen))
-    return found
+        chosen |= {type(context.source).__module__, *_chosen(config.data)}
+    if step == "study":
+        # Its encoders choose their own.
+        known = (*METHODS.classes.values(), *ENCODERS.classes.values(), *VIEWS.classes.values())
+        chosen |= {name for settings in known for name in _modules_of(settings)}
+    elif step != "prepare":
+        parts = (config.method, config.encoder, config.views, config.second_views)
+        chosen |= {name for part in (*parts, config.probe_views) for name in _chosen(part)}
+    if step in ("evaluate", "finetune", "export"):
+        chosen |= {*_chosen(config.evaluation)}
+    return dataclasses.replace(found, roots=tuple(sorted({*found.roots, *chosen})))
+
+
+def _chosen(value: Any) -> Iterator[str]:
+    """Names the modules of what settings choose between, at any depth."""
+    if isinstance(value, tuple):
+        for each in value:
+            yield from _chosen(each)
+    if isinstance(value, Section):
+        if isinstance(value, Implemented):
+            yield from _modules_of(type(value))
+        for name in type(value).model_fields:
+            yield from _chosen(getattr(value, name))
+
+
+def _modules_of(settings: type[Implemented]) -> Iterator[str]:
+    yield settings.__module__
+    if settings.implementation:
+        yield settings.implementation.partition(":")[0]
 
 
 def step_code(step: str, context: Context) -> Code:
@@ -92,15 +126,15 @@ def code_facts(code: Code) -> dict[str, Any]:
     return {"code": dict(code.modules), "source": code.source}
 
 
-def part_code(part: str) -> str:
+def part_code(part: str, context: Context) -> str:
     """Returns 16 hexadecimal digits of the code of a part that is kept by itself."""
-    return _code(DEPENDENCIES[part]).digest
+    return _code(step_dependencies(part, context)).digest
 
 
 def embedding_fingerprint(context: Context) -> str:
     """Fingerprints what embeddings come from, which outlive a change of the measures."""
     pretrained = context.run.fingerprint_of("pretrain")
-    return fingerprint({"pretrain": pretrained, "code": part_code("embed")})
+    return fingerprint({"pretrain": pretrained, "code": part_code("embed", context)})
 
 
 @functools.cache

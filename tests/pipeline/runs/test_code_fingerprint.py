@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -168,6 +169,22 @@ def test_a_digest_stays_the_same_between_versions() -> None:
 
 def test_a_module_of_a_user_is_read_from_where_it_was_imported() -> None:
     assert read_source(__name__) is not None
+
+
+def test_a_module_that_is_not_imported_yet_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "alone_of_mine.py").write_text("x = 1")
+    (tmp_path / "house_of_mine").mkdir()
+    (tmp_path / "house_of_mine" / "__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "house_of_mine" / "loss.py").write_text("x = 2")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert read_source("alone_of_mine") == b"x = 1"
+    assert read_source("house_of_mine.loss") == b"x = 2"
+
+
+def test_a_source_that_is_no_python_counts_by_its_bytes() -> None:
+    assert _hash("<<<<<<< HEAD") != _hash(">>>>>>> HEAD")
 
 
 def test_reading_code_imports_no_tensorflow() -> None:

@@ -1,16 +1,18 @@
 """A step is done again when what it is made from changes, and not when anything else does."""
 
+import importlib
 from pathlib import Path
 
 import pytest
 
 from twofold.components.errors import DataError
+from twofold.components.methods.settings import METHODS
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.runs.code_fingerprint import NO_SOURCE, read_code, read_source
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.steps.reuse.dependencies import DEPENDENCIES
-from twofold.pipeline.steps.reuse.fingerprints import step_inputs
+from twofold.pipeline.steps.reuse.fingerprints import step_dependencies, step_inputs
 from twofold.pipeline.steps.runner import STEPS
 
 START = override(RunConfig(), ["data.images=100"])
@@ -108,6 +110,60 @@ def test_an_unknown_latent_is_refused_before_anything_is_written(tmp_path: Path)
         _inputs(tmp_path, "evaluation.rsm_latent=posx")
     assert "expected shape, scale, orientation, posX, posY" in str(refusal.value)
     assert not list(tmp_path.iterdir())
+
+
+def _code_of(step: str, folder: Path, *settings: str) -> set[str]:
+    config = override(START, settings)
+    run = RunDirectory(folder / "run", config, {})
+    context = Context(config, run, str(folder / "datasets"), (), no_progress, print)
+    return set(read_code(step_dependencies(step, context)).modules)
+
+
+@pytest.mark.parametrize("step", ["pretrain", "embed", "finetune", "evaluate", "export"])
+def test_the_chosen_method_encoder_and_views_are_code_that_counts_and_others_are_not(
+    step: str, tmp_path: Path
+) -> None:
+    components = "twofold.components"
+    method = f"{components}.methods.contrastive"
+    found = _code_of(step, tmp_path, "encoder.name=core", "views.policy=crop")
+    assert {
+        f"{method}.simclr",
+        f"{components}.losses.contrastive",
+        f"{components}.encoders.convolutional.core",
+        f"{components}.transforms.geometry.crop",
+        f"{components}.training.step",
+    } <= found
+    assert f"{method}.nnclr" not in found
+    other = _code_of(step, tmp_path, "method.name=nnclr", "encoder.name=conv4")
+    assert f"{method}.nnclr" in other
+    assert f"{components}.encoders.convolutional.core" not in other
+
+
+def test_the_teacher_and_the_views_of_fine_tuning_count(tmp_path: Path) -> None:
+    encoder = "twofold.components.encoders.convolutional"
+    teacher = "method={name: self_training, teacher: {encoder: {name: conv4}}}"
+    assert f"{encoder}.conv4" in _code_of("pretrain", tmp_path, "encoder.name=core", teacher)
+
+
+def test_a_method_of_a_users_own_counts_with_what_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").write_text("")
+    (tmp_path / "mine" / "loss.py").write_text("SCALE = 2")
+    (tmp_path / "mine" / "method.py").write_text("from mine.loss import SCALE")
+    (tmp_path / "mine" / "settings.py").write_text(
+        "from typing import ClassVar, Literal\n"
+        "from twofold.components.methods.settings import MethodSettings\n"
+        "class MineSettings(MethodSettings):\n"
+        "    implementation: ClassVar[str] = 'mine.method:Mine'\n"
+        "    name: Literal['mine'] = 'mine'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = importlib.import_module("mine.settings").MineSettings
+    monkeypatch.setitem(METHODS.classes, "mine", settings)
+    found = _code_of("pretrain", tmp_path, "method={name: mine}")
+    assert {"mine.settings", "mine.method", "mine.loss"} <= found
 
 
 @pytest.mark.parametrize("step", DEPENDENCIES)
