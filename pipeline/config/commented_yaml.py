@@ -34,10 +34,10 @@ def to_commented_yaml(section: Section) -> str:
 
 
 def _lines(section: Section, values: dict[str, Any], indent: str) -> Iterator[str]:
-    fields = fields_of(section)
+    fields = _fields_of(section)
     for key, value in values.items():
         inner = getattr(section, key, None)
-        yield from _comment(describe(section, key, fields[key]), indent)
+        yield from _comment(_describe(section, key, fields[key]), indent)
         if isinstance(inner, Section) and isinstance(value, dict):
             yield f"{indent}{key}:"
             yield from _lines(inner, value, indent + "  ")
@@ -64,7 +64,7 @@ def _comment(text: str, indent: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, initial_indent=start, subsequent_indent=start)
 
 
-def fields_of(section: Section) -> dict[str, FieldInfo]:
+def _fields_of(section: Section) -> dict[str, FieldInfo]:
     """Returns the definition of each key that a section writes."""
     fields = dict(type(section).model_fields)
     if isinstance(section, DataConfig):
@@ -73,7 +73,7 @@ def fields_of(section: Section) -> dict[str, FieldInfo]:
     return fields
 
 
-def describe(section: Section, key: str, field: FieldInfo) -> str:
+def _describe(section: Section, key: str, field: FieldInfo) -> str:
     """Describes a key: what it is for, in which unit, and what it accepts."""
     if names_its_section(field):
         return _summary(type(section))

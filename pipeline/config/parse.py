@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from twofold.components.errors import ConfigError
 from twofold.components.settings import ChosenFrom, Registry, Section
 from twofold.pipeline.config.data import DataConfig, change_source, data_keys, source_field
-from twofold.pipeline.config.run import RunConfig
+from twofold.pipeline.config.run import RECORDED, RunConfig
 
 # The keys that choose between kinds of a section.
 _CHOICES = ("name", "policy", "kind")
@@ -38,12 +38,13 @@ for _yaml in (_Loader, Dumper):
     )
 
 
-def parse_config(values: Mapping[str, Any], origin: str) -> RunConfig:
+def parse_config(values: Mapping[str, Any], origin: str, *, recorded: bool = False) -> RunConfig:
     """Checks a configuration.
 
     Args:
         values: nested plain values.
         origin: the file or recipe they come from, for messages.
+        recorded: whether a run was made from them; settings without effect are then let be.
 
     Raises:
         ConfigError: naming each key at fault, what was expected, what was received, and the nearest
@@ -51,7 +52,7 @@ def parse_config(values: Mapping[str, Any], origin: str) -> RunConfig:
 
     """
     try:
-        return RunConfig.model_validate(values)
+        return RunConfig.model_validate(values, context={RECORDED: recorded})
     except pydantic.ValidationError as error:
         problems = "; ".join(_describe(problem, values) for problem in error.errors())
         raise ConfigError(f"{origin}: {problems}") from None

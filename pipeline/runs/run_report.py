@@ -108,7 +108,7 @@ def _finetune_curves(record: RunRecord) -> dict[str, Mapping[str, Series]]:
 
 def _config(record: RunRecord, notes: list[str]) -> RunConfig | None:
     try:
-        return parse_config(record.configuration, str(record.path / RECORD))
+        return parse_config(record.configuration, str(record.path / RECORD), recorded=True)
     except ConfigError as error:
         notes.append(
             f"The settings are those of another version of Twofold, so that no images are shown "

@@ -52,7 +52,7 @@ def write_study_report(record: RunRecord) -> Path:
         ConfigError: if its settings are those of another version.
 
     """
-    config = parse_config(record.configuration, str(record.path / RECORD))
+    config = parse_config(record.configuration, str(record.path / RECORD), recorded=True)
     study, details = study_of(config), record.details(STEP)
     members = [read_record(record.path / name) for name in details["members"]]
     content = StudyContent(

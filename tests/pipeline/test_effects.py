@@ -153,6 +153,17 @@ def test_what_a_recipe_had_set_is_named_with_what_it_is_to_be_set_to() -> None:
         assert f"expected evaluation.finetune_epochs, or evaluation.{reset}" in str(refusal.value)
 
 
+def test_what_a_run_was_made_from_is_let_be() -> None:
+    values = RunConfig().model_dump(mode="json")
+    values["training"]["momentum"] = 0.8
+
+    config = parse_config(values, "run.json", recorded=True)
+
+    assert config.training.momentum == 0.8
+    with pytest.raises(ConfigError, match=r"training\.momentum=0\.8 has no effect"):
+        parse_config(values, "my.yaml")
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_what_is_printed_of_a_recipe_is_accepted_back(name: str) -> None:
     config = load_recipe(name)
