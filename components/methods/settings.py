@@ -19,7 +19,9 @@ class TeacherSettings(Section):
     encoder: AnyEncoder | None = Field(
         None, description="the teacher's network; null: as the student's"
     )
-    training: TrainingSettings = TrainingSettings()
+    training: TrainingSettings = Field(
+        TrainingSettings(), description="the teacher's own batches, optimizer and schedule"
+    )
 
 
 class MethodSettings(Implemented):

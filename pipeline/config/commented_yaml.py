@@ -37,7 +37,7 @@ def _lines(section: Section, values: dict[str, Any], indent: str) -> Iterator[st
     fields = _fields_of(section)
     for key, value in values.items():
         inner = getattr(section, key, None)
-        yield from _comment(_describe(section, key, fields[key]), indent)
+        yield from _comment(_describe(section, fields[key]), indent)
         if isinstance(inner, Section) and isinstance(value, dict):
             yield f"{indent}{key}:"
             yield from _lines(inner, value, indent + "  ")
@@ -73,20 +73,12 @@ def _fields_of(section: Section) -> dict[str, FieldInfo]:
     return fields
 
 
-def _describe(section: Section, key: str, field: FieldInfo) -> str:
+def _describe(section: Section, field: FieldInfo) -> str:
     """Describes a key: what it is for, in which unit, and what it accepts."""
     if names_its_section(field):
         return _summary(type(section))
-    text = field.description or ""
-    value = getattr(section, key, None)
-    if not text and isinstance(value, Section) and not _names_itself(type(value)):
-        text = _summary(type(value))
-    accepted = limits(field)
-    return f"{text} ({accepted})" if text and accepted else text or accepted
-
-
-def _names_itself(kind: type[Section]) -> bool:
-    return any(names_its_section(field) for field in kind.model_fields.values())
+    text, accepted = field.description or "", limits(field)
+    return f"{text} ({accepted})" if accepted else text
 
 
 def names_its_section(field: FieldInfo) -> bool:

@@ -217,13 +217,13 @@ RUN = (
     Effect(
         ("probe_views",),
         lambda config, _: (
-            not config.method.classifies
+            (config.method.trains and not config.method.classifies)
             or (
                 config.evaluation.finetune_epochs is not None
                 and config.evaluation.finetune_views is None
             )
         ),
-        "a method.name without a classifier of its own, beside which a probe learns",
+        "a method.name beside which a probe learns",
     ),
 )
 

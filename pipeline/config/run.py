@@ -19,7 +19,6 @@ from twofold.pipeline.config.evaluation import EvaluationConfig
 from twofold.pipeline.config.export import ExportConfig
 from twofold.pipeline.config.study import StudyConfig
 
-
 # In the context of a validation: the configuration is that of a run that was made.
 RECORDED = "recorded"
 
@@ -35,8 +34,12 @@ class RunConfig(Section):
     seed: int = Field(
         0, ge=0, lt=2**31, description="another number gives other weights, batches and views"
     )
-    data: DataConfig = DataConfig()
-    views: AnyViews = AffineViewsSettings()
+    data: DataConfig = Field(
+        DataConfig(), description="where images come from, and how they are prepared"
+    )
+    views: AnyViews = Field(
+        AffineViewsSettings(), description="how views are drawn; of two, the first"
+    )
     second_views: AnyViews | None = Field(
         None, description="policy of a method's second view; null: as the first"
     )
@@ -44,11 +47,13 @@ class RunConfig(Section):
         None,
         description="policy of the online probe's own pass; null: it shares the method's pass",
     )
-    encoder: AnyEncoder = CoreSettings()
-    method: AnyMethod = SimCLRSettings()
-    training: TrainingSettings = TrainingSettings()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    export: ExportConfig = ExportConfig()
+    encoder: AnyEncoder = Field(CoreSettings(), description="network from images to features")
+    method: AnyMethod = Field(SimCLRSettings(), description="what the encoder learns from")
+    training: TrainingSettings = Field(
+        TrainingSettings(), description="batches, optimizer, schedule, and when to stop"
+    )
+    evaluation: EvaluationConfig = Field(EvaluationConfig(), description="measures of the encoder")
+    export: ExportConfig = Field(ExportConfig(), description="what becomes of the finished encoder")
     study: StudyConfig | None = Field(
         None, description="several encoders instead of one; null: a run by itself"
     )

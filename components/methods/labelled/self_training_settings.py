@@ -18,7 +18,9 @@ class SelfTrainingSettings(MethodSettings):
     needs_labels: ClassVar[bool] = True
     classifies: ClassVar[bool] = True
     name: Literal["self_training"] = "self_training"
-    teacher: TeacherSettings = TeacherSettings()
+    teacher: TeacherSettings = Field(
+        TeacherSettings(), description="the network that learns the labels first"
+    )
     noise_layers: int = Field(2, ge=1, description="operations of RandAugment on the noisy view")
     noise_magnitude: int = Field(9, ge=0, le=30, description="their strength")
     temperature: float = Field(10.0, gt=0.0, description="T that both softmaxes are softened by")

@@ -13,15 +13,15 @@ from pydantic import Field
 
 from tests.pipeline.conftest import Outcome
 from twofold.components.data.sources import SOURCES
-from twofold.components.data.sources.base import (
+from twofold.components.data.sources.source import (
     Item,
+    Select,
     Source,
     SourceInfo,
     SourceSettings,
-    Wanted,
-    all_wanted,
     position_range,
     positions,
+    select_all,
 )
 from twofold.components.data.store.manifest import load_manifest
 from twofold.components.errors import ConfigError
@@ -48,7 +48,7 @@ class StripesSource:
         """Positions."""
         return positions(0, self._stripes, items)
 
-    def read(self, task: bytes, wanted: Wanted = all_wanted) -> Iterator[Item]:
+    def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
         """Each image a shade of its own."""
         for position in position_range(task):
             lines = (
@@ -60,7 +60,7 @@ class StripesSource:
                 key=f"stripes/{position:04d}",
                 image=image.transpose(1, 0, 2) if label else image,
                 label=label,
-                identity="stripes",
+                content_id="stripes",
             )
 
 
