@@ -250,6 +250,6 @@ class Repository:
 
         """
         if self._version is None or not self.has(name, number):
-            wanted = f"Latest({name})" if number is None else f"Specific({name}, {number})"
-            raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {wanted}")
+            requested = f"Latest({name})" if number is None else f"Specific({name}, {number})"
+            raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {requested}")
         return self._version

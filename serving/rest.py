@@ -108,8 +108,8 @@ class _Service:
 
     def _status(self, name: str, number: int | None) -> dict[str, Any]:
         if not self._repository.has(name, number):
-            wanted = "any versions" if number is None else f"version {number}"
-            raise ServingError(Code.NOT_FOUND, f"Could not find {wanted} of model {name}")
+            requested = "any versions" if number is None else f"version {number}"
+            raise ServingError(Code.NOT_FOUND, f"Could not find {requested} of model {name}")
         return {
             "model_version_status": [
                 {

@@ -40,8 +40,8 @@ class TensorInfo:
         if self.shape is None:
             return True
         return len(self.shape) == array.ndim and all(
-            wanted is None or wanted == given
-            for wanted, given in zip(self.shape, array.shape, strict=True)
+            declared is None or declared == given
+            for declared, given in zip(self.shape, array.shape, strict=True)
         )
 
 

@@ -14,7 +14,7 @@ def binomial_interval(correct: int, total: int, confidence: float = 0.95) -> tup
     covers the choice of test images only, not the training seed.
 
     Args:
-        correct: images classified rightly, in [0, total].
+        correct: images classified correctly, in [0, total].
         total: images in the test set, at least 1.
         confidence: the probability with which such intervals hold the true accuracy, in (0, 1).
 

@@ -20,7 +20,7 @@ _SAME_BOUND = 1e-9
 
 
 @dataclass(frozen=True)
-class Figures:
+class MeasuredRun:
     """What a run measured.
 
     Attributes:
@@ -40,7 +40,7 @@ class Group:
     """Runs that differ in their seed alone, at least one."""
 
     name: str
-    runs: tuple[Figures, ...]
+    runs: tuple[MeasuredRun, ...]
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def compare(groups: Sequence[Group]) -> list[Row]:
             continue
         spreads = tuple(_spread(group, name) for group in groups)
         differences = tuple(
-            None if place == 0 else _difference(name, groups[0], group)
-            for place, group in enumerate(groups)
+            None if index == 0 else _difference(name, groups[0], group)
+            for index, group in enumerate(groups)
         )
         rows.append(Row(name, spreads, differences))
     return rows
@@ -210,7 +210,7 @@ def _difference(name: str, first: Group, other: Group) -> Difference | None:
     return Difference(value, apart, None, "whether the 95 % intervals are apart")
 
 
-def _counted(run: Figures, name: str) -> tuple[int, int] | None:
+def _counted(run: MeasuredRun, name: str) -> tuple[int, int] | None:
     """How many images were right of how many, if the recorded interval is that of these counts."""
     recorded = bounds_of(name, run.metrics)
     if recorded is None or run.held_out < 1 or not 0 <= run.metrics[name] <= 1:

@@ -14,7 +14,7 @@ def dictionary_loss(local_patches: tf.Tensor, atoms: tf.Tensor) -> tuple[tf.Tens
     Coates and Ng (2012), "Learning Feature Representations with K-means", equation 2: of patches z
     [N, D] and atoms d of length 1, the mean over patches and pixels of
     ``|z - <d, z> d|^2 = |z|^2 - <d, z>^2`` with the atom that leaves the least. An atom that no
-    patch of the batch chose has no slope in it and would keep its first direction for ever; so the
+    patch of the batch chose has no slope in it and would keep its first direction forever; so the
     mean over all K atoms of ``cos(d, z)^2`` with the patch that is most like it is subtracted, in
     which atoms that were chosen count 0.
 

@@ -31,7 +31,7 @@ class PlateauSettings(Section):
     """A lower learning rate when a validation metric stands still."""
 
     metric: Literal["loss", "accuracy"] = Field(
-        "loss", description="what is watched, of the labelled validation images"
+        "loss", description="the metric to monitor, of the labelled validation images"
     )
     factor: float = Field(0.1, gt=0.0, lt=1.0, description="what the rate is multiplied by")
     patience: int = Field(3, ge=1, description="epochs without improvement that lower the rate")
@@ -41,7 +41,7 @@ class EarlyStoppingSettings(Section):
     """An end of training when a validation metric stands still; the best weights are kept."""
 
     metric: Literal["loss", "accuracy"] = Field(
-        "loss", description="what is watched, of the labelled validation images"
+        "loss", description="the metric to monitor, of the labelled validation images"
     )
     patience: int = Field(10, ge=1, description="epochs without improvement that end training")
 

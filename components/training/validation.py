@@ -16,8 +16,8 @@ _BATCH = 256
 
 
 @dataclasses.dataclass(frozen=True)
-class Watched:
-    """A monitor and the metric it looks at."""
+class MonitoredMetric:
+    """A monitor and the metric that it observes."""
 
     metric: str
     monitor: EarlyStopping | ReduceOnPlateau
@@ -36,15 +36,15 @@ class EpochRules:
     """
 
     validate: Callable[[], Mapping[str, float]]
-    plateau: Watched | None = None
-    early_stopping: Watched | None = None
+    plateau: MonitoredMetric | None = None
+    early_stopping: MonitoredMetric | None = None
     keep_best: Callable[[], None] | None = None
 
     @property
     def stopped(self) -> bool:
         """Whether early stopping has ended the training."""
-        watched = self.early_stopping
-        return watched is not None and bool(watched.monitor.stopped)
+        monitored = self.early_stopping
+        return monitored is not None and bool(monitored.monitor.stopped)
 
     def __call__(self) -> Mapping[str, float]:
         """Measures, and lets the monitors see it."""

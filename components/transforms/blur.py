@@ -44,10 +44,10 @@ def gaussian_kernels(sigma: tf.Tensor, size: int) -> tf.Tensor:
     """
     if size < 1:
         raise SettingsError(f"size of a blur must be at least 1, received {size}")
-    places = tf.range(-((size - 1) // 2), size // 2 + 1, dtype=tf.float32)
+    offsets = tf.range(-((size - 1) // 2), size // 2 + 1, dtype=tf.float32)
     # Far below any width that matters, and the square is still a normal float32.
     variance = tf.maximum(tf.square(sigma), 1e-12)[:, None]
-    return tf.nn.softmax(-tf.square(places) / (2.0 * variance), axis=-1)
+    return tf.nn.softmax(-tf.square(offsets) / (2.0 * variance), axis=-1)
 
 
 def gaussian_blur(images: tf.Tensor, sigma: tf.Tensor, size: int) -> tf.Tensor:

@@ -89,7 +89,7 @@ class RandAugmentParameters:
     """The draws of a batch.
 
     Attributes:
-        operation: int32 [B, layers], places in ``OPERATIONS``.
+        operation: int32 [B, layers], indices in ``OPERATIONS``.
         strength: float32 [B, layers], with its sign and in the operation's own unit.
 
     """
@@ -111,7 +111,7 @@ def operation_strength(name: str, magnitude: int, height: int, width: int) -> fl
         SettingsError: if the name is unknown or the magnitude out of range.
 
     """
-    _place(name)
+    _index_of(name)
     _check_magnitude(magnitude)
     share = magnitude / MAX_MAGNITUDE
     strengths = {
@@ -142,8 +142,8 @@ def sample_randaugment(
         width: image width in pixels.
 
     """
-    places = keyed_random.uniform(keys, ranges.layers, 0.0, len(OPERATIONS))
-    operation = tf.cast(places, tf.int32)
+    drawn = keyed_random.uniform(keys, ranges.layers, 0.0, len(OPERATIONS))
+    operation = tf.cast(drawn, tf.int32)
     is_negative = keyed_random.uniform(keyed_random.fold_in(keys, 1), ranges.layers) < 0.5
     is_negative &= _is_one_of(operation, *SIGNED_OPERATIONS)
     strengths = [operation_strength(name, ranges.magnitude, height, width) for name in OPERATIONS]
@@ -195,7 +195,7 @@ def apply_operation(images: tf.Tensor, name: str, strength: float) -> tf.Tensor:
     return apply_randaugment(
         images,
         RandAugmentParameters(
-            operation=tf.fill(shape, _place(name)),
+            operation=tf.fill(shape, _index_of(name)),
             strength=tf.fill(shape, tf.constant(strength, tf.float32)),
         ),
     )
@@ -206,7 +206,7 @@ def _check_magnitude(magnitude: int) -> None:
         raise SettingsError(f"magnitude must be from 0 to {MAX_MAGNITUDE}, received {magnitude}")
 
 
-def _place(name: str) -> int:
+def _index_of(name: str) -> int:
     if name not in OPERATIONS:
         raise SettingsError(f"operation must be one of {', '.join(OPERATIONS)}; received {name!r}")
     return OPERATIONS.index(name)

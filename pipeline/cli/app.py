@@ -241,21 +241,23 @@ def report(
         typer.Option(help="where data sets are kept; none: datasets beside the run"),
     ] = None,
 ) -> None:
-    """Write the page of a run anew: what was run, its figures, curves, and images to look at.
+    """Write the page of a run anew: what was run, its metrics, curves, and images to look at.
 
     Example: twofold report twofold-runs/quickstart
     """
     from twofold.pipeline.studies.study_report import write_report
 
-    place = datasets or str(run_directory.resolve().parent / _DATASETS)
-    _out.print(escape(str(write_report(run_directory, place))))
+    directory = datasets or str(run_directory.resolve().parent / _DATASETS)
+    _out.print(escape(str(write_report(run_directory, directory))))
 
 
 @app.command()
 def compare(
     run_directories: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN RUN...", help="runs' directories; the first is held against"),
+        typer.Argument(
+            metavar="RUN RUN...", help="runs' directories; the others are compared with the first"
+        ),
     ],
     out: Annotated[Path, typer.Option(help="the page to write")] = Path("compare.html"),
 ) -> None:

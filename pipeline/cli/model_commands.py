@@ -43,7 +43,7 @@ def promote(
     serving_root: RootArgument,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="a figure that may not be worse than the served model's; repeatable"),
+        typer.Option(help="a metric that may not be worse than the served model's; repeatable"),
     ] = None,
     max_latency_ms: Annotated[
         float | None, typer.Option(min=0, help="of the median answer to one image, measured now")
@@ -61,8 +61,8 @@ def promote(
     from twofold.pipeline.models.promote_model import Requirements
     from twofold.pipeline.models.promote_model import promote as promote_model
 
-    wanted = Requirements(tuple(metric or ()), max_latency_ms, breaking, force)
-    raise typer.Exit(promote_model(model_dir, serving_root, wanted, out=_out, errors=_errors))
+    requirements = Requirements(tuple(metric or ()), max_latency_ms, breaking, force)
+    raise typer.Exit(promote_model(model_dir, serving_root, requirements, out=_out, errors=_errors))
 
 
 def rollback(

@@ -99,4 +99,4 @@ def _origin(lineage: Lineage) -> Iterator[str]:
     versions = ", ".join(f"{name} {value}" for name, value in lineage.versions.items() if value)
     yield f"made by: {versions or 'not recorded'}"
     where = f"{lineage.held_out_images:,} images of {lineage.held_out_split}"
-    yield f"figures, on {where if lineage.held_out_images else 'held-out images'}:"
+    yield f"metrics, on {where if lineage.held_out_images else 'held-out images'}:"

@@ -20,7 +20,13 @@ from twofold.components.errors import ExportedModelError, ServingRootError
 from twofold.components.evaluation.confidence_intervals import binomial_interval
 from twofold.components.evaluation.metric_catalogue import Direction, Place, Unit
 from twofold.components.evaluation.metrics import BOUNDS, describe, names_at
-from twofold.components.evaluation.run_comparison import LEVEL, Difference, Figures, Group, compare
+from twofold.components.evaluation.run_comparison import (
+    LEVEL,
+    Difference,
+    Group,
+    MeasuredRun,
+    compare,
+)
 from twofold.components.export.proof.inspection import Inspection, inspect, verify_files
 from twofold.components.export.registry.serving_root import ServingRoot, open_root
 from twofold.components.export.saved_model.lineage import Lineage, read_lineage
@@ -49,7 +55,7 @@ class Requirements:
     """What is asked of a candidate.
 
     Attributes:
-        metrics: the figures that it is held to; empty for the first of ``DEFAULT_METRICS``.
+        metrics: those that it must not be worse in; empty for the first of ``DEFAULT_METRICS``.
         max_latency_ms: of the median answer to one image; None for any.
         breaking: whether it may break callers of what is served.
         force: whether it is published whatever it is like.
@@ -77,7 +83,7 @@ class Verdict:
     """What the gate says.
 
     Attributes:
-        metrics: the figures that were held.
+        metrics: the metrics that were compared.
         reasons: against the candidate, one sentence each; none lets it through.
         notes: what does not stand in its way and should be known.
 
@@ -129,7 +135,7 @@ def promote(
         entry |= {
             "checksum": checksum,
             "current_version": opened.current,
-            "figures": _recorded_figures(verdict.metrics, lineage, opened),
+            "figures": _recorded_metrics(verdict.metrics, lineage, opened),
             "reasons": list(verdict.reasons),
             "notes": list(verdict.notes),
         }
@@ -201,7 +207,7 @@ def rollback(root: Path, to: int | None, *, out: Console) -> None:
             "from_version": current,
             "withdrawn": withdrawn,
             "checksum": checksum_of(file_checksums(served)),
-            "figures": _recorded_figures(DEFAULT_METRICS, _lineage_if_readable(served), opened),
+            "figures": _recorded_metrics(DEFAULT_METRICS, _lineage_if_readable(served), opened),
             "reasons": [],
         }
         opened.record("rolled_back", entry)
@@ -232,7 +238,7 @@ def _judge(candidate: Inspection, root: ServingRoot, requirements: Requirements)
             (notes if fine else reasons).append(held)
         if not metrics:
             reasons.append(
-                f"it has no figure in common with version {served.number} among "
+                f"it has no metric in common with version {served.number} among "
                 f"{', '.join(DEFAULT_METRICS)}: name one with --metric"
             )
         notes += _data_notes(candidate.lineage, served)
@@ -259,7 +265,7 @@ def _latency_reasons(candidate: Inspection, limit: float | None) -> Iterator[str
     if limit is None or not candidate.answers.loaded:
         return
     if latency is None:
-        yield "its latency was not measured: it answers no recorded question to serving_default"
+        yield "its latency was not measured: it answers no recorded request to serving_default"
     elif latency > limit:
         yield (
             f"it answers one image in {latency:.3g} ms (median of {candidate.answers.runs}), and "
@@ -293,7 +299,7 @@ def _data_notes(candidate: Lineage | None, served: Served) -> Iterator[str]:
         return
     if candidate.data.fingerprint != served.lineage.data.fingerprint:
         yield (
-            f"its figures are on another data set than those of version {served.number}: the two "
+            f"its metrics are on another data set than those of version {served.number}: the two "
             f"say little about each other"
         )
 
@@ -304,7 +310,7 @@ def _common_metrics(candidate: Lineage | None, served: Lineage | None) -> tuple[
 
 
 def _hold(name: str, candidate: Lineage | None, served: Served) -> tuple[str, bool]:
-    """Says how a figure compares, and whether it is not worse by more than chance explains."""
+    """Says how a metric compares, and whether it is not worse by more than chance explains."""
     if candidate is None or not _has(candidate, name):
         return f"it records no {name}", False
     if served.lineage is None or not _has(served.lineage, name):
@@ -329,18 +335,18 @@ def _hold(name: str, candidate: Lineage | None, served: Served) -> tuple[str, bo
 
 def _difference(name: str, served: Lineage, candidate: Lineage) -> Difference:
     groups = [
-        Group(title, (Figures(title, _with_interval(name, one), one.held_out_images),))
+        Group(title, (MeasuredRun(title, _with_interval(name, one), one.held_out_images),))
         for title, one in (("served", served), ("candidate", candidate))
     ]
     row = next(row for row in compare(groups) if row.name == name)
     difference = row.differences[1]
-    # Both have the figure.
+    # Both have the metric.
     assert difference is not None
     return difference
 
 
 def _with_interval(name: str, lineage: Lineage) -> dict[str, float]:
-    """A figure with its recorded interval, or with that of a share of the held-out images."""
+    """A metric with its recorded interval, or with that of a share of the held-out images."""
     keys = (name, *(f"{name}{end}" for end in BOUNDS))
     metrics = {key: lineage.metrics[key] for key in keys if key in lineage.metrics}
     total, value = lineage.held_out_images, lineage.metrics[name]
@@ -362,7 +368,7 @@ def _is_more_better(name: str) -> bool:
     if direction is not Direction.NONE:
         return direction is Direction.HIGHER
     raise ServingRootError(
-        f"--metric {name}: it is not known whether more or less of it is better; expected a figure "
+        f"--metric {name}: it is not known whether more or less of it is better; expected a metric "
         f"such as {', '.join(DEFAULT_METRICS)} or calibration/ece"
     )
 
@@ -374,7 +380,7 @@ def _lineage_if_readable(version: Path) -> Lineage | None:
         return None
 
 
-def _recorded_figures(
+def _recorded_metrics(
     metrics: tuple[str, ...], candidate: Lineage | None, root: ServingRoot
 ) -> dict[str, dict[str, float]]:
     current = None if root.current is None else _lineage_if_readable(root.versions[root.current])

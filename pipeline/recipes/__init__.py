@@ -33,7 +33,7 @@ def load_recipe(name: str) -> RunConfig:
 
 
 def describe_recipe(name: str) -> str:
-    """Returns a recipe's docstring: what it is, the command, the cost, the expected figure."""
+    """Returns a recipe's docstring: what it is, the command, the cost, the expected result."""
     return inspect.getdoc(_module(name)) or ""
 
 

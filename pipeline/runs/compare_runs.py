@@ -15,7 +15,7 @@ from twofold.components import files
 from twofold.components.errors import RunDirectoryError
 from twofold.components.evaluation.metric_catalogue import Place
 from twofold.components.evaluation.metrics import describe, difference_text, is_shown
-from twofold.components.evaluation.run_comparison import Figures, Group, Row, compare
+from twofold.components.evaluation.run_comparison import Group, MeasuredRun, Row, compare
 from twofold.components.pages.comparison_page import (
     ComparedRun,
     ComparisonContent,
@@ -63,25 +63,25 @@ def collect(records: Sequence[RunRecord]) -> ComparisonContent:
     import_tensorflow()
     names = _names(records)
     grouped: dict[str, list[int]] = {}
-    for place, record in enumerate(records):
-        grouped.setdefault(_likeness(record), []).append(place)
+    for index, record in enumerate(records):
+        grouped.setdefault(_likeness(record), []).append(index)
     groups = []
     for members in grouped.values():
         runs = tuple(
-            Figures(names[place], records[place].metrics, records[place].held_out[1])
-            for place in members
+            MeasuredRun(names[index], records[index].metrics, records[index].held_out[1])
+            for index in members
         )
         name = names[members[0]]
         groups.append(
             Group(name if len(runs) == 1 else f"{name} and {_seeds(len(runs) - 1)}", runs)
         )
-    group_of = {place: number for number, each in enumerate(grouped.values()) for place in each}
+    group_of = {index: number for number, each in enumerate(grouped.values()) for index in each}
     return ComparisonContent(
         groups=groups,
         rows=compare(groups),
         runs=[
-            ComparedRun(names[place], group_of[place], record.curves(), record.figures().get("rsm"))
-            for place, record in enumerate(records)
+            ComparedRun(names[index], group_of[index], record.curves(), record.figures().get("rsm"))
+            for index, record in enumerate(records)
         ],
         settings=_settings(records),
         costs=_costs(records),

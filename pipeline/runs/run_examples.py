@@ -107,17 +107,17 @@ def _queries(
     keys = np.concatenate([split.keys for split in training])
     asked = held_out.images[rows]
     shown = _pixels(training, nearest.ravel())
-    for place, row in enumerate(rows.tolist()):
+    for index, row in enumerate(rows.tolist()):
         label = int(held_out.labels[row])
         neighbours = []
-        for rank, near in enumerate(nearest[place].tolist()):
+        for rank, near in enumerate(nearest[index].tolist()):
             other = int(labels[near])
             agrees = label == other if min(label, other) >= 0 else None
             neighbours.append(
                 Neighbour(
                     str(keys[near]),
                     _name(held_out, other),
-                    float(similarities[place, rank]),
+                    float(similarities[index, rank]),
                     agrees,
                     thumbnail(shown[near]),
                 )
@@ -125,7 +125,7 @@ def _queries(
         yield Query(
             str(held_out.keys[row]),
             _name(held_out, label),
-            thumbnail(asked[place]),
+            thumbnail(asked[index]),
             tuple(neighbours),
         )
 

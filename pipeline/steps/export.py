@@ -132,7 +132,7 @@ def _sample(
         seed, tf.constant(0, tf.int64), tf.range(len(few), dtype=tf.int64)
     )
     # In a graph, as training draws them.
-    drawn = tf.stack(tf.function(views)(tf.constant(few), keys)).numpy()
+    drawn = tf.stack(tf.function(views, autograph=False)(tf.constant(few), keys)).numpy()
     signatures = {f"classify_{name}" if name else "classify": head for name, head in heads.items()}
     return Sample(
         image_bytes=encoded,
@@ -150,7 +150,7 @@ def _sample(
 def _offline(head: Head, images: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Gives a head's arithmetic outside of the graph, from embeddings [n, D] to [n, K].
 
-    A head with an encoder of its own answers for the images that it is asked about.
+    A head with an encoder of its own answers for the images that it is given.
     """
     if isinstance(head, LinearHead):
         return LinearProbe(head.weights, head.bias).probabilities

@@ -119,11 +119,11 @@ def _warn(context: Context) -> None:
 
 def _load(context: Context, manifest: Manifest) -> Data:
     training = step_images.load_training_images(context, manifest)
-    # Watched after each epoch; only a split of that name may decide anything.
-    watched = "validation" if "validation" in manifest.splits else find_held_out_split(manifest)
-    if watched is None:
+    # Validated after each epoch; only a split of that name may decide anything.
+    validation = "validation" if "validation" in manifest.splits else find_held_out_split(manifest)
+    if validation is None:
         return Data(training, None)
-    return Data(training, step_images.load(context, manifest, watched))
+    return Data(training, step_images.load(context, manifest, validation))
 
 
 def _train_teacher(

@@ -79,7 +79,7 @@ def write_study_report(record: RunRecord) -> Path:
             )
             for member in members
         ],
-        notes=[] if len(study.seeds) > 1 else ["One seed: another one moves every figure."],
+        notes=[] if len(study.seeds) > 1 else ["One seed: another one moves every number."],
     )
     page = record.path / PAGE
     files.write_text(page, render_study(content))

@@ -19,11 +19,11 @@ from twofold.pipeline.config import RunConfig
 from twofold.pipeline.training.prepared_images import TrainingImages
 
 # Keys are strings, which GPUs cannot hold.
-_FED = ("image", "label", "key_hash")
+_FIELDS = ("image", "label", "key_hash")
 
 
 @dataclasses.dataclass(frozen=True)
-class Feed:
+class InputPipeline:
     """Batches of one stage of training as a function of seed and step."""
 
     config: RunConfig
@@ -138,7 +138,7 @@ class Feed:
             "replicas": replicas,
             "replica_ids": replica_ids,
             "sampling": self.config.data.sampling,
-            "fields": _FED,
+            "fields": _FIELDS,
         }
         labelled = training.labelled_batch_size
         if labelled is None:

@@ -30,7 +30,7 @@ from twofold.components.training.loop import Callbacks, run_loop
 from twofold.components.training.precision import precision
 from twofold.components.training.step import TrainState, build_train_step
 from twofold.components.training.tensorboard import Rate, TensorBoardWriter
-from twofold.components.training.validation import EpochRules, Watched, build_validation
+from twofold.components.training.validation import EpochRules, MonitoredMetric, build_validation
 from twofold.components.transforms.policies import build_view
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import (
@@ -40,7 +40,7 @@ from twofold.pipeline.models.build import (
 )
 from twofold.pipeline.models.method_builder import build_method
 from twofold.pipeline.runs.run_context import ProgressFactory
-from twofold.pipeline.training.input_pipeline import Feed
+from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.prepared_images import TrainingImages
 
 _BEST = "best"
@@ -124,10 +124,10 @@ def train(
         ValueError: if the images do not fit the networks.
 
     """
-    config, feed = stage.config, Feed(stage.config, data.training)
+    config, batches = stage.config, InputPipeline(stage.config, data.training)
     replicas = strategy.num_replicas_in_sync
-    feed.check(replicas)
-    settings = feed.loop_settings()
+    batches.check(replicas)
+    settings = batches.loop_settings()
     classes = len(data.training.labelled.class_names)
     with strategy.scope(), precision(config.training.precision):
         method = build_method(config, data.image_shape, classes, settings.steps, stage.teacher)
@@ -152,7 +152,7 @@ def train(
 
     def batches_from(first_step: int) -> tf.data.Dataset:
         rate.begin(first_step)
-        return feed.distribute(strategy, first_step, settings.steps)
+        return batches.distribute(strategy, first_step, settings.steps)
 
     with progress(stage.name, settings.steps * batch_size, "images") as show:
         run_loop(
@@ -165,7 +165,7 @@ def train(
             _epoch_rules(stage, data, state),
         )
     writer.close()
-    _settle(stage, feed, state)
+    _finish(stage, batches, state)
     return method
 
 
@@ -176,28 +176,28 @@ def _epoch_rules(stage: Stage, data: Data, state: TrainState) -> EpochRules | No
         return None
     training = stage.config.training
     prefix = validation.name
-    watched: dict[str, Watched] = {}
+    monitored: dict[str, MonitoredMetric] = {}
     if training.plateau is not None:
         metric = f"{prefix}/{training.plateau.metric}"
-        watched["plateau"] = Watched(metric, state.extra["plateau"])
+        monitored["plateau"] = MonitoredMetric(metric, state.extra["plateau"])
     if training.early_stopping is not None:
         metric = f"{prefix}/{training.early_stopping.metric}"
-        watched["early_stopping"] = Watched(metric, state.extra["early_stopping"])
+        monitored["early_stopping"] = MonitoredMetric(metric, state.extra["early_stopping"])
     rows = sample_labelled(validation, training.validation_images)
     labels = np.full_like(validation.labels, -1)
     labels[rows] = validation.labels[rows]
     return EpochRules(
         validate=build_validation(state.models["encoder"], head, validation.images, labels, prefix),
         keep_best=lambda: write_weights(stage.checkpoints / _BEST, state.models),
-        **watched,
+        **monitored,
     )
 
 
-def _settle(stage: Stage, feed: Feed, state: TrainState) -> None:
+def _finish(stage: Stage, batches: InputPipeline, state: TrainState) -> None:
     """Gives the networks the weights that training ends with, and writes those."""
     if state.average is not None:
         state.average.assign_to(state.variables)
-        reestimate_batch_norm(state.models["encoder"], views_of(feed))
+        reestimate_batch_norm(state.models["encoder"], views_of(batches))
     elif (stage.checkpoints / _BEST).exists():
         read_weights(stage.checkpoints / _BEST, state.models)
     write_final(stage.checkpoints, state.models)
@@ -209,19 +209,19 @@ def random_encoder(
     """Builds the encoder with its first weights; its batch statistics are those of the images."""
     height, width, channels = image_shape
     encoder = build_configured_encoder(config.encoder, (height, width, channels), config.seed)
-    reestimate_batch_norm(encoder, views_of(Feed(config, training)))
+    reestimate_batch_norm(encoder, views_of(InputPipeline(config, training)))
     return encoder
 
 
-def views_of(feed: Feed) -> Iterator[tf.Tensor]:
+def views_of(batches: InputPipeline) -> Iterator[tf.Tensor]:
     """Gives one epoch of the first view policy's views, float32 [B, H, W, C] in [0, 1]."""
-    policy = build_view(feed.config.views)
-    compiled = feed.config.training.compile != "none"
+    policy = build_view(batches.config.views)
+    compiled = batches.config.training.compile != "none"
 
-    @tf.function
+    @tf.function(autograph=False)
     def draw(images: tf.Tensor, key_hashes: tf.Tensor) -> tf.Tensor:
-        keys = keyed_random.image_keys(feed.config.seed, tf.constant(0, tf.int64), key_hashes)
+        keys = keyed_random.image_keys(batches.config.seed, tf.constant(0, tf.int64), key_hashes)
         return draw_views((policy,), images, keys, compiled=compiled)[0]
 
-    for images, key_hashes in feed.one_epoch():
+    for images, key_hashes in batches.one_epoch():
         yield draw(images, key_hashes)

@@ -39,7 +39,7 @@ from rich.table import Table
 from tests.benchmarks.inputs import CIFAR, list_images, shared, write_first, write_generated
 from tests.benchmarks.preparers import PREPARERS
 from tests.benchmarks.train_step import machine, spread
-from tests.benchmarks.watch import Watched, disk_bytes, watch
+from tests.benchmarks.watch import MonitoredMetric, disk_bytes, watch
 
 _FEW = 256
 _GENERATED, _GENERATED_SIDE = 10_000, 32
@@ -109,7 +109,7 @@ def run(name: str, images: Path | str, folder: Path) -> Run:
         return _describe(watched, output)
 
 
-def _describe(watched: Watched, output: Path) -> Run:
+def _describe(watched: MonitoredMetric, output: Path) -> Run:
     said = json.loads(watched.output.splitlines()[-1])
     return Run(
         images=said["written"],

@@ -35,7 +35,7 @@ class Used:
 
 
 @dataclasses.dataclass(frozen=True)
-class Watched:
+class MonitoredMetric:
     """A command that ended well.
 
     Attributes:
@@ -60,7 +60,7 @@ class Watched:
         return self.main.processor_seconds + sum(one.processor_seconds for one in self.workers)
 
 
-def watch(module: str, arguments: Sequence[str], folder: Path) -> Watched:
+def watch(module: str, arguments: Sequence[str], folder: Path) -> MonitoredMetric:
     """Runs `python -m module`, which writes to a folder, and temporary files into it, too.
 
     Raises:
@@ -100,7 +100,7 @@ def watch(module: str, arguments: Sequence[str], folder: Path) -> Watched:
             raise RuntimeError(f"{module} {' '.join(arguments)} failed:\n{errors.read()[-4000:]}")
         main = used.pop(process.pid)
         disk = max(disk, disk_bytes(folder))
-        return Watched(started, seconds, output.read(), main, list(used.values()), disk)
+        return MonitoredMetric(started, seconds, output.read(), main, list(used.values()), disk)
 
 
 def disk_bytes(folder: Path) -> int:

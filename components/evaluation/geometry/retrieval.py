@@ -62,7 +62,7 @@ def retrieval(
     units = normalise_rows(embeddings)
     first_ranks = np.empty(len(queries), np.int64)
     precisions = np.empty(len(queries))
-    places = np.arange(1, len(units))
+    ranks = np.arange(1, len(units))
     for start in range(0, len(queries), chunk):
         rows = queries[start : start + chunk]
         relevant = codes[rows][:, None] == codes
@@ -72,7 +72,7 @@ def retrieval(
         hits = (np.sort(order, axis=1)[:, :-1] & 1).astype(bool)
         first_ranks[start : start + chunk] = hits.argmax(axis=1) + 1
         found = np.cumsum(hits, axis=1, dtype=np.int32)
-        gained = np.where(hits, found / places, 0).sum(axis=1)
+        gained = np.where(hits, found / ranks, 0).sum(axis=1)
         precisions[start : start + chunk] = gained / found[:, -1]
     recalls = {f"recall_at_{k}": float((first_ranks <= k).mean()) for k in ks}
     return recalls | {"map": float(precisions.mean())}

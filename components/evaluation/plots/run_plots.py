@@ -77,15 +77,15 @@ def plot_rsm(
     figure = new_figure(width=0.9 + 3.6 * columns + beside, height=0.3 + (3.8 + below) * rows)
     figure.suptitle(plain(title), fontsize=12)
     panels = _panels(figure, rows, columns)
-    for place, (panel, (name, matrix)) in enumerate(zip(panels, named.items(), strict=False)):
+    for index, (panel, (name, matrix)) in enumerate(zip(panels, named.items(), strict=False)):
         heat_map = panel.imshow(
             matrix, cmap=SIMILARITY_COLOURS, vmin=-1, vmax=1, interpolation="nearest"
         )
         panel.set_title(plain(name), fontsize=11)
-        if place + columns >= len(named):
+        if index + columns >= len(named):
             panel.set_xlabel(plain(latent_name))
         panel.set_xticks(centres, names, rotation=rotation)
-        first = place % columns == 0
+        first = index % columns == 0
         panel.set_yticks(centres, names if first else [""] * len(names))
         if first:
             panel.set_ylabel(plain(latent_name))

@@ -21,7 +21,7 @@ class Reliability:
     Attributes:
         counts: int64 [B], images of a bin.
         confidences: float64 [B], their mean probability; 0 in empty bins.
-        accuracies: float64 [B], the share predicted rightly; 0 in empty bins.
+        accuracies: float64 [B], the share predicted correctly; 0 in empty bins.
 
     """
 
@@ -67,13 +67,13 @@ def reliability(
         )
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
-    places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    counts = np.bincount(places, minlength=bins)
+    bin_indices = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    counts = np.bincount(bin_indices, minlength=bins)
     divisor = np.maximum(counts, 1)
     return Reliability(
         counts,
-        np.bincount(places, confidence, minlength=bins) / divisor,
-        np.bincount(places, right, minlength=bins) / divisor,
+        np.bincount(bin_indices, confidence, minlength=bins) / divisor,
+        np.bincount(bin_indices, right, minlength=bins) / divisor,
     )
 
 

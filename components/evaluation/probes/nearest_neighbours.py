@@ -97,9 +97,9 @@ class _Block:
             units = normalise_rows(rows[part])
             self.units[part] = units
             # As the row is the length times the unit row, whatever is large in it says the length.
-            place = np.abs(units).argmax(axis=1)[:, None]
-            largest = np.take_along_axis(units, place, axis=1)
-            raw = np.take_along_axis(rows[part], place, axis=1).astype(np.float64)
+            column = np.abs(units).argmax(axis=1)[:, None]
+            largest = np.take_along_axis(units, column, axis=1)
+            raw = np.take_along_axis(rows[part], column, axis=1).astype(np.float64)
             self._lengths[part] = (raw / np.where(largest != 0, largest, 1))[:, 0]
         self._lengths[self._lengths == 0] = 1
 

@@ -2,7 +2,7 @@
 
 Hendrycks & Dietterich (2019), "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations": nothing is trained on corrupted images; a classifier that was fitted on clean ones
-is asked about held-out images of every corruption and severity.
+classifies held-out images of every corruption and severity.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _Item = TypeVar("_Item")
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """What is asked about images.
+    """A classifier of images.
 
     Attributes:
         encoder: float32 [B, H, W, C] in [0, 1] to features [B, D].
@@ -77,7 +77,7 @@ class Robustness:
         return float(np.mean(cells))
 
     def metrics(self) -> dict[str, float]:
-        """All figures by name.
+        """All metrics by name.
 
         ``robustness/<corruption>/<severity>/accuracy``, ``robustness/<corruption>/accuracy`` (mean
         over severities), ``robustness/clean_accuracy``; over those of the 15 main corruptions that
@@ -86,24 +86,24 @@ class Robustness:
         ``robustness/mce_unnormalised`` is the mean error over the main ones, and
         ``robustness/relative_mce_unnormalised`` how far it is above the error on clean images.
         """
-        figures = {"robustness/clean_accuracy": self.clean}
+        metrics = {"robustness/clean_accuracy": self.clean}
         for name in self.corruptions:
-            figures[f"robustness/{name}/accuracy"] = self.mean([name])
+            metrics[f"robustness/{name}/accuracy"] = self.mean([name])
             for severity in self.severities:
-                figures[_cell(name, severity)] = self.accuracies[name, severity]
+                metrics[_cell(name, severity)] = self.accuracies[name, severity]
         main = [name for name in self.corruptions if name in MAIN]
         if main:
             mean = self.mean(main)
-            figures["robustness/mean_accuracy"] = mean
+            metrics["robustness/mean_accuracy"] = mean
             for severity in self.severities:
-                figures[f"robustness/mean_accuracy_severity_{severity}"] = self.mean(
+                metrics[f"robustness/mean_accuracy_severity_{severity}"] = self.mean(
                     main, [severity]
                 )
-            figures["robustness/mce_unnormalised"] = 1 - mean
-            figures["robustness/relative_mce_unnormalised"] = self.clean - mean
+            metrics["robustness/mce_unnormalised"] = 1 - mean
+            metrics["robustness/relative_mce_unnormalised"] = self.clean - mean
         if len(main) < len(self.corruptions):
-            figures["robustness/mean_accuracy_all"] = self.mean(self.corruptions)
-        return figures
+            metrics["robustness/mean_accuracy_all"] = self.mean(self.corruptions)
+        return metrics
 
 
 def measure_robustness(
@@ -233,7 +233,7 @@ def relative_metrics(measured: Robustness, baseline: Robustness) -> dict[str, fl
         baseline: of another one, for at least the same corruptions and severities.
 
     """
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     relative: dict[str, float] = {}
     for name in measured.corruptions:
         ours, theirs = (
@@ -241,19 +241,19 @@ def relative_metrics(measured: Robustness, baseline: Robustness) -> dict[str, fl
             for one in (measured, baseline)
         )
         if theirs.sum() > 0:
-            figures[f"robustness/{name}/ce"] = float(ours.sum() / theirs.sum())
+            metrics[f"robustness/{name}/ce"] = float(ours.sum() / theirs.sum())
         lost = (theirs - (1 - baseline.clean)).sum()
         if lost > 0:
             relative[name] = float((ours - (1 - measured.clean)).sum() / lost)
     main = [name for name in measured.corruptions if name in MAIN]
     errors = [
-        figures[f"robustness/{name}/ce"] for name in main if f"robustness/{name}/ce" in figures
+        metrics[f"robustness/{name}/ce"] for name in main if f"robustness/{name}/ce" in metrics
     ]
     if main and len(errors) == len(main):
-        figures["robustness/mce"] = float(np.mean(errors))
+        metrics["robustness/mce"] = float(np.mean(errors))
     if main and all(name in relative for name in main):
-        figures["robustness/relative_mce"] = float(np.mean([relative[name] for name in main]))
-    return figures
+        metrics["robustness/relative_mce"] = float(np.mean([relative[name] for name in main]))
+    return metrics
 
 
 def read_robustness(
@@ -265,16 +265,16 @@ def read_robustness(
         EvaluationError: if a corruption or severity that is asked for is missing.
 
     """
-    wanted = [(name, severity) for name in corruptions for severity in severities]
-    missing = [_cell(*cell) for cell in wanted if _cell(*cell) not in metrics]
+    needed = [(name, severity) for name in corruptions for severity in severities]
+    missing = [_cell(*cell) for cell in needed if _cell(*cell) not in metrics]
     if "robustness/clean_accuracy" not in metrics:
         missing = ["robustness/clean_accuracy", *missing]
     if missing:
         raise EvaluationError(
-            f"A baseline needs the accuracy on clean images and on all {len(wanted)} kinds of "
+            f"A baseline needs the accuracy on clean images and on all {len(needed)} kinds of "
             f"corrupted ones, but {len(missing)} are missing, the first {missing[0]}."
         )
-    cells = {cell: metrics[_cell(*cell)] for cell in wanted}
+    cells = {cell: metrics[_cell(*cell)] for cell in needed}
     return Robustness(metrics["robustness/clean_accuracy"], cells)
 
 

@@ -76,7 +76,7 @@ def published_batches(
         DataError: if the classes are not those of CIFAR-10; when read, if an image cannot be.
 
     """
-    places = _places(class_names)
+    class_indices = _class_indices(class_names)
 
     def read(name: str, severity: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         source = sources[name, severity]
@@ -89,16 +89,16 @@ def published_batches(
             if chosen is None or number in chosen:
                 items.append(item)
             if len(items) == batch_size:
-                yield _decode(items, rule, places)
+                yield _decode(items, rule, class_indices)
                 items = []
         if items:
-            yield _decode(items, rule, places)
+            yield _decode(items, rule, class_indices)
 
     return read
 
 
-def _places(class_names: Sequence[str]) -> np.ndarray:
-    """Gives each of CIFAR-10's labels its place among the classes that a run knows."""
+def _class_indices(class_names: Sequence[str]) -> np.ndarray:
+    """Gives each of CIFAR-10's labels its index among the classes that a run knows."""
     known = [name.lower() for name in class_names]
     if known == [str(number) for number in range(len(CIFAR10_CLASSES))]:
         return np.arange(len(CIFAR10_CLASSES), dtype=np.int32)
@@ -120,7 +120,7 @@ def _items(source: Source) -> Iterator[Item]:
 
 
 def _decode(
-    items: Sequence[Item], rule: DecodeRule, places: np.ndarray
+    items: Sequence[Item], rule: DecodeRule, class_indices: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     encoded = [item.image for item in items if isinstance(item.image, bytes)]
     images: np.ndarray
@@ -128,4 +128,4 @@ def _decode(
         images = decode_images(tf.constant(encoded), rule).numpy()
     else:
         images = np.stack([fit_pixels(tf.constant(item.image), rule).numpy() for item in items])
-    return images, places[[item.label for item in items]]
+    return images, class_indices[[item.label for item in items]]

@@ -70,7 +70,7 @@ class AccuracyDrop:
     """Two classifications of the same images.
 
     Attributes:
-        before: share of images that the first classified rightly.
+        before: share of images that the first classified correctly.
         after: likewise, the second.
         certain: what is lost at least, with 95 % confidence: before - after less 1.645 standard
             errors of the paired difference.
@@ -85,7 +85,7 @@ class AccuracyDrop:
 def accuracy_drop(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> AccuracyDrop:
     """Compares logits float [N, K] of one model with those of another, by labels int [N].
 
-    With n10 images that only the first classifies rightly and n01 that only the second does, the
+    With n10 images that only the first classifies correctly and n01 that only the second does, the
     drop is (n10 - n01) / N, and its standard error sqrt(n10 + n01 - (n10 - n01)^2 / N) / N
     (McNemar, 1947).
     """
@@ -131,7 +131,7 @@ class Measured:
         mean_cosine: of its embeddings and the original's.
         mean_centred_cosine: likewise, centred (``Difference``); None where the original gives all
             images one embedding.
-        accuracy: share of the sample that it classifies rightly; None without labels.
+        accuracy: share of the sample that it classifies correctly; None without labels.
         accuracy_drop: the original's share less its own, so negative where it does better.
 
     """

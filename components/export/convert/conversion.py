@@ -79,7 +79,7 @@ class Converted:
         mean_cosine: of its embeddings and the original's.
         mean_centred_cosine: likewise, without what all of the original's have in common; None where
             they are all the same.
-        accuracy: share of the sample that it classifies rightly; None without labels.
+        accuracy: share of the sample that it classifies correctly; None without labels.
         accuracy_drop: the original's share less its own, so negative where it does better.
         images: how many images all this was measured on.
         converter_version: package and version that wrote it.
@@ -138,15 +138,15 @@ def convert(
         ExportError: if the head does not.
 
     """
-    wanted = _known(formats)
-    convert_process.require(*dict.fromkeys(name for one in wanted for name in one.packages))
+    chosen = _known(formats)
+    convert_process.require(*dict.fromkeys(name for one in chosen for name in one.packages))
     source = load_source(saved_model_dir, head)
     source.check_images("sample_images", sample_images)
     if labels is not None:
         source.check_labels(labels, len(sample_images))
     if calibration_images is not None:
         source.check_images("calibration_images", calibration_images)
-    elif any(one.precision == "int8" for one in wanted):
+    elif any(one.precision == "int8" for one in chosen):
         raise SettingsError("the format litert_int8 needs calibration_images, received none")
     expected = source.answer(sample_images)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ def convert(
         folder = Path(name)
         source.stage(folder / convert_process.SAVED_MODEL)
         converted = []
-        for key, one in zip(formats, wanted, strict=True):
+        for key, one in zip(formats, chosen, strict=True):
             convert_process.write(one.module, folder, one.file, one.precision, calibration_images)
             answers = convert_process.answer(one.module, folder, one.file, sample_images)
             measured = judge(
@@ -176,7 +176,7 @@ def convert(
                     runtime_version=version(one.runtime),
                 )
             )
-        for one in wanted:
+        for one in chosen:
             files.move_file(folder / one.file, out_dir / one.file)
     return converted
 

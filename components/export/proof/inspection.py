@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from twofold.components.errors import ExportedModelError
-from twofold.components.export.proof.smoke_test import Answers, probe
+from twofold.components.export.proof.smoke_test import Answers, run_smoke_test
 from twofold.components.export.saved_model.lineage import Lineage, read_lineage
 from twofold.components.export.saved_model.recorded_requests import SAMPLE_FILE
 from twofold.components.export.saved_model.signature_contract import Signature, read_contract
@@ -63,7 +63,7 @@ class Inspection:
         sizes: bytes by part: ``graph``, ``variables``, ``assets``, ``extra`` and ``all``.
         runtimes: files of other engines within the version or beside it.
         checks: what was verified.
-        answers: what the model made of recorded questions.
+        answers: what the model made of recorded requests.
 
     """
 
@@ -115,7 +115,7 @@ def inspect(version: Path, runs: int = 0) -> Inspection:
     lineage, lineage_check = _read_lineage(version)
     checks.append(lineage_check)
     checks += _verify_files(version, present, lineage)
-    answers = probe(version, runs)
+    answers = run_smoke_test(version, runs)
     checks += _verify_answers(answers)
     return Inspection(
         version=version,
@@ -182,7 +182,7 @@ def _verify_answers(answers: Answers) -> Iterator[Check]:
         yield Check("answers", True, detail)
     else:
         files = f"{EXTRA}/{WARMUP_FILE} or {EXTRA}/{SAMPLE_FILE}"
-        yield Check("answers", None, f"it records no questions ({files})")
+        yield Check("answers", None, f"it records no requests ({files})")
 
 
 def _sizes(version: Path) -> dict[str, int]:

@@ -4,10 +4,10 @@
 Serving does, in a Session; in the other there is no TensorFlow for Python at all, only its C API.
 In neither can Keras be imported, nor the project's own code. Both get a folder with
 
-- ``questions.npz``: ``buffer`` and ``lengths`` (files one after the other: fixed-width strings
+- ``requests.npz``: ``buffer`` and ``lengths`` (files one after the other: fixed-width strings
   would lose trailing zeros), ``images``, ``embeddings``; where the sample has them ``views`` and
   ``probabilities/<signature>``; and ``other_encoder/<signature>``, whose presence counts;
-- ``questions.json``: ``version`` (the directory), ``signatures`` (tensor names), ``expected``
+- ``requests.json``: ``version`` (the directory), ``signatures`` (tensor names), ``expected``
   (signature names), ``class_names``, ``seed``, ``few`` (how many images to ask where all would take
   too long), ``example_feature`` and ``library``.
 """
@@ -120,7 +120,7 @@ def prove(version_directory: Path, sample: Sample, signatures: Sequence[str]) ->
 
     Args:
         version_directory: holds ``saved_model.pb``.
-        sample: recorded questions and answers.
+        sample: recorded requests and answers.
         signatures: what it must have, no more and no less.
 
     Returns:
@@ -132,7 +132,7 @@ def prove(version_directory: Path, sample: Sample, signatures: Sequence[str]) ->
 
     """
     with tempfile.TemporaryDirectory() as folder:
-        _write_questions(Path(folder), version_directory, sample, signatures)
+        _write_requests(Path(folder), version_directory, sample, signatures)
         loader = _run("loader", Path(folder), version_directory)
         differences = dict(loader["differences"])
         _judge(differences, sample, version_directory)
@@ -172,7 +172,7 @@ def _kind(name: str) -> str:
     return "probability" if name.startswith("probabilities/") else "embedding"
 
 
-def _write_questions(
+def _write_requests(
     folder: Path, version_directory: Path, sample: Sample, signatures: Sequence[str]
 ) -> None:
     arrays: dict[str, Any] = {
@@ -186,8 +186,8 @@ def _write_questions(
     few = sample.embeddings[:FEW]
     arrays |= {f"probabilities/{name}": head(few) for name, head in sample.heads.items()}
     arrays |= {f"other_encoder/{name}": True for name in sample.other_encoders}
-    np.savez(folder / "questions.npz", **arrays)
-    questions = {
+    np.savez(folder / "requests.npz", **arrays)
+    requests = {
         "version": str(version_directory.resolve()),
         "signatures": _tensor_names(version_directory),
         "expected": sorted(signatures),
@@ -197,7 +197,7 @@ def _write_questions(
         "example_feature": sample.example_feature,
         "library": str(_find_library()),
     }
-    (folder / "questions.json").write_text(json.dumps(questions), encoding="utf-8")
+    (folder / "requests.json").write_text(json.dumps(requests), encoding="utf-8")
 
 
 def _tensor_names(version_directory: Path) -> dict[str, Any]:

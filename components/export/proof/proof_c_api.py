@@ -1,7 +1,7 @@
 """TensorFlow's C API as a proof: a SavedModel answers without TensorFlow's Python.
 
-A script on its own: ``proof_isolated.py ... proof_c_api.py FOLDER`` reads ``questions.json`` and
-``questions.npz`` in the folder, which ``proof.proof`` describes, and leaves
+A script on its own: ``proof_isolated.py ... proof_c_api.py FOLDER`` reads ``requests.json`` and
+``requests.npz`` in the folder, which ``proof.proof`` describes, and leaves
 ``c_api.json``. It calls what a server in C++ calls: TF_LoadSessionFromSavedModel, TF_SessionRun.
 """
 
@@ -203,14 +203,14 @@ def _refuses(model: Model, signature: str, **inputs: Any) -> str | None:
 
 
 def main(folder: Path) -> None:
-    """Asks the questions in a folder, and leaves the answers there."""
-    questions = json.loads((folder / "questions.json").read_text(encoding="utf-8"))
-    with np.load(folder / "questions.npz", allow_pickle=False) as arrays:
+    """Asks the requests in a folder, and leaves the answers there."""
+    requests = json.loads((folder / "requests.json").read_text(encoding="utf-8"))
+    with np.load(folder / "requests.npz", allow_pickle=False) as arrays:
         stops = np.cumsum(arrays["lengths"])
         files = [bytes(part) for part in np.split(arrays["buffer"], stops[:-1])]
         images, embeddings = arrays["images"], arrays["embeddings"]
-    model = Model(questions["library"], questions["version"], questions["signatures"])
-    few = questions["few"]
+    model = Model(requests["library"], requests["version"], requests["signatures"])
+    few = requests["few"]
     differences = {
         "embed": _difference(model.ask("embed", "embedding", images=images), embeddings),
         "embed_bytes": _difference(
@@ -222,9 +222,9 @@ def main(folder: Path) -> None:
         "embed": _refuses(model, "embed", images=images[0]),
         "embed_bytes": _refuses(model, "embed_bytes", image_bytes=np.array(files[0], object)),
     }
-    if questions["class_names"]:
+    if requests["class_names"]:
         names = model.ask("classify", "class_names", image_bytes=_strings(files[:2]))
-        if [name.decode() for name in names[-1]] != questions["class_names"]:
+        if [name.decode() for name in names[-1]] != requests["class_names"]:
             wrong["classify"] = f"gives the class names {names[-1].tolist()}"
     answers = {
         "differences": differences,

@@ -1,7 +1,7 @@
 """TensorFlow Serving's loader as a proof: every signature of a SavedModel in a Session.
 
-A script on its own: ``proof_isolated.py ... proof_loader.py FOLDER`` reads ``questions.json`` and
-``questions.npz`` in the folder, which ``proof.proof`` describes, and leaves
+A script on its own: ``proof_isolated.py ... proof_loader.py FOLDER`` reads ``requests.json`` and
+``requests.npz`` in the folder, which ``proof.proof`` describes, and leaves
 ``loader.json``: ``differences`` and ``failures`` by signature, and ``latency_ms`` by batch size.
 """
 
@@ -36,26 +36,26 @@ class WrongAnswerError(RuntimeError):
 
 
 class Proof:
-    """The questions to a loaded model.
+    """The requests to a loaded model.
 
     Args:
         session: holds the model.
         meta_graph: of the model.
-        questions: see ``twofold.components.export.proof.proof``.
+        requests: see ``twofold.components.export.proof.proof``.
         arrays: likewise.
 
     """
 
     def __init__(
-        self, session: Any, meta_graph: Any, questions: Mapping[str, Any], arrays: Answer
+        self, session: Any, meta_graph: Any, requests: Mapping[str, Any], arrays: Answer
     ) -> None:
         self._session = session
         self._definitions = meta_graph.signature_def
-        self._names = list(questions["class_names"])
-        self._seed = int(questions["seed"])
-        self._few = int(questions["few"])
-        self._feature = str(questions["example_feature"])
-        self._expected = list(questions["expected"])
+        self._names = list(requests["class_names"])
+        self._seed = int(requests["seed"])
+        self._few = int(requests["few"])
+        self._feature = str(requests["example_feature"])
+        self._expected = list(requests["expected"])
         self._arrays = arrays
         stops = np.cumsum(arrays["lengths"])
         self._files = [bytes(part) for part in np.split(arrays["buffer"], stops[:-1])]
@@ -250,13 +250,13 @@ def _check_same(one: Answer, other: Answer, what: str) -> None:
 
 
 def main(folder: Path) -> None:
-    """Asks the questions in a folder, and leaves the answers there."""
-    questions = json.loads((folder / "questions.json").read_text(encoding="utf-8"))
-    with np.load(folder / "questions.npz", allow_pickle=False) as file:
+    """Asks the requests in a folder, and leaves the answers there."""
+    requests = json.loads((folder / "requests.json").read_text(encoding="utf-8"))
+    with np.load(folder / "requests.npz", allow_pickle=False) as file:
         arrays = dict(file)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], questions["version"])
-        proof = Proof(session, meta_graph, questions, arrays)
+        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], requests["version"])
+        proof = Proof(session, meta_graph, requests, arrays)
         proof.run()
         answers = {
             "differences": proof.differences,

@@ -2,7 +2,7 @@
 
 Run as a module with ``VERSION_DIR RESULT.json RUNS`` it loads the model with the C++ loader's path
 (a Session), asks it what its warmup requests and ``assets.extra/sample.npz`` hold, and times it.
-``probe`` starts that process.
+``run_smoke_test`` starts that process.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PREAMBLE = "Graph execution error:"
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What a model made of its recorded questions.
+    """What a model made of its recorded requests.
 
     Attributes:
         problems: what went wrong, one sentence each.
@@ -60,12 +60,12 @@ class Answers:
     runs: int = 0
 
 
-def probe(version: Path, runs: int = 0) -> Answers:
+def run_smoke_test(version: Path, runs: int = 0) -> Answers:
     """Loads a model in a fresh process and asks it what was recorded with it.
 
     Args:
         version: the version directory.
-        runs: how many answers to one image to time, at most; 0 for none. The question is the first
+        runs: how many answers to one image to time, at most; 0 for none. The request is the first
             recorded one to ``serving_default``.
 
     Returns:
@@ -104,7 +104,7 @@ def _ending(status: int) -> str:
 
 
 def ask(version: Path, runs: int = 0) -> Answers:
-    """Does in this process what ``probe`` does in a fresh one."""
+    """Does in this process what ``run_smoke_test`` does in a fresh one."""
     # TensorFlow is imported by the process that asks, not by the one that starts it.
     import tensorflow as tf
 
@@ -189,25 +189,25 @@ class _Model:
 
 def _compare(model: _Model, sample: RecordedSample) -> int:
     """Holds answers against the recorded embeddings, and says how many."""
-    wanted = sample.embeddings
-    questions = {
+    expected = sample.embeddings
+    recorded = {
         DEFAULT_SIGNATURE: {"image_bytes": np.array(sample.image_bytes, object)},
         "embed": {"images": sample.images},
     }
-    scale = max(float(np.abs(wanted).max()), float(np.finfo(np.float32).tiny))
-    for name, inputs in questions.items():
+    scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
+    for name, inputs in recorded.items():
         given = model.answer(name, inputs)["embedding"]
-        if given.shape != wanted.shape:
+        if given.shape != expected.shape:
             raise ValueError(
-                f"{name} gives embeddings of shape {given.shape}, recorded were {wanted.shape}"
+                f"{name} gives embeddings of shape {given.shape}, recorded were {expected.shape}"
             )
-        difference = float(np.abs(given - wanted).max()) / scale
+        difference = float(np.abs(given - expected).max()) / scale
         if not difference <= RELATIVE_TOLERANCE:
             raise ValueError(
                 f"{name} gives embeddings that differ by {difference:.2e} from the recorded ones, "
                 f"expected at most {RELATIVE_TOLERANCE:.0e}"
             )
-    return len(wanted)
+    return len(expected)
 
 
 @contextlib.contextmanager

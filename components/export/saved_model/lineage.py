@@ -107,7 +107,7 @@ def write_lineage(version: Path, lineage: Lineage) -> Path:
         lineage: of that model.
 
     Returns:
-        The path of the JSON file. Figures that are not finite are null there, since JSON has none.
+        The path of the JSON file. Metrics that are not finite are null there, since JSON has none.
 
     """
     content = dataclasses.asdict(lineage)

@@ -121,13 +121,13 @@ def shape_text(shape: Shape) -> str:
     return "[" + ",".join("?" if size is None else str(size) for size in shape) + "]"
 
 
-def fits(wanted: Shape, given: Shape) -> bool:
-    """Tells whether all that has the given shape has the wanted one, too."""
-    if wanted is None:
+def fits(required: Shape, given: Shape) -> bool:
+    """Tells whether all that has the given shape has the required one, too."""
+    if required is None:
         return True
-    if given is None or len(given) != len(wanted):
+    if given is None or len(given) != len(required):
         return False
-    return all(one is None or one == other for one, other in zip(wanted, given, strict=True))
+    return all(one is None or one == other for one, other in zip(required, given, strict=True))
 
 
 def _breaking(current: Contract, candidate: Contract) -> Iterator[str]:

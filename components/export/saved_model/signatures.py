@@ -163,19 +163,19 @@ class SignatureBuilder:
         def classify_tta(image_bytes: tf.Tensor, views: tf.Tensor, seed: tf.Tensor) -> Outputs:
             image_bytes = tf.ensure_shape(image_bytes, [None])
             count = tf.shape(image_bytes)[0]
-            wanted = _check_number("views", views, count, 1, MOST_VIEWS + 1)
+            counts = _check_number("views", views, count, 1, MOST_VIEWS + 1)
             seeds = _check_number("seed", seed, count, 0, _SEEDS)
             key_hashes = tf.strings.to_hash_bucket_fast(image_bytes, _HASH_BUCKETS)
             keys = _keys(seeds, key_hashes)
             pixels = self._read(image_bytes)
             total = tf.nn.softmax(head(self.encode(pixels)))
-            most = tf.cast(tf.reduce_max(tf.concat([wanted, [1]], axis=0)), tf.int32)
+            most = tf.cast(tf.reduce_max(tf.concat([counts, [1]], axis=0)), tf.int32)
             for number in tf.range(1, most):
                 drawn_view = view(pixels, keyed_random.fold_in(keys, number))
                 more = tf.nn.softmax(head(self.encode(drawn_view)))
-                asked = tf.cast(number, tf.int64) < wanted
+                asked = tf.cast(number, tf.int64) < counts
                 total += tf.where(asked[:, None], more, 0.0)
-            mean = total / tf.cast(wanted, tf.float32)[:, None]
+            mean = total / tf.cast(counts, tf.float32)[:, None]
             return {"probabilities": mean, "class_names": _tile(class_names, mean)}
 
         return classify_tta

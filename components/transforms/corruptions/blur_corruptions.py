@@ -41,15 +41,15 @@ def disk_kernel(radius: float, alias_sigma: float, scale: float = 1.0) -> np.nda
 
     """
     reach = int(radius) + 1
-    places = np.arange(-reach, reach + 1)
-    disk = (np.square(places)[:, None] + np.square(places) <= radius**2).astype(np.float64)
+    offsets = np.arange(-reach, reach + 1)
+    disk = (np.square(offsets)[:, None] + np.square(offsets) <= radius**2).astype(np.float64)
     window = np.exp(-np.square(np.array([-1, 0, 1]) / alias_sigma) / 2)
     for axis in (0, 1):
         disk = ndimage.correlate1d(disk, window, axis=axis, mode="constant")
     wide = np.arange(-math.ceil((reach + 0.5) * scale), math.ceil((reach + 0.5) * scale) + 1)
     # What the pixels of the enlarged kernel and of the kernel have in common.
-    overlap = np.minimum(wide[:, None] + 0.5, (places + 0.5) * scale)
-    overlap = np.maximum(overlap - np.maximum(wide[:, None] - 0.5, (places - 0.5) * scale), 0)
+    overlap = np.minimum(wide[:, None] + 0.5, (offsets + 0.5) * scale)
+    overlap = np.maximum(overlap - np.maximum(wide[:, None] - 0.5, (offsets - 0.5) * scale), 0)
     overlap = overlap[overlap.any(axis=1)]
     enlarged = overlap @ disk @ overlap.T
     kernel: np.ndarray = enlarged / enlarged.sum()
@@ -92,7 +92,7 @@ def _glass_blur(images: np.ndarray, draws: Draws, parameters: tuple[float, int, 
     reach = _glass_reach(images.shape[1:], delta)
     fields = gaussian_filter(to_unit(images), sigma)
     inside = np.s_[reach + 1 : height - reach + 1, reach + 1 : width - reach + 1]
-    rows, columns = (places[inside] for places in np.indices((height, width)))
+    rows, columns = (offsets[inside] for offsets in np.indices((height, width)))
     number = np.arange(count)[:, None, None]
     for turn in range(iterations):
         down, right = (draws[0][:, turn, axis][:, *inside] for axis in (0, 1))

@@ -114,14 +114,14 @@ def _zoom_positions(side: int, factor: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns the source pixel of each result, and how far towards the next one it lies."""
     cropped = int(np.ceil(side / factor))
     enlarged = round(cropped * factor)
-    places = np.arange(side) + (enlarged - side) // 2
-    positions = (side - cropped) // 2 + places * ((cropped - 1) / max(enlarged - 1, 1))
+    offsets = np.arange(side) + (enlarged - side) // 2
+    positions = (side - cropped) // 2 + offsets * ((cropped - 1) / max(enlarged - 1, 1))
     near = np.floor(positions).astype(np.intp)
     return near, (positions - near).astype(np.float32)
 
 
 def bilinear(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Reads each image at places of its own; beyond the outermost centres the edge goes on.
+    """Reads each image at positions of its own; beyond the outermost centres the edge goes on.
 
     Args:
         images: float32 [N, H, W, C].

@@ -4,7 +4,7 @@ Hendrycks & Dietterich (2019), "Benchmarking Neural Network Robustness to Common
 Perturbations", with the parameters of CIFAR-10-C; lengths are scaled by the shorter side over 32.
 
 The published frost lays crops of five photographs of frozen windows over the images. Here the ice
-is computed (`ice_texture`), a new one for each image: figures on frost are comparable among runs of
+is computed (`ice_texture`), a new one for each image: results on frost are comparable among runs of
 Twofold, and less so with published ones.
 """
 

@@ -128,8 +128,8 @@ def apply_affine(
     flat = tf.reshape(images, [batch, (height + 2) * stride, channels])
 
     def pixels(x: tf.Tensor, y: tf.Tensor, offset: int = 0) -> tf.Tensor:
-        place = tf.cast(y, tf.int32) * stride + tf.cast(x, tf.int32) + offset
-        values = tf.gather(flat, tf.reshape(place, [batch, height * width]), batch_dims=1)
+        index = tf.cast(y, tf.int32) * stride + tf.cast(x, tf.int32) + offset
+        values = tf.gather(flat, tf.reshape(index, [batch, height * width]), batch_dims=1)
         return tf.reshape(values, [batch, height, width, channels])
 
     if interpolation == "nearest":

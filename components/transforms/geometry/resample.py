@@ -1,4 +1,4 @@
-"""Bilinear sampling of a batch of images along rows and columns, each image at places of its own.
+"""Bilinear sampling of images along rows and columns, each image at positions of its own.
 
 A flip, a shift, a zoom and a crop each move rows and columns on their own, so any chain of them
 is one map of rows and one of columns, and one sampling. Two gathers of two neighbours each

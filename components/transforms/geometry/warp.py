@@ -38,10 +38,10 @@ def warp_nearest(pixels: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
     y = tf.bitwise.right_shift(y, _FRACTION_BITS)
 
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    place = tf.where(inside, y * width + x, 0)
+    index = tf.where(inside, y * width + x, 0)
     taken = tf.gather(
         tf.reshape(pixels, [batch, height * width, channels]),
-        tf.reshape(place, [batch, height * width]),
+        tf.reshape(index, [batch, height * width]),
         batch_dims=1,
     )
     taken = tf.reshape(taken, [batch, height, width, channels])

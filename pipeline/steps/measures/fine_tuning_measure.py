@@ -45,7 +45,7 @@ from twofold.components.training.optimizers.layer_rates import LayerwiseAdam, en
 from twofold.components.training.precision import keep_gradients, precision
 from twofold.components.training.step import TrainState, build_train_step
 from twofold.components.training.tensorboard import Rate, TensorBoardWriter
-from twofold.components.training.validation import EpochRules, Watched, build_validation
+from twofold.components.training.validation import EpochRules, MonitoredMetric, build_validation
 from twofold.components.transforms.policies_settings import NoViewsSettings
 from twofold.pipeline.config import RunConfig, TrainingSettings
 from twofold.pipeline.models.build import describe, step_settings
@@ -54,7 +54,7 @@ from twofold.pipeline.runs.run_context import Context, after
 from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.measures.embedded_images import array_name
 from twofold.pipeline.steps.reuse.fingerprints import part_code, training_images
-from twofold.pipeline.training.input_pipeline import Feed
+from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.prepared_images import TrainingImages
 from twofold.pipeline.training.stage import Data, Stage, set_aside_other_inputs
 
@@ -104,7 +104,7 @@ class _Images:
     Attributes:
         train: all training images, with those labels that the run has.
         held_out: measured on at the end.
-        validation: chosen by, and watched; None where there is none besides the held-out split.
+        validation: to choose by and to monitor; None where there is only the held-out split.
         embeddings: of ``train``, by the pretrained encoder.
 
     """
@@ -245,7 +245,7 @@ def _configure(context: Context, job: _Job, train: Split) -> RunConfig:
 
 def _length(config: RunConfig, train: Split) -> int:
     """How many images a training sees."""
-    steps = Feed(config, TrainingImages(train, train)).loop_settings().steps
+    steps = InputPipeline(config, TrainingImages(train, train)).loop_settings().steps
     return steps * config.training.batch_size
 
 
@@ -277,7 +277,7 @@ def _tune(
 
 
 def _count_correct(method: Method, split: Split) -> int:
-    """Counts the labelled images that the finished networks classify rightly."""
+    """Counts the labelled images that the finished networks classify correctly."""
     encoder, head = method.models["encoder"], method.models["head"]
     known, correct = labelled_rows(split), 0
     # Not compiled: tracing anew for each of many networks would take longer than it saves.
@@ -324,8 +324,8 @@ def _train(
     config, train = stage.config, images.train
     training = TrainingImages(train, train)
     data = Data(training, images.validation)
-    feed = Feed(config, training)
-    settings = feed.loop_settings()
+    batches = InputPipeline(config, training)
+    settings = batches.loop_settings()
     strategy = tf.distribute.get_strategy()
     with precision(config.training.precision):
         method = build_method(config, data.image_shape, len(train.class_names), settings.steps)
@@ -355,7 +355,7 @@ def _train(
 
     def batches_from(first_step: int) -> Any:
         rate.begin(first_step)
-        return feed.distribute(strategy, first_step, settings.steps)
+        return batches.distribute(strategy, first_step, settings.steps)
 
     try:
         run_loop(
@@ -379,7 +379,7 @@ def _train(
 
 
 def _start_from_pretraining(context: Context, method: Method, images: _Images) -> None:
-    """Gives the encoder what pretraining ended with, and the head a probe where that is asked for.
+    """Gives the encoder what pretraining ended with, and the head a probe where that is set.
 
     The probe was fitted on features in inference mode. Where batch statistics are far from the
     running ones, after a few steps of pretraining or of quite other views, it starts badly.
@@ -414,17 +414,21 @@ def _optimizer(context: Context, job: _Job, method: Method) -> keras.optimizers.
 
 
 def _epoch_rules(stage: Stage, images: _Images, state: TrainState) -> EpochRules:
-    """Watches the validation images, or else the held-out ones, which choose nothing."""
-    watched = images.held_out if images.validation is None else images.validation
+    """Validates on the validation images, or else the held-out ones, which choose nothing."""
+    observed = images.held_out if images.validation is None else images.validation
     validate = build_validation(
-        state.models["encoder"], state.models["head"], watched.images, watched.labels, watched.name
+        state.models["encoder"],
+        state.models["head"],
+        observed.images,
+        observed.labels,
+        observed.name,
     )
     if images.validation is None:
         return EpochRules(validate)
     return EpochRules(
         validate,
         # Its patience outlasts the training, so that it only marks the best.
-        early_stopping=Watched(f"{watched.name}/accuracy", state.extra["best"]),
+        early_stopping=MonitoredMetric(f"{observed.name}/accuracy", state.extra["best"]),
         keep_best=lambda: write_weights(stage.checkpoints / _BEST, state.models),
     )
 

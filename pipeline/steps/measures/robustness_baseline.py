@@ -13,7 +13,7 @@ _PREFIX = "robustness/"
 
 
 def read_baseline(config: EvaluationConfig) -> dict[str, float] | None:
-    """Returns a run's figures on corrupted images, or None where no baseline is asked for.
+    """Returns a run's metrics on corrupted images, or None where no baseline is set.
 
     Raises:
         DataError: if the directory holds no such figures.

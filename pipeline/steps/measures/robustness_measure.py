@@ -43,7 +43,7 @@ from twofold.pipeline.steps.measures.robustness_baseline import read_baseline
 from twofold.pipeline.steps.pretrain import TEACHER
 from twofold.pipeline.training import prepared_images as step_images
 
-# Who is asked about the images, beside the teacher.
+# Who classifies the images, beside the teacher.
 _OURS = "encoder"
 
 
@@ -101,10 +101,10 @@ def plan_robustness(context: Context, manifest: Manifest) -> Plan | None:
         )
     names = MAIN if config.robustness == "main" else tuple(CORRUPTIONS)
     severities = tuple(sorted(config.corruption_severities))
-    figures, baseline, published = read_baseline(config), None, None
-    if figures is not None:
+    recorded, baseline, published = read_baseline(config), None, None
+    if recorded is not None:
         try:
-            baseline = read_robustness(figures, names, severities)
+            baseline = read_robustness(recorded, names, severities)
         except EvaluationError as error:
             raise DataError(
                 f"evaluation.robustness_baseline={config.robustness_baseline}: {error}"
@@ -128,13 +128,13 @@ def measure(
     """Measures as planned; nothing where nothing is planned.
 
     Where a student's own classifier is asked, so is its teacher's, about the same images:
-    ``teacher/robustness/...`` are its figures, ``robustness/gain_over_teacher`` is the difference
+    ``teacher/robustness/...`` are its metrics, ``robustness/gain_over_teacher`` is the difference
     of the mean accuracies, and ``figures/robustness_gain.png`` that of each.
 
     Args:
         plan: what to measure.
         context: of the run.
-        details: takes what is recorded beside the figures.
+        details: takes what is recorded beside the metrics.
         encoder: the trained one.
         fitted: what classifies its features.
         held_out: the images to corrupt.

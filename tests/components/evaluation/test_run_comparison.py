@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.confidence_intervals import binomial_interval
 from twofold.components.evaluation.run_comparison import (
-    Figures,
     Group,
+    MeasuredRun,
     compare,
     mean_interval,
     proportions_p,
@@ -23,7 +23,7 @@ counts = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.ju
 def measured(name, right, total, held_out=None, **others):
     low, high = binomial_interval(right, total)
     metrics = {"a": right / total, "a_low": low, "a_high": high, **others}
-    return Figures(name, metrics, total if held_out is None else held_out)
+    return MeasuredRun(name, metrics, total if held_out is None else held_out)
 
 
 def single(*runs):
@@ -103,7 +103,7 @@ def test_where_the_images_are_not_those_of_the_interval_the_intervals_decide():
 
 
 def test_without_an_interval_it_is_not_known():
-    row = only_row(single(Figures("x", {"a": 0.9}, 100), Figures("y", {"a": 0.1}, 100)))
+    row = only_row(single(MeasuredRun("x", {"a": 0.9}, 100), MeasuredRun("y", {"a": 0.1}, 100)))
 
     assert row.differences[1].value == pytest.approx(-0.8)
     assert row.differences[1].real is None
@@ -111,8 +111,8 @@ def test_without_an_interval_it_is_not_known():
 
 
 def test_seeds_are_taken_together():
-    first = Group("x", tuple(Figures(f"x{n}", {"a": 0.8 + n / 100}) for n in range(3)))
-    other = Group("y", (Figures("y", {"a": 0.5}),))
+    first = Group("x", tuple(MeasuredRun(f"x{n}", {"a": 0.8 + n / 100}) for n in range(3)))
+    other = Group("y", (MeasuredRun("y", {"a": 0.5}),))
     row = only_row([first, other])
 
     assert row.spreads[0].mean == pytest.approx(0.81)
@@ -131,13 +131,13 @@ def test_seeds_that_do_not_scatter_are_held_to_the_test_images():
 
     assert row.differences[1].real is True
     assert row.differences[1].p == pytest.approx(proportions_p((90, 100), (60, 100)))
-    bare = [Group("x", (Figures("x0", {"a": 1.0}), Figures("x1", {"a": 1.0})))]
-    row = only_row([*bare, *single(Figures("y", {"a": 2.0}))])
+    bare = [Group("x", (MeasuredRun("x0", {"a": 1.0}), MeasuredRun("x1", {"a": 1.0})))]
+    row = only_row([*bare, *single(MeasuredRun("y", {"a": 2.0}))])
     assert row.differences[1].real is None
 
 
 def test_what_a_run_lacks_has_no_difference():
-    rows = compare(single(Figures("x", {"a": 0.5}), Figures("y", {"b": 0.5})))
+    rows = compare(single(MeasuredRun("x", {"a": 0.5}), MeasuredRun("y", {"b": 0.5})))
 
     assert [row.name for row in rows] == ["a", "b"]
     assert rows[0].spreads[1] is None

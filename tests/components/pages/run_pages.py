@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from twofold.components.evaluation.confidence_intervals import binomial_interval
-from twofold.components.evaluation.run_comparison import Figures, Group, compare
+from twofold.components.evaluation.run_comparison import Group, MeasuredRun, compare
 from twofold.components.pages.comparison_page import ComparedRun, ComparisonContent
 from twofold.components.pages.run_page import (
     Confusion,
@@ -120,8 +120,10 @@ EMPTY = {
 
 def comparison_content(**changes):
     runs = [
-        Figures("first", METRICS, 1000),
-        Figures("second", {**METRICS, **accuracy("linear_probe/test_accuracy", 700, 1000)}, 1000),
+        MeasuredRun("first", METRICS, 1000),
+        MeasuredRun(
+            "second", {**METRICS, **accuracy("linear_probe/test_accuracy", 700, 1000)}, 1000
+        ),
     ]
     groups = [Group(run.name, (run,)) for run in runs]
     values = {

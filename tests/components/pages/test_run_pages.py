@@ -16,7 +16,7 @@ from tests.components.pages.run_pages import (
     pixels,
     run_content,
 )
-from twofold.components.evaluation.run_comparison import Figures, Group, compare
+from twofold.components.evaluation.run_comparison import Group, MeasuredRun, compare
 from twofold.components.pages.comparison_page import render_comparison
 from twofold.components.pages.run_page import Confusion, Examples, Failure, render_run
 
@@ -190,8 +190,8 @@ def test_names_are_shown_and_not_run():
 
 
 def _comparison_of(name):
-    figures = Figures(name, {name: 0.5})
-    groups = [Group(name, (figures,)), Group("b", (figures,))]
+    run = MeasuredRun(name, {name: 0.5})
+    groups = [Group(name, (run,)), Group("b", (run,))]
     return render_comparison(
         comparison_content(groups=groups, rows=compare(groups), settings=[(name, [name, name])])
     )
@@ -220,7 +220,7 @@ def test_other_data_sets_are_said_loudly():
 
 
 def test_seeds_alone_have_a_mean_and_no_difference():
-    runs = tuple(Figures(f"s{n}", {"a/test_accuracy": 0.97 + n / 100}, 9) for n in range(3))
+    runs = tuple(MeasuredRun(f"s{n}", {"a/test_accuracy": 0.97 + n / 100}, 9) for n in range(3))
     groups = [Group("s0 and 2 more seeds", runs)]
     page = Page(render_comparison(comparison_content(groups=groups, rows=compare(groups))))
 

@@ -25,7 +25,7 @@ from twofold.components.training.monitors import EarlyStopping, ReduceOnPlateau
 from twofold.components.training.optimizers.named_optimizers import build_optimizer
 from twofold.components.training.optimizers.schedules import build_schedule
 from twofold.components.training.step import OnlineProbe, StepSettings, TrainState, build_train_step
-from twofold.components.training.validation import EpochRules, Watched, build_validation
+from twofold.components.training.validation import EpochRules, MonitoredMetric, build_validation
 
 STEPS = 8
 SETTINGS = LoopSettings(steps=STEPS, steps_per_epoch=2, log_every=3, checkpoint_every=4)
@@ -71,8 +71,8 @@ def _rules(state, directory, patience):
     head = state.models.get("head") or state.probe.head
     return EpochRules(
         build_validation(state.models["encoder"], head, images.images, images.labels, "test"),
-        Watched("test/loss", state.extra["plateau"]),
-        Watched("test/accuracy", state.extra["early_stopping"]),
+        MonitoredMetric("test/loss", state.extra["plateau"]),
+        MonitoredMetric("test/accuracy", state.extra["early_stopping"]),
         keep_best=lambda: write_weights(directory / "best", state.models),
     )
 
@@ -206,7 +206,7 @@ def test_a_finished_run_trains_no_further(tmp_path):
 
 
 def test_early_stopping_ends_the_run_for_good_and_keeps_the_best_weights(tmp_path):
-    # At a rate as low as this no further image is classified rightly.
+    # At a rate as low as this no further image is classified correctly.
     stopped = _run(tmp_path, "supervised", patience=1, learning_rate=1e-9)
     assert stopped.state.step == 4, "the second epoch was no better than the first"
     assert sorted(stopped.metrics) == [2, 3, 4]

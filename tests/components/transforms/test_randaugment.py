@@ -42,7 +42,7 @@ def in_pillow(image, name, strength):
         return picture.transform(picture.size, Image.Transform.AFFINE, matrix)
 
     result = {
-        "key_hash": lambda: picture,
+        "identity": lambda: picture,
         "autocontrast": lambda: ImageOps.autocontrast(picture),
         "equalise": lambda: ImageOps.equalize(picture),
         "rotate": lambda: picture.rotate(strength),

@@ -31,7 +31,7 @@ def test_a_model_is_told_and_found_intact_in_a_fresh_process(twofold, version):
         "licence of the data: not stated",
         f"checkpoint: sha256 {'c' * 64}",
         "made by: python 3.11.7, twofold 0.1.0",
-        "figures, on 100 images of test:",
+        "metrics, on 100 images of test:",
         "  linear_probe/test_accuracy: 90.00% (95 % interval 82.56% to 94.48%)",
         "  pretrain/loss: 1.5",
         f"for LiteRT: {version.parent / 'encoder.tflite'}, 2 KiB",
@@ -44,7 +44,7 @@ def test_a_model_is_told_and_found_intact_in_a_fresh_process(twofold, version):
 
 
 def test_damage_is_told_and_ends_with_status_1(twofold, version, monkeypatch):
-    monkeypatch.setattr("twofold.components.export.proof.inspection.probe", ask)
+    monkeypatch.setattr("twofold.components.export.proof.inspection.run_smoke_test", ask)
     (version / "assets.extra" / "model_card.md").unlink()
 
     outcome = twofold("inspect", str(version))
@@ -57,7 +57,7 @@ def test_damage_is_told_and_ends_with_status_1(twofold, version, monkeypatch):
 
 def test_a_model_of_others_is_told_without_what_it_does_not_record(twofold, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "twofold.components.export.proof.inspection.probe",
+        "twofold.components.export.proof.inspection.run_smoke_test",
         lambda version, runs: Answers((), loaded=True),
     )
 
@@ -66,7 +66,7 @@ def test_a_model_of_others_is_told_without_what_it_does_not_record(twofold, tmp_
     assert outcome.status == 0
     assert "heads: none" in outcome.out
     assert "not verified: lineage: it records no lineage" in outcome.out
-    assert "not verified: answers: it records no questions" in outcome.out
+    assert "not verified: answers: it records no requests" in outcome.out
     assert outcome.out.splitlines()[-1] == "intact"
 
 

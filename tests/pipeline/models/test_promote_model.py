@@ -23,7 +23,8 @@ def answers(monkeypatch):
     """What models answer, without a process that asks them."""
     given = {"answers": ANSWERS}
     monkeypatch.setattr(
-        "twofold.components.export.proof.inspection.probe", lambda version, runs: given["answers"]
+        "twofold.components.export.proof.inspection.run_smoke_test",
+        lambda version, runs: given["answers"],
     )
     return given
 
@@ -160,7 +161,7 @@ def test_a_model_that_is_fast_enough_passes(twofold, make, root):
 
 
 def test_the_latency_is_measured(twofold, make, root, monkeypatch):
-    monkeypatch.setattr("twofold.components.export.proof.inspection.probe", ask)
+    monkeypatch.setattr("twofold.components.export.proof.inspection.run_smoke_test", ask)
     model = make()
 
     (reason,) = reasons_of(twofold("promote", str(model), str(root), "--max-latency-ms", "1e-9"))
@@ -175,7 +176,7 @@ def test_a_latency_that_cannot_be_measured_is_no_pass(twofold, make, root, answe
     outcome = twofold("promote", str(make()), str(root), "--max-latency-ms", "20")
 
     assert reasons_of(outcome) == [
-        "its latency was not measured: it answers no recorded question to serving_default"
+        "its latency was not measured: it answers no recorded request to serving_default"
     ]
 
 
@@ -189,7 +190,7 @@ def test_the_figure_is_the_first_that_both_have(twofold, make, root):
     none = with_metrics(linear_probe__test_accuracy=None, knn__test_accuracy=None)
     outcome = twofold("promote", str(make(none)), str(root))
     assert reasons_of(outcome) == [
-        f"it has no figure in common with version 1 among {', '.join(DEFAULT_METRICS)}: name one "
+        f"it has no metric in common with version 1 among {', '.join(DEFAULT_METRICS)}: name one "
         "with --metric"
     ]
 
@@ -209,7 +210,7 @@ def test_figures_on_other_data_are_pointed_out(twofold, make, root):
     outcome = twofold("promote", str(make(dataclasses.replace(LINEAGE, data=data))), str(root))
 
     assert outcome.status == 0
-    assert "its figures are on another data set than those of version 1" in outcome.out
+    assert "its metrics are on another data set than those of version 1" in outcome.out
     assert any("another data set" in note for note in log_of(root)[-1]["notes"])
 
 

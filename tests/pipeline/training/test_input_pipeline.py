@@ -24,7 +24,7 @@ from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.steps.data_source import preparation_settings
 from twofold.pipeline.training import prepared_images as images
-from twofold.pipeline.training.input_pipeline import Feed
+from twofold.pipeline.training.input_pipeline import InputPipeline
 
 COUNTS = {"train/cat": 12, "train/dog": 4, "unlabelled": 9, "test/cat": 3, "test/dog": 2}
 CACHES = ("memory", "disk", "off")
@@ -62,12 +62,12 @@ def context_of(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
     return build
 
 
-def feed_of(context: Context) -> Feed:
-    return Feed(context.config, images.load_training_images(context, context.manifest()))
+def batches_of(context: Context) -> InputPipeline:
+    return InputPipeline(context.config, images.load_training_images(context, context.manifest()))
 
 
 def fed(context: Context, steps: int = 4) -> list[dict[str, np.ndarray]]:
-    elements = feed_of(context).distribute(tf.distribute.get_strategy(), 0, steps)
+    elements = batches_of(context).distribute(tf.distribute.get_strategy(), 0, steps)
     return [{name: value.numpy() for name, value in element.items()} for element in elements]
 
 
@@ -148,8 +148,8 @@ def test_balanced_training_draws_labelled_images_alone_class_by_class(
     context_of: Callable[..., Context],
 ) -> None:
     context = context_of("data.sampling=balanced")
-    feed = feed_of(context)
-    assert feed.steps_per_epoch() == (12 + 4) // 8
+    batches = batches_of(context)
+    assert batches.steps_per_epoch() == (12 + 4) // 8
     labels = np.concatenate([element["label"] for element in fed(context, steps=100)])
     counts = np.bincount(labels, minlength=2)
     assert labels.min() == 0
@@ -172,7 +172,7 @@ def test_a_sampling_that_the_images_do_not_allow_is_refused(
     settings: tuple[str, ...], message: str, context_of: Callable[..., Context]
 ) -> None:
     with pytest.raises(DataError, match=message):
-        feed_of(context_of(*settings)).check(1)
+        batches_of(context_of(*settings)).check(1)
 
 
 def test_a_bar_is_shown_where_images_are_decoded_and_not_where_they_are_there(
@@ -197,13 +197,13 @@ def test_a_record_that_is_damaged_while_training_goes_on_is_named(
     context_of: Callable[..., Context],
 ) -> None:
     context = context_of("data.cache=off")
-    feed = feed_of(context)
+    batches = batches_of(context)
     (shard,) = Path(context.dataset_directory).glob("unlabelled-*")
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
     with pytest.raises(DataError, match=r"unlabelled-\S+ is damaged: the record of image 'unlab"):
-        list(feed.distribute(tf.distribute.get_strategy(), 0, 4))
+        list(batches.distribute(tf.distribute.get_strategy(), 0, 4))
 
 
 def test_a_run_measures_the_same_with_and_without_a_cache(

@@ -7,7 +7,7 @@ import pytest
 from tests.exported import FILES, IMAGES, LINEAGE, describe, embeddings_of, save_tiny
 from twofold.components.errors import ExportedModelError
 from twofold.components.export.proof.inspection import inspect, verify_files
-from twofold.components.export.proof.smoke_test import Answers, ask, probe
+from twofold.components.export.proof.smoke_test import Answers, ask, run_smoke_test
 from twofold.components.export.saved_model.lineage import write_lineage
 from twofold.components.export.saved_model.recorded_requests import (
     RecordedSample,
@@ -39,7 +39,7 @@ def version(described, tmp_path):
 @pytest.fixture
 def asked_here(monkeypatch):
     """Asks the model in this process, which takes less time."""
-    monkeypatch.setattr("twofold.components.export.proof.inspection.probe", ask)
+    monkeypatch.setattr("twofold.components.export.proof.inspection.run_smoke_test", ask)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def unasked(monkeypatch):
     """Leaves out the process that asks the model."""
     answers = Answers((), loaded=True, requests=4, compared=3)
     monkeypatch.setattr(
-        "twofold.components.export.proof.inspection.probe", lambda version, runs: answers
+        "twofold.components.export.proof.inspection.run_smoke_test", lambda version, runs: answers
     )
 
 
@@ -119,7 +119,7 @@ def test_a_process_that_ends_early_is_damage(monkeypatch, tmp_path):
     program.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(program))
 
-    answers = probe(tmp_path)
+    answers = run_smoke_test(tmp_path)
 
     assert answers == Answers(("the process that loaded it ended by SIGABRT: the reason",))
 
@@ -196,7 +196,7 @@ def test_a_model_without_questions_is_loaded_and_not_asked(tmp_path):
 
     assert found.damage == ()
     assert found.unverified == (
-        "it records no questions (assets.extra/tf_serving_warmup_requests or "
+        "it records no requests (assets.extra/tf_serving_warmup_requests or "
         "assets.extra/sample.npz)",
     )
     assert found.answers == Answers((), loaded=True)
