@@ -1,4 +1,4 @@
-"""Networks that turn images into features, and the heads on top of them."""
+"""Encoders: networks that turn images into features, and the heads on top of them."""
 
 from twofold.components.settings import import_settings
 

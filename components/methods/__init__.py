@@ -1,4 +1,4 @@
-"""Training methods: what a batch of images becomes a loss by."""
+"""Training methods, each of which makes a loss of a batch of images."""
 
 from twofold.components.settings import import_settings
 

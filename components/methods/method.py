@@ -1,4 +1,4 @@
-"""What the training loop asks of a method."""
+"""Method interface: what the training loop calls, and the sampling of views."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from twofold.components.transforms.views import ViewFunction, make_views, to_unit_range
 
-__all__ = ["Method", "MethodInput", "MethodOutput", "ViewFunction", "draw_views", "to_unit_range"]
+__all__ = ["Method", "MethodInput", "MethodOutput", "ViewFunction", "sample_views", "to_unit_range"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Method(abc.ABC):
         """
 
 
-def draw_views(
+def sample_views(
     views: Sequence[ViewFunction], images: tf.Tensor, keys: tf.Tensor, *, compiled: bool
 ) -> list[tf.Tensor]:
     """Draws one view of each image by each policy.

@@ -1,4 +1,4 @@
-"""A slowly following copy of a network: the momentum encoder of BYOL and MoCo."""
+"""Momentum encoder of BYOL and MoCo: a slowly following copy of a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A first-in, first-out store of projections of earlier batches, the same on every replica."""
+"""Queue of projections of earlier batches (first in, first out), the same on every replica."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of no training at all: the encoder's first weights, a baseline for measures."""
+"""Random-weights settings: no training at all, a baseline for measures."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from twofold.components.methods.method import (
     MethodInput,
     MethodOutput,
     ViewFunction,
-    draw_views,
+    sample_views,
 )
 from twofold.components.training.optimizers.gradients import apply_gradients
 
@@ -271,7 +271,7 @@ def _probe_step(
         rows = slice(-probe.labelled_rows if probe.labelled_rows else 0, None)
         labels = whole.labels[rows]
         keys = keyed_random.fold_in(whole.keys[rows], _PROBE_VIEW)
-        (view,) = draw_views((probe.view,), whole.images[rows], keys, compiled=probe.compile_view)
+        (view,) = sample_views((probe.view,), whole.images[rows], keys, compiled=probe.compile_view)
         features = tf.stop_gradient(encoder(view, training=False))
     dtype = tf.float64 if features.dtype == tf.float64 else tf.float32
     labelled = tf.cast(labels >= 0, dtype)

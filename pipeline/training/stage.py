@@ -15,7 +15,7 @@ from twofold.components import keyed_random
 from twofold.components.data.reading.label_subset import sample_labelled
 from twofold.components.data.reading.split import Split
 from twofold.components.methods.build import ImageShape, build_configured_encoder
-from twofold.components.methods.method import Method, draw_views
+from twofold.components.methods.method import Method, sample_views
 from twofold.components.training.averaging import reestimate_batch_norm
 from twofold.components.training.checkpoint import (
     Checkpoints,
@@ -221,7 +221,7 @@ def views_of(batches: InputPipeline) -> Iterator[tf.Tensor]:
     @tf.function(autograph=False)
     def draw(images: tf.Tensor, key_hashes: tf.Tensor) -> tf.Tensor:
         keys = keyed_random.image_keys(batches.config.seed, tf.constant(0, tf.int64), key_hashes)
-        return draw_views((policy,), images, keys, compiled=compiled)[0]
+        return sample_views((policy,), images, keys, compiled=compiled)[0]
 
     for images, key_hashes in batches.one_epoch():
         yield draw(images, key_hashes)

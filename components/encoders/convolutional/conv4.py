@@ -1,4 +1,4 @@
-"""The four strided convolutions of recipe A (keras.io, semi-supervised SimCLR)."""
+"""Conv4 encoder: the four strided convolutions of recipe A (keras.io, semi-supervised SimCLR)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the four strided convolutions of recipe A."""
+"""Conv4 settings: the four strided convolutions of recipe A."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small convolutional network of recipe E (Neuromatch's self-supervised learning tutorial)."""
+"""Core encoder: the small convolutional network of recipe E (Neuromatch's tutorial)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the small convolutional network of recipe E."""
+"""Core settings: the small convolutional network of recipe E."""
 
 from __future__ import annotations
 

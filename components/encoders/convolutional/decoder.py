@@ -1,4 +1,4 @@
-"""The decoder of recipe E's variational autoencoder, the mirror of the encoder ``core``."""
+"""Decoder of recipe E's variational autoencoder, the mirror of the encoder ``core``."""
 
 from __future__ import annotations
 

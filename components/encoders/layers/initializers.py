@@ -1,4 +1,4 @@
-"""Initial weights, named so that a recipe can state them."""
+"""Initializers of weights, named so that a recipe can state them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upsampling and a transposed convolution in one, for the price of neither."""
+"""Transposed convolution with upsampling in one layer, for the price of neither."""
 
 from __future__ import annotations
 

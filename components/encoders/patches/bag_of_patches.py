@@ -1,4 +1,4 @@
-"""A small residual network of patches, whose features an image's patches share in the mean."""
+"""Bag of patches: a small residual network of patches, whose features are averaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the small residual network of patches."""
+"""Bag-of-patches settings: a small residual network of patches."""
 
 from __future__ import annotations
 

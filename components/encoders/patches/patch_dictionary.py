@@ -1,4 +1,4 @@
-"""One layer of whitened patches against a dictionary of them (Coates and Ng, 2011)."""
+"""Patch dictionary: one layer of whitened patches against atoms (Coates and Ng, 2011)."""
 
 from __future__ import annotations
 

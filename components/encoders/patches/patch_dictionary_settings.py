@@ -1,4 +1,4 @@
-"""Settings of the layer that compares patches with a dictionary of them."""
+"""Patch-dictionary settings: the layer that compares patches with a dictionary of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What residual networks of both kinds are made of: stems, convolutions and their checks."""
+"""Residual stems and convolutions of both kinds of network, and their checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Residual networks of the first kind: ResNet-18, ResNet-34 and ResNet-50."""
+"""ResNet-18, ResNet-34 and ResNet-50, residual networks of the first kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ResNet-34 of recipe C (keras.io, Barlow Twins)."""
+"""ResNet-34 of recipe C (keras.io, Barlow Twins)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The residual network of the second kind that recipe D trains: ResNet-50 v2."""
+"""ResNet-50 v2, the residual network of the second kind that recipe D trains."""
 
 from __future__ import annotations
 

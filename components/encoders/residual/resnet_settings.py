@@ -1,4 +1,4 @@
-"""Settings of the residual networks."""
+"""ResNet settings."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from twofold.components import distribute
 from twofold.components.losses.contrastive import info_nce_queue
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.methods.momentum import follow
 from twofold.components.methods.queue import SupportQueue
 from twofold.components.transforms.views import ViewFunction
@@ -64,7 +64,7 @@ class MoCo(Method):
 
     def __call__(self, batch: MethodInput) -> MethodOutput:
         """Computes the loss and how often the other view is nearer than all of the queue."""
-        first, second = draw_views(
+        first, second = sample_views(
             self.views, batch.images, batch.keys, compiled=self.compile_views
         )
         features = self.encoder(first, training=True)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from twofold.components import distribute
 from twofold.components.losses.contrastive import nnclr
 from twofold.components.losses.redundancy import correlation_accuracy
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.methods.queue import SupportQueue
 from twofold.components.transforms.views import ViewFunction
 
@@ -54,7 +54,7 @@ class NNCLR(Method):
 
     def __call__(self, batch: MethodInput) -> MethodOutput:
         """Computes the loss, the contrastive accuracy and the correlation accuracy."""
-        views = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        views = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = [self.encoder(view, training=True) for view in views]
         first, second = (self.projector(one, training=True) for one in features)
         loss, accuracy = nnclr(first, second, self.queue.values(), self.temperature)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from twofold.components import distribute
 from twofold.components.losses.contrastive import cross_view, few_negatives, nt_xent
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 
@@ -48,7 +48,7 @@ class SimCLR(Method):
         The views go through the network one after the other, so that batch statistics are those of
         one view.
         """
-        views = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        views = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = [self.encoder(view, training=True) for view in views]
         local = tf.stack([self.projector(one, training=True) for one in features])
         everywhere = distribute.gather(local, axis=1)

@@ -14,7 +14,13 @@ from twofold.components import distribute, keyed_random
 from twofold.components.encoders.patches.patch_dictionary import centring
 from twofold.components.losses.dictionary import dictionary_loss
 from twofold.components.methods.build import PartBuilder, Parts
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, Picture, draw_views
+from twofold.components.methods.method import (
+    Method,
+    MethodInput,
+    MethodOutput,
+    Picture,
+    sample_views,
+)
 from twofold.components.transforms.views import ViewFunction
 
 _PLACES = 0x9A7C
@@ -117,7 +123,7 @@ class KMeans(Method):
 
     def __call__(self, batch: MethodInput) -> MethodOutput:
         """Computes the loss, and the share of atoms that a patch chose."""
-        (views,) = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        (views,) = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         layer, dictionary = (self.encoder.get_layer(name) for name in ("whitening", "dictionary"))
         normalised = layer.normalise(cut_patches(views, batch.keys, self.patches, layer.side))
         whitened = tf.stop_gradient(layer.whiten(normalised))

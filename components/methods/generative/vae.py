@@ -1,4 +1,4 @@
-"""The variational autoencoder (Kingma & Welling, 2014)."""
+"""Variational autoencoder (Kingma & Welling, 2014)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from twofold.components.encoders.convolutional.decoder import build_decoder
 from twofold.components.encoders.heads import build_gaussian_head
 from twofold.components.losses.elbo import kl_to_standard_normal, reconstruction, sample_gaussian
 from twofold.components.methods.build import PartBuilder, Parts
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, Picture, draw_views
+from twofold.components.methods.method import (
+    Method,
+    MethodInput,
+    MethodOutput,
+    Picture,
+    sample_views,
+)
 from twofold.components.transforms.views import ViewFunction, to_unit_range
 
 _NOISE = 0x5AE
@@ -57,7 +63,7 @@ class VAE(Method):
 
     def __call__(self, batch: MethodInput) -> MethodOutput:
         """Computes this replica's share of the loss and of its two parts, in nats an image."""
-        (view,) = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        (view,) = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = self.encoder(view, training=True)
         mean, log_variance = self.head(features, training=True)
         noise_keys = keyed_random.fold_in(batch.keys, _NOISE)

@@ -23,7 +23,7 @@ from twofold.components.methods.method import (
     MethodInput,
     MethodOutput,
     TwoViews,
-    draw_views,
+    sample_views,
 )
 from twofold.components.transforms.policies import randaugment_noise
 from twofold.components.transforms.views import ViewFunction, make_views
@@ -128,7 +128,9 @@ class SelfTraining(Method):
         )
 
     def _draw(self, batch: MethodInput) -> tuple[tf.Tensor, tf.Tensor]:
-        (clean,) = draw_views((self.clean,), batch.images, batch.keys, compiled=self.compile_views)
+        (clean,) = sample_views(
+            (self.clean,), batch.images, batch.keys, compiled=self.compile_views
+        )
         draw = tf.function(noisy_view, jit_compile=self.compile_views, autograph=False)
         return clean, draw(self.noise, clean, batch.keys)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from twofold.components.losses.distillation import cross_entropy
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 
@@ -36,7 +36,7 @@ class Supervised(Method):
 
     def __call__(self, batch: MethodInput) -> MethodOutput:
         """Computes this replica's share of the cross-entropy and of the accuracy."""
-        (view,) = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        (view,) = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = self.encoder(view, training=True)
         loss, accuracy = cross_entropy(self.head(features, training=True), batch.labels)
         return MethodOutput(loss=loss, metrics={"accuracy": accuracy}, features=features)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from twofold.components.losses.redundancy import barlow_twins, correlation_accuracy
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 
@@ -40,7 +40,7 @@ class BarlowTwins(Method):
 
     def __call__(self, batch: MethodInput) -> MethodOutput:
         """Computes the loss, and the correlation accuracy of the features."""
-        views = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        views = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = [self.encoder(view, training=True) for view in views]
         first, second = (self.projector(one, training=True) for one in features)
         return MethodOutput(

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from twofold.components import keyed_random
 from twofold.components.losses.coding_rate import coding_rate_of_patches
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 
@@ -51,7 +51,7 @@ class EMPSSL(Method):
         keys = tf.concat(
             [keyed_random.fold_in(batch.keys, number) for number in range(self.patches)], axis=0
         )
-        (views,) = draw_views(self.views, images, keys, compiled=self.compile_views)
+        (views,) = sample_views(self.views, images, keys, compiled=self.compile_views)
         features = self.encoder(views, training=True)
         projections = self.projector(features, training=True)
         loss, agreement = coding_rate_of_patches(

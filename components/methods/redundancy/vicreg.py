@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from twofold.components.losses.redundancy import vicreg
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 
@@ -44,7 +44,7 @@ class VICReg(Method):
 
     def __call__(self, batch: MethodInput) -> MethodOutput:
         """Computes this replica's share of the loss."""
-        views = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        views = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = [self.encoder(view, training=True) for view in views]
         first, second = (self.projector(one, training=True) for one in features)
         loss = vicreg(

@@ -10,14 +10,14 @@ import keras
 import tensorflow as tf
 
 from twofold.components.losses.regression import byol
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.methods.momentum import cosine_momentum, follow
 from twofold.components.transforms.views import ViewFunction
 
 
 @dataclasses.dataclass(frozen=True)
 class BYOL(Method):
-    """A predictor on one view's projection foretells the momentum encoder's of the other.
+    """A predictor on one view's projection predicts the momentum encoder's of the other.
 
     Equation 2 of the paper, both ways round (its section 3.1); the momentum rises to 1.
 
@@ -63,7 +63,7 @@ class BYOL(Method):
 
     def __call__(self, batch: MethodInput) -> MethodOutput:
         """Computes the sum of both directions' losses, between 0 and 8."""
-        views = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        views = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = [self.encoder(view, training=True) for view in views]
         predictions = [
             self.predictor(self.projector(one, training=True), training=True) for one in features

@@ -12,7 +12,7 @@ from twofold.components.settings import Widths
 
 @METHODS.register
 class BYOLSettings(ProjectorSettings):
-    """A predictor foretells a momentum encoder."""
+    """A predictor predicts a momentum encoder."""
 
     implementation: ClassVar[str] = "twofold.components.methods.self_distillation.byol:BYOL"
     name: Literal["byol"] = "byol"

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from twofold.components.losses.regression import simsiam
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, draw_views
+from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 
 @dataclasses.dataclass(frozen=True)
 class SimSiam(Method):
-    """A predictor on one view's projection foretells the other view's, whose gradient is stopped.
+    """A predictor on one view's projection predicts the other view's, whose gradient is stopped.
 
     Equations 1 and 2 of the paper: the mean of both directions' negative cosine, between -1 and 1.
     A ``feature_std`` near 1 / sqrt(D) is healthy; towards 0 the encoder has collapsed.
@@ -45,7 +45,7 @@ class SimSiam(Method):
 
     def __call__(self, batch: MethodInput) -> MethodOutput:
         """Computes this replica's share of the loss."""
-        views = draw_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
+        views = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = [self.encoder(view, training=True) for view in views]
         first, second = (self.projector(one, training=True) for one in features)
         loss = 0.5 * (

@@ -12,7 +12,7 @@ from twofold.components.settings import Widths
 
 @METHODS.register
 class SimSiamSettings(ProjectorSettings):
-    """A predictor foretells the other view, whose gradient is stopped."""
+    """A predictor predicts the other view, whose gradient is stopped."""
 
     implementation: ClassVar[str] = "twofold.components.methods.self_distillation.simsiam:SimSiam"
     normalised_projections: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""What the result of each step depends on, in code: the one place that says so.
+"""Code dependencies of each step's result: the one place that defines them.
 
 A step depends on its own module and on all that this imports, in turn. What is left out cannot
 change a number, a weight or a file of a result, and the reason stands beside it. Whatever is in

@@ -1,4 +1,4 @@
-"""What each step is made from, as fingerprints: equal inputs and code let finished work be reused.
+"""Fingerprints of each step: equal inputs and code let finished work be reused.
 
 Nothing here needs TensorFlow, so that a run that has nothing to do ends at once.
 """

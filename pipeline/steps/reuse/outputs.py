@@ -1,4 +1,4 @@
-"""What each step leaves in the directory of a run: to be checked when it is reused, and kept."""
+"""Outputs of each step in a run's directory: checked when it is reused, and kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The standing of a step: finished, of other inputs or other code, damaged, or not yet begun."""
+"""Step status: finished, of other inputs or other code, damaged, or not yet begun."""
 
 from __future__ import annotations
 

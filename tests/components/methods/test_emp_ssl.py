@@ -6,7 +6,7 @@ import tensorflow as tf
 from tests.components.methods.forms import BATCH, IMAGE_SHAPE, build_form, method_input
 from twofold.components import keyed_random
 from twofold.components.losses.coding_rate import coding_rate_of_patches
-from twofold.components.methods.method import draw_views
+from twofold.components.methods.method import sample_views
 from twofold.components.methods.settings import METHODS
 
 PATCHES = 3
@@ -16,7 +16,7 @@ def patches_by_hand(method, batch):
     """Each patch of all images [B, h, w, C], drawn by keys of its own."""
     for number in range(PATCHES):
         keys = keyed_random.fold_in(batch.keys, number)
-        (patch,) = draw_views(method.views, batch.images, keys, compiled=False)
+        (patch,) = sample_views(method.views, batch.images, keys, compiled=False)
         yield patch
 
 

@@ -7,14 +7,14 @@ from tests.components.methods.forms import BATCH, IMAGE_SHAPE, build_form, metho
 from twofold.components.encoders.build import build_encoder
 from twofold.components.losses.dictionary import dictionary_loss
 from twofold.components.methods.generative.k_means import PatchMoments, cut_patches
-from twofold.components.methods.method import draw_views
+from twofold.components.methods.method import sample_views
 
 PATCHES, SIDE = 3, 4
 
 
 def views_of(method, batch):
     """The views of a step [B, h, w, C]."""
-    return draw_views(method.views, batch.images, batch.keys, compiled=False)[0]
+    return sample_views(method.views, batch.images, batch.keys, compiled=False)[0]
 
 
 def normalised_patches(method, batch):

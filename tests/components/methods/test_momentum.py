@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.components.methods.forms import build_form, method_input
 from twofold.components.losses.regression import byol
-from twofold.components.methods.method import draw_views
+from twofold.components.methods.method import sample_views
 from twofold.components.methods.momentum import cosine_momentum, follow
 
 
@@ -87,7 +87,7 @@ def test_byol_adds_up_both_directions_and_sends_no_gradient_to_the_targets():
         loss = method(batch).loss
     assert all(gradient is None for gradient in tape.gradient(loss, targets))
 
-    views = draw_views(fresh.views, batch.images, batch.keys, compiled=False)
+    views = sample_views(fresh.views, batch.images, batch.keys, compiled=False)
     predicted, target = [], []
     for view in views:
         projection = fresh.projector(fresh.encoder(view, training=True), training=True)

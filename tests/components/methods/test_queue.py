@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.components.methods.forms import BATCH, QUEUE, build_form, method_input
 from twofold.components.losses.contrastive import info_nce_queue, nnclr
-from twofold.components.methods.method import draw_views
+from twofold.components.methods.method import sample_views
 from twofold.components.methods.queue import SupportQueue
 
 
@@ -52,7 +52,7 @@ def test_nnclr_looks_up_before_it_enqueues():
     output = method(batch)
     np.testing.assert_array_equal(method.queue.values(), before)
 
-    views = draw_views(fresh.views, batch.images, batch.keys, compiled=False)
+    views = sample_views(fresh.views, batch.images, batch.keys, compiled=False)
     first, second = (projections_of(fresh, view) for view in views)
     expected, accuracy = nnclr(first, second, tf.constant(before), 0.2)
     np.testing.assert_allclose(output.loss, expected, rtol=1e-5)
@@ -69,7 +69,7 @@ def test_moco_repels_the_queue_and_enqueues_the_other_view_of_the_momentum_netwo
     before = method.queue.values().numpy()
     output = method(batch)
 
-    first, second = draw_views(fresh.views, batch.images, batch.keys, compiled=False)
+    first, second = sample_views(fresh.views, batch.images, batch.keys, compiled=False)
     queries = projections_of(fresh, first)
     keys = projections_of(fresh, second, momentum=True)
     expected, accuracy = info_nce_queue(queries, keys, tf.constant(before), 0.2)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.components.methods.forms import build_form, method_input
 from twofold.components.losses.redundancy import barlow_twins, correlation_accuracy, vicreg
-from twofold.components.methods.method import draw_views
+from twofold.components.methods.method import sample_views
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_the_loss_is_that_of_the_projections_with_the_settings(form, loss, setti
     method, fresh, batch = build_form(form, **settings), build_form(form), method_input()
     output = method(batch)
 
-    views = draw_views(fresh.views, batch.images, batch.keys, compiled=False)
+    views = sample_views(fresh.views, batch.images, batch.keys, compiled=False)
     features = [fresh.encoder(view, training=True) for view in views]
     first, second = (fresh.projector(one, training=True) for one in features)
     np.testing.assert_allclose(output.loss, loss(first, second, **settings), rtol=1e-4)

@@ -14,7 +14,7 @@ from tests.components.methods.forms import (
     shift_by_key,
 )
 from tests.strategies import strategy_of
-from twofold.components.methods.method import draw_views
+from twofold.components.methods.method import sample_views
 from twofold.components.training.step import StepSettings, TrainState, build_train_step
 
 
@@ -75,7 +75,7 @@ def test_t_squared_multiplies_the_second_part():
 
 def test_images_that_the_teacher_is_not_confident_of_are_left_out():
     method, batch = build_form("self_training"), method_input()
-    (clean,) = draw_views((method.clean,), batch.images, batch.keys, compiled=False)
+    (clean,) = sample_views((method.clean,), batch.images, batch.keys, compiled=False)
     teacher = method.teacher_head(method.teacher_encoder(clean, training=False)).numpy()
     largest = tf.nn.softmax(teacher).numpy().max(axis=1)
     threshold = float(np.sort(largest)[BATCH // 2])

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.components.methods.forms import build_form, method_input
 from twofold.components.losses.contrastive import cross_view, few_negatives, nt_xent
-from twofold.components.methods.method import draw_views
+from twofold.components.methods.method import sample_views
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_each_form_is_its_loss_of_the_two_projections(form, loss):
     output = method(batch)
 
     other = build_form(form)
-    views = draw_views(other.views, batch.images, batch.keys, compiled=False)
+    views = sample_views(other.views, batch.images, batch.keys, compiled=False)
     both = tf.stack(
         [other.projector(other.encoder(view, training=True), training=True) for view in views]
     )

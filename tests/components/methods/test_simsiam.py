@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.components.methods.forms import build_form, method_input
-from twofold.components.methods.method import draw_views
+from twofold.components.methods.method import sample_views
 
 
 def test_it_is_the_mean_negative_cosine_whose_targets_are_constants():
@@ -13,7 +13,7 @@ def test_it_is_the_mean_negative_cosine_whose_targets_are_constants():
         loss = method(batch).loss
     gradients = tape.gradient(loss, method.projector.trainable_variables)
 
-    views = draw_views(fresh.views, batch.images, batch.keys, compiled=False)
+    views = sample_views(fresh.views, batch.images, batch.keys, compiled=False)
     features = [fresh.encoder(view, training=True) for view in views]
     # The targets as numbers: what the gradient must not see.
     targets = [

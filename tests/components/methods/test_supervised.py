@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.components.methods.forms import BATCH, CLASSES, build_form, method_input
-from twofold.components.methods.method import draw_views
+from twofold.components.methods.method import sample_views
 
 LABELS = np.array([0, -1, 2, 1, -1, -1, 0, 2], np.int32)
 
@@ -14,7 +14,7 @@ def test_images_without_a_label_are_left_out():
     output = build_form("supervised")(batch)
 
     fresh = build_form("supervised")
-    (view,) = draw_views(fresh.views, batch.images, batch.keys, compiled=False)
+    (view,) = sample_views(fresh.views, batch.images, batch.keys, compiled=False)
     logits = fresh.head(fresh.encoder(view, training=True)).numpy()
     exponentials = np.exp(logits)
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
