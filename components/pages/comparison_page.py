@@ -64,7 +64,7 @@ class ComparisonContent:
         several = any(len(group.runs) > 1 for group in self.groups)
         if len(self.groups) == 1:
             return [
-                "All runs differ in their seed alone: the figures are their mean and its 95 % "
+                "All runs differ in their seed alone: the values are their mean and its 95 % "
                 "interval over seeds, by Student's t."
             ]
         notes = []

@@ -132,7 +132,7 @@ def card(lineage: Lineage, contract: Contract) -> list[Section]:
         Section("Intended use", tuple(_use(lineage))),
         Section("Data", tuple(_data(lineage))),
         Section("Training", tuple(_training(lineage))),
-        Section("Figures", tuple(_figures(lineage))),
+        Section("Metrics", tuple(_metrics(lineage))),
         Section("Robustness", tuple(_robustness(lineage.metrics))),
         Section("Calibration", (Block(paragraph=_calibration(lineage.metrics)),)),
         Section("Limits", (Block(points=(_on_corrupted(lineage.metrics), *_LIMITS)),)),
@@ -193,7 +193,7 @@ def _training(lineage: Lineage) -> Iterator[Block]:
     yield _table(*rows)
 
 
-def _figures(lineage: Lineage) -> Iterator[Block]:
+def _metrics(lineage: Lineage) -> Iterator[Block]:
     metrics = lineage.metrics
     where = f"the {lineage.held_out_split} split" if lineage.held_out_split else "held-out images"
     if lineage.held_out_images:
@@ -208,7 +208,7 @@ def _figures(lineage: Lineage) -> Iterator[Block]:
     rows = [
         (describe(name).title, _value(metrics, name), _interval(metrics, name)) for name in shown
     ]
-    yield Block(header=("figure", "value", "95 % interval"), rows=tuple(rows))
+    yield Block(header=("metric", "value", "95 % interval"), rows=tuple(rows))
 
 
 def _robustness(metrics: Mapping[str, float]) -> Iterator[Block]:

@@ -149,7 +149,7 @@ class RunContent:
         figures: name -> PNG file.
         examples: images to look at.
         notes: what a reader should know, a sentence each.
-        facts: further figures of cost: (what, its value).
+        facts: further costs: (what, its value).
         links: (text, relative address) of files beside the page.
         expected: results of the recipe that was run.
         expected_notes: on what they were measured, and in what the run differs.

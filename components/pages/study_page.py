@@ -17,7 +17,7 @@ from twofold.components.evaluation.metrics import (
 from twofold.components.pages.page_template import page_environment, png_uri
 
 _CAPTIONS = {
-    "accuracies": "Held-out accuracy by encoder, beside the published figure where there is one.",
+    "accuracies": "Held-out accuracy by encoder, beside the published one where there is any.",
     "fractions": "Accuracy by the share of the labels, logarithmic.",
     "decodability": "How well a linear read-out gets each latent: the colour is the share of the "
     "way from chance to perfect.",

@@ -95,7 +95,7 @@ def collect(record: RunRecord, datasets: str) -> RunContent:
 
 
 def _finetune_curves(record: RunRecord) -> dict[str, Mapping[str, Series]]:
-    """The curves of the trainings with labels that the run's figures are of."""
+    """The curves of the trainings with labels that the run's metrics are of."""
     # Needs TensorFlow.
     from twofold.pipeline.steps.measures.fine_tuning_measure import CURVES, PREFIXES
 

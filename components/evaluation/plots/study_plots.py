@@ -233,7 +233,7 @@ def plot_accuracies(
     reference: Mapping[str, float] | None = None,
     chance: float | None = None,
 ) -> None:
-    """Draw accuracies as bars, grouped by encoder, beside figures that others report.
+    """Draw accuracies as bars, grouped by encoder, beside those that others report.
 
     Args:
         measured: accuracy in [0, 1], or its mean and interval, by encoder and by measure.

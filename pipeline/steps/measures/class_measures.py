@@ -117,7 +117,7 @@ def measure_classes(
 
     Args:
         context: of the run.
-        details: takes the settings that were chosen, and what is recorded beside the figures.
+        details: takes the settings that were chosen, and what is recorded beside the metrics.
         store: the embeddings.
         parts: the baselines in it.
         splits: what was embedded.

@@ -141,7 +141,7 @@ def measure_finetuning(
 
     Args:
         context: of the run.
-        details: takes what is recorded beside the figures.
+        details: takes what is recorded beside the metrics.
         store: with the embeddings of the training images.
         splits: the images: "train", the held-out split, and "validation" where there is one.
         held_out_name: the split to measure on.

@@ -16,7 +16,7 @@ def read_baseline(config: EvaluationConfig) -> dict[str, float] | None:
     """Returns a run's metrics on corrupted images, or None where no baseline is set.
 
     Raises:
-        DataError: if the directory holds no such figures.
+        DataError: if the directory holds no such metrics.
 
     """
     if config.robustness == "off" or config.robustness_baseline is None:
@@ -32,14 +32,14 @@ def read_baseline(config: EvaluationConfig) -> dict[str, float] | None:
         ) from None
     except ValueError as error:
         raise DataError(f"{named}: {path} is damaged: expected JSON, received {error}") from None
-    figures = {
+    metrics = {
         name: value
         for name, value in (metrics.items() if isinstance(metrics, dict) else ())
         if name.startswith(_PREFIX)
     }
-    if not figures:
+    if not metrics:
         raise DataError(
-            f"{named}: {path} has no figures on corrupted images: evaluate that run with "
+            f"{named}: {path} has no metrics on corrupted images: evaluate that run with "
             f"evaluation.robustness={config.robustness} first"
         )
-    return figures
+    return metrics

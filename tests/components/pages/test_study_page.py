@@ -40,7 +40,7 @@ def content(**changes):
         "lineage": [("recipe", "dsprites_study"), ("data set", "dsprites-0123"), ("seed", "0")],
         "configuration": "name: shapes\nseed: 0\n",
         "members": [("sim-seed-0", "sim-seed-0/report.html", 12.25), ("random-seed-0", None, 1.5)],
-        "notes": ["One seed: another one moves every figure."],
+        "notes": ["One seed: another one moves every metric."],
     }
     return StudyContent(**(values | changes))
 
@@ -91,7 +91,7 @@ def test_encoders_stand_side_by_side_with_what_is_known_of_each():
     assert clr[0] == ["87.00%", "85.00%", "81.25%", "12.35", UNKNOWN]
     for piece in (
         "2 encoders of the same images · recipe dsprites_study · data set dsprites-0123",
-        "One seed: another one moves every figure.",
+        "One seed: another one moves every metric.",
         "together 13.8",
         "name: shapes seed: 0",
         "study/supervised/decodability/posX 0.4",

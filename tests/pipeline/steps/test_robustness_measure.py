@@ -278,8 +278,8 @@ def test_another_baseline_means_that_evaluation_is_done_anew(
     [
         (None, r"expected the directory of a run with metrics\.json, received .*No such file"),
         ("{", "is damaged: expected JSON"),
-        ("[]", "has no figures on corrupted images: evaluate that run with evaluation.robustness"),
-        ('{"knn/test_accuracy": 0.5}', "has no figures on corrupted images"),
+        ("[]", "has no metrics on corrupted images: evaluate that run with evaluation.robustness"),
+        ('{"knn/test_accuracy": 0.5}', "has no metrics on corrupted images"),
         ('{"robustness/clean_accuracy": 0.5}', "but 30 are missing, the first robustness/gauss"),
     ],
 )
