@@ -46,9 +46,8 @@ BEAM_MODULES = tuple(
 # A folder is one that can be held in the head; recipes are a list, one as good as the other.
 MOST_MODULES = 12
 LISTS = ("pipeline/recipes",)
-# What a folder of components calls the settings that it registers, and the function that builds by
-# them; and steps, called as what they run or by what they are configured.
-SAME_NAMES = {"settings.py", "build.py", "views.py", "export.py", "prepare.py"}
+# Of a folder of components: the registry of its settings, and the function that builds by them.
+SAME_NAMES = {"settings.py", "build.py"}
 
 
 def imports_of(source, package):

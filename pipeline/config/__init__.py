@@ -18,7 +18,7 @@ from twofold.components.training.settings import (
 from twofold.pipeline.config.commented_yaml import to_commented_yaml
 from twofold.pipeline.config.data import DataConfig
 from twofold.pipeline.config.evaluation import EvaluationConfig
-from twofold.pipeline.config.export import ExportConfig
+from twofold.pipeline.config.export_settings import ExportConfig
 from twofold.pipeline.config.parse import load_yaml, override, parse_config, to_yaml
 from twofold.pipeline.config.run import RunConfig
 from twofold.pipeline.config.study import StudyConfig

@@ -16,7 +16,7 @@ from twofold.components.transforms.settings import AnyViews, ViewsSettings
 from twofold.pipeline.config.data import DataConfig
 from twofold.pipeline.config.effects import without_effect
 from twofold.pipeline.config.evaluation import EvaluationConfig
-from twofold.pipeline.config.export import ExportConfig
+from twofold.pipeline.config.export_settings import ExportConfig
 from twofold.pipeline.config.study import StudyConfig
 
 # In the context of a validation: the configuration is that of a run that was made.
