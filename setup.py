@@ -65,6 +65,8 @@ EXTRAS = {
         "pytest>=8",
         "pytest-xdist>=3.6",
         "hypothesis>=6.100",
+        # It configures TensorFlow for tests once it is imported.
+        "wrapt>=1.15",
         "mypy>=1.13",
         "ruff>=0.8",
         "types-PyYAML",

@@ -25,6 +25,8 @@ SMALL = (
     "training.epochs=4",
     "training.batch_size=80",
     "training.checkpoint_every_epochs=1",
+    # Compiling the views takes seconds, and three of these runs train.
+    "training.compile=none",
     "evaluation.rsm_images=60",
 )
 

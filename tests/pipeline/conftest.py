@@ -1,6 +1,6 @@
 """Folders of small images, and the command line in this process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from twofold.components.evaluation.plots import run_plots
 from twofold.pipeline.cli.app import main
 
 # A run on a folder of small images, as short as it can be.
@@ -17,7 +18,11 @@ SHORT = (
     "encoder.filters=[4]",
     "encoder.units=[8]",
     "encoder.pooling=average",
+    # The cheapest of the views that differ by image.
+    "views.policy=nnclr",
     "training.batch_size=8",
+    # Compiling the views takes seconds.
+    "training.compile=none",
     "training.epochs=1",
     "training.warmup_epochs=0",
     "evaluation.probe_epochs=1",
@@ -50,6 +55,14 @@ def save_images(folder: Path, count: int, *, size: int = 16) -> None:
 def _other_tests_stay_free_of_determinism(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretraining switches it on for its process, which other tests share here."""
     monkeypatch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _pictures_have_few_pixels() -> Iterator[None]:
+    """Drawing them in full takes a third of a short run; the tests of plots see full ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_plots, "DOTS_PER_INCH", 40)
+        yield
 
 
 @pytest.fixture

@@ -34,9 +34,7 @@ EMP_SSL = ("method.name=emp_ssl", "method.patches=3", "method.projector=[8]", *P
 
 
 def _pretrain(twofold: Twofold, images: Path, workdir: Path, *settings: str) -> Outcome:
-    return twofold(
-        *short_run(images, workdir, "training.compile=none", *settings), "--until=pretrain"
-    )
+    return twofold(*short_run(images, workdir, *settings), "--until=pretrain")
 
 
 def _metrics(workdir: Path) -> dict[str, float]:
@@ -85,7 +83,7 @@ def test_a_method_without_labels_trains_and_says_how_it_does(
 def test_an_encoder_of_patches_is_measured_on_whole_images(
     twofold: Twofold, two_classes: Path, tmp_path: Path
 ) -> None:
-    arguments = short_run(two_classes, tmp_path, "training.compile=none", *EMP_SSL)
+    arguments = short_run(two_classes, tmp_path, *EMP_SSL)
     ended = twofold(*arguments)
     assert ended.status == 0, ended
     run = tmp_path / "folder_simclr"
@@ -116,9 +114,7 @@ def test_a_dictionary_is_drawn_exported_and_fine_tuned(
     twofold: Twofold, two_classes: Path, tmp_path: Path
 ) -> None:
     fine_tuning = ("evaluation.finetune_epochs=1", "evaluation.finetune_batch_size=4")
-    ended = twofold(
-        *short_run(two_classes, tmp_path, "training.compile=none", *K_MEANS, *fine_tuning)
-    )
+    ended = twofold(*short_run(two_classes, tmp_path, *K_MEANS, *fine_tuning))
     assert ended.status == 0, ended
     run = tmp_path / "folder_simclr"
     with Image.open(run / "figures/dictionary.png") as picture:
@@ -191,7 +187,7 @@ def test_self_training_makes_a_teacher_once_and_then_a_student(
     assert config.method.teacher.encoder.units == (6,)  # type: ignore[union-attr]
 
     again = (*settings, "method.confidence=0.4", "method.squared_temperature=true")
-    arguments = short_run(two_classes, tmp_path, "training.compile=none", *again)
+    arguments = short_run(two_classes, tmp_path, *again)
     assert twofold(*arguments, "--until=pretrain", "--update").status == 0
     assert teacher.stat().st_mtime_ns == made, "the teacher of the same inputs is used again"
     assert _metrics(tmp_path) != metrics
@@ -288,21 +284,20 @@ def test_a_teachers_bfloat16_is_remarked_on_by_its_own_name(
 
 
 @pytest.mark.parametrize(
-    "setting",
+    "settings",
     [
-        "training.precision=bfloat16",
-        "training.precision=float16",
-        "training.compile=step",
-        "training.averaging.kind=ema",
-        "training.optimizer=lars",
-        "training.optimizer=lamb",
-        "training.rate_scaling=sqrt",
+        # Of what does not exclude each other as much as can be, since each run takes seconds.
+        ("precision=bfloat16", "optimizer=lars", "averaging.kind=ema"),
+        ("precision=float16", "optimizer=lamb", "rate_scaling=sqrt"),
+        ("compile=step",),
+        ("compile=views",),
     ],
+    ids=", ".join,
 )
-def test_a_setting_of_training_is_taken(
-    setting: str, twofold: Twofold, two_classes: Path, tmp_path: Path
+def test_settings_of_training_are_taken(
+    settings: tuple[str, ...], twofold: Twofold, two_classes: Path, tmp_path: Path
 ) -> None:
-    arguments = short_run(two_classes, tmp_path, "training.compile=none", setting)
+    arguments = short_run(two_classes, tmp_path, *(f"training.{one}" for one in settings))
     ended = twofold(*arguments, "--until=evaluate")
     assert ended.status == 0, ended
     embeddings = np.load(tmp_path / "folder_simclr/embeddings/test.npy")
@@ -313,7 +308,7 @@ def test_a_setting_of_training_is_taken(
 def test_after_an_epoch_no_more_held_out_images_are_looked_at_than_asked_for(
     twofold: Twofold, two_classes: Path, tmp_path: Path
 ) -> None:
-    settings = ("training.compile=none", "method.name=supervised", "training.validation_images=3")
+    settings = ("method.name=supervised", "training.validation_images=3")
     ended = twofold(*short_run(two_classes, tmp_path, *settings), "--until=pretrain")
     assert ended.status == 0, ended
     metrics = _metrics(tmp_path)

@@ -78,7 +78,7 @@ def arguments(tmp_path_factory):
         folder = tmp_path_factory.mktemp("run")
         for name in ("cat", "dog"):
             save_images(folder / "images" / name, 20)
-        whole = short_run(folder / "images", folder / "work", "training.compile=none")
+        whole = short_run(folder / "images", folder / "work")
         assert call(*whole, "--until", "evaluate") == 0
     return folder / "work" / "folder_simclr", ["export", *whole[1:]]
 

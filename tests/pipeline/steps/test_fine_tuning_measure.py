@@ -29,7 +29,6 @@ Twofold = Callable[..., Outcome]
 # Without batch statistics, so that inference and training see the same network.
 CONV4 = ("encoder.name=conv4", "encoder.width=6", "data.image_size=31")
 QUICK = (
-    "training.compile=none",
     "training.checkpoint_every_epochs=1",
     "evaluation.measures=[]",
     "evaluation.regularisation_sweep=[]",

@@ -21,7 +21,7 @@ def test_training_and_probe_see_the_chosen_images_and_other_choices_train_anew(
     twofold: Twofold, two_classes: Path, tmp_path: Path
 ) -> None:
     def measure(*settings: str) -> Outcome:
-        arguments = short_run(two_classes, tmp_path, "training.compile=none", *settings)
+        arguments = short_run(two_classes, tmp_path, *settings)
         return twofold(*arguments, "--until=evaluate", "--update")
 
     def embedded(split: str) -> np.ndarray:

@@ -217,7 +217,7 @@ def test_a_run_measures_the_same_with_and_without_a_cache(
     found = []
     for name, cached, until in (("kept", "memory", "evaluate"), ("streamed", "off", "export")):
         settings = ("data.image_size=12", f"data.cache={cached}", f"name={name}")
-        arguments = short_run(folder, tmp_path, "training.compile=none", *settings)
+        arguments = short_run(folder, tmp_path, *settings)
         outcome = twofold(*arguments, f"--until={until}")
         assert outcome.status == 0, outcome.error
         assert outcome.error == ""
