@@ -1,16 +1,19 @@
 """A study runs several encoders of the same images, and measures them side by side."""
 
+import contextlib
+import io
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.pipeline.conftest import Outcome
 from twofold.components.errors import ConfigError
 from twofold.components.evaluation.metrics import unknown_names
+from twofold.pipeline.cli.app import main
 from twofold.pipeline.config import RunConfig, StudyConfig, override, parse_config, to_yaml
 from twofold.pipeline.recipes import load_recipe
 from twofold.pipeline.studies.study_members import epochs_on_fewer, member_config
@@ -29,85 +32,142 @@ _SMALL = (
     "encoder.pooling=average",
     "training.batch_size=60",
     "training.epochs=1",
+    # Compiling the views takes seconds.
+    "training.compile=none",
     f"study.encoders={_ENCODERS}",
     "study.label_fractions=[0.25,1.0]",
     "study.rsm_images=50",
     "study.reference={random: 0.4}",
 )
+_ENDS = ("_low", "", "_high")
 
 
-def _run(twofold: Twofold, workdir: Path, *settings: str) -> Outcome:
+class Study(NamedTuple):
+    """A finished study of two seeds."""
+
+    path: Path
+    out: str
+
+    def metrics(self, run: str = ".") -> dict[str, float]:
+        """The metrics of the study, or of one of its runs."""
+        values: dict[str, float] = json.loads((self.path / run / "metrics.json").read_text())
+        return values
+
+    def record(self, run: str = ".") -> dict[str, Any]:
+        record: dict[str, Any] = json.loads((self.path / run / "run.json").read_text())
+        return record
+
+    def mean(self, metric: str, *runs: str) -> Any:
+        """The mean of a metric of runs, for a comparison."""
+        values = [self.metrics(run)[metric] for run in runs]
+        return pytest.approx(sum(values) / len(values))
+
+
+def _arguments(workdir: Path, *settings: str) -> list[str]:
     options = [part for setting in (*_SMALL, *settings) for part in ("--set", setting)]
-    return twofold("run", "dsprites_study", "--workdir", str(workdir), *options)
+    return ["run", "dsprites_study", "--workdir", str(workdir), *options]
 
 
-def _metrics(run: Path) -> dict[str, float]:
-    metrics: dict[str, float] = json.loads((run / "metrics.json").read_text())
-    return metrics
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    workdir, out = tmp_path_factory.mktemp("work"), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
+        with pytest.raises(SystemExit) as end:
+            main(_arguments(workdir, "study.seeds=[0,1]"))
+    assert not end.value.code, out.getvalue()
+    return Study(workdir / "dsprites_study", out.getvalue())
 
 
-def _records(study: Path) -> dict[str, int]:
-    return {path.parent.name: path.stat().st_mtime_ns for path in study.glob("*/run.json")}
-
-
-def test_a_study_from_its_runs_to_its_page(twofold: Twofold, tmp_path: Path) -> None:
-    ended = _run(twofold, tmp_path, "study.seeds=[0,1]")
-    assert ended.status == 0, ended.error
-    study = tmp_path / "dsprites_study"
-    metrics, found = _metrics(study), _records(study)
-    assert unknown_names(metrics) == []
-    assert set(found) == {
-        f"{name}-seed-{seed}{part}"
-        for seed in (0, 1)
-        for name, part in (("random", ""), ("supervised", ""), ("supervised", "-labels-0.25"))
+def test_a_study_has_a_run_for_each_encoder_and_seed_and_for_fewer_labels_where_these_matter(
+    study: Study,
+) -> None:
+    assert {path.parent.name for path in study.path.glob("*/run.json")} == {
+        *("random-seed-0", "random-seed-1", "supervised-seed-0", "supervised-seed-1"),
+        *("supervised-seed-0-labels-0.25", "supervised-seed-1-labels-0.25"),
     }
 
-    # A supervised network's accuracy is its own classifier's, with all labels and with fewer.
-    for part, name in (("", "shape_accuracy"), ("-labels-0.25", "shape_accuracy@0.25")):
-        own = [
-            _metrics(study / f"supervised-seed-{seed}{part}")["classifier/test_accuracy"]
-            for seed in (0, 1)
-        ]
-        assert metrics[f"study/supervised/{name}"] == pytest.approx(sum(own) / 2)
-    # Any other encoder's is the recipe's probe's.
-    own = [_metrics(study / f"random-seed-{seed}")["recipe_probe/test_accuracy"] for seed in (0, 1)]
-    assert metrics["study/random/shape_accuracy"] == pytest.approx(sum(own) / 2)
-    for encoder in ("raw", "random", "supervised"):
-        name = f"study/{encoder}/shape_accuracy"
-        for key in (name, f"{name}@0.25"):
-            assert 0 <= metrics[f"{key}_low"] <= metrics[key] <= metrics[f"{key}_high"] <= 1
-        assert f"study/{encoder}/decodability/posX" in metrics
-    # What runs measured themselves has its mean and interval, too, also below 0.
-    own = [_metrics(study / f"random-seed-{seed}")["embedding/alignment"] for seed in (0, 1)]
-    low, mean, high = (metrics[f"study/random/alignment{end}"] for end in ("_low", "", "_high"))
+
+def test_a_run_of_fewer_labels_draws_them_by_its_seed_and_goes_through_them_more_often(
+    study: Study,
+) -> None:
+    configuration = study.record("supervised-seed-1-labels-0.25")["configuration"]
+    assert configuration["seed"] == configuration["data"]["label_seed"] == 1
+    assert configuration["data"]["label_share"] == 0.25
+    # 4 / sqrt(0.25).
+    assert configuration["training"]["epochs"] == 8
+
+
+@pytest.mark.parametrize(("part", "fraction"), [("", ""), ("-labels-0.25", "@0.25")])
+def test_a_supervised_networks_accuracy_is_its_own_classifiers(
+    study: Study, part: str, fraction: str
+) -> None:
+    runs = (f"supervised-seed-{seed}{part}" for seed in (0, 1))
+    found = study.metrics()[f"study/supervised/shape_accuracy{fraction}"]
+    assert found == study.mean("classifier/test_accuracy", *runs)
+
+
+def test_any_other_encoders_accuracy_is_the_recipe_probes(study: Study) -> None:
+    found = study.metrics()["study/random/shape_accuracy"]
+    assert found == study.mean("recipe_probe/test_accuracy", "random-seed-0", "random-seed-1")
+
+
+@pytest.mark.parametrize("encoder", ["raw", "random", "supervised"])
+def test_every_encoder_and_the_pixels_are_measured_with_intervals(
+    study: Study, encoder: str
+) -> None:
+    metrics = study.metrics()
+    for fraction in ("", "@0.25"):
+        name = f"study/{encoder}/shape_accuracy{fraction}"
+        assert 0 <= metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] <= 1
+    assert f"study/{encoder}/decodability/posX" in metrics
+
+
+def test_what_runs_measured_themselves_has_its_mean_and_interval_below_0_as_well(
+    study: Study,
+) -> None:
+    low, mean, high = (study.metrics()[f"study/random/alignment{end}"] for end in _ENDS)
     assert low <= mean <= high
-    assert mean == pytest.approx(sum(own) / 2)
-    assert {path.stem for path in (study / "figures").glob("*.png")} == {
+    assert mean == study.mean("embedding/alignment", "random-seed-0", "random-seed-1")
+
+
+def test_every_metric_of_a_study_is_in_the_catalogue(study: Study) -> None:
+    assert not unknown_names(study.metrics())
+
+
+def test_a_study_draws_its_figures(study: Study) -> None:
+    assert {path.stem for path in (study.path / "figures").glob("*.png")} == {
         *("accuracies", "fractions", "decodability", "rsm_histogram", "rsm_class"),
         *("rsm_scale", "rsm_orientation", "rsm_posX", "rsm_posY"),
     }
 
-    record: dict[str, Any] = json.loads((study / "run.json").read_text())
-    less = json.loads((study / "supervised-seed-1-labels-0.25/run.json").read_text())
-    configuration = less["configuration"]
-    assert configuration["seed"] == configuration["data"]["label_seed"] == 1
-    assert configuration["data"]["label_share"] == 0.25
-    assert configuration["training"]["epochs"] == 8
-    assert record["steps"]["study"]["details"]["encoders"] == ["raw", "random", "supervised"]
-    page = (study / "report.html").read_text()
-    assert 'href="random-seed-0/report.html"' in page
-    assert (study / "random-seed-0/report.html").is_file()
-    assert "accuracy of shape" in ended.out
-    assert "25 %" in ended.out
-    assert ended.out.count(" train) in ") == 1, "the images of all are described once"
 
-    again = _run(twofold, tmp_path, "study.seeds=[0,1]")
+def test_a_study_records_its_encoders_and_links_the_pages_of_its_runs(study: Study) -> None:
+    details = study.record()["steps"]["study"]["details"]
+    assert details["encoders"] == ["raw", "random", "supervised"]
+    assert 'href="random-seed-0/report.html"' in (study.path / "report.html").read_text()
+    assert (study.path / "random-seed-0/report.html").is_file()
+
+
+def test_a_study_prints_its_accuracies_and_describes_the_images_of_all_once(study: Study) -> None:
+    assert "accuracy of shape" in study.out
+    assert "25 %" in study.out
+    assert study.out.count(" train) in ") == 1
+
+
+def test_a_finished_study_is_reused(study: Study, twofold: Twofold) -> None:
+    def changed() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in study.path.glob("*/run.json")}
+
+    before = changed()
+    again = twofold(*_arguments(study.path.parent, "study.seeds=[0,1]"))
     assert again.status == 0, again.error
     assert "study: finished before, reused" in again.out
-    assert _records(study) == found
+    assert changed() == before
 
-    # Another seed adds its runs; those that are there stay.
-    refused = _run(twofold, tmp_path, "study.seeds=[0]")
+
+def test_other_seeds_are_another_study(study: Study, twofold: Twofold) -> None:
+    refused = twofold(*_arguments(study.path.parent, "study.seeds=[0]"))
     assert refused.status == 1
     assert "study.seeds: [0, 1] there, [0] here" in refused.error
 
