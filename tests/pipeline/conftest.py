@@ -1,14 +1,17 @@
 """Folders of small images, and the command line in this process."""
 
+import importlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from twofold.components.evaluation.plots import run_plots
+from twofold.components.export.proof import proof
 from twofold.pipeline.cli.app import main
 
 # A run on a folder of small images, as short as it can be.
@@ -63,6 +66,27 @@ def _pictures_have_few_pixels() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_plots, "DOTS_PER_INCH", 40)
         yield
+
+
+def prove_here(patch: pytest.MonkeyPatch) -> None:
+    """Lets an export ask its model in this process.
+
+    A fresh process takes seconds to import TensorFlow. The tests of the proof have such processes,
+    and so do those of whole runs by the installed command.
+    """
+
+    def ask(script: str, folder: Path, version: Path) -> dict[str, Any]:
+        importlib.import_module(f"{proof.__package__}.proof_{script}").main(folder)
+        answers: dict[str, Any] = json.loads((folder / f"{script}.json").read_text())
+        assert not answers["failures"], version
+        return answers
+
+    patch.setattr(proof, "_run", ask)
+
+
+@pytest.fixture
+def proved_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    prove_here(monkeypatch)
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ def test_images_without_labels_are_trained_on_and_not_measured_by_class(
     assert 0 <= _metrics(workdir)["linear_probe/test_accuracy"] <= 1
 
 
+@pytest.mark.usefixtures("proved_here")
 def test_images_without_any_label_give_a_model_without_a_head(
     twofold: Twofold, tmp_path: Path
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_method_without_labels_trains_and_says_how_it_does(
         assert picture.size[0] > 100
 
 
+@pytest.mark.usefixtures("proved_here")
 def test_an_encoder_of_patches_is_measured_on_whole_images(
     twofold: Twofold, two_classes: Path, tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_vae_leaves_a_picture_of_its_reconstructions(
         assert picture.size[0] > 100
 
 
+@pytest.mark.usefixtures("proved_here")
 def test_a_dictionary_is_drawn_exported_and_fine_tuned(
     twofold: Twofold, two_classes: Path, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.components.pages.dataset_pages import Page
-from tests.pipeline.conftest import Outcome, short_run
+from tests.pipeline.conftest import Outcome, prove_here, short_run
 from twofold.components.data.store.manifest import load_manifest
 from twofold.pipeline.cli.app import main
 from twofold.pipeline.config import RunConfig, override
@@ -26,6 +26,7 @@ def made(two_classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workdir = tmp_path_factory.mktemp("é work")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
+        prove_here(patch)
         with pytest.raises(SystemExit) as end:
             main([*short_run(two_classes, workdir), "--name", "first"])
     assert not end.value.code

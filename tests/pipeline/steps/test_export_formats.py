@@ -58,6 +58,7 @@ def test_files_for_other_runtimes_come_and_go_without_training_again(
     assert _record(run)["steps"]["pretrain"] == steps["pretrain"]
 
 
+@pytest.mark.usefixtures("proved_here")
 def test_a_refused_file_takes_the_others_with_it_and_leaves_the_proven_model(
     twofold: Twofold, two_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

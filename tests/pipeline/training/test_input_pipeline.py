@@ -206,6 +206,7 @@ def test_a_record_that_is_damaged_while_training_goes_on_is_named(
         list(batches.distribute(tf.distribute.get_strategy(), 0, 4))
 
 
+@pytest.mark.usefixtures("proved_here")
 def test_a_run_measures_the_same_with_and_without_a_cache(
     folder: Path,
     tmp_path: Path,
