@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install quickstart test test-long test-wheel test-parity has-parity-python test-engines engines has-engines \
+.PHONY: install quickstart test test-durations test-long test-wheel test-parity has-parity-python test-engines engines has-engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
 	benchmark-runtimes links lint readme format clean
 
@@ -26,6 +26,11 @@ quickstart: install
 # A file's tests share what they are slow to make, so they stay in one process.
 test: install
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+
+# The same, with what takes longest, and at the end the processor time of all (`times`, line 2).
+test-durations: install
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --durations=50; \
+		status=$$?; times; exit $$status
 
 test-long: install
 	$(BIN)/python -m pytest -m long

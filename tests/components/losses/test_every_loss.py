@@ -87,6 +87,8 @@ LOSSES = {
         (*PROJECTIONS, KEYS),
     ),
 }
+# What goes wrong on two replicas goes wrong on four as well, whose graphs take long to trace.
+REPLICAS = pytest.mark.parametrize("replicas", [pytest.param(2, marks=pytest.mark.long), 4])
 AS_ONE_LOSS = pytest.mark.parametrize(("loss", "arrays"), LOSSES.values(), ids=LOSSES.keys())
 
 
@@ -108,7 +110,7 @@ def values_and_gradients(loss, tensors):
 
 
 @AS_ONE_LOSS
-@pytest.mark.parametrize("replicas", [2, 4])
+@REPLICAS
 def test_the_shares_and_gradients_of_replicas_add_up_to_those_of_one_device(loss, arrays, replicas):
     shares, gradients = add_up(loss, arrays, replicas)
 
@@ -119,7 +121,7 @@ def test_the_shares_and_gradients_of_replicas_add_up_to_those_of_one_device(loss
     assert np.any(gradients[0])
 
 
-@pytest.mark.parametrize("replicas", [2, 4])
+@REPLICAS
 def test_the_shares_of_the_correlation_accuracy_add_up(replicas):
     features = np.stack([PROJECTIONS[0], PROJECTIONS[0] + 0.8 * PROJECTIONS[1]])
 
