@@ -12,9 +12,9 @@ from twofold.components.losses import (
     coding_rate,
     contrastive,
     distillation,
+    elbo,
     redundancy,
     regression,
-    vae,
 )
 
 IMAGES, WIDTH = 8, 6
@@ -50,7 +50,7 @@ def coding_rate_of_two_patches(first, second):
 
 
 def reconstruction(logits, images):
-    return vae.reconstruction(logits, tf.stop_gradient(images))
+    return elbo.reconstruction(logits, tf.stop_gradient(images))
 
 
 LOSSES = {
@@ -79,10 +79,10 @@ LOSSES = {
     ),
     "cross_entropy": (distillation.cross_entropy, (PROJECTIONS[0], LABELS)),
     "reconstruction": (reconstruction, (RANDOM.normal(size=PIXELS.shape), PIXELS)),
-    "kl_to_standard_normal": (vae.kl_to_standard_normal, PROJECTIONS),
+    "kl_to_standard_normal": (elbo.kl_to_standard_normal, PROJECTIONS),
     "sampled code": (
         lambda mean, log_variance, keys: tf.reduce_sum(
-            tf.square(vae.sample_gaussian(mean, log_variance, keys))
+            tf.square(elbo.sample_gaussian(mean, log_variance, keys))
         ),
         (*PROJECTIONS, KEYS),
     ),
