@@ -32,9 +32,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from twofold.components.errors import DataError
+from twofold.components.errors import DataError, UsageError
 
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# As pathlib leaves it; a single letter may be a drive.
+_COLLAPSED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")
 _READ_AHEAD = 4 << 20
 _COPIED_AT_ONCE = 1 << 20
 
@@ -42,6 +44,26 @@ _COPIED_AT_ONCE = 1 << 20
 def is_remote(path: Path | str) -> bool:
     """Whether a path has a scheme."""
     return _SCHEME.match(str(path)) is not None
+
+
+def check_local(path: Path | str, name: str, expected: str = "a path on a local disk") -> None:
+    """Refuses a path with a scheme where only local ones are supported.
+
+    Args:
+        path: what was received.
+        name: of the argument or setting that it is.
+        expected: what is supported there.
+
+    Raises:
+        UsageError: the path has a scheme, maybe with one of its slashes lost on the way.
+
+    """
+    text = str(path)
+    if is_remote(text) or _COLLAPSED.match(text):
+        received = _COLLAPSED.sub(r"\1://", text, count=1)
+        raise UsageError(
+            f"{name}: a bucket is not supported here: expected {expected}, received {received}"
+        )
 
 
 def resolve(path: Path | str) -> str:

@@ -16,6 +16,7 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from twofold.components import files
 from twofold.components.errors import SettingsError
 
 
@@ -201,6 +202,22 @@ def _in_order(values: tuple[float, float]) -> tuple[float, float]:
 def _off_is_text(value: Any) -> Any:
     # YAML takes a bare `off` for False.
     return "off" if value is False else value
+
+
+def local_only(key: str) -> AfterValidator:
+    """Refuses a path with a scheme in a setting, by an error that is not the value's alone.
+
+    Args:
+        key: of the setting, for the message.
+
+    """
+
+    def check(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for one in (value,) if isinstance(value, str) else value:
+            files.check_local(one, key)
+        return value
+
+    return AfterValidator(check)
 
 
 OffIsText = BeforeValidator(_off_is_text)

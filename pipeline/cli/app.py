@@ -33,6 +33,7 @@ from twofold.pipeline import config as configuration
 from twofold.pipeline import recipes
 from twofold.pipeline.cli import model_commands, picture_commands
 from twofold.pipeline.cli.error_line import error_line
+from twofold.pipeline.cli.path_arguments import local, local_or_bucket
 from twofold.pipeline.cli.progress_bar import progress_bar
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
@@ -57,18 +58,24 @@ _INTERRUPTED = 130
 _DATASETS = "datasets"
 
 RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE|FILE.yaml", help="a recipe's name, or a configuration file")
+    str,
+    typer.Argument(
+        metavar="RECIPE|FILE.yaml", help="a recipe's name, or a configuration file", callback=local
+    ),
 ]
-WorkdirOption = Annotated[Path, typer.Option(help="where runs are kept")]
+WorkdirOption = Annotated[Path, typer.Option(help="where runs are kept", callback=local)]
 DatasetsOption = Annotated[
     str | None,
-    typer.Option(help="where data sets are kept, also gs://...; none: datasets in the workdir"),
+    typer.Option(
+        help="where data sets are kept, also gs://...; none: datasets in the workdir",
+        callback=local_or_bucket,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="override a setting; repeatable"),
 ]
-NameOption = Annotated[str | None, typer.Option(help="name of the run's directory")]
+NameOption = Annotated[str | None, typer.Option(help="name of the run's directory", callback=local)]
 UpdateOption = Annotated[
     bool,
     typer.Option(
@@ -219,7 +226,9 @@ def _run_step(context: Context, step: str) -> None:
 
 @app.command()
 def verify(
-    dataset: Annotated[str, typer.Argument(help="the directory of a prepared data set")],
+    dataset: Annotated[
+        str, typer.Argument(help="the directory of a prepared data set", callback=local_or_bucket)
+    ],
     decode: Annotated[bool, typer.Option(help="decode every image, too")] = True,
 ) -> None:
     """Check every byte of a prepared data set, and say what is damaged.
@@ -234,11 +243,16 @@ def verify(
 @app.command()
 def report(
     run_directory: Annotated[
-        Path, typer.Argument(metavar="RUN", help="a run's directory, with a finished step")
+        Path,
+        typer.Argument(
+            metavar="RUN", help="a run's directory, with a finished step", callback=local
+        ),
     ],
     datasets: Annotated[
         str | None,
-        typer.Option(help="where data sets are kept; none: datasets beside the run"),
+        typer.Option(
+            help="where data sets are kept; none: datasets beside the run", callback=local_or_bucket
+        ),
     ] = None,
 ) -> None:
     """Write the page of a run anew: what was run, its metrics, curves, and images to look at.
@@ -256,10 +270,14 @@ def compare(
     run_directories: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN RUN...", help="runs' directories; the others are compared with the first"
+            metavar="RUN RUN...",
+            help="runs' directories; the others are compared with the first",
+            callback=local,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="the page to write")] = Path("compare.html"),
+    out: Annotated[Path, typer.Option(help="the page to write", callback=local)] = Path(
+        "compare.html"
+    ),
 ) -> None:
     """Hold runs against the first one, and say which differences exceed noise.
 
@@ -278,7 +296,9 @@ model_commands.add_to(app)
 
 @app.command()
 def serve(
-    model_dir: Annotated[Path, typer.Argument(help="holds integer versions of a SavedModel")],
+    model_dir: Annotated[
+        Path, typer.Argument(help="holds integer versions of a SavedModel", callback=local)
+    ],
     name: Annotated[str, typer.Option(help="name of the model in the address")] = "encoder",
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     rest_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8501,

@@ -8,15 +8,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from twofold.pipeline.cli.path_arguments import local
 from twofold.pipeline.tensorflow_import import import_tensorflow
 
 _out = Console(highlight=False, soft_wrap=True)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ModelArgument = Annotated[
-    Path, typer.Argument(help="an exported version, or versions, of which the newest")
+    Path,
+    typer.Argument(help="an exported version, or versions, of which the newest", callback=local),
 ]
-RootArgument = Annotated[Path, typer.Argument(help="the directory that a server watches")]
+RootArgument = Annotated[
+    Path, typer.Argument(help="the directory that a server watches", callback=local)
+]
 
 
 def add_to(app: typer.Typer) -> None:

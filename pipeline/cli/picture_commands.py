@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from twofold.pipeline.cli.path_arguments import local
 from twofold.pipeline.tensorflow_import import import_tensorflow
 
 _out = Console(highlight=False, soft_wrap=True)
@@ -24,9 +25,13 @@ def views(
     policy: Annotated[str, typer.Argument(help="its name; an unknown one lists the known")],
     images: Annotated[
         Path | None,
-        typer.Option(help="an image, a folder, a .zip, a .tar or a .npz; none: sprites"),
+        typer.Option(
+            help="an image, a folder, a .zip, a .tar or a .npz; none: sprites", callback=local
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="the PNG file to write")] = Path("views.png"),
+    out: Annotated[Path, typer.Option(help="the PNG file to write", callback=local)] = Path(
+        "views.png"
+    ),
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="override a setting of the policy"),
@@ -52,9 +57,13 @@ def views(
 def corruptions(
     images: Annotated[
         Path | None,
-        typer.Option(help="an image, or what holds some: the first is drawn; none: a sprite"),
+        typer.Option(
+            help="an image, or what holds some: the first is drawn; none: a sprite", callback=local
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="the PNG file to write")] = Path("corruptions.png"),
+    out: Annotated[Path, typer.Option(help="the PNG file to write", callback=local)] = Path(
+        "corruptions.png"
+    ),
     seed: Annotated[int, typer.Option(min=0, help="another number gives other noise")] = 0,
     size: Annotated[
         int | None, typer.Option(min=8, help="side in pixels; none: the image's own")

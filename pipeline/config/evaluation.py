@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 import pydantic
 from pydantic import Field
 
-from twofold.components.settings import OffIsText, Section, Widths
+from twofold.components.settings import OffIsText, Section, Widths, local_only
 from twofold.components.transforms.settings import AnyViews
 
 Measure = Literal["alignment", "calibration", "clustering", "confusion", "retrieval", "uniformity"]
@@ -18,6 +18,8 @@ Baselines = Annotated[tuple[Literal["projector", "pixels", "random"], ...], Fiel
 Strengths = Annotated[tuple[Annotated[float, Field(gt=0.0)], ...], Field(strict=False)]
 Fractions = Annotated[tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...], Field(strict=False)]
 Severities = Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(strict=False)]
+_CorruptedFolder = Annotated[str, local_only("evaluation.corrupted_tfds")]
+_BaselineFolder = Annotated[str, local_only("evaluation.robustness_baseline")]
 
 
 class EvaluationConfig(Section):
@@ -92,12 +94,12 @@ class EvaluationConfig(Section):
         None, ge=1, description="how many held-out images, chosen by their keys; null: all"
     )
     corruption_seed: int = Field(0, ge=0, description="another number gives other noise")
-    corrupted_tfds: str | None = Field(
+    corrupted_tfds: _CorruptedFolder | None = Field(
         None,
         description="folder with TensorFlow Datasets' cifar10_corrupted, to measure on the "
         "published images instead; null: our own corruptions",
     )
-    robustness_baseline: str | None = Field(
+    robustness_baseline: _BaselineFolder | None = Field(
         None,
         description="directory of a run that errors are divided by, measured likewise; null: none",
     )

@@ -55,6 +55,7 @@ class RunDirectory:
     def __init__(
         self, path: Path, config: RunConfig, facts: Mapping[str, Any], *, update: bool = False
     ) -> None:
+        files.check_local(path, "the directory of a run")
         self.path = path
         self.config = config
         self._facts = dict(facts)

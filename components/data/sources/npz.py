@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 from pydantic import Field
@@ -29,7 +29,7 @@ from twofold.components.data.sources.source import (
     select_all,
 )
 from twofold.components.errors import DataError
-from twofold.components.settings import Texts
+from twofold.components.settings import Texts, local_only
 
 IMAGE_FIELDS = ("images", "imgs", "x", "image")
 LABEL_FIELDS = ("labels", "label", "y")
@@ -48,7 +48,9 @@ class NpzSettings(LatentSettings):
 
     name: Literal["npz"] = "npz"
     reads_files: ClassVar[bool] = False
-    path: OnePath = Field(description="one .npz or .npy file on a local disk")
+    path: Annotated[OnePath, local_only("data.path")] = Field(
+        description="one .npz or .npy file on a local disk"
+    )
     image_field: str | None = Field(
         None, description="array of images; null: the first of images, imgs, x, image"
     )

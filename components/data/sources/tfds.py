@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image
@@ -36,7 +36,7 @@ from twofold.components.data.sources.source import (
 )
 from twofold.components.data.sources.tfds_finder import find_dataset
 from twofold.components.errors import DataError
-from twofold.components.settings import Texts
+from twofold.components.settings import Texts, local_only
 
 _HELD_OUT = ("validation", "test")
 # The starts of JPEG and PNG files, which are handed on as they are.
@@ -59,17 +59,17 @@ class TfdsSettings(SourceSettings):
 
     name: Literal["tfds"] = "tfds"
     reads_files: ClassVar[bool] = False
-    tfds_name: PathText = Field(
+    tfds_name: Annotated[PathText, local_only("data.tfds_name")] = Field(
         description="cifar10, name/config:1.0.0, or the folder of a prepared data set"
     )
-    tfds_dir: PathText | None = Field(
+    tfds_dir: Annotated[PathText, local_only("data.tfds_dir")] | None = Field(
         None, description="folder that data sets are prepared in; null: TensorFlow Datasets' own"
     )
     tfds_splits: Texts = Field((), description="which of its splits to read; empty: all")
     image_field: str | None = Field(None, description="feature of images; null: the only one")
     label_field: str | None = Field(None, description="class label; null: the only one, if any")
     tfds_download: bool = Field(False, description="download and prepare what is not there")
-    tfds_manual_dir: PathText | None = Field(
+    tfds_manual_dir: Annotated[PathText, local_only("data.tfds_manual_dir")] | None = Field(
         None, description="folder of archives that you fetched, to prepare from; null: none"
     )
 
