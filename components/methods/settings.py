@@ -38,6 +38,7 @@ class MethodSettings(Implemented):
         classifies: whether it has a classifier of its own, the network "head".
         loss_of_batch: whether the loss of an image depends on the others of its batch, so that
             accumulating gradients is not the same as a larger batch.
+        figures: names of what ``Method.pictures`` shows.
 
     """
 
@@ -47,6 +48,7 @@ class MethodSettings(Implemented):
     labelled_only: ClassVar[bool] = False
     classifies: ClassVar[bool] = False
     loss_of_batch: ClassVar[bool] = False
+    figures: ClassVar[tuple[str, ...]] = ()
     name: str
 
     @property

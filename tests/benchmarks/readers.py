@@ -126,6 +126,7 @@ def _train_step(side: int, channels: int) -> TrainStep:
         projector,
         views=(policy, policy),
         temperature=0.1,
+        negatives="all",
     )
     state = TrainState(method.models, build_optimizer("adam", learning_rate=1e-3))
     state.build()

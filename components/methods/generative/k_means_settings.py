@@ -19,6 +19,7 @@ class KMeansSettings(MethodSettings):
 
     implementation: ClassVar[str] = "twofold.components.methods.generative.k_means:KMeans"
     view_policies: ClassVar[int] = 1
+    figures: ClassVar[tuple[str, ...]] = ("dictionary",)
     loss_of_batch: ClassVar[bool] = True
     name: Literal["k_means"] = "k_means"
     patches: int = Field(32, ge=1, description="of each image in a step")

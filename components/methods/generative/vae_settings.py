@@ -19,6 +19,7 @@ class VAESettings(MethodSettings):
 
     implementation: ClassVar[str] = "twofold.components.methods.generative.vae:VAE"
     view_policies: ClassVar[int] = 1
+    figures: ClassVar[tuple[str, ...]] = ("reconstructions",)
     name: Literal["vae"] = "vae"
     latent: int = Field(84, ge=1, description="width of the code")
     kl_weight: float = Field(1.0, ge=0.0, description="of the divergence; 1 is the paper's bound")

@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from twofold.components.methods.settings import METHODS
+
 EMBEDDINGS = "embeddings"
-_PRETRAIN_FIGURES = ("views", "curves", "teacher_curves", "reconstructions", "dictionary")
+# Besides those of the methods.
+_PRETRAIN_FIGURES = ("views", "curves", "teacher_curves")
 # Files that count as damaged where they are missing or of another size.
 _CHECKED = {
     "pretrain": ("checkpoints/model.json", "checkpoints/final/*"),
@@ -58,7 +61,8 @@ def results(run: Path, step: str, *, pretrained: bool, embedded: bool) -> Iterat
 
     """
     figures = sorted(run.glob("figures/*.png"))
-    own = [path for path in figures if path.stem in _PRETRAIN_FIGURES]
+    of_methods = {name for method in METHODS.classes.values() for name in method.figures}
+    own = [path for path in figures if path.stem in {*_PRETRAIN_FIGURES, *of_methods}]
     if step == "pretrain" and not pretrained:
         yield from (run / "checkpoints", run / "tensorboard", *own)
     if step in ("pretrain", "evaluate"):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.components.methods.forms import FORMS, TRAINED, build_form
+from tests.components.methods.forms import FORMS, TRAINED, build_form, method_input
 from tests.components.training.trained import train_single
 from twofold.components.encoders.convolutional.conv4_settings import Conv4Settings
 from twofold.components.methods.build import MethodContext, build_method
@@ -57,6 +57,7 @@ def test_networks_are_named_and_their_memory_is_apart(form):
 def test_a_methods_traits_are_those_of_its_networks(name):
     method, settings = build_form(name), METHODS[name]
     assert ("head" in method.models) == settings.classifies
+    assert tuple(method.pictures(method_input().images.numpy())) == settings.figures
     given = getattr(method, "views", None)
     assert given is None or len(given) == settings.view_policies
 
