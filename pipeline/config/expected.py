@@ -90,7 +90,16 @@ class Expected:
         return f"{self.title}: {self.text}" + (f"; {self.remarks}" if self.remarks else "")
 
     def holds(self, value: float) -> bool | None:
-        """Tells whether a value lies in the range; None where there is no range."""
+        """Tells whether a value lies in the range; None where there is no range.
+
+        The bounds are rounded, so the value is rounded to as many digits before it is held to them.
+        """
         if self.low is None or self.high is None:
             return None
-        return self.low <= value <= self.high
+        not_lower = round(value, _digits(self.low)) >= self.low
+        return not_lower and round(value, _digits(self.high)) <= self.high
+
+
+def _digits(bound: float) -> int:
+    """How many digits after the point a bound was written with, at least a tenth of a per cent."""
+    return max(3, len(str(bound).partition(".")[2]))

@@ -81,6 +81,8 @@ def test_an_expected_result_says_its_range_seeds_and_what_is_published() -> None
         "linear probe: 95.00% (94.00% to 96.00%); seeds 0, 1; published 90.00%; so far"
     )
     assert one.holds(0.94)
+    # 3,969 of 3,970 images are 99.97 %, as the bound is written.
+    assert Expected("knn/test_accuracy", 0.9990, low=0.9980, high=0.9997).holds(3969 / 3970)
     assert not one.holds(0.97)
     assert Expected("pretrain/loss", None).text == "not yet measured"
     assert Expected("pretrain/loss", 3.0).holds(3.0) is None
