@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from twofold.components import files
-from twofold.components.data.preparation.prepare_dataset import find_previous, prepare
+from twofold.components.data.preparation.plan import find_previous
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.store.manifest import REPORT_FILE, Manifest, read_code
 from twofold.components.pages.dataset_page import render_report
 from twofold.pipeline.runs.run_context import Context

@@ -1,39 +1,34 @@
-"""Preparation of a data set: from a source to a folder of shards with a manifest."""
+"""Preparation of a data set: from a source to a folder of shards with a manifest.
+
+The data flow one way: `plan` (what and where), `scan`, `resolve` and `write_shards` (the stages of
+the Beam pipeline, which leave their work in the staging area), `publish` (the manifest, last).
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from twofold.components import files
-from twofold.components.data.preparation.previous_dataset import reusable, stage_previous_rows
+from twofold.components.data.preparation.plan import Plan, make_plan
+from twofold.components.data.preparation.previous_dataset import stage_previous_rows
 from twofold.components.data.preparation.publish import assemble, publish
 from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.preparation.report_content import RenderPage
-from twofold.components.data.preparation.resolve import RESOLUTION, check_rejects, read_resolution
-from twofold.components.data.preparation.resumable_directory import (
-    discard_abandoned,
-    resumable_directory,
-)
+from twofold.components.data.preparation.resolve import RESOLUTION, read_resolution
 from twofold.components.data.preparation.staging_area import (
-    STAGING_VERSION,
     StagingArea,
+    discard_abandoned,
+    open_staging,
     read_json,
-    settings_record,
     write_json,
 )
 from twofold.components.data.preparation.write_shards import close_files
 from twofold.components.data.rules.prepare_settings import PrepareSettings
-from twofold.components.data.sources.source import Source, SourceInfo
-from twofold.components.data.store.manifest import (
-    MANIFEST_FILE,
-    Manifest,
-    dataset_fingerprint,
-    load_manifest,
-)
+from twofold.components.data.sources.source import Source
+from twofold.components.data.store.manifest import Manifest
 from twofold.components.errors import DataError
 
 # How many tasks a source is cut into, unless they would be smaller or larger than these.
@@ -83,149 +78,81 @@ def prepare(
             something else, or the runner that the options name lacks something.
 
     """
-    settings = settings or PrepareSettings()
-    directory = files.resolve(output_dir)
     if beam_options:
         # Beam takes seconds to import.
         with quiet():
             from twofold.components.data.preparation.runners import check_runner
 
         earlier = None if previous is None else files.resolve(previous)
-        folders = {"output folder": directory, "earlier dataset": earlier}
+        folders = {"output folder": files.resolve(output_dir), "earlier dataset": earlier}
         check_runner(beam_options, source, folders)
-    info = source.info()
-    fingerprint = dataset_fingerprint(info.kind, info.fingerprint, settings_record(settings))
-    parent, _, folder = directory.rpartition("/")
-    staging_path = files.join(parent, f".tmp-{folder}-{fingerprint[:12]}")
-    present = _present(directory, fingerprint, settings)
-    if present is not None:
+    plan = make_plan(source, output_dir, name=name, settings=settings, previous=previous, code=code)
+    manifest = plan.finished()
+    if manifest is not None:
         # A kill after the folder was published leaves what it was made in.
-        discard_abandoned(staging_path)
-        return present
+        discard_abandoned(plan.staging_directory)
+        return manifest
     with (
-        resumable_directory(
-            staging_path,
-            f"{_staged_by(fingerprint, code)} {STAGING_VERSION}",
-            abandoned=f".tmp-{folder}-",
-        ),
+        open_staging(plan.staging_directory, plan.work, abandoned=plan.staging_prefix),
         contextlib.ExitStack() as closing,
     ):
         closing.callback(close_files)
         # Another process may have published the folder while this one waited for it.
-        present = _present(directory, fingerprint, settings)
-        if present is not None:
-            return present
-        staging = StagingArea(
-            directory=staging_path,
-            source=source,
-            settings=settings,
-            previous=_usable(previous, info, settings),
-            weighted=info.weighted,
-        )
-        for each in ("tasks", "parts", "shards", "dataset"):
-            files.make_directory(staging.folder(each))
-        tasks = _write_tasks(staging, info)
-        stage_previous_rows(staging)
-        with _watched(staging, len(tasks), info.items, progress):
-            with quiet():
-                # Beam takes seconds to import, which only this step should cost.
-                from twofold.components.data.preparation.beam_pipeline import run_pipeline
-
-            run_pipeline(staging, tasks, beam_options)
-        read = read_resolution(staging)["read"]
-        if read != info.items:
-            raise DataError(
-                f"{name}: the source listed {info.items} images and gave {read}; it changed while "
-                f"it was being prepared"
-            )
-        manifest = assemble(
-            staging,
-            tasks,
-            name=name,
-            info=info,
-            fingerprint=fingerprint,
-            render_page=render_page,
-            code=code,
-        )
-        publish(staging, directory)
+        manifest = plan.finished()
+        if manifest is None:
+            staging, tasks = _lay_out(plan)
+            _run_stages(plan, staging, tasks, beam_options, progress)
+            manifest = assemble(plan, staging, tasks, render_page)
+            publish(plan, staging)
     return manifest
 
 
-def find_previous(
-    datasets: Path | str,
-    info: SourceInfo,
-    settings: PrepareSettings,
-    accept: Callable[[str], bool] = lambda directory: True,
-) -> str | None:
-    """The newest dataset in a local folder of datasets that `prepare` could make use of.
-
-    Args:
-        datasets: the folder.
-        info: of the source to prepare.
-        settings: to prepare it by.
-        accept: tells whether a dataset that fits both may be made use of, by its directory.
-
-    """
-    if files.is_remote(datasets):
-        return None
-    manifests = sorted(
-        Path(datasets).glob(f"*/{MANIFEST_FILE}"),
-        key=lambda path: (path.stat().st_mtime_ns, str(path)),
-        reverse=True,
+def _lay_out(plan: Plan) -> tuple[StagingArea, list[str]]:
+    """The staging area with all that the stages need, and the names of the tasks."""
+    staging = StagingArea(
+        directory=plan.staging_directory,
+        source=plan.source,
+        settings=plan.settings,
+        previous=plan.usable_previous(),
+        weighted=plan.info.weighted,
     )
-    found = (_usable(path.parent, info, settings) for path in manifests)
-    return next((each for each in found if each is not None and accept(each)), None)
+    for each in ("tasks", "parts", "shards", "dataset"):
+        files.make_directory(staging.folder(each))
+    tasks = _write_tasks(staging, plan.info.items)
+    stage_previous_rows(staging)
+    return staging, tasks
 
 
-def _staged_by(fingerprint: str, code: Mapping[str, str] | None) -> str:
-    """What a preparation that was left unfinished is known by."""
-    return fingerprint if code is None else f"{fingerprint} {json.dumps(code, sort_keys=True)}"
+def _run_stages(
+    plan: Plan,
+    staging: StagingArea,
+    tasks: Sequence[str],
+    beam_options: Sequence[str],
+    progress: Callable[[int], None] | None,
+) -> None:
+    """Scan, resolve and write."""
+    with _watched(staging, len(tasks), plan.info.items, progress):
+        with quiet():
+            # Beam takes seconds to import, which only this step should cost.
+            from twofold.components.data.preparation.beam_pipeline import run_pipeline
 
-
-def _usable(previous: Path | str | None, info: SourceInfo, settings: PrepareSettings) -> str | None:
-    if previous is None:
-        return None
-    directory = files.resolve(previous)
-    try:
-        manifest = load_manifest(directory)
-    except DataError:
-        # It would only have saved time.
-        return None
-    return directory if reusable(manifest, info.kind, settings) else None
-
-
-def _present(directory: str, fingerprint: str, settings: PrepareSettings) -> Manifest | None:
-    """The dataset that is already there; None where the folder is absent or empty."""
-    if not files.names(directory) and (files.is_remote(directory) or not Path(directory).is_file()):
-        return None
-    if not files.exists(files.join(directory, MANIFEST_FILE)):
-        parent, _, folder = directory.rpartition("/")
-        if files.exists(files.join(parent, f".tmp-{folder}-{fingerprint[:12]}")):
-            # In a bucket, a kill while it was being published leaves some of its files.
-            return None
+        run_pipeline(staging, tasks, beam_options)
+    read = read_resolution(staging)["read"]
+    if read != plan.info.items:
         raise DataError(
-            f"{directory} exists and is no prepared dataset (it has no {MANIFEST_FILE}); "
-            "give another folder or remove it"
+            f"{plan.name}: the source listed {plan.info.items} images and gave {read}; it changed "
+            f"while it was being prepared"
         )
-    manifest = load_manifest(directory)
-    if manifest.fingerprint != fingerprint:
-        raise DataError(
-            f"{directory} holds another dataset: expected fingerprint {fingerprint[:12]}, found "
-            f"{manifest.fingerprint[:12]} ({manifest.name}); give another folder or remove it"
-        )
-    counts = manifest.counts
-    check_rejects(counts.read, counts.rejected, counts.reasons, (), settings.max_reject_share)
-    return manifest
 
 
-def _write_tasks(staging: StagingArea, info: SourceInfo) -> list[str]:
+def _write_tasks(staging: StagingArea, images: int) -> list[str]:
     """Write what the source's tasks are, for workers to read; their names."""
     listed = staging.path("tasks", "names.json")
     if files.exists(listed):
         found: list[str] = read_json(listed)["names"]
         return found
     least, most = _TASK_ITEMS
-    items = min(max(-(-info.items // _TASKS), least), most)
+    items = min(max(-(-images // _TASKS), least), most)
     names = []
     for number, task in enumerate(staging.source.tasks(items)):
         names.append(f"{number:06d}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from twofold.components import files
-from twofold.components.data.preparation.staging_area import StagingArea, settings_record
-from twofold.components.data.rules.prepare_settings import PrepareSettings
+from twofold.components.data.preparation.staging_area import StagingArea
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import IMAGES_FILE, Manifest, load_manifest
 from twofold.components.errors import DataError
@@ -71,12 +69,6 @@ class PreviousRows:
             row["origin_offset"] = row.pop("offset")
             row["origin_length"] = row.pop("length")
         return found
-
-
-def reusable(manifest: Manifest, kind: str, settings: PrepareSettings) -> bool:
-    """Whether an earlier dataset's images are what these settings would make of them."""
-    expected = json.loads(json.dumps(settings_record(settings)["images"]))
-    return manifest.source.kind == kind and manifest.settings.get("images") == expected
 
 
 def previous_shards(manifest: Manifest) -> list[str]:

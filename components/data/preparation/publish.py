@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from twofold.components import files
+from twofold.components.data.preparation.plan import Plan
 from twofold.components.data.preparation.report_content import RenderPage, collect_content
 from twofold.components.data.preparation.resolve import ShardRange, read_rejects, read_resolution
-from twofold.components.data.preparation.staging_area import StagingArea, read_json, settings_record
-from twofold.components.data.sources.source import SourceInfo
+from twofold.components.data.preparation.staging_area import StagingArea, read_json
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
     CODE_FILE,
@@ -42,17 +42,10 @@ from twofold.components.data.store.tfds_metadata import tfds_files
 
 
 def assemble(
-    staging: StagingArea,
-    tasks: Sequence[str],
-    *,
-    name: str,
-    info: SourceInfo,
-    fingerprint: str,
-    render_page: RenderPage | None,
-    code: Mapping[str, str] | None = None,
+    plan: Plan, staging: StagingArea, tasks: Sequence[str], render_page: RenderPage | None
 ) -> Manifest:
     """Lay out the whole dataset in the staging area's folder of that name; its manifest is last."""
-    resolution = read_resolution(staging)
+    info, resolution = plan.info, read_resolution(staging)
     shard_ranges = sorted(
         (ShardRange(**each) for each in resolution["shard_ranges"]),
         key=lambda shard_range: shard_range.name,
@@ -87,7 +80,7 @@ def assemble(
         beside.append(REJECTS_FILE)
     channels = everything.totals.channels
     metadata = tfds_files(
-        name=name,
+        name=plan.name,
         class_names=info.class_names,
         latent_names=info.latent_names,
         channels=channels,
@@ -99,18 +92,18 @@ def assemble(
     for file, text in metadata.items():
         _write(staging, file, text)
         beside.append(file)
-    if code is not None:
-        _write(staging, CODE_FILE, json.dumps(code, indent=2, sort_keys=True) + "\n")
+    if plan.code is not None:
+        _write(staging, CODE_FILE, json.dumps(plan.code, indent=2, sort_keys=True) + "\n")
         beside.append(CODE_FILE)
     found = resolution["duplicates"]
     removed = found["removed_within"] + found["removed_leaked"]
     folder = staging.folder("dataset")
     manifest = Manifest(
         format_version=FORMAT_VERSION,
-        name=name,
-        fingerprint=fingerprint,
+        name=plan.name,
+        fingerprint=plan.fingerprint,
         source=SourceRecord(kind=info.kind, fingerprint=info.fingerprint, ignored=info.ignored),
-        settings=json.loads(json.dumps(settings_record(staging.settings))),
+        settings=plan.record,
         class_names=info.class_names,
         latent_names=info.latent_names,
         channels=channels,
@@ -143,14 +136,14 @@ def assemble(
     return manifest
 
 
-def publish(staging: StagingArea, directory: str) -> None:
+def publish(plan: Plan, staging: StagingArea) -> None:
     """Move the finished dataset to its folder: at once on a disk, in a bucket the manifest last.
 
     Raises:
         OSError: on a disk, something else came to be there.
 
     """
-    made = staging.folder("dataset")
+    made, directory = staging.folder("dataset"), plan.directory
     if not files.is_remote(directory):
         files.move_directory(Path(made), Path(directory))
         return

@@ -25,6 +25,7 @@ from twofold.components.data.preparation.staging_area import (
     write_json,
 )
 from twofold.components.data.rules.duplicates import Duplicates, find_duplicates
+from twofold.components.data.rules.prepare_settings import check_rejects
 from twofold.components.data.store.manifest import HELD_OUT_SPLITS
 from twofold.components.errors import DataError
 
@@ -159,28 +160,6 @@ def resolve(
     )
     for shard_range in shard_ranges:
         yield shard_range.name, shard_range
-
-
-def check_rejects(
-    read: int,
-    rejected: int,
-    reasons: dict[str, int],
-    examples: Sequence[str],
-    max_reject_share: float,
-) -> None:
-    """Refuse a dataset of which too much was rejected.
-
-    Raises:
-        DataError: it is more than the share allowed, or everything.
-
-    """
-    if rejected and (rejected == read or rejected > max_reject_share * read):
-        listed = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
-        raise DataError(
-            f"{rejected} of {read} images were rejected ({listed}), and the largest share allowed "
-            f"(max_reject_share) is {max_reject_share:g}"
-            + (f"; the first: {'; '.join(examples)}" if examples else "")
-        )
 
 
 def read_rejects(part: str, staging: StagingArea) -> list[dict[str, str]]:

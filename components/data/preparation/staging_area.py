@@ -6,10 +6,14 @@ so that a stage that is run again, after a kill or by a runner that retries, fin
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import fcntl
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +26,8 @@ from twofold.components.data.store.image_table import INDEX_SCHEMA, sort_digest
 
 # Raised where what the stages leave for each other changes its form: what a killed preparation of
 # another version of Twofold left is then not gone on with.
-STAGING_VERSION = 2
+_STAGING_VERSION = 2
+_MARKER = "work"
 
 _PLACED_LATER = ("shard", "offset", "length")
 
@@ -84,12 +89,6 @@ def structured_sort_keys(sort_keys: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(sort_keys, np.uint64).view(words).ravel()
 
 
-def settings_record(settings: PrepareSettings) -> dict[str, Any]:
-    """The settings as the manifest and the fingerprint hold them."""
-    record: dict[str, Any] = dataclasses.asdict(settings)
-    return record
-
-
 def write_json(path: str, content: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
     files.write_json(path, content)
@@ -98,3 +97,62 @@ def write_json(path: str, content: Mapping[str, Any]) -> None:
 def read_json(path: str) -> Any:
     """What `write_json` wrote."""
     return json.loads(files.read_bytes(path))
+
+
+@contextmanager
+def open_staging(path: str, work: str, *, abandoned: str) -> Iterator[None]:
+    """A directory to work in, found as it was left by a killed process that did the same work.
+
+    It is removed where the block ends, with or without an exception, but for one that ends the
+    process (an interrupt, or a kill). On a local disk one process at a time is in the block, others
+    wait; in a bucket nothing keeps them apart, and what they write is the same.
+
+    Args:
+        path: the directory, local or with a scheme.
+        work: names the work; a directory left by other work is emptied.
+        abandoned: directories beside it whose names begin so are removed, unless a process is in
+            them.
+
+    """
+    parent, _, name = path.rpartition("/")
+    with contextlib.ExitStack() as stack:
+        if not files.is_remote(path):
+            Path(parent).mkdir(parents=True, exist_ok=True)
+            files.remove_abandoned(Path(parent), abandoned, but=name)
+            stack.callback(os.close, _lock(Path(path)))
+        marker, content = files.join(path, _MARKER), f"{work} {_STAGING_VERSION}"
+        if not files.exists(marker) or files.read_bytes(marker) != content.encode():
+            for each in files.names(path):
+                files.remove_tree(files.join(path, each))
+            files.write_text(marker, content)
+        try:
+            yield
+        except Exception:
+            files.remove_tree(path)
+            raise
+        files.remove_tree(path)
+
+
+def discard_abandoned(path: str) -> None:
+    """Remove a working directory that a killed process left, unless a process is in it."""
+    parent, _, name = path.rpartition("/")
+    if files.is_remote(path):
+        files.remove_tree(path)
+    elif Path(parent).is_dir():
+        files.remove_abandoned(Path(parent), name)
+
+
+def _lock(path: Path) -> int:
+    """Lock a directory that is made where it is missing, waiting for others; its descriptor."""
+    while True:
+        path.mkdir(exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Whoever had the lock may have removed the directory.
+        with contextlib.suppress(FileNotFoundError):
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return descriptor
+        os.close(descriptor)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from twofold.components.data.rules.duplicates import MOST_BITS, NEAR_BITS
 from twofold.components.data.rules.image_rules import ImageRules
@@ -82,6 +85,34 @@ class PrepareSettings:
             number = getattr(self, name)
             if number < 1:
                 raise DataError(f"{name} must be at least 1, received {number}")
+
+
+def settings_record(settings: PrepareSettings) -> dict[str, Any]:
+    """The settings as the manifest and the fingerprint hold them."""
+    record: dict[str, Any] = dataclasses.asdict(settings)
+    return record
+
+
+def check_rejects(
+    read: int,
+    rejected: int,
+    reasons: dict[str, int],
+    examples: Sequence[str],
+    max_reject_share: float,
+) -> None:
+    """Refuse a dataset of which too much was rejected.
+
+    Raises:
+        DataError: it is more than the share allowed, or everything.
+
+    """
+    if rejected and (rejected == read or rejected > max_reject_share * read):
+        listed = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
+        raise DataError(
+            f"{rejected} of {read} images were rejected ({listed}), and the largest share allowed "
+            f"(max_reject_share) is {max_reject_share:g}"
+            + (f"; the first: {'; '.join(examples)}" if examples else "")
+        )
 
 
 def _choose(field_name: str, value: str, known: tuple[str, ...]) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from twofold.components.data.preparation.prepare_dataset import find_previous, prepare
+from twofold.components.data.preparation.plan import find_previous
+from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.rules.image_rules import ImageRules
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source

@@ -11,9 +11,12 @@ import tensorflow as tf
 
 from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.preparation.scan import split_of
-from twofold.components.data.preparation.staging_area import settings_record
 from twofold.components.data.rules.image_rules import ImageRules
-from twofold.components.data.rules.prepare_settings import DuplicateRules, PrepareSettings
+from twofold.components.data.rules.prepare_settings import (
+    DuplicateRules,
+    PrepareSettings,
+    settings_record,
+)
 from twofold.components.data.sources import build_source
 from twofold.components.data.sources.source import Item, select_all
 from twofold.components.data.store import record_schema

@@ -1,0 +1,167 @@
+"""Preparation plan: what is to be prepared and where, decided before anything is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from twofold.components import files
+from twofold.components.data.rules.prepare_settings import (
+    PrepareSettings,
+    check_rejects,
+    settings_record,
+)
+from twofold.components.data.sources.source import Source, SourceInfo
+from twofold.components.data.store.manifest import (
+    MANIFEST_FILE,
+    Manifest,
+    dataset_fingerprint,
+    load_manifest,
+)
+from twofold.components.errors import DataError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A preparation to be made.
+
+    Attributes:
+        name: of the dataset.
+        directory: the dataset's folder, absolute or with a scheme.
+        source: where the images come from.
+        info: what the source says of itself.
+        settings: what is accepted, split, left out, and how it is stored.
+        fingerprint: of the dataset that this makes.
+        previous: an earlier dataset that may be of use, None for none.
+        code: hashes of the modules that prepare it, by name; None leaves them out.
+
+    """
+
+    name: str
+    directory: str
+    source: Source
+    info: SourceInfo
+    settings: PrepareSettings
+    fingerprint: str
+    previous: str | None
+    code: Mapping[str, str] | None = None
+
+    @property
+    def staging_prefix(self) -> str:
+        """How the names of staging areas of the dataset's folder begin."""
+        return f".tmp-{self.directory.rpartition('/')[2]}-"
+
+    @property
+    def staging_directory(self) -> str:
+        """Where the stages work: beside the dataset's folder, named by what is to be made."""
+        parent = self.directory.rpartition("/")[0]
+        return files.join(parent, f"{self.staging_prefix}{self.fingerprint[:12]}")
+
+    @property
+    def work(self) -> str:
+        """What a preparation that was left unfinished is known by."""
+        if self.code is None:
+            return self.fingerprint
+        return f"{self.fingerprint} {json.dumps(self.code, sort_keys=True)}"
+
+    @property
+    def record(self) -> dict[str, object]:
+        """The settings as a manifest holds them, in plain JSON values."""
+        record: dict[str, object] = json.loads(json.dumps(settings_record(self.settings)))
+        return record
+
+    def finished(self) -> Manifest | None:
+        """The dataset where it is there already; None where its folder is absent or empty.
+
+        Raises:
+            DataError: the folder holds something else, or too many images were rejected.
+
+        """
+        directory = self.directory
+        if not files.names(directory):
+            return None
+        if not files.exists(files.join(directory, MANIFEST_FILE)):
+            if files.exists(self.staging_directory):
+                # In a bucket, a kill while it was being published leaves some of its files.
+                return None
+            raise DataError(
+                f"{directory} exists and is no prepared dataset (it has no {MANIFEST_FILE}); "
+                "give another folder or remove it"
+            )
+        manifest = load_manifest(directory)
+        if manifest.fingerprint != self.fingerprint:
+            raise DataError(
+                f"{directory} holds another dataset: expected fingerprint {self.fingerprint[:12]}, "
+                f"found {manifest.fingerprint[:12]} ({manifest.name}); give another folder or "
+                f"remove it"
+            )
+        counts, most = manifest.counts, self.settings.max_reject_share
+        check_rejects(counts.read, counts.rejected, counts.reasons, (), most)
+        return manifest
+
+    def usable_previous(self) -> str | None:
+        """The earlier dataset, if it is intact and its images are stored as this plan has it."""
+        return None if self.previous is None else _usable(self.previous, self.info, self.settings)
+
+
+def make_plan(
+    source: Source,
+    output_dir: Path | str,
+    *,
+    name: str,
+    settings: PrepareSettings | None = None,
+    previous: Path | str | None = None,
+    code: Mapping[str, str] | None = None,
+) -> Plan:
+    """Plan a preparation; see `prepare_dataset.prepare` for the arguments."""
+    settings = settings or PrepareSettings()
+    info = source.info()
+    return Plan(
+        name=name,
+        directory=files.resolve(output_dir),
+        source=source,
+        info=info,
+        settings=settings,
+        fingerprint=dataset_fingerprint(info.kind, info.fingerprint, settings_record(settings)),
+        previous=None if previous is None else files.resolve(previous),
+        code=code,
+    )
+
+
+def find_previous(
+    datasets: Path | str,
+    info: SourceInfo,
+    settings: PrepareSettings,
+    accept: Callable[[str], bool] = lambda directory: True,
+) -> str | None:
+    """The newest dataset in a local folder of datasets that `prepare` could make use of.
+
+    Args:
+        datasets: the folder.
+        info: of the source to prepare.
+        settings: to prepare it by.
+        accept: tells whether a dataset that fits both may be made use of, by its directory.
+
+    """
+    if files.is_remote(datasets):
+        return None
+    manifests = sorted(
+        Path(datasets).glob(f"*/{MANIFEST_FILE}"),
+        key=lambda path: (path.stat().st_mtime_ns, str(path)),
+        reverse=True,
+    )
+    found = (_usable(files.resolve(path.parent), info, settings) for path in manifests)
+    return next((each for each in found if each is not None and accept(each)), None)
+
+
+def _usable(directory: str, info: SourceInfo, settings: PrepareSettings) -> str | None:
+    try:
+        manifest = load_manifest(directory)
+    except DataError:
+        # It would only have saved time.
+        return None
+    images = json.loads(json.dumps(settings_record(settings)["images"]))
+    alike = manifest.source.kind == info.kind and manifest.settings.get("images") == images
+    return directory if alike else None
