@@ -5,10 +5,10 @@
 
 Batches of 1, 8 and 64 images through the SavedModel's ``embed`` signature, the ONNX file in ONNX
 Runtime and in OpenVINO (in float32, and as it comes, which on a processor with bfloat16 is that),
-and the LiteRT files. Each runner has a process of its own that imports nothing but it and NumPy and
+and the LiteRT files. Each engine has a process of its own that imports nothing but it and NumPy and
 uses as many threads as there are cores; they take turns of half a second, so that a ratio holds
 when the machine's speed drifts. Of a turn the fastest batch counts, which other work on the machine
-delayed least. Each runner's peak memory is its own, with Python and NumPy.
+delayed least. Each engine's peak memory is its own, with Python and NumPy.
 
 The encoder has random weights, and batch statistics that are not their defaults.
 """
@@ -81,7 +81,7 @@ def _openvino(**settings: str) -> Callable[[Path, int], Answer]:
     return build
 
 
-# Of each runner: what builds it, and what it reads.
+# Of each engine: what builds it, and what it reads.
 ENGINES: dict[str, tuple[Callable[[Path, int], Answer], str]] = {
     "TensorFlow": (_saved_model, "1"),
     "ONNX Runtime": (_onnx_runtime, "encoder.onnx"),
@@ -93,9 +93,9 @@ ENGINES: dict[str, tuple[Callable[[Path, int], Answer], str]] = {
 }
 
 
-def _serve(runner: str, folder: Path) -> None:
+def _serve(engine: str, folder: Path) -> None:
     """Answers each line, a batch size, with a line of what that took and gave."""
-    answer = ENGINES[runner][0](folder, len(os.sched_getaffinity(0)))
+    answer = ENGINES[engine][0](folder, len(os.sched_getaffinity(0)))
     images = np.load(folder / "images.npy")
     expected = np.load(folder / "embeddings.npy")
     for line in sys.stdin:
@@ -204,7 +204,7 @@ def _table(turns: dict[str, dict[int, list[dict[str, float]]]], folder: Path) ->
 
 
 def main() -> None:
-    """Converts, measures in turns, and prints a row an runner."""
+    """Converts, measures in turns, and prints a row an engine."""
     parser = argparse.ArgumentParser(description="Times one encoder in several runtimes.")
     parser.add_argument("--encoder", default="conv4")
     parser.add_argument("--size", type=int, default=96)
@@ -218,31 +218,31 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _make(folder, arguments.encoder, arguments.size)
-        runners = {runner: _Engine(runner, folder) for runner in ENGINES}
+        engines = {engine: _Engine(engine, folder) for engine in ENGINES}
         turns: dict[str, dict[int, list[dict[str, float]]]] = {
-            runner: {batch: [] for batch in BATCHES} for runner in ENGINES
+            engine: {batch: [] for batch in BATCHES} for engine in ENGINES
         }
         for _ in range(arguments.rounds):
             for batch in BATCHES:
-                for runner, process in runners.items():
-                    turns[runner][batch].append(process.turn(batch))
-        for process in runners.values():
+                for engine, process in engines.items():
+                    turns[engine][batch].append(process.turn(batch))
+        for process in engines.values():
             process.close()
         rows = _table(turns, folder)
     print(f"{arguments.encoder} at {arguments.size} pixels: milliseconds (ratio to TensorFlow's)")
     heads = [f"batch {batch}" for batch in BATCHES]
     print(f"{'':20}" + "".join(f"{head:>18}" for head in heads), "   file MB  peak MB  difference")
-    for runner, row in rows.items():
+    for engine, row in rows.items():
         times = "".join(
             f"{1e3 * row['seconds'][batch]:11.2f} ({row['ratios'][batch]:.2f})" for batch in BATCHES
         )
         print(
-            f"{runner:20}{times}{row['bytes'] / 1e6:11.2f}{row['peak_bytes'] / 1e6:9.0f}"
+            f"{engine:20}{times}{row['bytes'] / 1e6:11.2f}{row['peak_bytes'] / 1e6:9.0f}"
             f"{row['difference']:12.1e}"
         )
     if arguments.output:
         facts = {"python": platform.python_version(), "cores": len(os.sched_getaffinity(0))}
-        text = json.dumps({**facts, "runners": rows}, indent=2)
+        text = json.dumps({**facts, "engines": rows}, indent=2)
         arguments.output.write_text(text + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""What an runner lacks is said before anything is read or written, and Dataflow's job is small."""
+"""What a runner lacks is said before anything is read or written, and Dataflow's job is small."""
 
 import importlib.metadata
 import itertools
@@ -9,7 +9,7 @@ import pytest
 from apache_beam.runners.pipeline_utils import group_by_key_input_visitor, validate_pipeline_graph
 from apache_beam.transforms import environments
 
-from twofold.components.data.preparation import runners as runners
+from twofold.components.data.preparation import runners
 from twofold.components.data.preparation.beam_pipeline import build_pipeline
 from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.preparation.runners import check_runner

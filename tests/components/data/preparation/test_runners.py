@@ -31,7 +31,7 @@ from twofold.components.errors import DataError
 from twofold.components.pages.dataset_page import render_report
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-ENGINES = Path(os.environ.get("TWOFOLD_ENGINES", REPOSITORY / ".runners"))
+ENGINES = Path(os.environ.get("TWOFOLD_ENGINES", REPOSITORY / ".engines"))
 BEAM_VERSION = importlib.metadata.version("apache-beam")
 SMALL = PrepareSettings(images_per_shard=150)
 MIXED = PrepareSettings(
@@ -141,7 +141,7 @@ def job_service():
 def prism():
     binary = ENGINES / f"prism-{BEAM_VERSION}"
     if not binary.exists():
-        pytest.skip(f"{binary} is missing: `make runners` builds it, where go is installed")
+        pytest.skip(f"{binary} is missing: `make engines` builds it, where go is installed")
     return ["--runner=PrismRunner", f"--prism_location={binary}"]
 
 
@@ -149,7 +149,7 @@ def prism():
 def flink():
     jar = ENGINES / f"beam-runners-flink-1.20-job-server-{BEAM_VERSION}.jar"
     if not jar.exists():
-        pytest.skip(f"{jar} is missing: `make runners` fetches it, where Maven's repository has it")
+        pytest.skip(f"{jar} is missing: `make engines` fetches it, where Maven's repository has it")
     if shutil.which("java") is None:
         pytest.skip("java is missing, which Flink needs")
     opened = ("java.util", "java.lang", "java.nio", "sun.nio.ch")
@@ -186,25 +186,25 @@ def test_two_workers_here_write_the_same_bytes(prepare_both, expected, mode):
     assert prepare_both(*options) == expected
 
 
-@pytest.mark.runner
+@pytest.mark.engine
 def test_a_portable_engine_writes_the_same_bytes(prepare_both, expected, job_service):
     options = [f"--job_endpoint={job_service}", "--environment_type=LOOPBACK"]
     assert prepare_both("--runner=PortableRunner", *options) == expected
 
 
-@pytest.mark.runner
+@pytest.mark.engine
 def test_prism_writes_the_same_bytes(prepare_both, expected, prism):
     assert prepare_both(*prism) == expected
 
 
-@pytest.mark.runner
+@pytest.mark.engine
 def test_prism_with_worker_processes_writes_the_same_bytes(
     prepare_both, expected, prism, worker_processes
 ):
     assert prepare_both(*prism, worker_processes) == expected
 
 
-@pytest.mark.runner
+@pytest.mark.engine
 def test_flink_writes_the_same_bytes(prepare_both, expected, flink, worker_processes):
     assert prepare_both(*flink, worker_processes) == expected
 
@@ -234,19 +234,19 @@ def assert_the_input_is_blamed(tmp_path, options):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.runner
+@pytest.mark.engine
 def test_a_portable_engine_hands_back_what_a_worker_found_wrong(tmp_path, job_service):
     options = [f"--job_endpoint={job_service}", "--environment_type=LOOPBACK"]
     assert_the_input_is_blamed(tmp_path, ["--runner=PortableRunner", *options])
 
 
-@pytest.mark.runner
+@pytest.mark.engine
 def test_prism_hands_back_what_a_worker_found_wrong(tmp_path, prism, worker_processes):
     assert_the_input_is_blamed(tmp_path, prism)
     assert_the_input_is_blamed(tmp_path, [*prism, worker_processes])
 
 
-@pytest.mark.runner
+@pytest.mark.engine
 def test_flink_hands_back_what_a_worker_found_wrong(tmp_path, flink):
     assert_the_input_is_blamed(tmp_path, flink)
 
