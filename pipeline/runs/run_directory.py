@@ -7,7 +7,6 @@ import datetime
 import fcntl
 import hashlib
 import json
-import shutil
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -186,9 +185,9 @@ class RunDirectory:
         if not self.superseded.exists():
             self.superseded.mkdir(parents=True)
             for name, content in self._before.items():
-                (self.superseded / name).write_bytes(content)
+                files.write_bytes(self.superseded / name, content)
             if (self.path / _PAGE).exists():
-                shutil.copy2(self.path / _PAGE, self.superseded / _PAGE)
+                files.write_bytes(self.superseded / _PAGE, (self.path / _PAGE).read_bytes())
         for path in there:
             target = self.superseded / path.relative_to(self.path)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -265,6 +265,8 @@ for path in sys.argv[1:]:
 allowed = (
     "twofold.components.data",
     "twofold.components.errors",
+    "twofold.components.files",
+    "twofold.components.settings",
     "twofold.components.keyed_random",
     "twofold.components.distribute",
 )
