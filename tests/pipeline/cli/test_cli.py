@@ -1,21 +1,19 @@
 """The command line: help, exit statuses, and one line for what went wrong."""
 
 import importlib.metadata
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
 
 from tests.pipeline.conftest import Outcome
 from twofold.components.errors import DataError
-from twofold.pipeline.cli import app as cli
+from twofold.pipeline.cli.app import COMMANDS
+from twofold.pipeline.cli.commands import run_commands
 from twofold.pipeline.recipes import load_recipe, recipe_names
 from twofold.pipeline.runs.run_context import Context
 
 Twofold = Callable[..., Outcome]
-COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -63,7 +61,7 @@ def _stand_in(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> l
         if error is not None:
             raise error
 
-    monkeypatch.setattr(cli, "run_steps", run_steps)
+    monkeypatch.setattr(run_commands, "run_steps", run_steps)
     return contexts
 
 
@@ -99,7 +97,10 @@ def test_what_follows_two_dashes_is_beams(
     [
         (DataError("pets.npz: no\nfield 'x' [red]"), "error: pets.npz: no field 'x' [red]"),
         (PermissionError(13, "Permission denied", "/w"), "error: /w: Permission denied"),
-        (KeyError("x"), "error: internal error: KeyError: 'x' (at twofold/pipeline/cli/app.py:"),
+        (
+            KeyError("x"),
+            "error: internal error: KeyError: 'x' (at twofold/pipeline/cli/commands/",
+        ),
     ],
 )
 def test_a_failure_is_one_line_and_with_debug_its_traceback(
@@ -149,17 +150,3 @@ def test_wrong_usage_is_status_2_and_named(
     ended = twofold(*arguments)
     assert ended.status == 2
     assert named in ended.out + ended.error
-
-
-def test_without_git_there_is_no_revision_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert cli._git_revision() is None
-
-
-def test_the_checkout_that_an_installed_package_lies_in_is_not_its_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / ".git").mkdir()
-    installed = tmp_path / ".venv" / "lib" / "pipeline" / "cli.py"
-    monkeypatch.setattr("twofold.pipeline.cli.app.__file__", str(installed))
-    assert cli._git_revision() is None

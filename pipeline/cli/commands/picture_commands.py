@@ -6,19 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from twofold.pipeline.cli.console import out as console
 from twofold.pipeline.cli.path_arguments import local
 from twofold.pipeline.tensorflow_import import import_tensorflow
-
-_out = Console(highlight=False, soft_wrap=True)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands."""
-    for command in (views, corruptions):
-        app.command()(command)
 
 
 def views(
@@ -51,7 +43,7 @@ def views(
 
     chosen = parse_policy(policy, settings or [])
     drawn = picture_views(chosen, images, out, count=count, each=each, size=size)
-    _out.print(escape(f"{drawn} images with {each} views each in {out}"))
+    console.print(escape(f"{drawn} images with {each} views each in {out}"))
 
 
 def corruptions(
@@ -77,4 +69,4 @@ def corruptions(
     from twofold.pipeline.cli.corruptions_picture import picture_corruptions
 
     drawn = picture_corruptions(images, out, seed=seed, size=size)
-    _out.print(escape(f"{drawn} corruptions in {out}"))
+    console.print(escape(f"{drawn} corruptions in {out}"))

@@ -1,4 +1,4 @@
-"""Commands for an exported model: `inspect`, `promote` and `rollback`."""
+"""Commands for an exported model: `inspect`, `promote`, `rollback` and `serve`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 
+from twofold.pipeline.cli.console import errors, out
 from twofold.pipeline.cli.path_arguments import local
 from twofold.pipeline.tensorflow_import import import_tensorflow
-
-_out = Console(highlight=False, soft_wrap=True)
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ModelArgument = Annotated[
     Path,
@@ -21,12 +19,6 @@ ModelArgument = Annotated[
 RootArgument = Annotated[
     Path, typer.Argument(help="the directory that a server watches", callback=local)
 ]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands."""
-    for command in (inspect, promote, rollback):
-        app.command()(command)
 
 
 def inspect(model_dir: ModelArgument) -> None:
@@ -39,7 +31,7 @@ def inspect(model_dir: ModelArgument) -> None:
     import_tensorflow()
     from twofold.pipeline.models.inspect_model import inspect_model
 
-    raise typer.Exit(inspect_model(model_dir, out=_out))
+    raise typer.Exit(inspect_model(model_dir, out=out))
 
 
 def promote(
@@ -66,7 +58,7 @@ def promote(
     from twofold.pipeline.models.promote_model import promote as promote_model
 
     requirements = Requirements(tuple(metric or ()), max_latency_ms, breaking, force)
-    raise typer.Exit(promote_model(model_dir, serving_root, requirements, out=_out, errors=_errors))
+    raise typer.Exit(promote_model(model_dir, serving_root, requirements, out=out, errors=errors))
 
 
 def rollback(
@@ -82,4 +74,30 @@ def rollback(
     import_tensorflow()
     from twofold.pipeline.models.promote_model import rollback as roll_back
 
-    roll_back(serving_root, to, out=_out)
+    roll_back(serving_root, to, out=out)
+
+
+def serve(
+    model_dir: Annotated[
+        Path, typer.Argument(help="holds integer versions of a SavedModel", callback=local)
+    ],
+    name: Annotated[str, typer.Option(help="name of the model in the address")] = "encoder",
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    rest_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8501,
+) -> None:
+    """Answer TensorFlow Serving's REST requests with a model.
+
+    Example: twofold serve twofold-runs/quickstart/saved_model
+    """
+    import_tensorflow()
+    from twofold.serving.rest import serve as serve_model
+
+    serve_model(
+        model_dir,
+        name=name,
+        host=host,
+        rest_port=rest_port,
+        on_ready=lambda url: out.print(
+            f"serving {escape(str(model_dir))} at {url}/v1/models/{name}"
+        ),
+    )

@@ -1,0 +1,123 @@
+"""Options that the commands of runs share, and the run that they ask for."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from twofold.components.errors import ConfigError
+from twofold.pipeline import config as configuration
+from twofold.pipeline import recipes
+from twofold.pipeline.cli.console import errors, out
+from twofold.pipeline.cli.path_arguments import local, local_or_bucket
+from twofold.pipeline.cli.progress_bar import progress_bar
+from twofold.pipeline.config import RunConfig
+from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.runs.run_directory import RunDirectory
+from twofold.pipeline.runs.run_environment import run_environment
+
+DATASETS = "datasets"
+
+RecipeArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE|FILE.yaml", help="a recipe's name, or a configuration file", callback=local
+    ),
+]
+WorkdirOption = Annotated[Path, typer.Option(help="where runs are kept", callback=local)]
+DatasetsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="where data sets are kept, also gs://...; none: datasets in the workdir",
+        callback=local_or_bucket,
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="override a setting; repeatable"),
+]
+NameOption = Annotated[str | None, typer.Option(help="name of the run's directory", callback=local)]
+UpdateOption = Annotated[
+    bool,
+    typer.Option(
+        "--update",
+        help="let the run directory take another configuration, and do steps again that other code "
+        "made; what was there is moved to superseded/ in it",
+    ),
+]
+ReuseOption = Annotated[
+    bool, typer.Option("--reuse", help="keep the results of finished steps that other code made")
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", help="of the export, by commas: saved_model,onnx,litert,..."),
+]
+BeamArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[-- BEAM OPTIONS]", help="e.g. -- --runner=FlinkRunner"),
+]
+
+
+def load_config(recipe: str, settings: list[str] | None) -> RunConfig:
+    """Reads a recipe or a file, with settings overridden.
+
+    Raises:
+        ConfigError: if either cannot be used.
+
+    """
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml"):
+        loaded = configuration.load_yaml(path)
+    else:
+        loaded = recipes.load_recipe(recipe)
+    return configuration.override(loaded, settings or [])
+
+
+@contextlib.contextmanager
+def open_run(
+    recipe: str,
+    settings: list[str] | None,
+    workdir: Path,
+    datasets: str | None,
+    name: str | None,
+    update: bool,
+    reuse: bool,
+    beam: list[str] | None,
+) -> Iterator[Context]:
+    """Opens the directory of a run that was asked for, and closes it at the end.
+
+    Raises:
+        ConfigError: if the recipe, the file, a setting or the name cannot be used.
+        RunDirectoryError: if the directory cannot be used.
+
+    """
+    config = load_config(recipe, settings)
+    if name is not None:
+        values = config.model_dump(mode="json") | {"name": name}
+        config = configuration.parse_config(values, f"--name {name}")
+    if config.name == DATASETS:
+        raise ConfigError(
+            f"name={config.name!r} is where data sets are kept: expected another name"
+        )
+    directory = RunDirectory(
+        workdir / config.name,
+        config,
+        run_environment() | {"recipe": Path(recipe).name},
+        update=update,
+    )
+    with contextlib.closing(directory):
+        yield Context(
+            config=config,
+            run=directory,
+            datasets=datasets or str(workdir / DATASETS),
+            beam_options=tuple(beam or ()),
+            progress=functools.partial(progress_bar, errors),
+            say=lambda line: out.print(escape(line)),
+            other_code="reuse" if reuse else "update" if update else "ask",
+        )
