@@ -120,13 +120,21 @@ class Version:
         except tf.errors.OpError as error:
             code = CODE_OF_NUMBER.get(error.error_code, Code.UNKNOWN)
             raise ServingError(code, _reason(error.message)) from error
-        return {name: tensor.numpy() for name, tensor in outputs.items()}
+        return {name: _to_array(tensor) for name, tensor in outputs.items()}
 
 
 def _to_tensor(array: np.ndarray) -> tf.Tensor:
     if array.dtype == np.object_:
         return tf.constant(array, dtype=tf.string, shape=array.shape)
     return tf.constant(array)
+
+
+def _to_array(tensor: tf.Tensor) -> np.ndarray:
+    value = tensor.numpy()
+    if isinstance(value, np.ndarray):
+        return value
+    # TensorFlow gives a scalar as a NumPy scalar, or as bytes.
+    return np.array(value, tensor.dtype.as_numpy_dtype)
 
 
 def _reason(message: str) -> str:

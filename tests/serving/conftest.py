@@ -60,6 +60,10 @@ class Toy(tf.Module):
     def texts(self, text):
         return {"same_bytes": text, "same": text}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+    def joined(self, text):
+        return {"joined": tf.strings.reduce_join(text)}
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
     def same(self, x):
         return {"y": x}
@@ -92,6 +96,7 @@ def save_toy(directory: Path) -> Path:
         "embed": toy.embed,
         "pair": toy.pair,
         "texts": toy.texts,
+        "joined": toy.joined,
         "same": toy.same,
         "total": toy.total,
         "halves": toy.halves,
@@ -129,7 +134,8 @@ class Answer:
     @property
     def error(self) -> str:
         assert set(self.json) == {"error"}
-        return self.json["error"]
+        message: str = self.json["error"]
+        return message
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 import base64
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,7 +166,7 @@ def test_ragged_columns_name_their_input():
 
 
 def test_more_dimensions_than_any_tensor_has_are_refused():
-    value = 1
+    value: Any = 1
     for _ in range(100):
         value = [value]
     assert "nested more than 32 deep" in error_of({"inputs": value}, x="int32")
@@ -219,7 +220,7 @@ def test_row_answers_are_values_or_objects():
 def test_columnar_answers_are_an_array_or_an_object():
     one = {"y": np.array([[1, 2], [3, 4]], np.int32)}
     assert json.loads(encode_predict(one, is_row=False)) == {"outputs": [[1, 2], [3, 4]]}
-    two = {**one, "z": np.float32(2)}
+    two = {**one, "z": np.array(2, np.float32)}
     assert json.loads(encode_predict(two, is_row=False)) == {
         "outputs": {"y": [[1, 2], [3, 4]], "z": 2.0}
     }

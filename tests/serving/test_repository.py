@@ -106,8 +106,24 @@ def test_predict_gives_every_output(repository):
     images = np.array([b"12345", b""], np.object_)
     outputs = repository.version("enc").predict("serving_default", {"image_bytes": images})
     assert set(outputs) == {"embedding", "probabilities"}
-    np.testing.assert_allclose(outputs["embedding"], [[5, 2.5, 5 / 3], [0, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(
+        outputs["embedding"], [[5.0, 2.5, 5 / 3], [0.0, 0.0, 0.0]], rtol=1e-6
+    )
     assert outputs["embedding"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "expected"),
+    [
+        ("total", {"x": np.array([1, 2], np.float32)}, np.array(3, np.float32)),
+        ("joined", {"text": np.array([b"a", b"b"], np.object_)}, np.array(b"ab", np.object_)),
+    ],
+)
+def test_a_scalar_output_is_an_array_without_dimensions(repository, name, inputs, expected):
+    (output,) = repository.version("enc").predict(name, inputs).values()
+    assert isinstance(output, np.ndarray)
+    assert (output.shape, output.dtype) == ((), expected.dtype)
+    assert output == expected
 
 
 def test_an_empty_batch_is_answered(repository):

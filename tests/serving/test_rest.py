@@ -126,6 +126,7 @@ def test_row_format_with_several_outputs(server):
             {"predictions": [{"same": "hé", "same_bytes": b64("hé".encode())}]},
         ),
         ({"signature_name": "total", "inputs": [1, 2]}, {"outputs": 3.0}),
+        ({"signature_name": "joined", "inputs": ["a", "b"]}, {"outputs": "ab"}),
         ({"signature_name": "", "inputs": []}, {"outputs": {"embedding": [], "probabilities": []}}),
     ],
 )
@@ -261,7 +262,8 @@ def test_a_busy_model_leaves_health_quick_and_its_queue_bounded(repository, runn
 def test_requests_at_once_get_each_its_own_answer(server):
     def ask(number: int) -> float:
         answer = server.predict({"signature_name": "same", "instances": [number]})
-        return answer.json["predictions"][0]
+        value: float = answer.json["predictions"][0]
+        return value
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(ask, range(64))) == list(range(64))
