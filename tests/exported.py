@@ -60,7 +60,8 @@ LINEAGE = Lineage(
 def embeddings_of(images: np.ndarray, width: int = 3) -> np.ndarray:
     """What the model computes: the sum of the pixels, times 1, 2, 3 ..."""
     total = images.reshape(len(images), -1).astype(np.float32).sum(axis=1, keepdims=True)
-    return total * np.arange(1, width + 1, dtype=np.float32)
+    embeddings: np.ndarray = total * np.arange(1, width + 1, dtype=np.float32)
+    return embeddings
 
 
 def save_tiny(version: Path, *, width: int = 3, head: bool = True) -> Path:
@@ -101,5 +102,5 @@ def describe(version: Path, lineage: Lineage = LINEAGE, *, width: int = 3) -> Pa
 def with_metrics(**changes: float | None) -> Lineage:
     """The lineage with other figures; None takes one out, and __ stands for a slash."""
     named = {name.replace("__", "/"): value for name, value in changes.items()}
-    metrics = {k: v for k, v in (LINEAGE.metrics | named).items() if v is not None}
+    metrics = {k: v for k, v in {**LINEAGE.metrics, **named}.items() if v is not None}
     return dataclasses.replace(LINEAGE, metrics=metrics)

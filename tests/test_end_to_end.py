@@ -61,7 +61,8 @@ def run(workdir: Path) -> Path:
 @pytest.fixture(scope="module")
 def dataset(run: Path, workdir: Path) -> Path:
     record = json.loads((run / "run.json").read_text())
-    return workdir / "datasets" / record["steps"]["prepare"]["details"]["dataset"]
+    name: str = record["steps"]["prepare"]["details"]["dataset"]
+    return workdir / "datasets" / name
 
 
 def test_a_run_leaves_its_record_figures_and_model(run: Path) -> None:

@@ -43,6 +43,7 @@ def streams_of(tree):
         elif isinstance(node, ast.Assign):
             # rendered, encoded = BytesIO(), BytesIO()
             call, target = node.value, node.targets[0]
+        pairs: list[tuple[ast.expr | None, ast.expr | None]]
         if isinstance(call, ast.Tuple) and isinstance(target, ast.Tuple):
             pairs = list(zip(call.elts, target.elts, strict=False))
         else:

@@ -52,13 +52,13 @@ SAME_NAMES = {"settings.py", "build.py"}
 
 def imports_of(source, package):
     """Gives the full names that a module imports, at its top or within its functions."""
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package.split(".")[: len(package.split(".")) - node.level + 1]
-            origin = ".".join([*base, node.module or ""] if node.level else [node.module])
+            origin = ".".join([*(base if node.level else ()), node.module or ""])
             names.update(f"{origin.rstrip('.')}.{alias.name}" for alias in node.names)
     return names
 

@@ -28,6 +28,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def _probe() -> dict[str, float]:
     embeddings, labels = drawn(IMAGES, 0)
     tested, test_labels = drawn(QUERIES, 1)
     held = validation_rows(np.arange(IMAGES).astype(str), labels)
-    found = {}
+    found: dict[str, Any] = {}
 
     def fit() -> None:
         strength = choose_regularisation(
@@ -189,6 +190,9 @@ def main() -> None:
     def seconds(part: str) -> float:
         return median(lambda one: one[part]["seconds"])
 
+    def peak(part: str) -> float:
+        return median(lambda one: one[part]["peak_bytes"])
+
     probe = median(
         lambda one: (
             EPOCHS
@@ -202,8 +206,8 @@ def main() -> None:
     print(f"probe on their embeddings, strength chosen: {seconds('probe'):.1f} s")
     print(f"  {probe:.1f} times as fast as {EPOCHS} epochs of encoding (target 10)")
     for part in ("knn", "scikit-learn"):
-        peak = median(lambda one, part=part: one[part]["peak_bytes"])
-        print(f"kNN by {part}: {seconds(part):.1f} s, peak memory {peak / 2**20:,.0f} MiB")
+        memory = peak(part) / 2**20
+        print(f"kNN by {part}: {seconds(part):.1f} s, peak memory {memory:,.0f} MiB")
     print(f"  {knn:.1f} times as fast (target 3); same predictions: {'yes' if same else 'no'}")
     if arguments.output:
         facts = {"python": platform.python_version(), "cores": len(os.sched_getaffinity(0))}

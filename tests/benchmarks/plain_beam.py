@@ -68,14 +68,18 @@ def _record(texts: dict[str, bytes], label: int) -> bytes:
         for name, text in texts.items()
     }
     features["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    record: bytes = example.SerializeToString()
+    return record
 
 
 class _Total(beam.CombineFn):
     def create_accumulator(self) -> PixelTotals:
         return PixelTotals()
 
-    def add_input(self, totals: PixelTotals, counted: tuple[int, list, list]) -> PixelTotals:
+    def add_input(
+        self, totals: PixelTotals, counted: tuple[int, list[int], list[int]]
+    ) -> PixelTotals:
         totals.add(*counted)
         return totals
 

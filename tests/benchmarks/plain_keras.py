@@ -100,7 +100,8 @@ def build_plain_step(side: int) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         optimizer.apply(gradients, variables)
         return {"loss": loss, "accuracy": accuracy}
 
-    return step
+    compiled: Callable[[tf.Tensor], dict[str, tf.Tensor]] = step
+    return compiled
 
 
 def contrastive_loss(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

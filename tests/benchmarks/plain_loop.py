@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,9 @@ def prepare_plainly(images: Path, output: Path, together: int = 1) -> int:
     classes = sorted({split_and_class(name)[1] for name in names} - {""})
     label_of = {name: label for label, name in enumerate(classes)}
     read = open_images(images)
-    rows, rejects, totals = [], [], PixelTotals()
+    rows: list[dict[str, Any]] = []
+    rejects: list[dict[str, str]] = []
+    totals = PixelTotals()
     waiting: list[np.ndarray] = []
     sizes: Counter[str] = Counter()
     for key in names:
@@ -100,7 +103,9 @@ def prepare_plainly(images: Path, output: Path, together: int = 1) -> int:
     return len(rows)
 
 
-def _hash_and_count(rows: list[dict], waiting: list[np.ndarray], totals: PixelTotals) -> None:
+def _hash_and_count(
+    rows: list[dict[str, Any]], waiting: list[np.ndarray], totals: PixelTotals
+) -> None:
     """Completes the last rows, whose images wait for it."""
     if not waiting:
         return
@@ -115,7 +120,7 @@ def _hash_and_count(rows: list[dict], waiting: list[np.ndarray], totals: PixelTo
     waiting.clear()
 
 
-def _write_shards(rows: list[dict], split: str, output: Path) -> list[dict]:
+def _write_shards(rows: list[dict[str, Any]], split: str, output: Path) -> list[dict[str, Any]]:
     written = []
     count = -(-len(rows) // IMAGES_PER_SHARD)
     for number in range(count):

@@ -40,9 +40,14 @@ def _saved_model(folder: Path, threads: int) -> Answer:
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     model = tf.saved_model.load(str(folder / "1"))
-    embed = model.signatures["embed"]
-    # The signature does not keep its variables.
-    return lambda images, model=model: embed(images=tf.constant(images))["embedding"].numpy()
+
+    def answer(images: np.ndarray) -> np.ndarray:
+        # Looked up here, since the signature does not keep the model's variables.
+        found = model.signatures["embed"](images=tf.constant(images))
+        embeddings: np.ndarray = found["embedding"].numpy()
+        return embeddings
+
+    return answer
 
 
 def _onnx_runtime(folder: Path, threads: int) -> Answer:
@@ -136,6 +141,7 @@ class _Engine:
 
     def turn(self, batch: int) -> dict[str, float]:
         print(batch, file=self._process.stdin, flush=True)
+        assert self._process.stdout is not None
         turn: dict[str, float] = json.loads(self._process.stdout.readline())
         return turn
 
@@ -145,7 +151,8 @@ class _Engine:
 
 def _make(folder: Path, encoder_name: str, size: int) -> None:
     from twofold.components.encoders.build import build_encoder
-    from twofold.components.export.convert.conversion import FORMATS, Tolerances, convert
+    from twofold.components.export.convert.compare_outputs import Tolerances
+    from twofold.components.export.convert.conversion import FORMATS, convert
     from twofold.components.export.saved_model.module import save_encoder
     from twofold.components.transforms.decode import DecodeRule
     from twofold.components.transforms.views import to_unit_range

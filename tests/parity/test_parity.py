@@ -60,7 +60,8 @@ def reference(tmp_path_factory):
     """Gives tensorflow-addons' values of the inputs."""
     folder = tmp_path_factory.mktemp("parity")
     np.savez(folder / "inputs.npz", **INPUTS)
-    command = [PYTHON, Path(__file__).with_name("reference.py"), "inputs.npz", "values.npz"]
+    command = [str(PYTHON), str(Path(__file__).with_name("reference.py"))]
+    command += ["inputs.npz", "values.npz"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     with np.load(folder / "values.npz") as values:

@@ -4,7 +4,6 @@ import pytest
 
 from twofold.components.errors import ConfigError
 from twofold.components.evaluation.metrics import unknown_names
-from twofold.pipeline import recipes
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.config.expected import Expected
 from twofold.pipeline.recipes import (
@@ -98,8 +97,6 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
 def test_a_recipe_without_a_configuration_is_a_fault_of_the_program(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        recipes.importlib.import_module("twofold.pipeline.recipes.quickstart"), "CONFIG", 3
-    )
+    monkeypatch.setattr("twofold.pipeline.recipes.quickstart.CONFIG", 3)
     with pytest.raises(TypeError, match="recipe quickstart: CONFIG must be a RunConfig"):
         load_recipe("quickstart")

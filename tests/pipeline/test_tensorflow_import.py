@@ -1,6 +1,8 @@
 """TensorFlow's greetings are put aside and its troubles are not; oneDNN's kernels are used."""
 
+import importlib
 import os
+import platform
 import sys
 import types
 
@@ -20,7 +22,7 @@ def _import_that(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> No
 
     monkeypatch.delitem(sys.modules, "tensorflow")
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    monkeypatch.setattr(tensorflow_import.importlib, "import_module", import_module)
+    monkeypatch.setattr(importlib, "import_module", import_module)
 
 
 def test_what_an_import_says_is_not_shown(
@@ -43,7 +45,7 @@ def test_what_a_failing_import_says_is_shown(
 
 
 def test_a_second_import_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorflow_import.importlib, "import_module", pytest.fail)
+    monkeypatch.setattr(importlib, "import_module", pytest.fail)
     assert "tensorflow" in sys.modules
     tensorflow_import.import_tensorflow()
 
@@ -60,7 +62,7 @@ def test_a_second_import_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_x86_processors_use_onednn_unless_told_otherwise(
     monkeypatch: pytest.MonkeyPatch, machine: str, before: str | None, after: str | None
 ) -> None:
-    monkeypatch.setattr(tensorflow_import.platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
     # First set, so that monkeypatch puts the environment back whatever the call does.
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", before or "")
     if before is None:

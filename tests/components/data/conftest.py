@@ -7,7 +7,10 @@ import io
 import os
 import tarfile
 import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import fsspec
 import numpy as np
@@ -18,6 +21,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from twofold.components.data.sources import build_source
+from twofold.components.data.sources.source import Source
 from twofold.components.data.store.tf_example import Example, frame
 from twofold.components.pages.dataset_page import render_report
 
@@ -84,7 +88,9 @@ def containers(tmp_path_factory, class_files):
     with zipfile.ZipFile(paths["zip"], "w") as archive:
         for key, content in class_files.items():
             archive.writestr(key, content)
-    for kind, mode in (("tar", "w"), ("tar.gz", "w:gz"), ("tar.xz", "w:xz")):
+    modes: dict[str, Literal["w", "w:gz", "w:xz"]]
+    modes = {"tar": "w", "tar.gz": "w:gz", "tar.xz": "w:xz"}
+    for kind, mode in modes.items():
         paths[kind] = root / f"images.{kind}"
         with tarfile.open(paths[kind], mode) as archive:
             for key, content in class_files.items():
@@ -239,31 +245,34 @@ def npy_path(tmp_path_factory):
 @pytest.fixture(scope="session")
 def sources(containers, listings, record_files, npz_path, npy_path, tfds_roots):
     """Name -> a function that builds the same source anew."""
-    made = {
-        f"folder-{kind}": lambda path=path: build_source("folder", path=path)
+    made: dict[str, Callable[[], Source]] = {
+        f"folder-{kind}": partial(build_source, "folder", path=path)
         for kind, path in containers.items()
     }
-    made["folder-several"] = lambda: build_source(
+    made["folder-several"] = partial(
+        build_source,
         "folder",
         path=[containers["directory"] / "cat", containers["zip"]],
         group_pattern=r"^[a-z]+/(\d)",
     )
     for kind, path in listings.items():
-        made[f"listing-{kind}"] = lambda path=path: build_source(
-            "listing", path=path, root=containers["directory"]
+        made[f"listing-{kind}"] = partial(
+            build_source, "listing", path=path, root=containers["directory"]
         )
     for form, pattern in record_files.items():
-        made[form] = lambda pattern=pattern: build_source("tfrecord", path=pattern)
-    made["tfrecord-keyed"] = lambda: build_source(
-        "tfrecord", path=record_files["tfrecord"], key_field="name", group_field="label"
+        made[form] = partial(build_source, "tfrecord", path=pattern)
+    made["tfrecord-keyed"] = partial(
+        build_source,
+        "tfrecord",
+        path=record_files["tfrecord"],
+        key_field="name",
+        group_field="label",
     )
-    made["npz"] = lambda: build_source("npz", path=npz_path)
-    made["npy"] = lambda: build_source("npz", path=npy_path)
+    made["npz"] = partial(build_source, "npz", path=npz_path)
+    made["npy"] = partial(build_source, "npz", path=npy_path)
     for kind, root in tfds_roots.items():
-        made[f"tfds-{kind}"] = lambda root=root: build_source(
-            "tfds", tfds_name="small", tfds_dir=root
-        )
-    made["dsprites"] = lambda: build_source("dsprites", images=300)
+        made[f"tfds-{kind}"] = partial(build_source, "tfds", tfds_name="small", tfds_dir=root)
+    made["dsprites"] = partial(build_source, "dsprites", images=300)
     return made
 
 

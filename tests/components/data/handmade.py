@@ -109,8 +109,8 @@ def write_dataset(
             shards=tuple(written),
         )
     with (
-        files.new_file(files.join(directory, IMAGES_FILE)) as file,
-        pq.ParquetWriter(file, INDEX_SCHEMA) as writer,
+        files.new_file(files.join(directory, IMAGES_FILE)) as index,
+        pq.ParquetWriter(index, INDEX_SCHEMA) as writer,
     ):
         for table in tables:
             writer.write_table(table, row_group_size=max(1, len(table)))

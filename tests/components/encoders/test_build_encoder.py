@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ BATCH_NORMALISATIONS = {
     "resnet34_published": 1 + 16 * 2,
 }
 # Narrow, since only the layers' kinds matter here.
-NARROW = {
+NARROW: dict[str, dict[str, Any]] = {
     "bag_of_patches": {"filters": (2, 3, 4), "features": 5},
     "conv4": {"width": 4},
     "core": {"filters": (2, 3), "units": (5, 4)},

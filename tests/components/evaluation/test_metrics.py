@@ -38,7 +38,7 @@ def written() -> dict[str, dict[str, float]]:
     study |= {"simclr/decodability/posX": -0.2, "simclr/robust_accuracy": 0.5}
     bounds = {f"{name}{end}": 0.1 for name in ("simclr/shape_accuracy@0.05",) for end in ENDS}
     return {
-        "exported model": LINEAGE.metrics,
+        "exported model": dict(LINEAGE.metrics),
         "robustness": measured | relative_metrics(robustness(), robustness()),
         "teacher": {f"teacher/{name}": value for name, value in measured.items()},
         "fine-tuning": tuned.metrics("finetune") | tuned.metrics("finetune_scratch"),

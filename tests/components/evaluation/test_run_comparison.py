@@ -78,6 +78,7 @@ def test_the_test_of_seeds_is_symmetric(first, second):
     p = seeds_p(first, second)
 
     assume(p is not None)
+    assert p is not None
     assert 0 <= p <= 1
     assert seeds_p(second, first) == pytest.approx(p)
 

@@ -32,7 +32,7 @@ def nt_xent_in_plain_loops(views, temperature):
         partner = (i + count) % (2 * count)
         total = sum(math.exp(value / temperature) for value in similarity.values())
         losses.append(-math.log(math.exp(similarity[partner] / temperature) / total))
-        hits.append(max(similarity, key=similarity.get) == partner)
+        hits.append(max(similarity, key=similarity.__getitem__) == partner)
     return np.mean(losses), np.mean(hits)
 
 

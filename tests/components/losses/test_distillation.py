@@ -82,7 +82,7 @@ class TestConsistency:
         tensors = [tf.constant(logits_of(4, 3, seed)) for seed in (0, 1)]
         with tf.GradientTape() as tape:
             tape.watch(tensors)
-            loss = consistency(*tensors, 2.0)
+            loss = consistency(tensors[0], tensors[1], 2.0)
 
         student, teacher = tape.gradient(loss, tensors)
         assert np.any(student)

@@ -121,7 +121,8 @@ def test_every_set_of_negatives_is_equally_likely():
 
     for draw in gradients(keys).numpy().reshape(draws, 6, 6) > 1e-6:
         for anchor, row in enumerate(draw):
-            counts[anchor, tuple(np.flatnonzero(row))] += 1
+            first, second = np.flatnonzero(row).tolist()
+            counts[anchor, (first, second)] += 1
 
     for anchor in range(6):
         possible = set(range(6)) - {anchor, (anchor + images) % 6}

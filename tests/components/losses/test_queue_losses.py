@@ -179,7 +179,7 @@ class TestInfoNceQueue:
         tensors = [tf.constant(unit(random_rows(4, seed=seed))) for seed in range(3)]
         with tf.GradientTape() as tape:
             tape.watch(tensors)
-            loss, _ = info_nce_queue(*tensors, 0.2)
+            loss, _ = info_nce_queue(tensors[0], tensors[1], tensors[2], 0.2)
 
         queries, keys, queue = tape.gradient(loss, tensors)
         assert np.any(queries)

@@ -5,6 +5,7 @@ encoder, projector and decoder have one each.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +28,7 @@ IMAGE_SHAPE = (12, 12, 1)
 BATCH, CLASSES, FEATURES, PROJECTIONS, QUEUE = 8, 3, 6, 5, 12
 
 # What distinguishes a form; its other parts are those of ``_PARTS`` that the method has a field of.
-FORMS = {
+FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "barlow_twins": ("barlow_twins", {}),
     "byol": ("byol", {"momentum": 0.9, "steps": 10}),
     "emp_ssl": ("emp_ssl", {"patches": 3, "invariance": 5.0}),

@@ -2,6 +2,7 @@
 
 import html.parser
 import re
+from typing import Any
 
 from tests.components.data.handmade import picture
 from twofold.components.data.preparation.report_content import ReportContent, Sample
@@ -17,7 +18,10 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.elements, self.open, self.texts, self.styles = [], [], [], []
+        self.elements: list[tuple[str, dict[str, Any]]] = []
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.styles: list[str] = []
         self.feed(text)
         self.close()
         assert not self.open

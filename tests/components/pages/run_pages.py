@@ -1,6 +1,7 @@
 """Runs and comparisons to look at that no training made."""
 
 import io
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -126,7 +127,7 @@ def comparison_content(**changes):
         ),
     ]
     groups = [Group(run.name, (run,)) for run in runs]
-    values = {
+    values: dict[str, Any] = {
         "groups": groups,
         "rows": compare(groups),
         "runs": [ComparedRun(run.name, n, curves(1 + n), png(n)) for n, run in enumerate(runs)],

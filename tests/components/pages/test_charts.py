@@ -57,6 +57,7 @@ def test_equal_values_have_no_histogram():
 
 def test_circles_grow_with_the_images_of_a_size():
     chart = sizes_chart([(10, 20, 400), (30, 40, 100)])
+    assert chart is not None
 
     assert chart.bubbles[0].radius == pytest.approx(2 * chart.bubbles[1].radius)
     assert chart.bubbles[0].x < chart.bubbles[1].x
@@ -87,6 +88,7 @@ def points(path):
 
 def test_a_line_goes_from_the_first_step_to_the_last_and_up_where_values_rise():
     chart = line_chart("loss", {"x": series([1.0, 3.0, 2.0])})
+    assert chart is not None
     (first, second, third) = points(chart.lines[0].path)
 
     assert (first[0], third[0]) == (LEFT, WIDTH - RIGHT)
@@ -106,6 +108,7 @@ def test_a_line_goes_from_the_first_step_to_the_last_and_up_where_values_rise():
 )
 def test_every_point_is_in_the_drawing_area(values):
     chart = line_chart("x", {name: series(each) for name, each in values.items()})
+    assert chart is not None
 
     for line in chart.lines:
         assert 0 < len(points(line.path)) <= 300
@@ -118,6 +121,7 @@ def test_every_point_is_in_the_drawing_area(values):
 
 def test_values_that_are_not_finite_leave_gaps_and_are_told():
     chart = line_chart("loss", {"x": series([1.0, 2.0, np.nan, 3.0, np.inf, 4.0, 5.0])})
+    assert chart is not None
     (line,) = chart.lines
 
     assert line.path.count("M") == 3
@@ -130,6 +134,7 @@ def test_values_that_are_not_finite_leave_gaps_and_are_told():
 @pytest.mark.parametrize("value", [0.0, -3.0, 2.301, 1e-7, 5e8])
 def test_a_single_point_is_a_dot_between_different_ticks(value):
     chart = line_chart("loss", {"x": series([value], [15])})
+    assert chart is not None
 
     assert chart.lines[0].dots
     texts = [text for _, text in chart.y_ticks]
@@ -138,6 +143,7 @@ def test_a_single_point_is_a_dot_between_different_ticks(value):
 
 def test_close_values_have_ticks_that_tell_them_apart():
     chart = line_chart("loss", {"x": series([2.294, 2.301])})
+    assert chart is not None
     texts = [text for _, text in chart.y_ticks]
 
     assert len(set(texts)) == len(texts)
@@ -152,6 +158,7 @@ def test_of_nothing_finite_there_is_no_chart():
 def test_the_last_of_many_points_is_kept():
     values = np.arange(10_000.0)
     chart = line_chart("loss", {"x": series(values)})
+    assert chart is not None
 
     assert points(chart.lines[0].path)[-1][0] == WIDTH - RIGHT
     assert "9999 at step 10,000" in chart.description
@@ -159,6 +166,7 @@ def test_the_last_of_many_points_is_kept():
 
 def test_the_seventh_line_is_dashed():
     chart = line_chart("loss", {str(n): series([1.0, 2.0]) for n in range(7)})
+    assert chart is not None
 
     assert [line.colour for line in chart.lines] == [0, 1, 2, 3, 4, 5, 0]
     assert [line.dashed for line in chart.lines] == [False] * 6 + [True]
@@ -167,6 +175,7 @@ def test_the_seventh_line_is_dashed():
 def test_shares_are_on_a_logarithmic_axis_with_their_intervals():
     rows = [(0.01, 0.5, 0.4, 0.6), (0.1, 0.7, 0.6, 0.8), (1.0, 0.9, 0.85, 0.95)]
     chart = share_chart("title", "labels", rows)
+    assert chart is not None
     first, second, third = chart.marks
 
     assert second.x == pytest.approx((first.x + third.x) / 2, abs=0.02)

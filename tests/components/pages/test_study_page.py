@@ -1,6 +1,7 @@
 """The page of a study, as a browser would read it."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ FIGURES = ("accuracies", "decodability", "fractions", "rsm_class", "rsm_histogra
 
 
 def content(**changes):
-    values = {
+    values: dict[str, Any] = {
         "name": "shapes",
         "label": "shape",
         "encoders": ["supervised", "sim_clr"],

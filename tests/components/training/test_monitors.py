@@ -93,7 +93,7 @@ def test_a_resumed_run_decides_as_an_uninterrupted_one(tmp_path, cut):
     ("build", "message"),
     [
         (lambda: EarlyStopping(0), "patience must be at least 1, received 0"),
-        (lambda: EarlyStopping(1, "auto"), "unknown mode 'auto': expected one of min, max"),
+        (lambda: EarlyStopping(1, "auto"), "unknown mode 'auto': expected one of min, max"),  # type: ignore[arg-type]
         (lambda: EarlyStopping(1, min_delta=-1.0), r"min_delta must be at least 0, received -1\.0"),
         (lambda: ReduceOnPlateau(tf.Variable(1.0), 1.0, 3), "factor must be above 0 and below 1"),
     ],

@@ -1,6 +1,8 @@
 """A run that was killed and resumed equals one that was not, bit for bit."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +17,8 @@ from tests.components.methods.forms import (
     values_of,
 )
 from tests.strategies import strategy_of
-from twofold.components.data.reading.reader import Split, batches
+from twofold.components.data.reading.reader import batches
+from twofold.components.data.reading.split import Split
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import CheckpointError, TrainingDivergedError
 from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
@@ -52,8 +55,8 @@ def _split(seed=0):
 class Run:
     """What a run left behind."""
 
-    values: dict
-    metrics: dict
+    values: dict[str, Any]
+    metrics: dict[int, Mapping[str, float]]
     state: TrainState
 
 
@@ -112,7 +115,7 @@ def _run(
             },
         )
         state.build()
-    logged = {}
+    logged: dict[int, Mapping[str, float]] = {}
 
     def progress(step):
         if killed_after is not None and step >= killed_after:

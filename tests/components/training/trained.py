@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -48,7 +49,7 @@ def _swa(variables):
 
 
 # What goes along with a form; each of these once or twice, since they know of no method.
-_STATES = {
+_STATES: dict[str, dict[str, Any]] = {
     "barlow_twins": {"rate": 0.01, "probe": {"view": shift_by_key, "labelled_rows": BATCH // 2}},
     "nnclr": {"average": _ema, "probe": {}},
     "self_training": {"average": _swa},

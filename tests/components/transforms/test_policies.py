@@ -1,4 +1,5 @@
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def test_ranges_without_extent_give_the_image_back(keys, name):
 
 STILL = {"jitter_probability": 0.0, "grey_probability": 0.0, "blur_probability": 0.0}
 WHOLE = {"area": (1.0, 1.0), "aspect": (1.0, 1.0)}
-FLIPPED_ONLY = {
+FLIPPED_ONLY: dict[str, dict[str, Any]] = {
     "simclr_strong": {"min_area": 1.0, "brightness": 0.0, "jitter": 0.0},
     "nnclr": WHOLE | {"brightness": 0.0},
     "barlow": STILL | {"crop": (1.0, 1.0), "solarise_probability": 0.0},

@@ -25,8 +25,8 @@ def photographs():
 
     def make(channels):
         rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-        soft = [40 + 3 * rows + 5 * columns, 250 - 9 * rows, 90 + 2 * rows * columns % 80]
-        soft = np.stack(soft[:channels], axis=-1)
+        shades = [40 + 3 * rows + 5 * columns, 250 - 9 * rows, 90 + 2 * rows * columns % 80]
+        soft = np.stack(shades[:channels], axis=-1)
         noise = random.integers(0, 256, (HEIGHT, WIDTH, channels))
         plain = np.full((HEIGHT, WIDTH, channels), 77)
         return np.stack([soft, noise, plain]).astype(np.uint8)

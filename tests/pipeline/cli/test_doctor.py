@@ -1,6 +1,7 @@
 """The doctor names versions, devices and memory, and what is missing for which feature."""
 
 import importlib.metadata
+import os
 
 import pytest
 
@@ -13,7 +14,7 @@ def _without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> dict[str, str]:
             raise importlib.metadata.PackageNotFoundError(package)
         return "1.2.3"
 
-    monkeypatch.setattr(doctor.importlib.metadata, "version", version)
+    monkeypatch.setattr(importlib.metadata, "version", version)
     return dict(doctor.examine())
 
 
@@ -40,7 +41,7 @@ def test_memory_is_unknown_where_the_system_does_not_tell(monkeypatch: pytest.Mo
     def sysconf(name: str) -> int:
         raise ValueError("unrecognized configuration name")
 
-    monkeypatch.setattr(doctor.os, "sysconf", sysconf)
+    monkeypatch.setattr(os, "sysconf", sysconf)
     assert dict(doctor.examine())["memory"] == "unknown on this system"
 
 

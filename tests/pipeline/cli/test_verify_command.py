@@ -17,8 +17,8 @@ def dataset(tmp_path):
 def run(dataset, **options):
     """The exit status and what is printed."""
     out, errors = io.StringIO(), io.StringIO()
-    consoles = {"out": Console(file=out, soft_wrap=True), "errors": Console(file=errors)}
-    status = verify(dataset, **consoles, **options)
+    console, error_console = Console(file=out, soft_wrap=True), Console(file=errors)
+    status = verify(dataset, out=console, errors=error_console, **options)
     assert errors.getvalue() == ""
     return status, out.getvalue().splitlines()
 

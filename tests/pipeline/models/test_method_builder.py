@@ -14,7 +14,9 @@ from PIL import Image
 from tests.pipeline.conftest import Outcome, save_images, short_run
 from tests.strategies import strategy_of
 from twofold.components import distribute
+from twofold.components.encoders.convolutional.core_settings import CoreSettings
 from twofold.components.evaluation.confidence_intervals import binomial_interval
+from twofold.components.methods.labelled.self_training_settings import SelfTrainingSettings
 from twofold.pipeline.config import RunConfig, load_yaml, override
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps import pretrain
@@ -186,7 +188,9 @@ def test_self_training_makes_a_teacher_once_and_then_a_student(
         )
         assert low <= accuracy <= high
     config = load_yaml(run / "config.yaml")
-    assert config.method.teacher.encoder.units == (6,)  # type: ignore[union-attr]
+    assert isinstance(config.method, SelfTrainingSettings)
+    assert isinstance(config.method.teacher.encoder, CoreSettings)
+    assert config.method.teacher.encoder.units == (6,)
 
     again = (*settings, "method.confidence=0.4", "method.squared_temperature=true")
     arguments = short_run(two_classes, tmp_path, *again)

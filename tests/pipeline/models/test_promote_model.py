@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -32,7 +33,7 @@ def answers(monkeypatch):
 @pytest.fixture
 def make(saved, tmp_path):
     """Makes an intact model that is like no other, with a lineage of its own."""
-    made = []
+    made: list[Path] = []
 
     def model(lineage=LINEAGE, source=saved, **options):
         path = tmp_path / f"model{len(made)}" / "1"
@@ -345,7 +346,9 @@ def test_a_rollback_can_be_undone(twofold, make, root):
     assert numbers(root) == [1]
     assert twofold("rollback", str(root), "--to", "3").status == 0
     assert numbers(root) == [1, 3]
-    assert read_lineage(root / "3").checkpoint == f"{2:064}"
+    lineage = read_lineage(root / "3")
+    assert lineage is not None
+    assert lineage.checkpoint == f"{2:064}"
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,7 @@ def run(made: Path, tmp_path: Path) -> Path:
 
 
 def page_of(path: Path) -> Page:
-    page: Page = Page((path / "report.html").read_text(encoding="utf-8"))  # type: ignore[no-untyped-call]
-    return page
+    return Page((path / "report.html").read_text(encoding="utf-8"))
 
 
 def change(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
@@ -231,7 +230,7 @@ def test_runs_are_compared_on_a_page_and_in_the_terminal(
     assert "+25.00 points" in told.out
     assert "not known: no interval" in told.out
     assert str(out) in told.out
-    page = Page(out.read_text(encoding="utf-8"))  # type: ignore[no-untyped-call]
+    page = Page(out.read_text(encoding="utf-8"))
     assert "training.epochs 1 7" in page.text
     first = out.read_bytes()
     assert twofold("compare", str(run), str(other), "--out", str(out)).status == 0

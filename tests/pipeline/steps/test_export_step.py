@@ -1,6 +1,7 @@
 """The step of the pipeline: what it hands to the export and its proof, and what it leaves."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ def images_and_keys():
 
 def test_two_policies_draw_the_two_views_of_training():
     config = RunConfig(views=NNCLRViewsSettings(), second_views=CropViewsSettings())
+    assert config.second_views is not None
     images, keys = images_and_keys()
 
     found = build_training_views(config)(images, keys)
@@ -49,7 +51,10 @@ def test_self_training_draws_a_clean_view_and_the_students_noisy_one():
     noise = randaugment_noise(layers=method.noise_layers, magnitude=method.noise_magnitude)
     settings = METHODS.defaults("self_training")
     student = SelfTraining(
-        *[None] * 4,
+        encoder=None,
+        head=None,
+        teacher_encoder=None,
+        teacher_head=None,
         clean=build_view(config.views),
         noise=noise,
         compile_views=False,
@@ -99,7 +104,7 @@ def test_a_failed_proof_leaves_no_version_and_says_why(arguments, monkeypatch, c
 
 def test_the_proof_is_asked_about_held_out_images_and_its_findings_are_kept(arguments, monkeypatch):
     run, command = arguments
-    asked = {}
+    asked: dict[str, Any] = {}
 
     def accept(version, sample, signatures):
         asked.update(sample=sample, signatures=signatures)

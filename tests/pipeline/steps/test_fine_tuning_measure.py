@@ -18,6 +18,7 @@ from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import DataError
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
 from twofold.components.training.checkpoint import read_final
+from twofold.components.training.loop import Callbacks, run_loop
 from twofold.components.training.tensorboard import read_scalars
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.models.build import rebuild_encoder
@@ -201,7 +202,6 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     for folder in ("finetuned", "finetuned-measured"):
         shutil.rmtree(run / folder)
     settings = (*ALL, "evaluation.rsm_images=20")
-    loop = finetune.run_loop
     seen: list[int] = []
 
     def killed(*given: Any) -> Any:
@@ -213,13 +213,14 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
             if step > given_settings.steps_per_epoch:
                 raise KeyboardInterrupt
 
-        return loop(*given[:5], finetune.Callbacks(callbacks.metrics, die), *given[6:])
+        killing = (*given[:5], Callbacks(callbacks.metrics, die), *given[6:])
+        return run_loop(*killing)
 
     monkeypatch.setattr(finetune, "run_loop", killed)
     twofold(*arguments(two_classes, work, *settings), "--update")
     assert list((run / "finetuned").glob("ckpt-*"))
     assert not (run / "finetuned/result.json").exists()
-    monkeypatch.setattr(finetune, "run_loop", loop)
+    monkeypatch.setattr(finetune, "run_loop", run_loop)
     metrics = call(twofold, two_classes, work, *settings)
     assert only_tuned(metrics) == only_tuned(made[1])
     assert (run / "finetuned/final/weights.data-00000-of-00001").read_bytes() == before

@@ -106,7 +106,8 @@ class Measured(NamedTuple):
 
 
 def _measure(trained: Context, evaluated: Evaluated, *settings: str) -> Measured:
-    totals, shown = [], []
+    totals: list[int] = []
+    shown: list[int] = []
 
     @contextlib.contextmanager
     def progress(name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:

@@ -19,6 +19,7 @@ from twofold.components.data.preparation import scan
 from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
+from twofold.components.data.sources.dsprites import DspritesSource
 from twofold.components.data.store.manifest import load_manifest
 from twofold.components.data.verification.verify_dataset import verify_dataset
 from twofold.components.errors import DataError
@@ -156,7 +157,7 @@ def test_a_publication_that_was_interrupted_is_resumed(
 
 
 def test_what_fails_in_a_bucket_leaves_nothing(bucket):
-    class Failing(type(build_source("dsprites"))):
+    class Failing(DspritesSource):
         def read(self, task, selected=None):
             raise OSError("disk gone")
 

@@ -146,7 +146,7 @@ def test_a_second_run_writes_the_same_bytes(tmp_path, prepared, digests):
 
 
 def test_progress_rises_to_the_number_of_images_and_changes_no_byte(tmp_path, prepared, digests):
-    told = []
+    told: list[int] = []
     prepare_sprites(tmp_path / "told", progress=told.append)
     assert told == sorted(told)
     assert told[-1] == 500

@@ -67,6 +67,12 @@ class UnlistedSource:
     def info(self):
         raise AssertionError
 
+    def tasks(self, items):
+        raise AssertionError
+
+    def read(self, task, selected=None):
+        raise AssertionError
+
 
 def test_all_that_dataflow_lacks_is_said_at_once(without_google, containers, tmp_path, capfd):
     source = build_source("folder", path=containers["zip"])
@@ -184,7 +190,8 @@ def cloud_staging_area(images):
 
 def job_graph(images):
     """The description of the job, as Dataflow would get it, without an image of the workers."""
-    pipeline = build_pipeline(*cloud_staging_area(images), CLOUD)
+    area, tasks = cloud_staging_area(images)
+    pipeline = build_pipeline(area, tasks, CLOUD)
     pipeline.visit(group_by_key_input_visitor(deterministic_key_coders=True))
     image = environments.DockerEnvironment.from_container_image("image")
     proto = pipeline.to_runner_api(default_environment=image)
@@ -218,7 +225,8 @@ def test_dataflows_own_client_describes_the_job():
         reason="apache-beam[gcp] is not installed",
         exc_type=ImportError,
     )
-    pipeline = build_pipeline(*cloud_staging_area(40_000), CLOUD)
+    area, tasks = cloud_staging_area(40_000)
+    pipeline = build_pipeline(area, tasks, CLOUD)
     job = pipeline.run().job
     assert len(job.proto_pipeline.SerializeToString()) < 100_000
     environment = apiclient.Environment(

@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_a_batch_that_replicas_cannot_share_is_refused():
 
 def test_mixed_batches_hold_the_rows_they_name_labelled_images_last():
     split = partly_labelled(30, labelled=9)
-    sizes = {"unlabelled_batch_size": 6, "labelled_batch_size": 2}
+    sizes: dict[str, Any] = {"unlabelled_batch_size": 6, "labelled_batch_size": 2}
     found = mixed_batches(split, split, **sizes, seed=1, first_step=0, steps=5)
     for batch in found.as_numpy_iterator():
         index = batch["index"]
@@ -234,7 +235,7 @@ def test_mixed_batches_that_cannot_be_made_are_refused(changes, message):
 
 def test_splits_of_different_image_shapes_do_not_mix():
     wide = dataclasses.replace(rows(4, "wide"), images=np.zeros((4, 2, 4, 1), np.uint8))
-    sizes = {"unlabelled_batch_size": 2, "labelled_batch_size": 2}
+    sizes: dict[str, Any] = {"unlabelled_batch_size": 2, "labelled_batch_size": 2}
     with pytest.raises(DataError, match=r"'wide' are \(2, 4, 1\); expected \(2, 3, 1\)"):
         mixed_batches(partly_labelled(4, 0), wide, **sizes, seed=0, first_step=0, steps=1)
 
@@ -243,7 +244,7 @@ def test_chosen_fields_alone_are_given():
     split = partly_labelled(20, labelled=8)
     chosen = ["key_hash", "image"]
     plain = batches(split, batch_size=4, seed=0, first_step=0, steps=1, fields=chosen)
-    sizes = {"unlabelled_batch_size": 2, "labelled_batch_size": 2}
+    sizes: dict[str, Any] = {"unlabelled_batch_size": 2, "labelled_batch_size": 2}
     mixed = mixed_batches(split, split, **sizes, seed=0, first_step=0, steps=1, fields=chosen)
     for found in (plain, mixed):
         assert list(found.element_spec) == chosen

@@ -69,7 +69,9 @@ def test_splits_are_joined_row_by_row():
 def test_weights_are_joined_where_all_have_them():
     first = dataclasses.replace(rows(2), weights=np.array([1, 2], np.float32))
     second = dataclasses.replace(rows(1), weights=np.array([3], np.float32))
-    assert join([first, second]).weights.tolist() == [1, 2, 3]
+    weights = join([first, second]).weights
+    assert weights is not None
+    assert weights.tolist() == [1, 2, 3]
     assert join([first, rows(1)]).weights is None
 
 

@@ -111,7 +111,7 @@ def test_another_rule_is_another_cache(tmp_path, prepared):
 def test_progress_counts_what_is_decoded(tmp_path, prepared):
     total = load_manifest(prepared).splits["train"].images
     for mode in ("memory", "disk"):
-        seen = []
+        seen: list[int] = []
         load(prepared, cache=mode, cache_dir=tmp_path, progress=seen.append)
         assert seen == [256, total]
     seen = []
@@ -235,7 +235,7 @@ def test_a_dataset_in_a_bucket_reads_as_one_on_disk(tmp_path, prepared, to_bucke
 
 def test_shards_of_a_bucket_are_copied_once(tmp_path, prepared, to_bucket):
     bucket = to_bucket(prepared, "copied-once")
-    seen = []
+    seen: list[int] = []
     load(bucket, "train", cache="off", cache_dir=tmp_path, progress=seen.append)
     record = load_manifest(prepared).splits["train"]
     (folder,) = tmp_path.iterdir()

@@ -1,6 +1,7 @@
 """Some rows of a split as a split: by rules, or a number of them."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -196,7 +197,8 @@ def test_encoded_images_are_read_in_order(kinds):
     split, pixels = kinds["joined and encoded"]
     chosen = np.array([20, 3, 15])
 
-    read = np.concatenate(list(select(split, chosen).images.in_order()))
+    some: Any = select(split, chosen).images
+    read = np.concatenate(list(some.in_order()))
 
     np.testing.assert_array_equal(read, pixels[chosen])
 

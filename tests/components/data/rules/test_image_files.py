@@ -407,7 +407,7 @@ def test_photographs_are_kept_and_decode_in_tensorflow_to_the_same_pixels(shared
     with zipfile.ZipFile(shared_file("imagenette96/val.zip")) as archive:
         names = [name for name in archive.namelist() if name.endswith((".jpg", ".JPEG"))][::40]
         contents = [archive.read(name) for name in names]
-    repairs = Counter()
+    repairs: Counter[str] = Counter()
     for content in contents:
         checked = check(content)
         repairs[checked.repair] += 1

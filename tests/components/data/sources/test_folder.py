@@ -262,7 +262,7 @@ def test_a_file_that_changes_while_it_is_prepared_cannot_be_read(tmp_path, write
     items = [item for task in tasks for item in source.read(task)]
     assert [item.image for item in items] == [b"", b"", b"3"]
     assert items[0].problem == "the file has changed since it was listed"
-    assert "No such file" in items[1].problem
+    assert "No such file" in (items[1].problem or "")
 
 
 def test_temporary_files_go_with_the_source(containers, tmp_path, monkeypatch):

@@ -165,7 +165,7 @@ def test_a_missing_file_is_an_item_with_a_problem(write):
     (path.parent / "b.jpg").write_bytes(b"changed")
     items = [item for task in tasks for item in source.read(task)]
     assert [item.image for item in items] == [b"1", b"", b""]
-    assert "No such file" in items[1].problem
+    assert "No such file" in (items[1].problem or "")
     assert items[2].problem == "the file has changed since it was listed"
 
 

@@ -79,6 +79,7 @@ def test_the_shared_subset_loads(shared_file):
     *_, task = source.tasks(10_000)
     *_, item = source.read(task)
     assert item.key == "dsprites_subset/00019999"
+    assert isinstance(item.image, np.ndarray)
     assert item.image.shape == (64, 64, 1)
     assert set(np.unique(item.image)) == {0, 255}
     assert item.label == item.latents[0] - 1

@@ -55,6 +55,7 @@ def test_a_repeated_key_is_found(rows):
     if max(counts.values(), default=0) < 2:
         assert found is None
     else:
+        assert found is not None
         places = [i for i, row in enumerate(rows) if row.key == found.key]
         assert found == Repeated(found.key, max(counts.values()), *places[:2])
 

@@ -178,7 +178,7 @@ def test_a_file_that_changes_while_it_is_prepared_is_noticed(write):
     source = build_source("tfrecord", path=write({"image": b"1"}, {"image": b"2"}))
     tasks = list(source.tasks(5))
     write({"image": b"3"})
-    problems = [item.problem for task in tasks for item in source.read(task)]
+    problems = [item.problem or "" for task in tasks for item in source.read(task)]
     assert "changed while it was being prepared" in problems[0]
     assert "wrong checksum" in problems[1]
 

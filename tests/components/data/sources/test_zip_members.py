@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from unittest import mock
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_member_written_as_a_stream_is_read():
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.jpg", b"abc" * 50)
     assert as_found(io.BytesIO(stream.content)) == [
-        ("a.jpg", 150, zipfile.crc32(b"abc" * 50), b"abc" * 50)
+        ("a.jpg", 150, zlib.crc32(b"abc" * 50), b"abc" * 50)
     ]
 
 
@@ -109,7 +110,7 @@ def test_damage_is_noticed_or_harmless(data):
         for member in zips.members(file):
             try:
                 found = zips.read_member(file, member.location)
-            except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zipfile.zlib.error):
+            except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
                 continue
             assert found in files.values()
     except zipfile.BadZipFile:

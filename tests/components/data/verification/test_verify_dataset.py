@@ -22,7 +22,8 @@ from twofold.components.data.store import record_schema
 from twofold.components.data.store.manifest import IMAGES_FILE, MANIFEST_FILE, REJECTS_FILE
 from twofold.components.data.store.tf_example import FOOTER, frame
 from twofold.components.data.verification.examine_shard import read_records
-from twofold.components.data.verification.verify_dataset import Finding, verify_dataset
+from twofold.components.data.verification.findings import Finding
+from twofold.components.data.verification.verify_dataset import verify_dataset
 from twofold.components.errors import DataError
 
 
@@ -110,7 +111,7 @@ def test_the_cache_of_decoded_images_is_no_foreign_file(dataset):
 
 
 def test_progress_tells_the_images_done(intact):
-    told = []
+    told: list[int] = []
     verify_dataset(intact, progress=told.append)
 
     assert told == sorted(told)

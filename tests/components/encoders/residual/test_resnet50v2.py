@@ -40,7 +40,9 @@ def test_gives_the_features_of_the_network_that_recipe_d_takes_from_keras(resnet
 def own_name(name):
     if name in ("conv1_conv", "post_bn"):
         return {"conv1_conv": "stem_conv", "post_bn": "final_norm"}[name]
-    stage, block, part = re.fullmatch(r"conv(\d)_block(\d)_(.*)", name).groups()
+    found = re.fullmatch(r"conv(\d)_block(\d)_(.*)", name)
+    assert found is not None, name
+    stage, block, part = found.groups()
     parts = {"preact_bn": "norm0", "0_conv": "shortcut_conv"}
     numbered = re.sub(r"(\d)_(bn|conv)", lambda m: f"{m[2].replace('bn', 'norm')}{m[1]}", part)
     return f"stage{int(stage) - 1}_block{block}_{parts.get(part, numbered)}"

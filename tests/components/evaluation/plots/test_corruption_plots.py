@@ -51,7 +51,7 @@ def test_a_cell_is_the_difference_in_points_with_means_beside_and_below(tmp_path
     rows = [label.get_text() for label in panel.get_yticklabels()]
     assert rows == ["snow", "fog", "mean of these", "saturate"]
     assert [label.get_text() for label in panel.get_xticklabels()] == ["1", "5", "mean"]
-    expected = [[30, 0, 15], [10, -10, 0], [20, -5, 7.5], [20, 10, 15]]
+    expected = np.array([[30, 0, 15], [10, -10, 0], [20, -5, 7.5], [20, 10, 15]])
     np.testing.assert_allclose(panel.images[0].get_array(), expected, atol=1e-9)
     assert panel.images[0].get_clim() == pytest.approx((-30, 30))
     texts = [text.get_text() for text in panel.texts]

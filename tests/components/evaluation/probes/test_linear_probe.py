@@ -67,7 +67,7 @@ class TestLogisticRegression:
         )
         assert probe.converged
         assert probe.weights.shape == (8, classes)
-        assert (probe.weights.dtype, probe.bias.dtype) == (np.float32, np.float32)
+        assert probe.weights.dtype == probe.bias.dtype == np.float32
         np.testing.assert_allclose(
             probe.probabilities(embeddings),
             scikit_learn_probabilities(embeddings, labels, regularisation),

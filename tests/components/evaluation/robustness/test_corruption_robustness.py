@@ -110,7 +110,7 @@ def test_some_rows_only(encoder, images, labels, level):
 
 
 def test_progress_counts_every_image_once(encoder, images, labels, level):
-    seen = []
+    seen: list[int] = []
 
     measure(encoder, images, labels, level, batch_size=30, progress=seen.append)
 
@@ -144,7 +144,8 @@ def test_several_classifiers_are_asked_about_images_that_are_corrupted_once(
 
 
 def test_only_a_few_batches_are_in_memory_at_once(encoder, images, labels, level):
-    made, embedded = [], []
+    made: list[int] = []
+    embedded: list[int] = []
 
     def corrupted(name, severity):
         for start in range(0, 40, 4):

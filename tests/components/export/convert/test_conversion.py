@@ -10,7 +10,8 @@ import tensorflow as tf
 from twofold.components.encoders.build import build_encoder
 from twofold.components.errors import ConversionError
 from twofold.components.export.convert import convert_litert, convert_onnx, convert_process
-from twofold.components.export.convert.conversion import FORMATS, Tolerances, convert
+from twofold.components.export.convert.compare_outputs import Tolerances
+from twofold.components.export.convert.conversion import FORMATS, convert
 from twofold.components.export.saved_model.module import LinearHead, save_encoder
 from twofold.components.transforms.decode import DecodeRule
 from twofold.components.transforms.views import to_unit_range

@@ -75,6 +75,7 @@ def test_an_intact_model_is_told_and_verified(version):
     assert dataclasses.replace(found.answers, latency_ms=None) == Answers(
         (), loaded=True, requests=4, compared=3, runs=7
     )
+    assert found.answers.latency_ms is not None
     assert 0 < found.answers.latency_ms < 1000
     assert [(one.runtime, one.path.name, one.bytes) for one in found.runtimes] == [
         ("ONNX", "encoder.onnx", 4),
@@ -209,6 +210,7 @@ def test_a_sample_is_read_as_it_was_written(tmp_path):
 
     sample = read_sample(tmp_path)
 
+    assert sample is not None
     assert sample.image_bytes == files
     np.testing.assert_array_equal(sample.images, IMAGES)
     np.testing.assert_array_equal(sample.embeddings, embeddings_of(IMAGES))

@@ -9,7 +9,7 @@ from tensorflow.python.saved_model import fingerprinting_utils
 from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import ExportError
-from twofold.components.export.saved_model.classifier_heads import LinearHead, NetworkHead
+from twofold.components.export.saved_model.classifier_heads import Head, LinearHead, NetworkHead
 from twofold.components.export.saved_model.knn_head import NeighbourHead
 from twofold.components.export.saved_model.module import save_encoder
 from twofold.components.transforms.decode import DecodeRule, decode_images
@@ -153,7 +153,7 @@ def several(encoder, head, tmp_path_factory):
     directory = tmp_path_factory.mktemp("several") / "1"
     random = np.random.default_rng(2)
     other = build_encoder("core", (32, 28, 1), seed=1, units=(400, 16))
-    heads = {
+    heads: dict[str, Head] = {
         "probe": LinearHead(head.weights[:, ::-1].copy(), head.bias),
         "knn": NeighbourHead(
             random.normal(size=(300, 24)).astype(np.float32), random.integers(0, 3, 300), 3

@@ -90,7 +90,7 @@ def test_a_damaged_graph_is_named(tmp_path, content):
             "signature embed: input images is uint8 [?,8,8,1], and was uint8 [?,8,8,3]",
         ),
         (
-            changed(inputs=CONTRACT["embed"].inputs | {"seed": Tensor("int64", None)}),
+            changed(inputs={**CONTRACT["embed"].inputs, "seed": Tensor("int64", None)}),
             "signature embed: input seed is new, and callers do not send it",
         ),
     ],
@@ -104,12 +104,12 @@ def test_what_breaks_callers_is_told(candidate, change):
     [
         CONTRACT,
         CONTRACT | {"classify": CONTRACT["embed"]},
-        changed(outputs=CONTRACT["embed"].outputs | {"logits": Tensor("float32", (None, 2))}),
+        changed(outputs={**CONTRACT["embed"].outputs, "logits": Tensor("float32", (None, 2))}),
         # It takes more than before, and promises more.
         changed(inputs={"images": Tensor("uint8", (None, None, None, 3))}),
         changed(inputs={"images": Tensor("uint8", None)}),
         changed(outputs={"embedding": Tensor("float32", (4, 16))}),
-        changed(inputs=CONTRACT["embed"].inputs | {"seed": Tensor("int64", None, True)}),
+        changed(inputs={**CONTRACT["embed"].inputs, "seed": Tensor("int64", None, True)}),
     ],
 )
 def test_additions_and_wider_inputs_break_nobody(candidate):
@@ -117,7 +117,7 @@ def test_additions_and_wider_inputs_break_nobody(candidate):
 
 
 def test_a_second_output_changes_how_rest_answers():
-    second = changed(outputs=CONTRACT["embed"].outputs | {"norm": Tensor("float32", (None,))})
+    second = changed(outputs={**CONTRACT["embed"].outputs, "norm": Tensor("float32", (None,))})
 
     assert reshaping_additions(CONTRACT, CONTRACT) == []
     assert reshaping_additions(CONTRACT, second) == [

@@ -85,7 +85,7 @@ def paths_of_the_paper(name, included):
 
 
 # Keras rounds the learning rate and Adam's betas to single precision.
-TOLERANCE = {"rtol": 2e-5}
+RTOL = 2e-5
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "lars", "lamb"])
@@ -96,9 +96,9 @@ def test_excluded_weights_are_neither_decayed_nor_adapted(name):
     kernel, bias, scale = trained(optimizer)
 
     included, excluded = paths_of_the_paper(name, True), paths_of_the_paper(name, False)
-    np.testing.assert_allclose(kernel, included(START, GRADIENTS), **TOLERANCE)
-    np.testing.assert_allclose(bias, excluded(START[0], GRADIENTS[:, 0]), **TOLERANCE)
-    np.testing.assert_allclose(scale, excluded(START, GRADIENTS), **TOLERANCE)
+    np.testing.assert_allclose(kernel, included(START, GRADIENTS), rtol=RTOL)
+    np.testing.assert_allclose(bias, excluded(START[0], GRADIENTS[:, 0]), rtol=RTOL)
+    np.testing.assert_allclose(scale, excluded(START, GRADIENTS), rtol=RTOL)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "lars", "lamb"])
@@ -109,9 +109,9 @@ def test_nothing_is_excluded_without_a_pattern(name):
     kernel, bias, scale = trained(optimizer)
 
     included = paths_of_the_paper(name, True)
-    np.testing.assert_allclose(kernel, included(START, GRADIENTS), **TOLERANCE)
-    np.testing.assert_allclose(bias, included(START[0], GRADIENTS[:, 0]), **TOLERANCE)
-    np.testing.assert_allclose(scale, included(START, GRADIENTS), **TOLERANCE)
+    np.testing.assert_allclose(kernel, included(START, GRADIENTS), rtol=RTOL)
+    np.testing.assert_allclose(bias, included(START[0], GRADIENTS[:, 0]), rtol=RTOL)
+    np.testing.assert_allclose(scale, included(START, GRADIENTS), rtol=RTOL)
 
 
 def test_steps_are_adams_in_the_papers_second_form():

@@ -89,4 +89,4 @@ def test_the_rate_is_scaled_with_the_batch(rule, expected):
 
 def test_an_unknown_scaling_lists_the_known_ones():
     with pytest.raises(ValueError, match="'cubic': expected one of none, linear, sqrt"):
-        scaled_rate(0.1, 256, rule="cubic")
+        scaled_rate(0.1, 256, rule="cubic")  # type: ignore[arg-type]

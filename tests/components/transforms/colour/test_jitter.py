@@ -1,4 +1,6 @@
 import colorsys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,7 +131,7 @@ def test_a_third_of_a_turn_makes_red_green():
     np.testing.assert_allclose(apply_hue(red, tf.constant([1 / 3]))[0, 0, 0], [0, 1, 0], atol=1e-6)
 
 
-SAMPLERS = {
+SAMPLERS: dict[str, tuple[Callable[..., tf.Tensor], Any, float, float]] = {
     "brightness shift": (sample_brightness_shift, BrightnessShiftRanges(0.5), -0.5, 0.5),
     "brightness factor": (sample_brightness_factor, BrightnessFactorRanges(0.8), 0.2, 1.8),
     "contrast": (sample_contrast, ContrastRanges(0.6), 0.4, 1.6),

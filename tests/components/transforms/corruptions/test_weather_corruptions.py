@@ -139,7 +139,8 @@ def test_grey_images_are_as_bright_as_grey_pixels_of_colour_images():
 def test_frost_is_a_sum_of_image_and_ice(severity):
     images = pictures(2, 32, 32)
     draws, (keep, cover) = drawn(images, "frost", severity)
-    thickness = ice_texture(*draws, 32, 32)[..., None]
+    displacements, leaves = draws
+    thickness = ice_texture(displacements, leaves, 32, 32)[..., None]
 
     ice = (1 - thickness) * [38, 58, 88] + thickness * [240, 248, 255]
     expected = np.clip(keep * images + cover * ice, 0, 255) / 255
@@ -151,9 +152,9 @@ def test_frost_is_a_sum_of_image_and_ice(severity):
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (96, 96), (24, 60)])
 def test_ice_has_thin_and_thick_places_at_any_size(height, width):
     images = np.zeros((24, height, width, 1), np.uint8)
-    draws, _ = drawn(images, "frost", 1)
+    (displacements, leaves), _ = drawn(images, "frost", 1)
 
-    ice = ice_texture(*draws, height, width)
+    ice = ice_texture(displacements, leaves, height, width)
 
     assert ice.shape == (24, height, width)
     assert ice.min() >= 0

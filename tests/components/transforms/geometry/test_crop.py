@@ -125,8 +125,9 @@ def test_equals_bilinear_sampling_in_plain_loops(execute, images, keys, side):
     result = run(tf.constant(batch), *boxes).numpy()
 
     for row, (image, view) in enumerate(zip(batch, result, strict=True)):
-        box = [part.numpy()[row] for part in boxes]
-        np.testing.assert_allclose(view, cropped_in_plain_loops(image, *box, side), atol=1e-5)
+        top, left, tall, wide, flip = (part.numpy()[row] for part in boxes)
+        expected = cropped_in_plain_loops(image, top, left, tall, wide, flip, side)
+        np.testing.assert_allclose(view, expected, atol=1e-5)
 
 
 def test_areas_and_aspects_fill_their_ranges_evenly(keys):
