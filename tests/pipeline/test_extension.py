@@ -1,4 +1,4 @@
-"""What a user's own program adds: a method, an encoder and a view policy, from YAML to SavedModel.
+"""Extension from a user's own program: a source, method, encoder and views, YAML to SavedModel.
 
 Each is defined here alone and registered; nothing else of Twofold is touched.
 """
@@ -6,8 +6,9 @@ Each is defined here alone and registered; nothing else of Twofold is touched.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +19,20 @@ import tensorflow as tf
 from pydantic import Field
 
 from tests.pipeline.conftest import Outcome
+from twofold.components.data.sources import SOURCES
+from twofold.components.data.sources.source import (
+    Item,
+    Select,
+    Source,
+    SourceInfo,
+    SourceSettings,
+    position_range,
+    positions,
+    select_all,
+)
+from twofold.components.data.store.manifest import load_manifest
 from twofold.components.encoders.settings import ENCODERS, EncoderSettings
+from twofold.components.errors import ConfigError
 from twofold.components.export.proof.proof import Proof
 from twofold.components.losses.reduction import mean_share
 from twofold.components.methods.build import PartBuilder
@@ -32,10 +46,62 @@ from twofold.components.methods.method import (
 from twofold.components.methods.settings import METHODS, ProjectorSettings
 from twofold.components.transforms.settings import VIEWS, ViewsSettings
 from twofold.components.transforms.views import ViewFunction
-from twofold.pipeline.config import load_yaml
+from twofold.pipeline.config import RunConfig, load_yaml, override, to_commented_yaml
 from twofold.pipeline.steps import export
 
 Twofold = Callable[..., Outcome]
+
+
+# A source of images.
+
+
+class StripesSource:
+    """Images of stripes, some along and some across; which of the two is the label."""
+
+    def __init__(self, stripes: int, width: int) -> None:
+        self._stripes, self._width = stripes, width
+
+    def info(self) -> SourceInfo:
+        """Names, count, and a fingerprint of the settings."""
+        return SourceInfo(
+            kind="stripes",
+            class_names=("along", "across"),
+            latent_names=(),
+            fingerprint=hashlib.sha256(f"{self._stripes} {self._width}".encode()).hexdigest(),
+            items=self._stripes,
+        )
+
+    def tasks(self, items: int) -> Iterator[bytes]:
+        """Positions."""
+        return positions(0, self._stripes, items)
+
+    def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
+        """Each image a shade of its own."""
+        for position in position_range(task):
+            lines = (
+                np.arange(16)[:, None] // self._width % 2 * (55 + 200 * position / self._stripes)
+            )
+            image = np.broadcast_to(lines, (16, 16)).astype(np.uint8)[..., None]
+            label = position % 2
+            yield Item(
+                key=f"stripes/{position:04d}",
+                image=image.transpose(1, 0, 2) if label else image,
+                label=label,
+                content_id="stripes",
+            )
+
+
+class StripesSettings(SourceSettings):
+    """Settings of generated stripes."""
+
+    name: Literal["stripes"] = "stripes"
+    reads_files: ClassVar[bool] = False
+    stripes: int = Field(60, ge=1, description="how many images")
+    width: int = Field(2, ge=1, le=8, description="pixels of a stripe")
+
+    def build(self, *, convertible: bool = False) -> Source:
+        """Builds the source."""
+        return StripesSource(**self.arguments())
 
 
 # A method: its loss, its class and its settings.
@@ -125,10 +191,14 @@ class DimmedSettings(ViewsSettings):
     least: float = Field(0.5, ge=0.0, le=1.0, description="least factor on the brightness")
 
 
+# All of them, from a configuration.
+
+
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registers them for one test; a program of its own just registers."""
     added: tuple[tuple[Any, Any], ...] = (
+        (SOURCES, StripesSettings),
         (METHODS, ClosenessSettings),
         (ENCODERS, PooledSettings),
         (VIEWS, DimmedSettings),
@@ -140,12 +210,13 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 CONFIGURATION = """
 name: mine
-data: {source: dsprites, images: 60, image_size: 16, duplicates: 'off'}
+data: {source: stripes, stripes: 20, image_size: 16, duplicates: 'off'}
 views: {policy: dimmed, least: 0.25}
 encoder: {name: pooled, units: 6}
 method: {name: closeness, projector: [5], margin: 0.1}
 training: {batch_size: 8, epochs: 1, compile: none}
-evaluation: {probe_epochs: 1, rsm_images: 4, measures: []}
+evaluation:
+  {probe_epochs: 1, regularisation_sweep: [], neighbour_sweep: [], rsm_images: 4, measures: []}
 export: {neighbour_head: false}
 """
 
@@ -159,11 +230,15 @@ def test_what_is_registered_runs_from_its_configuration_to_a_saved_model(
     file.write_text(CONFIGURATION, encoding="utf-8")
     config = load_yaml(file)
     assert isinstance(config.method, ClosenessSettings)
+    assert config.data.source == StripesSettings(stripes=20)
 
     ended = twofold("run", str(file), "--workdir", str(tmp_path))
 
     assert ended.status == 0, ended
     run = tmp_path / "mine"
+    (folder,) = (tmp_path / "datasets").glob("stripes-*")
+    manifest = load_manifest(str(folder))
+    assert (manifest.class_names, manifest.counts.written) == (("along", "across"), 20)
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["pretrain/loss"] >= metrics["pretrain/pull"] >= 0
     assert (run / "figures" / "negatives.png").is_file()
@@ -179,6 +254,7 @@ def test_what_is_registered_runs_from_its_configuration_to_a_saved_model(
         ("method.margni=1", "unknown key method.margni: did you mean 'margin'?"),
         ("method.margin=-1", "method.margin: input should be greater than or equal to 0"),
         ("encoder.width=1", "unknown key encoder.width: expected one of name, units"),
+        ("data.width=9", "data.width: input should be less than or equal to 8"),
         ("views.policy=dimed", "unknown views.policy 'dimed': expected one of"),
     ],
 )
@@ -192,3 +268,16 @@ def test_its_settings_are_refused_like_any_others(
 
     assert ended.status != 0
     assert message in ended.error
+
+
+def test_a_source_is_chosen_by_its_name_and_set_like_any_other() -> None:
+    config = override(RunConfig(), ["data.source=stripes", "data.stripes=9"])
+
+    assert config.data.source == StripesSettings(stripes=9)
+    assert RunConfig.model_validate(config.model_dump(mode="json")) == config
+    assert "  # pixels of a stripe (1 to 8)\n  width: 2\n" in to_commented_yaml(config)
+
+
+def test_the_settings_of_a_source_are_refused_of_another() -> None:
+    with pytest.raises(ConfigError, match=r"data\.stripes is a setting of data\.source=stripes"):
+        override(RunConfig(), ["data.stripes=9"])
