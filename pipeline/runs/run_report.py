@@ -97,7 +97,7 @@ def collect(record: RunRecord, datasets: str) -> RunContent:
 def _finetune_curves(record: RunRecord) -> dict[str, Mapping[str, Series]]:
     """The curves of the trainings with labels that the run's metrics are of."""
     # Needs TensorFlow.
-    from twofold.pipeline.steps.measures.fine_tuning_measure import CURVES, PREFIXES
+    from twofold.pipeline.steps.measures.fine_tuning_stage import CURVES, PREFIXES
 
     return {
         start: record.curves(folder)

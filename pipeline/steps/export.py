@@ -28,7 +28,7 @@ from twofold.pipeline.models.build import build_training_views, rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.export_formats import write_formats
 from twofold.pipeline.steps.export_lineage import describe
-from twofold.pipeline.steps.measures.fine_tuning_measure import FINETUNED
+from twofold.pipeline.steps.measures.fine_tuning_stage import FINETUNED
 from twofold.pipeline.training import prepared_images as step_images
 
 # A batch of the evaluation, so that the embeddings can be the same to the last bit; fewer where

@@ -28,13 +28,8 @@ from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.checks import check_trainable, find_held_out_split
 from twofold.pipeline.steps.reuse.fingerprints import training_images
 from twofold.pipeline.training import prepared_images as step_images
-from twofold.pipeline.training.stage import (
-    Data,
-    Stage,
-    random_encoder,
-    set_aside_other_inputs,
-    train,
-)
+from twofold.pipeline.training.pretraining import Data, pretrain, random_encoder
+from twofold.pipeline.training.stage import Stage, set_aside_other_inputs
 
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"
@@ -68,7 +63,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     if not config.method.trains:
         writer.close()
         return _leave_random(stage, data, details)
-    method = train(stage, data, strategy, context.progress)
+    method = pretrain(stage, data, strategy, context.progress)
     _picture_method(method, data, path / "figures", writer)
     writer.close()
     curves = read_scalars(path / "tensorboard")
@@ -154,13 +149,13 @@ def _train_teacher(
         tensorboard=path / "tensorboard-teacher",
     )
     set_aside_other_inputs(stage, context.run.set_aside)
-    finished = train(stage, data, strategy, context.progress)
+    finished = pretrain(stage, data, strategy, context.progress)
     return stage.checkpoints, _measure_classifier(context, finished, "teacher")
 
 
 def _leave_random(stage: Stage, data: Data, details: dict[str, Any]) -> dict[str, float]:
     """Keeps the encoder's first weights; only its batch statistics are those of the images."""
-    shape = data.image_shape
+    shape = data.training.image_shape
     encoder = random_encoder(stage.config, data.training, shape)
     write_description(stage.checkpoints, describe(stage.config, shape, stage.fingerprint))
     write_final(stage.checkpoints, {"encoder": encoder})

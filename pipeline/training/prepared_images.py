@@ -16,6 +16,7 @@ from twofold.components.data.reading.selected_rows import first_rows, rows_by_ru
 from twofold.components.data.reading.split import Split
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.errors import DataError
+from twofold.components.methods.build import ImageShape
 from twofold.components.transforms.decode import DecodeRule, decode_pixels, fit_pixels
 from twofold.pipeline.runs.run_context import Context
 
@@ -111,6 +112,12 @@ class TrainingImages:
         if self.unlabelled is self.labelled:
             return self.labelled
         return join([self.labelled, self.unlabelled])
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """(H, W, C)."""
+        height, width, channels = self.labelled.images.shape[1:]
+        return height, width, channels
 
 
 def load_training_images(context: Context, manifest: Manifest) -> TrainingImages:

@@ -18,7 +18,7 @@ from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.reuse.fingerprints import embedding_fingerprint
 from twofold.pipeline.steps.reuse.outputs import EMBEDDINGS, made_from
 from twofold.pipeline.training.prepared_images import TrainingImages
-from twofold.pipeline.training.stage import random_encoder
+from twofold.pipeline.training.pretraining import random_encoder
 
 _BATCH = 256
 # Images of a split or embeddings of it to what a part makes of them.

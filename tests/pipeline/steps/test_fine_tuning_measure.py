@@ -25,6 +25,8 @@ from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.steps.measures import fine_tuning_measure as finetune
+from twofold.pipeline.steps.measures.fine_tuning_stage import fine_tune
+from twofold.pipeline.training import stage
 
 Twofold = Callable[..., Outcome]
 # Without batch statistics, so that inference and training see the same network.
@@ -98,13 +100,12 @@ def work(made: tuple[Path, dict[str, float]], tmp_path: Path) -> Path:
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was trained, in order."""
     started: list[str] = []
-    train = finetune._train
 
     def watched(context: Any, job: Any, *rest: Any) -> Any:
         started.append(f"{job.start} {job.share:g} {job.draw}")
-        return train(context, job, *rest)
+        return fine_tune(context, job, *rest)
 
-    monkeypatch.setattr(finetune, "_train", watched)
+    monkeypatch.setattr(finetune, "fine_tune", watched)
     return started
 
 
@@ -216,11 +217,11 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
         killing = (*given[:5], Callbacks(callbacks.metrics, die), *given[6:])
         return run_loop(*killing)
 
-    monkeypatch.setattr(finetune, "run_loop", killed)
+    monkeypatch.setattr(stage, "run_loop", killed)
     twofold(*arguments(two_classes, work, *settings), "--update")
     assert list((run / "finetuned").glob("ckpt-*"))
     assert not (run / "finetuned/result.json").exists()
-    monkeypatch.setattr(finetune, "run_loop", run_loop)
+    monkeypatch.setattr(stage, "run_loop", run_loop)
     metrics = call(twofold, two_classes, work, *settings)
     assert only_tuned(metrics) == only_tuned(made[1])
     assert (run / "finetuned/final/weights.data-00000-of-00001").read_bytes() == before

@@ -1,0 +1,132 @@
+"""Pretraining stage, from images to finished weights; a teacher's is one, too."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from twofold.components import keyed_random
+from twofold.components.data.reading.label_subset import sample_labelled
+from twofold.components.data.reading.split import Split
+from twofold.components.methods.build import build_configured_encoder
+from twofold.components.methods.method import Method, sample_views
+from twofold.components.training.averaging import reestimate_batch_norm
+from twofold.components.training.checkpoint import read_weights, write_weights
+from twofold.components.training.loop import LoopSettings
+from twofold.components.training.step import TrainState
+from twofold.components.training.validation import EpochRules, MonitoredMetric, build_validation
+from twofold.components.transforms.policies import build_view
+from twofold.pipeline.config import RunConfig
+from twofold.pipeline.models.build import build_state
+from twofold.pipeline.runs.run_context import ProgressFactory
+from twofold.pipeline.training.input_pipeline import InputPipeline
+from twofold.pipeline.training.prepared_images import TrainingImages
+from twofold.pipeline.training.stage import Stage, StagePlan, best_weights, train_stage
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """The images of a run.
+
+    Attributes:
+        training: to train on.
+        validation: to measure on after each epoch, or None.
+
+    """
+
+    training: TrainingImages
+    validation: Split | None
+
+
+def pretrain(
+    stage: Stage, data: Data, strategy: tf.distribute.Strategy, progress: ProgressFactory
+) -> Method:
+    """Trains as the stage's configuration says; see ``train_stage``.
+
+    What training ends with is the average where weights are averaged, otherwise the best by early
+    stopping, otherwise the weights of the last step.
+
+    Returns:
+        The method with its finished networks.
+
+    Raises:
+        DataError: if the batches do not fit the images or the replicas.
+        TrainingDivergedError: if the loss is no longer a finite number.
+        ValueError: if the images do not fit the networks.
+
+    """
+    config, batches = stage.config, InputPipeline(stage.config, data.training)
+    replicas = strategy.num_replicas_in_sync
+    batches.check(replicas)
+    classes = len(data.training.labelled.class_names)
+
+    def build(method: Method, settings: LoopSettings) -> TrainState:
+        return build_state(config, method, settings, classes, replicas)
+
+    plan = StagePlan(
+        batches=batches,
+        build_state=build,
+        epoch_rules=lambda state: _epoch_rules(stage, data.validation, state),
+        final_weights=lambda state: _take_final_weights(stage, batches, state),
+        learning_rate_curve=True,
+    )
+    return train_stage(stage, plan, strategy, progress)
+
+
+def _epoch_rules(stage: Stage, validation: Split | None, state: TrainState) -> EpochRules | None:
+    head = state.models.get("head") or (state.probe.head if state.probe is not None else None)
+    if head is None or validation is None or not (validation.labels >= 0).any():
+        return None
+    training = stage.config.training
+    prefix = validation.name
+    monitored: dict[str, MonitoredMetric] = {}
+    if training.plateau is not None:
+        metric = f"{prefix}/{training.plateau.metric}"
+        monitored["plateau"] = MonitoredMetric(metric, state.extra["plateau"])
+    if training.early_stopping is not None:
+        metric = f"{prefix}/{training.early_stopping.metric}"
+        monitored["early_stopping"] = MonitoredMetric(metric, state.extra["early_stopping"])
+    rows = sample_labelled(validation, training.validation_images)
+    labels = np.full_like(validation.labels, -1)
+    labels[rows] = validation.labels[rows]
+    return EpochRules(
+        validate=build_validation(state.models["encoder"], head, validation.images, labels, prefix),
+        keep_best=lambda: write_weights(best_weights(stage), state.models),
+        **monitored,
+    )
+
+
+def _take_final_weights(stage: Stage, batches: InputPipeline, state: TrainState) -> None:
+    if state.average is not None:
+        state.average.assign_to(state.variables)
+        reestimate_batch_norm(state.models["encoder"], views_of(batches))
+    elif best_weights(stage).exists():
+        read_weights(best_weights(stage), state.models)
+
+
+def random_encoder(
+    config: RunConfig, training: TrainingImages, image_shape: tuple[int, ...]
+) -> keras.Model:
+    """Builds the encoder with its first weights; its batch statistics are those of the images."""
+    height, width, channels = image_shape
+    encoder = build_configured_encoder(config.encoder, (height, width, channels), config.seed)
+    reestimate_batch_norm(encoder, views_of(InputPipeline(config, training)))
+    return encoder
+
+
+def views_of(batches: InputPipeline) -> Iterator[tf.Tensor]:
+    """Gives one epoch of the first view policy's views, float32 [B, H, W, C] in [0, 1]."""
+    policy = build_view(batches.config.views)
+    compiled = batches.config.training.compile != "none"
+
+    @tf.function(autograph=False)
+    def draw(images: tf.Tensor, key_hashes: tf.Tensor) -> tf.Tensor:
+        keys = keyed_random.image_keys(batches.config.seed, tf.constant(0, tf.int64), key_hashes)
+        return sample_views((policy,), images, keys, compiled=compiled)[0]
+
+    for images, key_hashes in batches.one_epoch():
+        yield draw(images, key_hashes)
