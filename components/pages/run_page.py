@@ -22,6 +22,7 @@ from twofold.components.evaluation.metrics import (
     value_text,
 )
 from twofold.components.pages.charts import Chart, Series, line_chart, share_chart
+from twofold.components.pages.expected_result import ExpectedResult
 from twofold.components.pages.page_template import page_environment, png_uri, short
 
 # Pictures with a place of their own on the page; any other comes at the end.
@@ -99,26 +100,6 @@ class Examples:
     queries: Sequence[Query] = ()
     confusion: Confusion | None = None
     failures: Sequence[Failure] = ()
-
-
-@dataclass(frozen=True)
-class ExpectedResult:
-    """What a recipe's metric was measured to be, beside what the run found.
-
-    Attributes:
-        title: what the metric is.
-        expected: its value with its range.
-        remarks: seeds, what is published, and the like.
-        found: the run's value; None where it has none.
-        within: whether that lies in the range; None where that is not known.
-
-    """
-
-    title: str
-    expected: str
-    remarks: str
-    found: str | None
-    within: bool | None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from twofold.components.evaluation.metric_catalogue import Place
 from twofold.components.evaluation.metrics import (
@@ -14,6 +14,7 @@ from twofold.components.evaluation.metrics import (
     names_at,
     value_text,
 )
+from twofold.components.pages.expected_result import ExpectedResult
 from twofold.components.pages.page_template import page_environment, png_uri
 
 _CAPTIONS = {
@@ -43,6 +44,8 @@ class StudyContent:
         configuration: all settings, YAML.
         members: (name, relative address of its page, seconds).
         notes: what a reader should know, a sentence each.
+        expected: results of the recipe that was run.
+        expected_notes: on what they were measured, and in what the study differs.
 
     """
 
@@ -57,7 +60,9 @@ class StudyContent:
     lineage: Sequence[tuple[str, str]]
     configuration: str
     members: Sequence[tuple[str, str | None, float]]
-    notes: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[str] = ()
+    expected: Sequence[ExpectedResult] = ()
+    expected_notes: Sequence[str] = ()
 
 
 def render_study(content: StudyContent) -> str:

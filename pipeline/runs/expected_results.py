@@ -1,4 +1,4 @@
-"""Expected results of the recipe that was run, beside what the run found."""
+"""Expected results of the recipe that was run, beside what the run or study found."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from twofold.components.errors import ConfigError
 from twofold.components.evaluation.metrics import value_text
-from twofold.components.pages.run_page import ExpectedResult
+from twofold.components.pages.expected_result import ExpectedResult
 from twofold.pipeline import recipes
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.config.expected import Expected
@@ -22,6 +22,9 @@ _WITHOUT_EFFECT = (
     "data.images_per_shard",
     "training.log_every",
     "training.checkpoint_every_epochs",
+    # Seeds that were not measured have a note of their own.
+    "study.seeds",
+    "study.reference.",
 )
 
 
@@ -59,11 +62,12 @@ def expected_notes(record: RunRecord, config: RunConfig) -> list[str]:
             f"to be expected: {'; '.join(changed)}."
         )
     seeds = {seed for one in expected for seed in one.seeds}
-    if config.study is None and config.seed not in seeds:
-        notes.append(
-            f"Seed {config.seed} is none of those that were measured: "
-            f"{', '.join(map(str, sorted(seeds)))}."
-        )
+    ran = [config.seed] if config.study is None else config.study.seeds
+    notes += [
+        f"Seed {seed} is none of those that were measured: {', '.join(map(str, sorted(seeds)))}."
+        for seed in ran
+        if seed not in seeds
+    ]
     return notes
 
 
@@ -99,6 +103,7 @@ def _expected(record: RunRecord) -> tuple[Expected, ...]:
     if name not in recipes.recipe_names():
         return ()
     # A study's results are those of the study, not of its members.
+    of_study = bool(record.configuration.get("study"))
     return tuple(
-        one for one in recipes.expected_results(name) if not one.metric.startswith("study/")
+        one for one in recipes.expected_results(name) if one.metric.startswith("study/") == of_study
     )

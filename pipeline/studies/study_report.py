@@ -10,6 +10,7 @@ from twofold.components import files
 from twofold.components.errors import RunDirectoryError
 from twofold.components.pages.study_page import StudyContent, render_study
 from twofold.pipeline.config import parse_config, to_yaml
+from twofold.pipeline.runs.expected_results import expected_notes, expected_results
 from twofold.pipeline.runs.run_directory import RECORD
 from twofold.pipeline.runs.run_record import RunRecord, read_record
 from twofold.pipeline.runs.run_report import PAGE, write_run_report
@@ -80,6 +81,8 @@ def write_study_report(record: RunRecord) -> Path:
             for member in members
         ],
         notes=[] if len(study.seeds) > 1 else ["One seed: another one moves every number."],
+        expected=expected_results(record),
+        expected_notes=expected_notes(record, config),
     )
     page = record.path / PAGE
     files.write_text(page, render_study(content))

@@ -7,6 +7,7 @@ import pytest
 
 from tests.components.pages.dataset_pages import Page
 from tests.components.pages.run_pages import png
+from twofold.components.pages.expected_result import ExpectedResult
 from twofold.components.pages.study_page import StudyContent, render_study
 
 UNKNOWN = "\N{EN DASH}"
@@ -101,6 +102,14 @@ def test_encoders_stand_side_by_side_with_what_is_known_of_each():
         assert piece in page.text, piece
     assert {"href": "sim-seed-0/report.html"} in page.having("a")
     assert sum("href" in link and "report" in link["href"] for link in page.having("a")) == 1
+
+
+def test_what_a_recipe_expects_stands_beside_what_was_found():
+    result = ExpectedResult("simclr, shape accuracy", "99% (98% to 100%)", "seed 1", "97%", False)
+    page = Page(render_study(content(expected=[result], expected_notes=["Of sprites."])))
+
+    assert "Expected and found Of sprites." in page.text
+    assert "simclr, shape accuracy 99% (98% to 100%) seed 1 97% outside the range" in page.text
 
 
 def test_published_figures_have_a_column_where_there_are_any():

@@ -14,6 +14,8 @@ from twofold.pipeline.runs.expected_results import (
 )
 from twofold.pipeline.runs.run_record import RunRecord
 
+PUBLIC = ("data.source=npz", "data.path=dsprites_subset.npz")
+
 
 def record(config: RunConfig, recipe: str = "quickstart", **metrics: float) -> RunRecord:
     named: dict[str, Any] = {name.replace("__", "/"): value for name, value in metrics.items()}
@@ -56,15 +58,14 @@ def test_names_formats_and_places_change_no_result() -> None:
 
 
 def test_settings_of_the_measurement_are_no_change() -> None:
-    settings = ("data.source=npz", "data.path=dsprites_subset.npz")
-    config = override(load_recipe("dsprites_random"), list(settings))
+    config = override(load_recipe("dsprites_random"), list(PUBLIC))
 
-    assert changed_from_recipe("dsprites_random", settings, config) == []
+    assert changed_from_recipe("dsprites_random", PUBLIC, config) == []
     (note,) = expected_notes(record(config, "dsprites_random"), config)
     assert note == "The expected results are of the public subset of dSprites."
     generated = load_recipe("dsprites_random")
     assert any(
-        "data.source" in one for one in changed_from_recipe("dsprites_random", settings, generated)
+        "data.source" in one for one in changed_from_recipe("dsprites_random", PUBLIC, generated)
     )
 
 
@@ -74,3 +75,36 @@ def test_a_run_of_no_recipe_and_a_member_of_a_study_expect_nothing() -> None:
     for recipe in ("my.yaml", "dsprites_study"):
         assert expected_results(record(config, recipe)) == []
         assert expected_notes(record(config, recipe), config) == []
+
+
+def study(*settings: str, **metrics: float) -> tuple[RunRecord, RunConfig]:
+    chosen = (*PUBLIC, *settings)
+    config = override(load_recipe("dsprites_study"), list(chosen))
+    named: dict[str, Any] = {f"study/{encoder}/shape_accuracy": v for encoder, v in metrics.items()}
+    values = {
+        "recipe": "dsprites_study",
+        "configuration": config.model_dump(mode="json"),
+        "steps": {"study": {"status": "done", "metrics": named}},
+    }
+    return RunRecord(Path("study"), values), config
+
+
+def test_a_study_expects_the_results_of_its_encoders() -> None:
+    found, config = study(supervised=0.985, simclr=0.5)
+
+    rows = {row.title: row for row in expected_results(found)}
+    assert rows["supervised, shape accuracy"].within
+    assert rows["simclr, shape accuracy"].within is False
+    assert rows["vae, shape accuracy"].found is None
+    assert expected_notes(found, config) == [
+        "The expected results are of the public subset of dSprites."
+    ]
+
+
+def test_other_seeds_and_settings_of_a_study_are_said() -> None:
+    found, config = study("study.seeds=[1,7]", "training.epochs=3")
+
+    _, changed, seed = expected_notes(found, config)
+    assert "training.epochs=3 (was 60)" in changed
+    assert "study.seeds" not in changed
+    assert seed == "Seed 7 is none of those that were measured: 0, 1, 2."
