@@ -2,7 +2,7 @@
 
 Whoever measures something writes a name and a number; whoever shows, compares or gates it asks here
 what the name means, which `metric_catalogue` tells. A name that the catalogue lacks is still shown:
-`describe` guesses by the words in it and says so (`Metric.known`).
+`describe` guesses from the words in it and marks the guess (`Metric.known`).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def value_text(name: str, value: float) -> str:
 def interval_text(name: str, low: float, high: float) -> str:
     """An interval of a metric in its unit, within the values that it can have."""
     if describe(name).unit in (Unit.SHARE, Unit.SCORE):
-        # Student's interval knows nothing of where shares end.
+        # Student's interval ignores that shares are bounded.
         low, high = max(low, 0.0), min(high, 1.0)
     return f"{value_text(name, low)} to {value_text(name, high)}"
 

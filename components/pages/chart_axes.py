@@ -59,11 +59,11 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def ticks_with_texts(low: float, high: float) -> list[tuple[float, str]]:
     """Places on an axis and their texts, with as many digits as tell them apart."""
-    places = round_ticks(low, high)
-    step = places[1] - places[0] if len(places) > 1 else high - low
+    positions = round_ticks(low, high)
+    step = positions[1] - positions[0] if len(positions) > 1 else high - low
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     # What is left of a difference of floats is no value.
-    values = [0.0 if abs(place) < step / 2 else place for place in places]
+    values = [0.0 if abs(position) < step / 2 else position for position in positions]
     if digits > 4 or max(map(abs, values), default=0.0) >= 1e6:
         return [(value, plain(value)) for value in values]
     return [(value, f"{value:,.{digits}f}") for value in values]

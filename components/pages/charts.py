@@ -89,7 +89,7 @@ class Chart:
         x_label: what the horizontal axis measures.
         y_label: what the vertical axis measures; empty where the title says it.
         description: the chart in words.
-        x_ticks: places and texts.
+        x_ticks: positions and texts.
         y_ticks: likewise.
         lines: of splits or runs.
         bubbles: circles.
@@ -230,15 +230,15 @@ def line_chart(
     def y(value: float) -> float:
         return y_place((value - low) / (high - low))
 
-    places = dict(zip(series, range(len(series)), strict=True)) if colours is None else colours
+    positions = dict(zip(series, range(len(series)), strict=True)) if colours is None else colours
     lines = tuple(
         Line(
             name,
-            places[name] % _COLOURS,
+            positions[name] % _COLOURS,
             _path(*_thinned(steps, values), x, y),
             _summary(steps, values),
             _dots(*_thinned(steps, values), x, y),
-            dashed=places[name] >= _COLOURS,
+            dashed=positions[name] >= _COLOURS,
         )
         for name, (steps, values) in series.items()
         if len(steps)
@@ -276,16 +276,16 @@ def share_chart(
     def y(value: float) -> float:
         return y_place((value - low) / (high - low))
 
-    places = [x_place((math.log(share) - first) / (last - first)) for share, *_ in points]
+    positions = [x_place((math.log(share) - first) / (last - first)) for share, *_ in points]
     marks = tuple(
         Mark(
-            place,
+            position,
             y(accuracy),
             y(lower),
             y(upper),
             f"{share:.3g}: {accuracy:.2%}, 95 % interval {lower:.2%} to {upper:.2%}",
         )
-        for place, (share, accuracy, lower, upper) in zip(places, points, strict=True)
+        for position, (share, accuracy, lower, upper) in zip(positions, points, strict=True)
     )
     line = "".join(f"{'L' if n else 'M'}{mark.x:g} {mark.y:g}" for n, mark in enumerate(marks))
     described = "; ".join(mark.text for mark in marks)
@@ -295,8 +295,8 @@ def share_chart(
         "",
         described,
         tuple(
-            (place, f"{100 * share:.3g} %")
-            for place, (share, *_) in zip(places, points, strict=True)
+            (position, f"{100 * share:.3g} %")
+            for position, (share, *_) in zip(positions, points, strict=True)
         ),
         tuple((y(tick), f"{100 * tick:.3g} %") for tick in round_ticks(low, high)),
         (Line(title, 0, line, ""),),
@@ -312,11 +312,13 @@ def profile(counts: Sequence[int]) -> str:
     ordered = sorted(counts, reverse=True)
     most = math.log1p(max(ordered[0], 1))
     # More steps than a screen has points would only make the page larger.
-    places = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), 300)).round().astype(int))
+    positions = np.unique(
+        np.linspace(0, len(ordered) - 1, min(len(ordered), 300)).round().astype(int)
+    )
     points = []
-    for place, following in zip(places, [*places[1:], len(ordered)], strict=True):
-        height = 100 - 100 * math.log1p(ordered[place]) / most
-        left, right = (100 * bound / len(ordered) for bound in (place, following))
+    for position, following in zip(positions, [*positions[1:], len(ordered)], strict=True):
+        height = 100 - 100 * math.log1p(ordered[position]) / most
+        left, right = (100 * bound / len(ordered) for bound in (position, following))
         points.append(f"L{left:.2f} {height:.2f}L{right:.2f} {height:.2f}")
     return f"M0 100{''.join(points)}L100 100Z"
 
@@ -380,8 +382,8 @@ def _steps(heights: np.ndarray) -> str:
     """Bars' outline from the axis and back to it."""
     count = len(heights)
     points = [f"M{x_place(0)} {y_place(0)}"]
-    for place, height in enumerate(heights.tolist()):
-        points.append(f"V{y_place(height)}H{x_place((place + 1) / count)}")
+    for position, height in enumerate(heights.tolist()):
+        points.append(f"V{y_place(height)}H{x_place((position + 1) / count)}")
     return "".join([*points, f"V{y_place(0)}"])
 
 

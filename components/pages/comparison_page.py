@@ -152,7 +152,9 @@ def _charts(content: ComparisonContent) -> Iterator[Chart]:
     }
     order = [tag for tag in titles if tag in tags] + sorted(tags - set(titles))
     by_group = len(content.groups) > 1
-    colours = {run.name: run.group if by_group else place for place, run in enumerate(content.runs)}
+    colours = {
+        run.name: run.group if by_group else position for position, run in enumerate(content.runs)
+    }
     for tag in order:
         series = {run.name: run.curves[tag] for run in content.runs if tag in run.curves}
         chart = line_chart(titles.get(tag, tag.replace("_", " ")), series, colours)

@@ -49,7 +49,7 @@ def render_report(content: ReportContent) -> str:
     values: dict[str, Any] = {
         "manifest": manifest,
         "splits": splits,
-        "colours": {name: _colour(name, place) for place, name in enumerate(splits)},
+        "colours": {name: _colour(name, position) for position, name in enumerate(splits)},
         "images": sum(split.images for split in splits.values()),
         "stored": sum(shard.bytes for split in splits.values() for shard in split.shards),
         "shards": sum(len(split.shards) for split in splits.values()),
@@ -74,10 +74,10 @@ def _split_order(splits: Mapping[str, SplitRecord]) -> list[str]:
     return [*known, *sorted(set(splits) - set(known))]
 
 
-def _colour(split: str, place: int) -> int:
+def _colour(split: str, position: int) -> int:
     """The number of a split's colour; the usual splits have the same one in every report."""
     known = len(_KNOWN_SPLITS)
-    return _KNOWN_SPLITS.index(split) if split in _KNOWN_SPLITS else known + place % 2
+    return _KNOWN_SPLITS.index(split) if split in _KNOWN_SPLITS else known + position % 2
 
 
 def _notes(manifest: Manifest) -> Iterator[str]:
@@ -146,8 +146,8 @@ def _balance(manifest: Manifest, splits: Mapping[str, SplitRecord]) -> dict[str,
         for label in manifest.class_names
     ]
     summaries = []
-    for place, (name, split) in enumerate(labelled.items()):
-        counts = [row[place] for _, row in rows]
+    for position, (name, split) in enumerate(labelled.items()):
+        counts = [row[position] for _, row in rows]
         largest, smallest = max(counts), min(counts)
         summaries.append(
             {
@@ -168,7 +168,7 @@ def _balance(manifest: Manifest, splits: Mapping[str, SplitRecord]) -> dict[str,
         "smallest": by_size[-half:] if many else [],
         "all": rows[:_ALL_CLASSES] if many else [],
         "left": max(0, len(rows) - _ALL_CLASSES),
-        "most": [max(1, *(row[place] for _, row in rows)) for place in range(len(labelled))],
+        "most": [max(1, *(row[position] for _, row in rows)) for position in range(len(labelled))],
     }
 
 
@@ -203,7 +203,7 @@ def _shapes(content: ReportContent, splits: Mapping[str, SplitRecord]) -> dict[s
     )
     mean, deviation = _brightness(table, height * width * channels)
     names = np.array(table["split"].to_pylist(), object)
-    colours = {name: _colour(name, place) for place, name in enumerate(splits)}
+    colours = {name: _colour(name, position) for position, name in enumerate(splits)}
 
     def chart(title: str, label: str, values: np.ndarray, **options: Any) -> Chart | None:
         by_split = {name: values[names == name] for name in splits}

@@ -141,7 +141,7 @@ def build_train_step(
 
     Returns:
         A function of a (distributed) batch with ``image`` uint8 [B, H, W, C], ``label`` int32 [B]
-        (-1 for none) and ``identity`` int64 [B]; it updates the state and returns the metrics of
+        (-1 for none) and ``key_hash`` int64 [B]; it updates the state and returns the metrics of
         the global batch as scalars.
 
     """

@@ -1,9 +1,9 @@
 """View policies, built from their settings.
 
 Ranges are pairs (low, high); probabilities are those of one image. "Brightness" is a shift or a
-factor, whichever the policy's source means: each says so. A colour jitter always applies its parts
-in the order brightness, contrast, saturation, hue; crops are resized bilinearly, without
-antialiasing, to the image's own size.
+factor, whichever the policy's source means; each docstring states it. A colour
+jitter always applies its parts in the order brightness, contrast, saturation, hue; crops are
+resized bilinearly, without antialiasing, to the image's own size.
 """
 
 from __future__ import annotations
@@ -271,7 +271,7 @@ def patches(
 
 
 def consistency(*, crop: float) -> ViewFunction:
-    """Recipe D's clean view: flip, and a crop of a share of the side at a random place.
+    """Recipe D's clean view: flip, and a crop of a share of the side at a random position.
 
     The published one resizes to 96 and crops 72, which is a share of .75; here the result has
     the image's own size.

@@ -170,11 +170,11 @@ def change_source(values: Mapping[str, Any], name: Any) -> dict[str, Any]:
 
     What the present source alone knows is left out; what both take from one base class stays.
     """
-    present, wanted = (SOURCES.classes.get(one) for one in (values.get("source", ""), name))
-    if present is None or wanted is None or present is wanted:
+    present, chosen = (SOURCES.classes.get(one) for one in (values.get("source", ""), name))
+    if present is None or chosen is None or present is chosen:
         return {**values, "source": name}
     dropped = {
-        key for key in present.setting_names() if _origin(present, key) is not _origin(wanted, key)
+        key for key in present.setting_names() if _origin(present, key) is not _origin(chosen, key)
     }
     return {key: value for key, value in values.items() if key not in dropped} | {"source": name}
 

@@ -14,8 +14,8 @@ seed 0) it has 95.04 by logistic regression, 85.41 by the recipe's probe, 99.67 
 It changes four things of ``dsprites_simclr``. The convolutions are averaged over all positions
 instead of flattened: where a sprite lies is then not the network's first and easiest answer. They
 and the dense layers are twice as wide. Temperature 0.1 instead of 0.5 lets the nearest negatives
-count, sprites of another shape at a like place and size. And batches of 250 at a rate of 3e-3 make
-four times the steps an epoch, for 12 epochs.
+count, sprites of another shape at a like position and size. And batches of 250 at a rate of 3e-3
+make four times the steps an epoch, for 12 epochs.
 """
 
 from twofold.pipeline.config import override

@@ -1,4 +1,4 @@
-"""Recipe E's biased training set: which encoders take place for shape, when the two go together.
+"""Recipe E's biased training set: which encoders mistake position for shape where both go together.
 
     twofold run dsprites_bias_study --set data.source=npz --set data.path=dsprites_subset.npz
 

@@ -5,7 +5,7 @@
 As ``stl10_simclr``, but a view's positive is its nearest neighbour in a queue of 10,000 earlier
 projections, and the views are crops with a change of brightness. 25 epochs of 200 steps.
 
-Cost: written for one GPU, not yet measured there. Expected: the reference prints no figure.
+Cost: written for one GPU, not yet measured there. Expected: the reference prints no value.
 ``stl10_nnclr_cpu`` runs the same on a laptop.
 """
 
@@ -27,4 +27,4 @@ CONFIG = SIMCLR.model_copy(
     }
 )
 
-EXPECTED = (Expected("linear_probe/test_accuracy", None, note="the reference prints no figure"),)
+EXPECTED = (Expected("linear_probe/test_accuracy", None, note="the reference prints no value"),)

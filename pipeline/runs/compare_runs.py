@@ -31,7 +31,7 @@ _OF_CHANCE = ("name", "seed")
 
 
 def compare_runs(paths: Sequence[Path], out: Path, console: Console) -> None:
-    """Writes a page that holds runs against the first one, and prints its table.
+    """Writes a page that compares runs with the first one, and prints its table.
 
     Args:
         paths: directories of two runs at least.

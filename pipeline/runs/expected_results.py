@@ -12,7 +12,7 @@ from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.config.expected import Expected
 from twofold.pipeline.runs.run_record import RunRecord, flat, setting_text
 
-# What leaves the results as they are: names, places, formats, and how often something is told.
+# What leaves the results as they are: names, paths, formats, and how often something is told.
 _WITHOUT_EFFECT = (
     "name",
     "seed",

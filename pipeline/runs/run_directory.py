@@ -67,8 +67,8 @@ class RunDirectory:
         present = self._record.get("configuration")
         if present is not None:
             present = without_other_sources(present)
-        wanted = config.model_dump(mode="json")
-        differences = _differences(_with_defaults(present), wanted)
+        given = config.model_dump(mode="json")
+        differences = _differences(_with_defaults(present), given)
         # Whether the directory's work is of the settings of now, the name apart.
         self.same_configuration = not [one for one in differences if not one.startswith("name:")]
         changes = "; ".join(
@@ -86,7 +86,7 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"{path} is not empty and holds no {RECORD}: expected a run directory or a new path"
             )
-        self._record |= {**facts, "configuration": wanted}
+        self._record |= {**facts, "configuration": given}
 
     def part(self, config: RunConfig) -> RunDirectory:
         """Gives the directory of a run within this one, named as its configuration is.
@@ -285,13 +285,13 @@ def _with_defaults(present: Any) -> Any:
         return present
 
 
-def _differences(present: Any, wanted: Any, path: str = "") -> list[str]:
-    if isinstance(present, dict) and isinstance(wanted, dict):
+def _differences(present: Any, given: Any, path: str = "") -> list[str]:
+    if isinstance(present, dict) and isinstance(given, dict):
         return [
             line
-            for key in sorted({*present, *wanted})
+            for key in sorted({*present, *given})
             for line in _differences(
-                present.get(key), wanted.get(key), f"{path}.{key}" if path else key
+                present.get(key), given.get(key), f"{path}.{key}" if path else key
             )
         ]
-    return [] if present == wanted else [f"{path}: {present!r} there, {wanted!r} here"]
+    return [] if present == given else [f"{path}: {present!r} there, {given!r} here"]

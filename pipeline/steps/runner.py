@@ -98,7 +98,7 @@ def _because(standing: Standing) -> str:
 
 
 def reuse_step(context: Context, name: str) -> bool:
-    """Reuses a finished step where that can be, and says so.
+    """Reuses a finished step where that can be, and reports it.
 
     Returns:
         Whether there is nothing left to do of it.
@@ -219,7 +219,7 @@ def _check_repair(context: Context, name: str) -> None:
 
 
 def _make_room(context: Context, name: str, made_by: str) -> None:
-    """Moves aside what the step and those after it are to make anew, and says so before."""
+    """Moves aside what the step and those after it are to make anew, after reporting it."""
     # The same images prepared again are the same data set.
     if name == "prepare":
         return

@@ -34,7 +34,7 @@ from twofold.components.errors import DataError
 # How many tasks a source is cut into, unless they would be smaller or larger than these.
 _TASKS = 128
 _TASK_ITEMS = (256, 8192)
-_WATCH_SECONDS = 0.5
+_REPORT_SECONDS = 0.5
 # Of the time of a preparation, what goes into the first of its two long stages.
 _SCAN_SHARE = 0.8
 
@@ -131,7 +131,7 @@ def _run_stages(
     progress: Callable[[int], None] | None,
 ) -> None:
     """Scan, resolve and write."""
-    with _watched(staging, len(tasks), plan.info.items, progress):
+    with _progress_reported(staging, len(tasks), plan.info.items, progress):
         with quiet():
             # Beam takes seconds to import, which only this step should cost.
             from twofold.components.data.preparation.beam_pipeline import run_pipeline
@@ -162,7 +162,7 @@ def _write_tasks(staging: StagingArea, images: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def _watched(
+def _progress_reported(
     staging: StagingArea, tasks: int, images: int, progress: Callable[[int], None] | None
 ) -> Iterator[None]:
     """Tells the progress of the block by what lies in the staging area, on whatever runner."""
@@ -171,17 +171,17 @@ def _watched(
         return
     over = threading.Event()
 
-    def watch() -> None:
-        while not over.wait(_WATCH_SECONDS):
+    def report() -> None:
+        while not over.wait(_REPORT_SECONDS):
             progress(int(images * _share_done(staging, tasks)))
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
     try:
         yield
     finally:
         over.set()
-        watcher.join()
+        reporter.join()
     progress(images)
 
 

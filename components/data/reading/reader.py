@@ -80,8 +80,8 @@ def load_split(
     decoding = Decoding(decode, fit, shape, manifest.raw, _stored_shape(table))
     images = EncodedImages(_records(dataset_dir, record, table), decoding)
     folder = Path(cache_dir) if cache_dir is not None else _own_folder(dataset_dir, manifest)
-    identity = json.dumps([manifest.fingerprint, split, images.shape, cache_key])
-    digest = hashlib.sha256(identity.encode()).hexdigest()
+    content = json.dumps([manifest.fingerprint, split, images.shape, cache_key])
+    digest = hashlib.sha256(content.encode()).hexdigest()
     decoded = caches.decoded(
         images,
         cache=cache,
@@ -228,7 +228,7 @@ def batches(
         first_step: the first step, counted from 0 over all epochs.
         steps: how many steps.
         replicas: how many replicas share a step.
-        replica_ids: which of them this dataset feeds, in order; None feeds all.
+        replica_ids: which of them this dataset is for, in order; None for all.
         shuffle: whether to permute; without it every epoch has the rows in order.
         labelled_only: whether to leave out the rows without a label.
         sampling: `uniform`; `balanced`, which draws each class equally often, and no row without a
@@ -237,7 +237,7 @@ def batches(
 
     Returns:
         steps * len(replica_ids) elements of b = batch_size // replicas rows: image uint8
-        [b, H, W, C], label int32 [b], key string [b], identity int64 [b] and index (row) int64 [b].
+        [b, H, W, C], label int32 [b], key string [b], key_hash int64 [b] and index (row) int64 [b].
 
     Raises:
         DataError: the batch is larger than the split, or cannot be divided among the replicas; or
@@ -285,7 +285,7 @@ def mixed_batches(
         first_step: the first step, counted from 0 over all epochs.
         steps: how many steps.
         replicas: how many replicas share a step.
-        replica_ids: which of them this dataset feeds, in order; None feeds all.
+        replica_ids: which of them this dataset is for, in order; None for all.
         sampling: as of `batches`; `balanced` is about the labelled images alone.
         fields: which of the fields to give.
 

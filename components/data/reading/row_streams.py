@@ -102,16 +102,16 @@ def stream_elements(
         first_step: the first step, counted from 0 over all epochs.
         steps: how many steps.
         replicas: how many replicas share a step.
-        replica_ids: which of them this dataset feeds, in order; None feeds all.
+        replica_ids: which of them this dataset is for, in order; None for all.
         fields: which of `FIELDS` the elements have.
 
     Returns:
         steps * len(replica_ids) elements of b rows, b the sum of the shares: image uint8
-        [b, H, W, C], label int32 [b], key string [b], identity int64 [b] and index (row of the
+        [b, H, W, C], label int32 [b], key string [b], key_hash int64 [b] and index (row of the
         stream's split) int64 [b].
     """
     ids = tf.constant(range(replicas) if replica_ids is None else replica_ids, tf.int64)
-    fed = int(ids.shape[0])
+    served = int(ids.shape[0])
     share = sum(stream.share for stream in streams)
     columns = [name for name in fields if name != "image"]
     if "key_hash" in columns:
@@ -132,7 +132,7 @@ def stream_elements(
     types = [*(part.type for part in parts), *(_COLUMNS[name][0] for name in columns)]
 
     def read(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        step, replica = first_step + number // fed, ids[number % fed]
+        step, replica = first_step + number // served, ids[number % served]
         positions = [stream.positions(step, replica) for stream in streams]
         return tuple(tf.numpy_function(gather, positions, types, stateful=False))
 
@@ -148,7 +148,7 @@ def stream_elements(
     # Nothing is left to tune, and the tuner sleeps for up to a minute before an iterator can end.
     options.autotune.enabled = False
     # The arrays are reached through numpy: as graph constants they would be copied.
-    elements = tf.data.Dataset.range(steps * fed)
+    elements = tf.data.Dataset.range(steps * served)
     elements = elements.map(read, num_parallel_calls=READS, deterministic=True)
     if any(part.decodes for part in parts):
         elements = elements.map(element, num_parallel_calls=DECODES, deterministic=True)

@@ -349,7 +349,7 @@ def _pixels(picture: Image.Image) -> np.ndarray:
 def _is_one_colour(pixels: np.ndarray) -> bool:
     height, width, _ = pixels.shape
     first = pixels[0, 0].tobytes()
-    # Comparing two pixels settles it for nearly every image.
+    # Comparing two pixels decides it for nearly every image.
     for row, column in ((height // 2, width // 2), (-1, -1)):
         if pixels[row, column].tobytes() != first:
             return False

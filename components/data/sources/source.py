@@ -73,7 +73,7 @@ class SourceInfo:
 
 
 def select_all(key: str, content_id: str) -> bool:
-    """Wants every image."""
+    """Selects every image."""
     return True
 
 

@@ -1,7 +1,7 @@
 """dSprites images drawn from their latents: binary sprites, of which every latent is known.
 
 The public set (Matthey et al., 2017) has one 64x64 image for each of the 3 * 6 * 40 * 32 * 32 =
-737,280 combinations of five latents. The figures below are ours: measured on, and the heart's
+737,280 combinations of five latents. The numbers below are ours: measured on, and the heart's
 outline fitted to, images of the public set. Pixel centres lie at whole coordinates, x to the right
 and y down.
 """

@@ -169,12 +169,12 @@ def dataset_fingerprint(kind: str, source: str, settings: Mapping[str, Any]) -> 
 
     """
     decisive = {name: value for name, value in settings.items() if name != "max_reject_share"}
-    identity = {
+    content = {
         "format_version": FORMAT_VERSION,
         "source": [kind, source],
         "settings": decisive,
     }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def describe_file(directory: Path | str, file: str) -> File:

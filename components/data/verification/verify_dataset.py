@@ -49,8 +49,8 @@ def verify_dataset(
     """Read the whole of a dataset and hold everything in it to everything else.
 
     The manifest is held to its own checksum and to itself; the files to the manifest, which also
-    has to list all that there are; each record to its checksums, to its place in the order and to
-    its row in the table; each image, decoded, to its row; and what the records add up to, to the
+    has to list all that there are; each record to its checksums, to its position in the order and
+    to its row in the table; each image, decoded, to its row; and what the records add up to, to the
     manifest's counts and statistics. Memory stays bounded, however large the dataset is.
 
     Args:

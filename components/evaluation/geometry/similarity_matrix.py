@@ -49,7 +49,7 @@ def similarity_matrix(embeddings: NDArray[Any], order: NDArray[np.integer]) -> N
 
     Args:
         embeddings: float [N, D].
-        order: int [n], rows of `embeddings` in the order they shall have in the matrix.
+        order: int [n], rows of `embeddings` in their order in the matrix.
 
     Returns:
         float32 [n, n], symmetric, in [-1, 1], its diagonal 1; a row of zeros has similarity 0 to

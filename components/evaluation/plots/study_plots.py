@@ -101,7 +101,7 @@ def plot_rsm_histograms(
     figure.suptitle(plain(title), fontsize=12)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     handles: dict[str, Any] = {}
-    for place, (panel, (name, matrix)) in enumerate(zip(panels, matrices.items(), strict=False)):
+    for position, (panel, (name, matrix)) in enumerate(zip(panels, matrices.items(), strict=False)):
         within, between = split_pairs(matrix, values)
         groups = {"all pairs": between}
         if values is not None:
@@ -137,7 +137,7 @@ def plot_rsm_histograms(
         panel.set_xticks([-1, -0.5, 0, 0.5, 1])
         panel.set_yticks([])
         panel.tick_params(labelsize=9, labelbottom=True)
-        if place + columns >= len(matrices):
+        if position + columns >= len(matrices):
             panel.set_xlabel("cosine similarity of two images", fontsize=9)
         panel.spines[["top", "right", "left"]].set_visible(False)
     for panel in panels[len(matrices) :]:
@@ -268,13 +268,13 @@ def plot_accuracies(
     )
     panel = figure.add_subplot()
     panel.set_title(plain(title), fontsize=12)
-    place, centres = 0.0, []
+    position, centres = 0.0, []
     labelled: set[str] = set()
     for encoder in measured:
         own = {name: values[encoder] for name, values in series.items() if encoder in values}
         for name, value in own.items():
             panel.barh(
-                place,
+                position,
                 100 * value.mean,
                 height=0.88,
                 color=colours[name],
@@ -284,12 +284,15 @@ def plot_accuracies(
             reach = 100 * max(value.high, value.mean)
             if value.high > value.low:
                 panel.plot(
-                    [100 * value.low, 100 * value.high], [place, place], color="black", linewidth=1
+                    [100 * value.low, 100 * value.high],
+                    [position, position],
+                    color="black",
+                    linewidth=1,
                 )
-            panel.text(reach + 1, place, f"{100 * value.mean:.1f}", va="center", fontsize=9)
-            place += 1
-        centres.append(place - (len(own) + 1) / 2)
-        place += 0.6
+            panel.text(reach + 1, position, f"{100 * value.mean:.1f}", va="center", fontsize=9)
+            position += 1
+        centres.append(position - (len(own) + 1) / 2)
+        position += 0.6
     if chance is not None:
         panel.axvline(100 * chance, color="0.3", linewidth=1, linestyle="--", label="chance")
     panel.set_yticks(centres, [plain(name) for name in measured])
@@ -335,13 +338,13 @@ def plot_fraction_curves(
     styles = zip(cycle(COLOURS), cycle(MARKERS), strict=True)
     banded = False
     for (name, curve), (colour, marker) in zip(curves.items(), styles, strict=False):
-        places = sorted(curve)
-        points = [_interval(curve[share], f"{name}, {share:g}") for share in places]
+        positions = sorted(curve)
+        points = [_interval(curve[share], f"{name}, {share:g}") for share in positions]
         low, high = [100 * one.low for one in points], [100 * one.high for one in points]
         banded |= low != high
-        panel.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
+        panel.fill_between(positions, low, high, color=colour, alpha=0.18, linewidth=0)
         panel.plot(
-            places,
+            positions,
             [100 * one.mean for one in points],
             color=colour,
             marker=marker,

@@ -19,7 +19,7 @@ from twofold.components.evaluation.input_checks import check_embeddings
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
 from twofold.components.evaluation.threads import threads_for
 
-# Latents of so few values are told apart; of more, their place on a line is read.
+# Latents of so few values are classified; more are regressed.
 MOST_CLASSES = 5
 # A fit takes seconds at so many rows, and a read-out of some hundred weights gains little by more.
 MOST_IMAGES = 5000

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 def spread_over_classes(
     labels: NDArray[Any], key_hashes: NDArray[np.int64], count: int
 ) -> NDArray[np.intp]:
-    """Choose images of as many classes as there are places for.
+    """Choose images of as many classes as fit.
 
     Within a class the images of the smallest key_hashes come first, so that the choice depends on
     the images alone, not on their order.
@@ -22,7 +22,7 @@ def spread_over_classes(
         count: how many, at least 1; all N where it is larger.
 
     Returns:
-        int [min(count, N)] rows, sorted by class and identity.
+        int [min(count, N)] rows, sorted by class and key hash.
 
     """
     order = np.lexsort((key_hashes, labels))

@@ -18,8 +18,8 @@ def validation_rows(
     """Mark a part of each class that settings are chosen on.
 
     Of a class's n images, floor(share * n) and at least one, but none of a single image: those that
-    come first in the order of a hash of (seed, key). So the choice depends on no row's place, and
-    no class is left without an image to learn from.
+    come first in the order of a hash of (seed, key). So the choice depends on no row's position,
+    and no class is left without an image to learn from.
 
     Args:
         keys: text [N], all different.

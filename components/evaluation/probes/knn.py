@@ -31,7 +31,7 @@ def knn_predict(
     Discrimination", section 3.4): the k training images of largest cosine similarity s vote for
     their labels with weight exp(s / temperature). The votes are given as shares, so that no
     temperature overflows; this changes no prediction. Among training images equally similar at
-    the k-th place the first ones vote. A row of zeros has similarity 0 to everything.
+    the k-th position the first ones vote. A row of zeros has similarity 0 to everything.
 
     Args:
         train_embeddings: float [N, D].

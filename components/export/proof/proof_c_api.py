@@ -154,9 +154,9 @@ class Model:
         tensor = self._api.TF_AllocateTensor(_STRING, shape, value.ndim, size)
         start = self._api.TF_TensorData(tensor)
         for index, text in enumerate(value.ravel()):
-            place = start + index * _STRING_BYTES
-            self._api.TF_StringInit(place)
-            self._api.TF_StringCopy(place, text, len(text))
+            address = start + index * _STRING_BYTES
+            self._api.TF_StringInit(address)
+            self._api.TF_StringCopy(address, text, len(text))
         return tensor
 
     def _array(self, tensor: int) -> NDArray[Any]:
@@ -167,9 +167,9 @@ class Model:
         if kind == _STRING:
             texts = np.empty(count, object)
             for index in range(count):
-                place = start + index * _STRING_BYTES
+                address = start + index * _STRING_BYTES
                 texts[index] = ctypes.string_at(
-                    self._api.TF_StringGetDataPointer(place), self._api.TF_StringGetSize(place)
+                    self._api.TF_StringGetDataPointer(address), self._api.TF_StringGetSize(address)
                 )
             return texts.reshape(shape)
         dtype = np.dtype(_TYPES[kind])

@@ -188,7 +188,7 @@ class _Model:
 
 
 def _compare(model: _Model, sample: RecordedSample) -> int:
-    """Holds answers against the recorded embeddings, and says how many."""
+    """Compares answers with the recorded embeddings, and says how many."""
     expected = sample.embeddings
     recorded = {
         DEFAULT_SIGNATURE: {"image_bytes": np.array(sample.image_bytes, object)},

@@ -21,7 +21,7 @@ B is the number of images, D the width of the embedding, K the number of classes
 [0, 2**32), and ``views`` in [1, 64].
 
 The randomness of ``augment`` is that of training: with one seed s for all, image i is drawn as the
-image of identity i at step 0 of a run of seed s; with a seed for each, as that of identity 0, so
+image of key hash i at step 0 of a run of seed s; with a seed for each, as that of key hash 0, so
 that a view does not depend on what else is in the batch. ``classify_tta`` draws by the seed and the
 bytes of the file, wherever in a batch it is.
 

@@ -82,9 +82,9 @@ class KMeans(Method):
     """Atoms come to lie where patches are: each patch draws the one that is most like it.
 
     The loss is ``losses.dictionary.dictionary_loss``. Coates and Ng (2012), "Learning
-    Feature Representations with K-means", set all atoms in turns; here they follow the gradient of
-    a step's patches (Bottou and Bengio, 1995, "Convergence Properties of the K-Means Algorithms"),
-    so that optimizer, rate and schedule are those of any other method.
+    Feature Representations with K-means", alternate between codes and atoms; here atoms follow the
+    gradient of a step's patches (Bottou and Bengio, 1995, "Convergence Properties of the K-Means
+    Algorithms"), so that optimizer, rate and schedule are those of any other method.
 
     The whitening is that of all patches seen so far, ZCA with ``whitening_epsilon`` added to the
     eigenvalues of normalised patches' covariance, and is moved after each update.
@@ -173,7 +173,7 @@ def _patch_moments(parts: Parts) -> PatchMoments:
 
 
 def cut_patches(images: tf.Tensor, keys: tf.Tensor, count: int, side: int) -> tf.Tensor:
-    """Cuts patches at random places, each as likely as any other.
+    """Cuts patches at random positions, each as likely as any other.
 
     Args:
         images: float [B, H, W, C], of at least the side.
@@ -185,13 +185,13 @@ def cut_patches(images: tf.Tensor, keys: tf.Tensor, count: int, side: int) -> tf
         [B * V, side, side, C], an image's patches one after the other.
 
     """
-    places = [length - side + 1 for length in images.shape[1:3]]
+    positions = [length - side + 1 for length in images.shape[1:3]]
     drawn = tf.reshape(
         keyed_random.uniform(keyed_random.fold_in(keys, _PLACES), 2 * count), [-1, count, 2]
     )
-    corners = tf.cast(drawn * tf.constant(places, tf.float32), tf.int32)
+    corners = tf.cast(drawn * tf.constant(positions, tf.float32), tf.int32)
     # A product that was rounded up would lie outside.
-    corners = tf.minimum(corners, tf.constant(places) - 1)
+    corners = tf.minimum(corners, tf.constant(positions) - 1)
     offsets = tf.stack(tf.meshgrid(tf.range(side), tf.range(side), indexing="ij"), axis=-1)
     pixels = corners[:, :, None, None, :] + offsets
     patches = tf.gather_nd(images, pixels, batch_dims=1)

@@ -7,7 +7,7 @@ enlargement are spoilt alike; noise stays noise of single values. Grey images ar
 colours that are laid over them become grey.
 
 The published files were made with an unseeded generator and cannot be made again. Here an image's
-corruption is drawn from (seed, identity, corruption, severity) alone: it is the same in any batch,
+corruption is drawn from (seed, key hash, corruption, severity) alone: it is the same in any batch,
 order, process and on any machine, up to the last bits of floating-point functions. Ice is computed
 where the original has photographs (`weather_corruptions`).
 """

@@ -40,7 +40,7 @@ class WindowRanges:
 
     Attributes:
         side: share of both sides, uniform in [side[0], side[1]].
-        whole_pixels: whether sides and places are whole pixels, as of a crop that is cut out
+        whole_pixels: whether sides and positions are whole pixels, as of a crop that is cut out
             before it is resized; the sides are then uniform over the whole numbers in the range.
         flip: whether half of the crops are mirrored left to right.
 
@@ -83,7 +83,7 @@ def sample_crop(keys: tf.Tensor, ranges: CropRanges) -> CropParameters:
 
 
 def sample_window(keys: tf.Tensor, ranges: WindowRanges, height: int, width: int) -> CropParameters:
-    """Draws one box for each key, evenly over all places within the image.
+    """Draws one box for each key, evenly over all positions within the image.
 
     Args:
         keys: uint32 [B].

@@ -50,7 +50,7 @@ def compare(
         "compare.html"
     ),
 ) -> None:
-    """Hold runs against the first one, and say which differences exceed noise.
+    """Compare runs with the first one, and say which differences exceed noise.
 
     Runs that differ in their seed alone are taken together.
 

@@ -38,10 +38,10 @@ def open_store(context: Context) -> EmbeddingStore:
 
 def _store_to_fill(context: Context) -> EmbeddingStore:
     """Opens the embeddings of a run; those of other weights, images or code are set aside."""
-    folder, wanted = context.run.path / EMBEDDINGS, embedding_fingerprint(context)
-    if made_from(folder / INDEX) != wanted:
+    folder, expected = context.run.path / EMBEDDINGS, embedding_fingerprint(context)
+    if made_from(folder / INDEX) != expected:
         context.run.set_aside(folder)
-    return EmbeddingStore(folder, wanted)
+    return EmbeddingStore(folder, expected)
 
 
 def embed_splits(

@@ -54,7 +54,7 @@ _PREPARATION = Dependencies(
         "twofold.components.data.sources",
         # The page of a data set.
         "twofold.components.data.preparation.report_content",
-        # Every engine writes the same bytes.
+        # Every runner writes the same bytes.
         "twofold.components.data.preparation.runners",
         "twofold.components.data.preparation.quiet",
     ),

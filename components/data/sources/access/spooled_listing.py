@@ -153,7 +153,7 @@ class Spool:
         seen: dict[str, list[int]] = {}
         for position, row in enumerate(self._rows()):
             if hash(row.key) in suspects:
-                # Count, first place, second place.
+                # Count, first position, second position.
                 found = seen.setdefault(row.key, [0, position, position])
                 found[0] += 1
                 if found[0] == 2:
