@@ -12,8 +12,8 @@ from twofold.components import files
 from twofold.components.data.sources.source import Source
 from twofold.components.data.store.manifest import Manifest, load_manifest
 from twofold.pipeline.config import RunConfig
+from twofold.pipeline.config.data_source import build_data_source
 from twofold.pipeline.runs.run_directory import RunDirectory
-from twofold.pipeline.steps.data_source import build_data_source
 
 # A description and a total in; a call that says how many are done out.
 ProgressFactory = Callable[

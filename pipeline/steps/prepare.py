@@ -10,8 +10,8 @@ from twofold.components.data.preparation.plan import find_previous
 from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.store.manifest import REPORT_FILE, Manifest, read_code
 from twofold.components.pages.dataset_page import render_report
+from twofold.pipeline.config.data_source import preparation_settings
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.steps.data_source import preparation_settings
 from twofold.pipeline.steps.reuse.standing import choose_data_set, same_code
 
 

@@ -43,7 +43,7 @@ def run_study(context: Context) -> bool:
         return False
     inputs, facts = step_inputs(STEP, context), step_facts(STEP, context)
     import_tensorflow()
-    from twofold.pipeline.runs.run_report import write_run_report
+    from twofold.pipeline.reports.run_report import write_run_report
     from twofold.pipeline.studies.study_measures import measure_study
 
     with context.run.record(STEP, inputs, facts) as entry:

@@ -56,6 +56,6 @@ def compare(
 
     Example: twofold compare twofold-runs/quickstart twofold-runs/short
     """
-    from twofold.pipeline.runs.compare_runs import compare_runs
+    from twofold.pipeline.reports.compare_runs import compare_runs
 
     compare_runs(run_directories, out, console)

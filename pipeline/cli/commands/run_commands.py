@@ -132,7 +132,7 @@ def _report(directory: RunDirectory) -> None:
 
 def _write_page(context: Context, ran: list[str]) -> None:
     """Writes the page of a run that went on; the run is finished, whatever becomes of its page."""
-    from twofold.pipeline.runs.run_report import PAGE
+    from twofold.pipeline.reports.run_report import PAGE
     from twofold.pipeline.studies.study_report import has_content, write_report
 
     if not has_content(context.run.path) or (not ran and (context.run.path / PAGE).exists()):

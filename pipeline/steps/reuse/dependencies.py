@@ -33,6 +33,7 @@ _NO_RESULT = (
     "twofold.pipeline.recipes.*",
     # Where runs are kept, how they are recorded and reused, and what refuses to begin.
     "twofold.pipeline.runs.*",
+    "twofold.pipeline.reports.*",
     "twofold.pipeline.steps.reuse.*",
     "twofold.pipeline.steps.runner",
 )
@@ -41,14 +42,13 @@ _DATA_SET = (
     "twofold.components.data.preparation.*",
     "twofold.components.data.sources.*",
     "twofold.components.data.verification.*",
-    "twofold.pipeline.steps.data_source",
 )
 
 _MEASURES = "twofold.pipeline.steps.measures"
 _CONVERSION = "twofold.components.export.convert"
 
 _PREPARATION = Dependencies(
-    ("twofold.components.data.preparation.prepare_dataset", "twofold.pipeline.steps.data_source"),
+    ("twofold.components.data.preparation.prepare_dataset",),
     (
         *_NO_RESULT,
         "twofold.components.data.sources",

@@ -17,11 +17,11 @@ from twofold.components.methods.settings import METHODS
 from twofold.components.settings import Implemented, Section
 from twofold.components.transforms.settings import VIEWS
 from twofold.pipeline.config import RunConfig, parse_config
+from twofold.pipeline.config.data_source import preparation_settings
 from twofold.pipeline.runs.code_fingerprint import Code, Dependencies, code_digest, read_code
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.checks import check_source
-from twofold.pipeline.steps.data_source import preparation_settings
 from twofold.pipeline.steps.measures.robustness_baseline import read_baseline
 from twofold.pipeline.steps.reuse.dependencies import DEPENDENCIES
 

@@ -20,9 +20,9 @@ from twofold.components.data.sources import build_source
 from twofold.components.errors import DataError
 from twofold.components.transforms.decode import decode_images
 from twofold.pipeline.config import RunConfig, override
+from twofold.pipeline.config.data_source import preparation_settings
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
-from twofold.pipeline.steps.data_source import preparation_settings
 from twofold.pipeline.training import prepared_images as images
 from twofold.pipeline.training.input_pipeline import InputPipeline
 

@@ -150,7 +150,7 @@ def test_nothing_is_done_twice(runs: _Runs) -> None:
         ("twofold.components.pages.page_template", "STYLE = 'dark'"),
         ("twofold.components.errors", "class NewError(Exception): pass"),
         ("twofold.pipeline.cli.progress_bar", "WIDTH = 3"),
-        ("twofold.pipeline.runs.run_report", "PAGE = 'page.html'"),
+        ("twofold.pipeline.reports.run_report", "PAGE = 'page.html'"),
         ("twofold.pipeline.recipes.quickstart", "EXPECTED = 0.9"),
         ("twofold.components.data.sources.tfds", "OTHER = 'source'"),
     ],

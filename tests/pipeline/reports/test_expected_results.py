@@ -7,7 +7,7 @@ import pytest
 
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.recipes import load_recipe
-from twofold.pipeline.runs.expected_results import (
+from twofold.pipeline.reports.expected_results import (
     changed_from_recipe,
     expected_notes,
     expected_results,

@@ -15,7 +15,7 @@ from twofold.components.evaluation.metrics import describe, value_text
 from twofold.components.pages.charts import Series
 from twofold.components.pages.run_page import Examples, RunContent, StepCost, render_run
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
-from twofold.pipeline.runs.expected_results import expected_notes, expected_results
+from twofold.pipeline.reports.expected_results import expected_notes, expected_results
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import (
     CONFIG,
@@ -150,7 +150,7 @@ def _examples(
     held_out, _ = record.held_out
     if config is None or manifest is None or held_out not in manifest.splits:
         return Examples()
-    from twofold.pipeline.runs.run_examples import find_examples
+    from twofold.pipeline.reports.run_examples import find_examples
 
     context = Context(
         config=config,

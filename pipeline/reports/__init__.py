@@ -1,0 +1,1 @@
+"""Reports: the pages of runs, comparisons, and expected results."""
