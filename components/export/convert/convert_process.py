@@ -97,7 +97,7 @@ def _run(verb: str, module: str, folder: Path, file: str, *options: str) -> None
     cause = folder / _CAUSE
     cause.unlink(missing_ok=True)
     finished = subprocess.run(
-        [sys.executable, "-m", __name__, verb, module, str(folder), file, *options],
+        [sys.executable, "-P", "-m", __name__, verb, module, str(folder), file, *options],
         capture_output=True,
         text=True,
         errors="replace",

@@ -74,7 +74,7 @@ def run_smoke_test(version: Path, runs: int = 0) -> Answers:
     """
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
-        command = [sys.executable, "-m", __name__, str(version), str(result), str(runs)]
+        command = [sys.executable, "-P", "-m", __name__, str(version), str(result), str(runs)]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         try:
             finished = subprocess.run(
