@@ -151,10 +151,22 @@ class RunDirectory:
         """Drops a step's record, so that it counts as not finished."""
         self._record["steps"].pop(step, None)
 
-    def accept(self, step: str, facts: Mapping[str, Any]) -> None:
-        """Records that a step's result is reused as it is, and why that had to be said."""
+    def accept(
+        self, step: str, facts: Mapping[str, Any], *, files: Mapping[str, int] | None = None
+    ) -> None:
+        """Records that a step's result is reused as it is, and why that had to be said.
+
+        Args:
+            step: its name.
+            facts: why it had to be said.
+            files: the bytes of its files by path, where the step did not record them itself.
+
+        """
         self._begin()
-        self._record["steps"][step]["reused"] = dict(facts)
+        entry = self._record["steps"][step]
+        entry["reused"] = dict(facts)
+        if files is not None:
+            entry["files"] = dict(files)
         self._write()
 
     @property
@@ -190,6 +202,11 @@ class RunDirectory:
                 files.write_bytes(self.superseded / _PAGE, (self.path / _PAGE).read_bytes())
         for path in there:
             target = self.superseded / path.relative_to(self.path)
+            if target.is_dir():
+                # A part of it was set aside before.
+                self.set_aside(*path.iterdir())
+                path.rmdir()
+                continue
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
 

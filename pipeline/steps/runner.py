@@ -31,6 +31,8 @@ from twofold.pipeline.tensorflow_import import import_tensorflow
 STEPS = ("prepare", "pretrain", "evaluate", "export")
 # What is damaged and takes longer to make anew is not made anew without being asked for.
 _SOON = 60.0
+# Keys of a step's record.
+_MADE_FROM = ("inputs", "code", "source")
 
 
 class Step(Protocol):
@@ -114,7 +116,9 @@ def reuse_step(context: Context, name: str) -> bool:
         return False
     finished: bool = run.entry(name)["status"] == "done"
     if finished:
-        run.accept(name, _accepted(context, name, standing))
+        # From now on its files are known, too.
+        sizes = {} if "files" in run.entry(name) else {"files": file_sizes(run.path, name)}
+        run.accept(name, _accepted(context, name, standing), **sizes)
         changes = describe_changes(standing.reasons)
         context.say(f"{name}: finished before by other code ({changes}), reused")
     return finished
@@ -154,8 +158,12 @@ def _run_if_needed(context: Context, name: str) -> bool:
     if standing.kind == "code" and context.other_code == "reuse":
         changes = describe_changes(standing.reasons)
         context.say(f"{name}: begun by other code ({changes}), gone on with")
-        facts = {key: before[key] for key in ("inputs", "code", "source") if key in before}
+        facts = {key: before[key] for key in _MADE_FROM if key in before}
         facts["reused"] = _accepted(context, name, standing)
+        made_by = str(before["fingerprint"])
+    if standing.kind == "damaged" and name == "pretrain" and _has_checkpoint(context):
+        # It goes on from what the same code made, or other code whose result was accepted.
+        facts = {key: before[key] for key in (*_MADE_FROM, "reused") if key in before}
         made_by = str(before["fingerprint"])
     if name == "prepare":
         made_by, facts = _data_set_facts(context, facts)
@@ -201,7 +209,6 @@ def _check_repair(context: Context, name: str) -> None:
         UsageError: if nothing is left that training could go on from.
 
     """
-    path = context.run.path
     if name == "prepare" and files.names(context.dataset_directory):
         raise DataError(
             f"the data set {context.dataset_directory} is damaged: `twofold verify` tells all; "
@@ -209,13 +216,17 @@ def _check_repair(context: Context, name: str) -> None:
         )
     if name != "pretrain":
         return
-    seconds, left = context.run.seconds(name), any(path.glob("checkpoints/ckpt-*.index"))
-    if not left and seconds > _SOON and context.other_code != "update":
+    path, seconds = context.run.path, context.run.seconds(name)
+    if not _has_checkpoint(context) and seconds > _SOON and context.other_code != "update":
         raise UsageError(
             f"the finished weights in {path} are damaged, and no checkpoint is left to make "
             f"them from: train again with --update, which takes {_duration(seconds)}"
         )
     context.run.set_aside(path / "checkpoints" / "final")
+
+
+def _has_checkpoint(context: Context) -> bool:
+    return any(context.run.path.glob("checkpoints/ckpt-*.index"))
 
 
 def _make_room(context: Context, name: str, made_by: str) -> None:

@@ -17,11 +17,11 @@ _CHECKED = {
     "evaluate": ("embeddings/*.npy", "embeddings/*.npz"),
     "export": ("saved_model/1/**/*", "runtimes/**/*"),
 }
-# Of a run that did not record its files.
+# Has to be there in a run that did not record its files.
 _ESSENTIAL = {
-    "pretrain": "checkpoints/final/weights.index",
-    "evaluate": "embeddings",
-    "export": "saved_model/1/saved_model.pb",
+    "pretrain": ("checkpoints/final/weights.index", "checkpoints/final/weights.data-*"),
+    "evaluate": ("embeddings/*.np[yz]",),
+    "export": ("saved_model/1/saved_model.pb",),
 }
 
 
@@ -36,10 +36,17 @@ def file_sizes(run: Path, step: str) -> dict[str, int]:
 
 
 def changed_files(run: Path, step: str, recorded: Mapping[str, int] | None) -> list[str]:
-    """Says what is missing or of another size than a step recorded, one sentence each."""
+    """Says what is missing or of another size than a step recorded, one sentence each.
+
+    Of a step that recorded nothing, what is missing of the files that it always makes or is empty.
+    """
     if recorded is None:
-        path = run / _ESSENTIAL[step]
-        return [] if path.exists() else [f"{path} is missing"]
+        missing = [one for one in _ESSENTIAL.get(step, ()) if not any(run.glob(one))]
+        empty = [name for name, size in file_sizes(run, step).items() if not size]
+        return [
+            *(f"{run / pattern} is missing" for pattern in missing),
+            *(f"{run / name} is empty" for name in empty),
+        ]
     problems = []
     for name, size in recorded.items():
         path = run / name

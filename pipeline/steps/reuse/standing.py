@@ -74,12 +74,15 @@ def examine(context: Context, step: str) -> Standing:
     if not finished and not _has_partial_work(context, step):
         return Standing("open")
     changed = code_changes(entry, step_dependencies(step, context))
-    if changed is not None:
+    if changed is not None and not (finished and context.other_code == "reuse"):
         return Standing("code", changed)
     if not finished:
         return Standing("open")
+    # What is damaged is not reused, whichever code made it.
     problems = _damage(context, step, entry)
-    return Standing("damaged", tuple(problems)) if problems else Standing("done")
+    if problems:
+        return Standing("damaged", tuple(problems))
+    return Standing("done") if changed is None else Standing("code", changed)
 
 
 def code_changes(entry: Mapping[str, Any], dependencies: Dependencies) -> tuple[str, ...] | None:

@@ -24,7 +24,12 @@ PROBE = "twofold.components.evaluation.probes.linear_probe"
 LOOP = "twofold.components.training.loop"
 SHARDS = "twofold.components.data.preparation.write_shards"
 MADE = {
-    "pretrain": ("checkpoints/model.json", "checkpoints/final/weights.index", "figures/views.png"),
+    "pretrain": (
+        "checkpoints/model.json",
+        "checkpoints/final/weights.index",
+        "checkpoints/final/weights.data-00000-of-00001",
+        "figures/views.png",
+    ),
     "evaluate": ("embeddings/test.npy", "figures/rsm.png"),
     "export": ("saved_model/1/saved_model.pb", "saved_model/1/variables/variables.index"),
 }
@@ -235,7 +240,7 @@ def test_other_settings_replace_what_they_change_and_reuse_keeps_the_rest(
     assert any(line.startswith("pretrain: finished before by other code") for line in said)
 
 
-def test_a_run_that_did_not_record_its_code_asks_the_same(runs: _Runs) -> None:
+def _as_before_code_was_recorded(runs: _Runs) -> None:
     for step in runner.STEPS:
         values = runs.entry(step)["inputs"]
         context = runs.context()
@@ -243,11 +248,59 @@ def test_a_run_that_did_not_record_its_code_asks_the_same(runs: _Runs) -> None:
         if step in ("pretrain", "evaluate", "export"):
             values = fingerprints.step_values(step, context)
             earlier = {"fingerprint": fingerprints.earlier_fingerprint(step, values)}
-        runs.change(**{step: earlier | {"inputs": None, "code": None, "source": None}})
+        unknown = {"inputs": None, "code": None, "source": None, "files": None}
+        runs.change(**{step: earlier | unknown})
+
+
+def test_a_run_that_did_not_record_its_code_asks_the_same(runs: _Runs) -> None:
+    _as_before_code_was_recorded(runs)
     with pytest.raises(OtherCodeError, match="of a version that did not record it"):
         runs()
     assert runs("reuse") == []
     assert runs() == []
+
+
+OUTPUTS = [
+    ("pretrain", "checkpoints/final/weights.index"),
+    ("pretrain", "checkpoints/final/weights.data-00000-of-00001"),
+    ("evaluate", "embeddings/test.npy"),
+    ("export", "saved_model/1/saved_model.pb"),
+    ("export", "saved_model/1/variables/variables.index"),
+]
+
+
+@pytest.mark.parametrize(("step", "output"), OUTPUTS)
+def test_a_result_that_was_accepted_is_checked_from_then_on(
+    step: str, output: str, runs: _Runs
+) -> None:
+    _as_before_code_was_recorded(runs)
+    assert runs("reuse") == []
+    os.truncate(runs.path / output, 3)
+    assert runs()[0] == step
+    assert any(str(runs.path / output) in line for line in runs.said)
+    assert runs() == []
+
+
+@pytest.mark.parametrize(("step", "output"), OUTPUTS)
+def test_an_empty_file_is_not_accepted(step: str, output: str, runs: _Runs) -> None:
+    _as_before_code_was_recorded(runs)
+    os.truncate(runs.path / output, 0)
+    assert runs("reuse")[0] == step
+    assert f"{step}: {runs.path / output} is empty" in runs.said
+
+
+def test_damaged_weights_of_other_code_are_made_from_their_own_checkpoint(
+    runs: _Runs, edit: Edit
+) -> None:
+    began_as = runs.entry("pretrain")["fingerprint"]
+    edit(LOOP, "STEPS = 3")
+    assert runs("reuse") == []
+    (runs.path / "checkpoints" / "ckpt-3.index").touch()
+    os.truncate(runs.path / "checkpoints" / "final" / "weights.index", 0)
+    assert runs()[0] == "pretrain"
+    assert (runs.path / "checkpoints" / "ckpt-3.index").exists()
+    assert runs.entry("pretrain")["fingerprint"] == began_as
+    assert runs.entry("pretrain")["reused"]["changed"] == [LOOP]
 
 
 def test_a_setting_that_was_added_since_changes_nothing(runs: _Runs) -> None:
