@@ -56,6 +56,12 @@ class MethodSettings(Implemented):
         """The teacher that has to be trained first; None: there is none."""
         return None
 
+    def choose_policies(
+        self, first: ViewsSettings, second: ViewsSettings | None
+    ) -> tuple[ViewsSettings, ...]:
+        """Returns the policies that its views are drawn by, ``view_policies`` of them."""
+        return (first, second or first)[: self.view_policies]
+
     def check(
         self, training: TrainingSettings, encoder: EncoderSettings, views: Sequence[ViewsSettings]
     ) -> None:

@@ -12,7 +12,7 @@ from twofold.components.methods.settings import METHODS, AnyMethod
 from twofold.components.settings import Section
 from twofold.components.training.settings import TrainingSettings
 from twofold.components.transforms.policies_settings import AffineViewsSettings
-from twofold.components.transforms.settings import AnyViews, ViewsSettings
+from twofold.components.transforms.settings import AnyViews
 from twofold.pipeline.config.data import DataConfig
 from twofold.pipeline.config.effects import without_effect
 from twofold.pipeline.config.evaluation import EvaluationConfig
@@ -58,11 +58,6 @@ class RunConfig(Section):
         None, description="several encoders instead of one; null: a run by itself"
     )
 
-    @property
-    def method_views(self) -> tuple[ViewsSettings, ...]:
-        """The policies that the method draws its views by, one or two."""
-        return (self.views, self.second_views or self.views)[: self.method.view_policies]
-
     @pydantic.model_validator(mode="after")
     def _possible(self) -> RunConfig:
         method = self.method
@@ -72,7 +67,8 @@ class RunConfig(Section):
                 f"method.name={method.name} trains on views alone: expected second_views=null"
             )
         self._check_patches()
-        method.check(self.training, self.encoder, self.method_views)
+        policies = method.choose_policies(self.views, self.second_views)
+        method.check(self.training, self.encoder, policies)
         own = self.evaluation.robustness_classifier == "classifier"
         if own and self.evaluation.robustness != "off" and not method.classifies:
             known = ", ".join(name for name in METHODS if METHODS[name].classifies)

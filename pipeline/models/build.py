@@ -35,7 +35,8 @@ def build_training_views(config: RunConfig) -> TwoViews:
         A function of images uint8 [B, H, W, C] and keys uint32 [B].
 
     """
-    views = [build_view(view) for view in config.method_views]
+    policies = config.method.choose_policies(config.views, config.second_views)
+    views = [build_view(view) for view in policies]
     method = config.method.load_implementation() if config.method.trains else Method
     drawn: TwoViews = method.training_views(config.method, (views[0], views[-1]))
     return drawn

@@ -35,9 +35,10 @@ def build_method(
         ValueError: if the images do not fit the encoder or the decoder.
 
     """
+    policies = config.method.choose_policies(config.views, config.second_views)
     context = build.MethodContext(
         encoder=config.encoder,
-        views=[build_view(view) for view in config.method_views],
+        views=[build_view(view) for view in policies],
         image_shape=image_shape,
         classes=classes,
         steps=steps,

@@ -96,6 +96,8 @@ def read_source(module: str) -> bytes | None:
 def read_code(dependencies: Dependencies, read: SourceReader | None = None) -> Code:
     """Reads the code that a result depends on, following imports from the roots.
 
+    The packages that a module lies in count, too, where there is more in them than a docstring.
+
     Args:
         dependencies: of the result.
         read: gives sources; the running program's where it is left out.
@@ -114,6 +116,7 @@ def read_code(dependencies: Dependencies, read: SourceReader | None = None) -> C
             found[module] = NO_SOURCE
             continue
         found[module], imports = _analyse(source)
+        waiting += [each for each in _packages(module, dependencies) if _has_code(each, read)]
         for name in _resolve(imports, module, is_package=_is_package(module, read)):
             other = _module_of(name, read) if name.partition(".")[0] in tops else None
             if other is not None and not dependencies.leaves_out(other):
@@ -131,7 +134,8 @@ def source_digest(
     read = read or read_source
     digest = hashlib.sha256(repr(dependencies).encode())
     # How trees are read is part of what their hashes mean.
-    for module in (__name__, *sorted(modules)):
+    packages = {name for module in modules for name in _packages(module, dependencies)}
+    for module in (__name__, *sorted({*modules, *packages})):
         source = read(module)
         text = NO_SOURCE.encode() if source is None else hashlib.sha256(source).digest()
         digest.update(module.encode() + b"\0" + text)
@@ -181,6 +185,18 @@ def _module_of(name: str, read: SourceReader) -> str | None:
     while name and read(name) is None:
         name = name.rpartition(".")[0]
     return name or None
+
+
+def _packages(module: str, dependencies: Dependencies) -> Iterator[str]:
+    """Names the packages that a module lies in, which run before it."""
+    while module := module.rpartition(".")[0]:
+        if not dependencies.leaves_out(module):
+            yield module
+
+
+def _has_code(package: str, read: SourceReader) -> bool:
+    source = read(package)
+    return source is not None and _analyse(source) != _analyse(b"")
 
 
 def _within(name: str, package: str) -> bool:

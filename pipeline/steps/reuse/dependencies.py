@@ -16,8 +16,6 @@ from twofold.pipeline.runs.code_fingerprint import Dependencies
 _NO_RESULT = (
     # Exceptions and their texts: a step that raises one has no result.
     "twofold.components.errors",
-    # Where files lie and how they are flushed to the disk, not what is in them.
-    "twofold.components.files",
     # Pictures and pages: drawn from results.
     "twofold.components.evaluation.plots.*",
     "twofold.components.pages.*",
@@ -27,7 +25,7 @@ _NO_RESULT = (
     # The command line and its messages.
     "twofold.pipeline.cli.*",
     "twofold.pipeline.tensorflow_import",
-    # Settings: their values are among a step's inputs, whatever they were read from.
+    # Settings: values alone, which are among a step's inputs, whatever they were read from.
     "twofold.components.settings",
     "twofold.pipeline.config.*",
     "twofold.pipeline.recipes.*",
@@ -37,6 +35,8 @@ _NO_RESULT = (
     "twofold.pipeline.steps.reuse.*",
     "twofold.pipeline.steps.runner",
 )
+# How files are written and flushed, not what is in them. Preparation also lists what it wrote.
+_FILES = "twofold.components.files"
 # A data set is known by its content and by the code that prepared it, which training takes over.
 _DATA_SET = (
     "twofold.components.data.preparation.*",
@@ -65,12 +65,16 @@ DEPENDENCIES = {
     "pretrain": Dependencies(
         ("twofold.pipeline.steps.pretrain",),
         # What is measured of an encoder is measured when it is there.
-        (*_NO_RESULT, *_DATA_SET, f"{_MEASURES}.*"),
+        (*_NO_RESULT, _FILES, *_DATA_SET, f"{_MEASURES}.*"),
     ),
     # Two parts of the evaluation whose work is kept when the rest of it changes.
-    "embed": Dependencies((f"{_MEASURES}.embedded_images",), (*_NO_RESULT, *_DATA_SET)),
-    "finetune": Dependencies((f"{_MEASURES}.fine_tuning_measure",), (*_NO_RESULT, *_DATA_SET)),
-    "evaluate": Dependencies(("twofold.pipeline.steps.evaluate",), (*_NO_RESULT, *_DATA_SET)),
+    "embed": Dependencies((f"{_MEASURES}.embedded_images",), (*_NO_RESULT, _FILES, *_DATA_SET)),
+    "finetune": Dependencies(
+        (f"{_MEASURES}.fine_tuning_measure",), (*_NO_RESULT, _FILES, *_DATA_SET)
+    ),
+    "evaluate": Dependencies(
+        ("twofold.pipeline.steps.evaluate",), (*_NO_RESULT, _FILES, *_DATA_SET)
+    ),
     # A converter is run by its name, in a process of its own.
     "export": Dependencies(
         (
@@ -78,7 +82,7 @@ DEPENDENCIES = {
             f"{_CONVERSION}.convert_onnx",
             f"{_CONVERSION}.convert_litert",
         ),
-        (*_NO_RESULT, *_DATA_SET),
+        (*_NO_RESULT, _FILES, *_DATA_SET),
     ),
     # All that its members' steps depend on, too.
     "study": Dependencies(

@@ -9,6 +9,7 @@ import pytest
 
 from twofold.pipeline.runs.code_fingerprint import (
     NO_SOURCE,
+    Code,
     Dependencies,
     changed_modules,
     code_digest,
@@ -131,6 +132,17 @@ def test_a_package_is_left_out_with_all_within_or_alone(left_out: str) -> None:
     found = read_code(Dependencies(roots, ("house.plots", left_out)), _reader()).modules
     # What is asked for itself is always there.
     assert set(found) == {"house.step", "house.probes.linear", "house.solver"}
+
+
+def test_code_of_the_packages_around_a_module_counts_and_a_docstring_does_not() -> None:
+    def read(text: str) -> Code:
+        house = {**HOUSE, "house": text, "house.probes": HOUSE["house.probes.__init__"]}
+        return read_code(STEP, {name: each.encode() for name, each in house.items()}.get)
+
+    before, described, changed = read(""), read('"""A house."""'), read("THREADS = 1")
+    assert before.modules == described.modules
+    assert changed_modules(before.modules, changed.modules) == ["house"]
+    assert before.source != changed.source
 
 
 def test_the_modules_that_changed_are_named() -> None:

@@ -1,13 +1,23 @@
 """A step is done again when what it is made from changes, and not when anything else does."""
 
+import functools
 import importlib
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
 from twofold.components.errors import DataError
 from twofold.components.methods.settings import METHODS
-from twofold.pipeline.config import RunConfig, override
+from twofold.components.settings import Section
+from twofold.pipeline.config import (
+    DataConfig,
+    EvaluationConfig,
+    ExportConfig,
+    RunConfig,
+    StudyConfig,
+    override,
+)
 from twofold.pipeline.runs.code_fingerprint import NO_SOURCE, read_code, read_source
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
@@ -172,3 +182,26 @@ def test_what_a_step_depends_on_and_what_not_are_modules_that_there_are(step: st
     for name in (*dependencies.roots, *dependencies.without):
         assert read_source(name.removesuffix(".*")) is not None, name
     assert NO_SOURCE not in read_code(dependencies).modules.values()
+
+
+@pytest.mark.parametrize(
+    "settings", [RunConfig, DataConfig, EvaluationConfig, ExportConfig, StudyConfig]
+)
+def test_settings_hold_values_alone_since_their_code_is_no_part_of_a_fingerprint(
+    settings: type[Section],
+) -> None:
+    decides = (property, functools.cached_property, FunctionType, classmethod, staticmethod)
+    own = {name for name, value in vars(settings).items() if isinstance(value, decides)}
+    assert not {name for name in own if not name.startswith(("_", "model_"))}
+
+
+def test_what_lists_the_parts_of_a_data_set_counts_for_it_alone(tmp_path: Path) -> None:
+    assert "twofold.components.files" in _code_of("prepare", tmp_path)
+    assert "twofold.components.files" not in _code_of("pretrain", tmp_path)
+
+
+@pytest.mark.parametrize("settings", [[], ["method.name=byol"]])
+def test_what_chooses_the_policies_of_a_methods_views_counts(
+    settings: list[str], tmp_path: Path
+) -> None:
+    assert "twofold.components.methods.settings" in _code_of("pretrain", tmp_path, *settings)
