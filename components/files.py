@@ -37,6 +37,7 @@ from twofold.components.errors import DataError, UsageError
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # As pathlib leaves it; a single letter may be a drive.
 _COLLAPSED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")
+_GOOGLE = ("gs", "gcs")
 _READ_AHEAD = 4 << 20
 _COPIED_AT_ONCE = 1 << 20
 
@@ -59,11 +60,40 @@ def check_local(path: Path | str, name: str, expected: str = "a path on a local 
 
     """
     text = str(path)
-    if is_remote(text) or _COLLAPSED.match(text):
-        received = _COLLAPSED.sub(r"\1://", text, count=1)
-        raise UsageError(
-            f"{name}: a bucket is not supported here: expected {expected}, received {received}"
-        )
+    if not is_remote(text) and not _COLLAPSED.match(text):
+        return
+    # pathlib takes slashes away; what a text lacks was not typed.
+    slashes = "///" if _is_file(text) else "//"
+    received = _COLLAPSED.sub(rf"\1:{slashes}", text, count=1) if isinstance(path, Path) else text
+    if _is_file(text):
+        raise UsageError(f"{name}: expected {expected} without file://, received {received}")
+    raise UsageError(
+        f"{name}: a bucket is not supported here: expected {expected}, received {received}"
+    )
+
+
+def check_scheme(path: str, name: str) -> None:
+    """Refuses a path whose scheme is misspelt, which would be taken for a local or an unknown one.
+
+    Args:
+        path: what was received.
+        name: of the argument or setting that it is.
+
+    Raises:
+        UsageError: one of its slashes is missing, or the scheme is not in lower case.
+
+    """
+    scheme, _, rest = path.partition(":")
+    if _COLLAPSED.match(path):
+        kind = "a local path without file:" if _is_file(path) else "a path on a local disk, or"
+        mended = "" if _is_file(path) else f" {scheme.lower()}://{rest.lstrip('/')}"
+        raise UsageError(f"{name}: expected {kind}{mended}, received {path}")
+    if is_remote(path) and scheme != scheme.lower():
+        raise UsageError(f"{name}: expected {scheme.lower()}:{rest}, received {path}")
+
+
+def _is_file(path: str) -> bool:
+    return path.lower().startswith("file:/")
 
 
 def resolve(path: Path | str) -> str:
@@ -93,7 +123,9 @@ def file_system(path: Path | str) -> tuple[Any, str]:
         # Kept listings would hide what other processes write.
         system, name = fsspec.core.url_to_fs(str(path), use_listings_cache=False)
     except ImportError as error:
-        raise DataError(f"{path}: {error}; install it with: pip install 'twofold[gcp]'") from error
+        known = str(path).partition("://")[0] in _GOOGLE
+        how = "; install it with: pip install 'twofold[gcp]'" if known else ""
+        raise DataError(f"{path}: {error}{how}") from error
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     return system, str(name)

@@ -220,6 +220,22 @@ def local_only(key: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def scheme_checked(key: str) -> AfterValidator:
+    """Refuses a path whose scheme is misspelt in a setting that takes local paths and buckets.
+
+    Args:
+        key: of the setting, for the message.
+
+    """
+
+    def check(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for one in (value,) if isinstance(value, str) else value:
+            files.check_scheme(one, key)
+        return value
+
+    return AfterValidator(check)
+
+
 OffIsText = BeforeValidator(_off_is_text)
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 # Lists in YAML are tuples here, which is all that strictness has to overlook.

@@ -8,6 +8,10 @@ from typing import Any
 import typer
 
 from twofold.components import files
+from twofold.components.errors import UsageError
+
+# Schemes of file systems that end with their process.
+VANISHING = ("memory",)
 
 
 def local(param: typer.CallbackParam, value: Any) -> Any:
@@ -24,14 +28,38 @@ def local(param: typer.CallbackParam, value: Any) -> Any:
 
 
 def local_or_bucket(param: typer.CallbackParam, value: str | None) -> str | None:
-    """Refuses a path whose scheme lost a slash, which would be taken for a local one.
+    """Refuses a path that is neither local nor outlives the command, or whose scheme is misspelt.
 
     Raises:
         UsageError: naming the argument, what was received, and what is supported.
 
     """
-    if value is not None and not files.is_remote(value):
-        files.check_local(value, _name(param), "a path on a local disk, or with ://")
+    if value is None:
+        return None
+    files.check_scheme(value, _name(param))
+    scheme = value.partition("://")[0] if files.is_remote(value) else ""
+    if scheme == "file":
+        files.check_local(value, _name(param))
+    if scheme in VANISHING:
+        raise UsageError(
+            f"{_name(param)}: what is written to {scheme}:// is lost when the command ends: "
+            f"expected a path on a local disk or in a bucket, as in gs://BUCKET/FOLDER, received "
+            f"{value}"
+        )
+    return value
+
+
+def plain_name(param: typer.CallbackParam, value: str | None) -> str | None:
+    """Refuses a path with a scheme where a name is expected.
+
+    Raises:
+        UsageError: naming the argument, what was received, and what is supported.
+
+    """
+    if value is not None and ":/" in value:
+        raise UsageError(
+            f"{_name(param)}: expected a name of letters, digits and . _ -, received {value}"
+        )
     return value
 
 

@@ -170,7 +170,9 @@ def change_source(values: Mapping[str, Any], name: Any) -> dict[str, Any]:
 
     What the present source alone knows is left out; what both take from one base class stays.
     """
-    present, chosen = (SOURCES.classes.get(one) for one in (values.get("source", ""), name))
+    present = SOURCES.classes.get(values.get("source", ""))
+    # What is no text is not hashable, maybe, and no name, which the check that follows says.
+    chosen = SOURCES.classes.get(name) if isinstance(name, str) else None
     if present is None or chosen is None or present is chosen:
         return {**values, "source": name}
     dropped = {
@@ -185,9 +187,10 @@ def without_other_sources(configuration: Mapping[str, Any]) -> dict[str, Any]:
     Runs of earlier versions recorded the settings of all sources.
     """
     data = configuration.get("data")
-    if not isinstance(data, Mapping) or data.get("source") not in SOURCES.classes:
+    source = data.get("source") if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or not isinstance(source, str) or source not in SOURCES:
         return dict(configuration)
-    own = SOURCES[data["source"]].setting_names()
+    own = SOURCES[source].setting_names()
     kept = {key: value for key, value in data.items() if key in own or not _owners(key)}
     return {**configuration, "data": kept}
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ from twofold.components.data.sources.source import (
     select_all,
 )
 from twofold.components.errors import DataError
+from twofold.components.settings import scheme_checked
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 # Of the formats that can be converted, see `twofold.components.data.rules.image_rules`.
@@ -39,7 +40,7 @@ class FolderSettings(SourceSettings):
     """Settings of image files in folders or archives."""
 
     name: Literal["folder"] = "folder"
-    path: Paths = Field(
+    path: Annotated[Paths, scheme_checked("data.path")] = Field(
         description="folders, .zip or .tar files with images (a list, or one path), also gs://"
     )
     group_pattern: str | None = Field(

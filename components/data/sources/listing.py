@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,7 @@ from twofold.components.data.sources.source import (
     select_all,
 )
 from twofold.components.errors import DataError
+from twofold.components.settings import scheme_checked
 
 # The content id of a file that is not there.
 _MISSING = "missing"
@@ -47,9 +48,11 @@ class ListingSettings(TableSettings):
     """Settings of image files that a table names."""
 
     name: Literal["listing"] = "listing"
-    path: OnePath = Field(description="one CSV or Parquet file, also gs://")
+    path: Annotated[OnePath, scheme_checked("data.path")] = Field(
+        description="one CSV or Parquet file, also gs://"
+    )
     image_field: str | None = Field(None, description="the column of paths; null: path")
-    root: PathText | None = Field(
+    root: Annotated[PathText, scheme_checked("data.root")] | None = Field(
         None, description="what relative paths start from; null: the table's folder"
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Annotated, Any, Literal, NamedTuple
 
 from google.protobuf.message import DecodeError
 from pydantic import Field
@@ -48,6 +48,7 @@ from twofold.components.data.sources.source import (
 )
 from twofold.components.data.store.tf_example import Example, masked_crc
 from twofold.components.errors import DataError
+from twofold.components.settings import scheme_checked
 
 IMAGE_FIELDS = ("image", "image/encoded", "image_raw", "image_bytes")
 LABEL_FIELDS = ("label", "image/class/label")
@@ -60,7 +61,7 @@ class TfrecordSettings(TableSettings):
     """Settings of existing TFRecord files."""
 
     name: Literal["tfrecord"] = "tfrecord"
-    path: Paths = Field(
+    path: Annotated[Paths, scheme_checked("data.path")] = Field(
         description="files or patterns such as folder/*.tfrecord (a list, or one), also gs://"
     )
     image_field: str | None = Field(

@@ -15,7 +15,7 @@ from twofold.components.errors import ConfigError
 from twofold.pipeline import config as configuration
 from twofold.pipeline import recipes
 from twofold.pipeline.cli.console import errors, out
-from twofold.pipeline.cli.path_arguments import local, local_or_bucket
+from twofold.pipeline.cli.path_arguments import local, local_or_bucket, plain_name
 from twofold.pipeline.cli.progress_bar import progress_bar
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
@@ -42,7 +42,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="override a setting; repeatable"),
 ]
-NameOption = Annotated[str | None, typer.Option(help="name of the run's directory", callback=local)]
+NameOption = Annotated[
+    str | None, typer.Option(help="name of the run's directory", callback=plain_name)
+]
 UpdateOption = Annotated[
     bool,
     typer.Option(

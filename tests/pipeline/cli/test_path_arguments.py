@@ -10,7 +10,7 @@ import typer
 
 from tests.pipeline.conftest import Outcome
 from twofold.components import files
-from twofold.components.errors import UsageError
+from twofold.components.errors import ConfigError, DataError, UsageError
 from twofold.pipeline.cli import app as cli
 from twofold.pipeline.config import RunConfig, override, parse_config
 
@@ -69,7 +69,8 @@ def test_a_path_with_a_scheme_is_refused_in_one_line(
     assert ended.status == 2, ended
     (line,) = ended.error.splitlines()
     assert name.replace("_", "-").upper() in line.upper().replace("_", "-") or "RUN" in line
-    assert "expected a path on a local disk" in line
+    expected = "a name" if name == "name" else "a path on a local disk"
+    assert f"expected {expected}" in line
     assert path.replace(":/", "://").replace(":///", "://").split("://")[0] in line
     assert not list(tmp_path.iterdir())
 
@@ -108,3 +109,84 @@ def test_sources_that_read_buckets_still_do() -> None:
         {"source": "tfrecord", "path": ["gs://b/*.tfrecord"]},
     ):
         assert parse_config({"data": settings}, "test").data.source.name == settings["source"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["data.source=folder", "data.path=gs:/b/x"],
+        ["data.source=folder", "data.path=[gs://b/x, gs:/b/x]"],
+        ["data.source=tfrecord", "data.path=gs:/b/x"],
+        ["data.source=listing", "data.path=gs:/b/x"],
+        ["data.source=listing", "data.path=x.csv", "data.root=gs:/b/x"],
+    ],
+)
+def test_a_setting_with_a_lost_slash_is_no_local_path(
+    settings: list[str], twofold: Twofold
+) -> None:
+    ended = twofold("show", "quickstart", *(part for one in settings for part in ("--set", one)))
+    assert ended.status == 2
+    (line,) = ended.error.splitlines()
+    key = settings[-1].partition("=")[0]
+    assert line == (f"error: {key}: expected a path on a local disk, or gs://b/x, received gs:/b/x")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("GS://b/x", "expected gs://b/x, received GS://b/x"),
+        ("file:/x", "expected a local path without file:, received file:/x"),
+    ],
+)
+def test_a_scheme_is_written_as_it_is_known(path: str, message: str, twofold: Twofold) -> None:
+    chosen = ("--set", "data.source=folder", "--set", f"data.path={path}")
+    ended = twofold("show", "quickstart", *chosen)
+    assert (ended.status, ended.error) == (2, f"error: data.path: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("memory://x", "is lost when the command ends"),
+        (
+            "file:///tmp/x",
+            "expected a path on a local disk without file://, received file:///tmp/x",
+        ),
+        ("gs:/b/x", "expected a path on a local disk, or gs://b/x, received gs:/b/x"),
+        ("GS://b/x", "expected gs://b/x, received GS://b/x"),
+    ],
+)
+def test_data_sets_are_kept_where_they_outlive_the_command(
+    path: str, words: str, twofold: Twofold
+) -> None:
+    ended = twofold("prepare", "quickstart", "--datasets", path)
+    assert ended.status == 2
+    (line,) = ended.error.splitlines()
+    assert line.startswith("error: --datasets: ")
+    assert words in line
+
+
+def test_a_path_is_told_as_it_was_typed(twofold: Twofold) -> None:
+    ended = twofold("compare", "run", "--out", "file:///tmp/z")
+    assert ended.status == 2
+    assert ended.error == (
+        "error: --out: expected a path on a local disk without file://, received file:///tmp/z\n"
+    )
+
+
+def test_a_missing_package_of_a_scheme_is_the_one_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", missing)
+    with pytest.raises(DataError, match=r"^s3://b/x: Install s3fs to access S3$"):
+        files.exists("s3://b/x")
+    with pytest.raises(DataError, match=r"pip install 'twofold\[gcp\]'$"):
+        files.exists("gs://b/x")
+
+
+@pytest.mark.parametrize("key", ["data.source", "method.name", "encoder.name", "views.policy"])
+@pytest.mark.parametrize("value", ["[a]", "{a: 1}", "3", "null"])
+def test_a_kind_that_is_no_text_is_unknown(key: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"unknown {key} .*: expected one of [a-z]"):
+        override(RunConfig(), [f"{key}={value}"])

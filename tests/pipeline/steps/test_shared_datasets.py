@@ -7,6 +7,7 @@ import pytest
 
 from tests.pipeline.conftest import Outcome, save_images, short_run
 from twofold.components import files
+from twofold.pipeline.cli import path_arguments
 
 Twofold = Callable[..., Outcome]
 
@@ -15,6 +16,8 @@ def test_a_run_uses_a_data_set_in_a_bucket(
     twofold: Twofold, two_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # Here the commands share one process, in which it lives on.
+    monkeypatch.setattr(path_arguments, "VANISHING", ())
     bucket = f"memory://{tmp_path.name}"
     arguments = short_run(two_classes, tmp_path / "work")
     ended = twofold(*arguments, "--until", "evaluate", "--datasets", bucket)
