@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from twofold.components.data.sources import build_source
-from twofold.components.errors import DataError
+from twofold.components.errors import DataError, UsageError
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_a_file_that_changes_while_it_is_prepared_is_refused(save):
 
 
 def test_a_bucket_is_refused():
-    with pytest.raises(DataError, match=r"gs://bucket/a\.npz: .* local disk; copy the file there"):
+    with pytest.raises(UsageError, match=r"data\.path: .* local disk, received gs://bucket/a\.npz"):
         build_source("npz", path="gs://bucket/a.npz")
 
 

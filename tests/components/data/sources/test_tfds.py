@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from twofold.components.data.sources import build_source
-from twofold.components.errors import DataError
+from twofold.components.errors import DataError, UsageError
 
 # TFDS's own, when it reads a dataset's description.
 pytestmark = pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
@@ -398,5 +398,7 @@ def test_an_archive_of_a_known_name_stands_for_its_download(tmp_path):
 
 
 def test_a_bucket_is_refused():
-    with pytest.raises(DataError, match=r"gs://bucket/sets: .* local disk; copy it there"):
+    with pytest.raises(
+        UsageError, match=r"data\.tfds_dir: .* local disk, received gs://bucket/sets"
+    ):
         build_source("tfds", tfds_name="small", tfds_dir="gs://bucket/sets")
