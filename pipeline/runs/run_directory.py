@@ -24,7 +24,7 @@ METRICS = "metrics.json"
 LOCK = ".lock"
 # Holds what was replaced, a folder a replacement.
 SUPERSEDED = "superseded"
-_PAGE = "report.html"
+PAGE = "report.html"
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
@@ -57,6 +57,7 @@ class RunDirectory:
         files.check_local(path, "the directory of a run")
         self.path = path
         self.config = config
+        self.takes_over = update
         self._facts = dict(facts)
         self._lock: IO[str] | None = None
         self._superseded: Path | None = None
@@ -198,8 +199,8 @@ class RunDirectory:
             self.superseded.mkdir(parents=True)
             for name, content in self._before.items():
                 files.write_bytes(self.superseded / name, content)
-            if (self.path / _PAGE).exists():
-                files.write_bytes(self.superseded / _PAGE, (self.path / _PAGE).read_bytes())
+            if (self.path / PAGE).exists():
+                files.write_bytes(self.superseded / PAGE, (self.path / PAGE).read_bytes())
         for path in there:
             target = self.superseded / path.relative_to(self.path)
             if target.is_dir():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from twofold.components import files
 from twofold.components.errors import DataError, OtherCodeError, StepError, UsageError
 from twofold.pipeline.runs.code_fingerprint import code_digest
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.runs.run_directory import fingerprint
+from twofold.pipeline.runs.run_directory import PAGE, fingerprint
 from twofold.pipeline.steps.checks import check_measurable
 from twofold.pipeline.steps.reuse.fingerprints import (
     code_facts,
@@ -18,6 +18,7 @@ from twofold.pipeline.steps.reuse.fingerprints import (
     step_code,
     step_facts,
     step_inputs,
+    training_images,
 )
 from twofold.pipeline.steps.reuse.outputs import EMBEDDINGS, file_sizes, made_from, results
 from twofold.pipeline.steps.reuse.standing import (
@@ -125,7 +126,7 @@ def reuse_step(context: Context, name: str) -> bool:
 
 
 def _accepted(context: Context, name: str, standing: Standing) -> dict[str, Any]:
-    return {**code_facts(step_code(name, context)), "changed": list(standing.reasons)}
+    return {**step_facts(name, context), "changed": list(standing.reasons)}
 
 
 def ask_about_other_code(context: Context, names: Sequence[str]) -> None:
@@ -141,12 +142,36 @@ def ask_about_other_code(context: Context, names: Sequence[str]) -> None:
             break
     if found:
         listed = "; ".join(f"{name} ({describe_changes(changed)})" for name, changed in found)
-        costs = ", ".join(f"{name} {_duration(context.run.seconds(name))}" for name, _ in found)
         raise OtherCodeError(
             f"{context.run.path} holds results of other code: {listed}: keep them with --reuse, or "
-            f"do these steps and those after them again with --update, which moves what is there "
-            f"to {context.run.superseded.parent} (they took: {costs})"
+            f"{_replacement(context, found[0][0])}"
         )
+
+
+def _replacement(context: Context, first: str) -> str:
+    """Says which steps an update does again, that one and those after it, and what they took."""
+    run, names = context.run, STEPS[STEPS.index(first) :] if first in STEPS else (first,)
+    costs = ", ".join(f"{one} {_duration(run.seconds(one))}" for one in names if run.entry(one))
+    return (
+        f"do them and those after them again with --update, which moves what is there to "
+        f"{run.superseded.parent} (replaced, with what each took: {costs})"
+    )
+
+
+def _refuse_to_replace(context: Context, first: str) -> None:
+    """Refuses to replace a finished training by one on other images, without being asked to.
+
+    Raises:
+        OtherCodeError: naming what it took.
+
+    """
+    run = context.run
+    if run.takes_over or run.entry("pretrain").get("status") != "done":
+        return
+    raise OtherCodeError(
+        f"{run.path} holds a training on other images than there are now: give this run a name of "
+        f"its own with --name, or {_replacement(context, first)}"
+    )
 
 
 def _run_if_needed(context: Context, name: str) -> bool:
@@ -165,6 +190,9 @@ def _run_if_needed(context: Context, name: str) -> bool:
         # It goes on from what the same code made, or other code whose result was accepted.
         facts = {key: before[key] for key in (*_MADE_FROM, "reused") if key in before}
         made_by = str(before["fingerprint"])
+    if standing.kind == "open" and before.get("status") == "done" and name in STEPS[:2]:
+        _refuse_to_replace(context, name)
+    images = _images(context)
     if name == "prepare":
         made_by, facts = _data_set_facts(context, facts)
     for problem in standing.reasons if standing.kind == "damaged" else ():
@@ -176,6 +204,8 @@ def _run_if_needed(context: Context, name: str) -> bool:
     with run.record(name, made_by, facts) as entry:
         entry["metrics"] = step.run(context, entry["details"])
         entry["files"] = file_sizes(run.path, name)
+        if name == "prepare" and run.takes_over:
+            _leave_other_images(context, images)
     context.say(f"{name}: done in {run.seconds(name):.1f} s")
     return True
 
@@ -229,7 +259,31 @@ def _has_checkpoint(context: Context) -> bool:
     return any(context.run.path.glob("checkpoints/ckpt-*.index"))
 
 
-def _make_room(context: Context, name: str, made_by: str) -> None:
+def _images(context: Context) -> dict[str, Any]:
+    known = "dataset_fingerprint" in context.run.details("prepare")
+    return training_images(context) if known else {}
+
+
+def _leave_other_images(context: Context, before: Mapping[str, Any]) -> None:
+    """Moves aside what was made of another data set than the run has now.
+
+    Args:
+        context: of the run, whose data set is prepared.
+        before: what its training saw, where that was not recorded.
+
+    """
+    run, now = context.run, _images(context)
+    trained = run.entry("pretrain")
+    seen = trained.get("inputs") or before, (trained.get("reused") or {}).get("inputs") or {}
+    keys = ("dataset", "dataset_code")
+    if not trained or any(all(one.get(key) == now.get(key) for key in keys) for one in seen):
+        return
+    _make_room(context, "pretrain", step_inputs("pretrain", context), cause="prepare")
+    run.set_aside(run.path / PAGE)
+    run.forget("pretrain")
+
+
+def _make_room(context: Context, name: str, made_by: str, cause: str = "") -> None:
     """Moves aside what the step and those after it are to make anew, after reporting it."""
     # The same images prepared again are the same data set.
     if name == "prepare":
@@ -246,8 +300,8 @@ def _make_room(context: Context, name: str, made_by: str) -> None:
         if there:
             spent = ", ".join(f"{one} ({_duration(run.seconds(one))})" for one in finished)
             context.say(
-                f"{name}: replaces {spent or 'an unfinished training'}; what is there is moved to "
-                f"{run.superseded}"
+                f"{cause or name}: replaces {spent or 'an unfinished training'}; what is there is "
+                f"moved to {run.superseded}"
             )
             run.set_aside(*there)
     for one in again[1:]:

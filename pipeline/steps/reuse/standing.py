@@ -32,6 +32,8 @@ from twofold.pipeline.steps.reuse.fingerprints import (
 from twofold.pipeline.steps.reuse.outputs import changed_files
 
 _NAMED_MODULES = 6
+# Stands for the modules that prepared other images than those trained on, which are not recorded.
+_PREPARATION = "the preparation of its images"
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,18 @@ class DataSet:
 def examine(context: Context, step: str) -> Standing:
     """Looks at the record of a step, and at what it made; those before it have to be done."""
     entry = context.run.entry(step)
-    if not entry or not _same_inputs(context, step, entry):
+    if not entry:
+        return Standing("open")
+    same = _same_inputs(context, step, entry)
+    prepared_anew = not same and _same_but_for_preparation(context, step, entry)
+    if not same and not prepared_anew:
         return Standing("open")
     finished = entry.get("status") == "done"
     if not finished and not _has_partial_work(context, step):
         return Standing("open")
     changed = code_changes(entry, step_dependencies(step, context))
+    if prepared_anew:
+        changed = (_PREPARATION, *(changed or ()))
     if changed is not None and not (finished and context.other_code == "reuse"):
         return Standing("code", changed)
     if not finished:
@@ -148,6 +156,8 @@ def describe_changes(changed: tuple[str, ...]) -> str:
 
 def _same_inputs(context: Context, step: str, entry: Mapping[str, Any]) -> bool:
     now = step_values(step, context)
+    if (entry.get("reused") or {}).get("inputs") == now:
+        return True
     if "inputs" in entry:
         return same_values(entry["inputs"], now, context.config)
     if entry.get("fingerprint") == earlier_fingerprint(step, now):
@@ -155,6 +165,17 @@ def _same_inputs(context: Context, step: str, entry: Mapping[str, Any]) -> bool:
     # Settings that were added since change the fingerprint and nothing else.
     alone = step not in ("prepare", "study") and "inputs" not in context.run.entry("prepare")
     return alone and context.run.same_configuration
+
+
+def _same_but_for_preparation(context: Context, step: str, entry: Mapping[str, Any]) -> bool:
+    """Tells whether training saw the same images, which other code prepared."""
+    if step != "pretrain" or "inputs" not in entry:
+        return False
+    recorded, now = (
+        {key: value for key, value in values.items() if key != "dataset_code"}
+        for values in (entry["inputs"], step_values(step, context))
+    )
+    return same_values(recorded, now, context.config)
 
 
 def _has_partial_work(context: Context, step: str) -> bool:

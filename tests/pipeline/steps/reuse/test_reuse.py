@@ -397,6 +397,56 @@ def test_unfinished_training_of_other_code_is_not_gone_on_with_in_silence(
     assert not runs.superseded or "checkpoints/model.json" not in runs.superseded
 
 
+def test_what_an_update_replaces_is_listed_with_all_that_follows(runs: _Runs, edit: Edit) -> None:
+    runs.change(pretrain={"seconds": 7000}, evaluate={"seconds": 600})
+    edit(LOOP, "STEPS = 3")
+    with pytest.raises(OtherCodeError, match=r"took: pretrain 1\.9 h, evaluate 10 min, export 0 s"):
+        runs()
+
+
+def test_steps_on_another_data_set_are_not_those_of_the_run(runs: _Runs, edit: Edit) -> None:
+    runs.change(pretrain={"seconds": 7000})
+    (runs.path / "report.html").touch()
+    edit(SHARDS, "ALIGNED = True")
+    context = runs.context("update")
+    assert run_steps(context, "prepare") == ["prepare"]
+    assert context.run.metrics() == runs.entry("prepare")["metrics"]
+    context.run.close()
+    assert any(
+        line.startswith("prepare: replaces pretrain (1.9 h), evaluate") for line in runs.said
+    )
+    assert list(json.loads((runs.path / "run.json").read_text())["steps"]) == ["prepare"]
+    assert {"checkpoints/model.json", "report.html"} <= set(runs.superseded)
+    assert not (runs.path / "checkpoints").exists()
+    assert not (runs.path / "report.html").exists()
+
+
+def test_training_on_the_same_images_of_other_code_is_kept_or_asked_about(
+    runs: _Runs, edit: Edit
+) -> None:
+    prepared_by = runs.entry("prepare")["code"] | {SHARDS: "0" * 16}
+    runs.change(prepare={"code": prepared_by})
+    assert runs.entry("pretrain")["inputs"]["dataset_code"]
+    for other_code in ("ask", "reuse", "ask"):
+        if other_code == "ask" and "reused" not in runs.entry("pretrain"):
+            with pytest.raises(OtherCodeError):
+                runs(other_code)
+        else:
+            assert runs(other_code) == []
+    assert runs.superseded == []
+
+
+def test_other_images_replace_no_finished_training_without_being_asked_to(
+    runs: _Runs,
+) -> None:
+    values = runs.entry("prepare")["inputs"] | {"source": "other images"}
+    runs.change(prepare={"inputs": values}, pretrain={"seconds": 7000})
+    for other_code in ("ask", "reuse"):
+        with pytest.raises(OtherCodeError, match=r"other images .*--name, .*--update.* 1\.9 h"):
+            runs(other_code)
+    assert runs.entry("pretrain")["status"] == "done"
+
+
 def test_a_data_set_keeps_its_name_between_versions(runs: _Runs) -> None:
     """As it was named when its code was not yet known."""
     values = {"step": "prepare-1", **runs.entry("prepare")["inputs"]}
