@@ -16,11 +16,11 @@ from twofold.components.pages.charts import Series
 from twofold.components.pages.run_page import Examples, RunContent, StepCost, render_run
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.reports.expected_results import expected_notes, expected_results
+from twofold.pipeline.runs.record_format import RECORD
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import (
     CONFIG,
     METRICS,
-    RECORD,
     RunDirectory,
 )
 from twofold.pipeline.runs.run_record import (

@@ -17,8 +17,8 @@ from twofold.components import files
 from twofold.components.errors import ConfigError, RunDirectoryError
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.config.data import without_other_sources
+from twofold.pipeline.runs.record_format import RECORD, parse_record
 
-RECORD = "run.json"
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
 LOCK = ".lock"
@@ -66,6 +66,17 @@ class RunDirectory:
             raise RunDirectoryError(f"{path} is a file: expected a directory or a new path")
         self._record = self._read_record()
         present = self._record.get("configuration")
+        if present is None and path.is_dir() and any(path.iterdir()):
+            found = (
+                f"a {RECORD} without its configuration"
+                if RECORD in self._before
+                else (f"no {RECORD}")
+            )
+            raise RunDirectoryError(
+                f"{path} is not empty and holds {found}: expected a run directory or a new path: "
+                f"give this run a name of its own with "
+                f"--name, or put {RECORD} back from a copy ({SUPERSEDED}/ may hold one)"
+            )
         if present is not None:
             present = without_other_sources(present)
         given = config.model_dump(mode="json")
@@ -83,10 +94,6 @@ class RunDirectory:
                 f"{path} holds a run of another configuration ({changes}): give this run a name of "
                 f"its own with --name, or let it take over the directory with --update"
             )
-        if present is None and path.is_dir() and any(path.iterdir()):
-            raise RunDirectoryError(
-                f"{path} is not empty and holds no {RECORD}: expected a run directory or a new path"
-            )
         self._record |= {**facts, "configuration": given}
 
     def part(self, config: RunConfig) -> RunDirectory:
@@ -97,22 +104,10 @@ class RunDirectory:
         return RunDirectory(self.path / config.name, config, self._facts, update=True)
 
     def _read_record(self) -> dict[str, Any]:
-        path = self.path / RECORD
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            return parse_record(self.path / RECORD)
         except FileNotFoundError:
             return {"steps": {}}
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise RunDirectoryError(
-                f"{path} is damaged: expected JSON, received {error}"
-            ) from error
-        steps = record.get("steps") if isinstance(record, dict) else None
-        if not isinstance(steps, dict) or not all(isinstance(one, dict) for one in steps.values()):
-            raise RunDirectoryError(
-                f"{path} is damaged: expected an object with the key 'steps', an object of objects"
-            )
-        found: dict[str, Any] = record
-        return found
 
     def _has_work(self) -> bool:
         """Tells whether there is something that another configuration would cost.
@@ -255,8 +250,8 @@ class RunDirectory:
         return {
             name: value
             for entry in self._record["steps"].values()
-            if entry["status"] == "done"
-            for name, value in entry["metrics"].items()
+            if entry.get("status") == "done"
+            for name, value in entry.get("metrics", {}).items()
         }
 
     def close(self) -> None:

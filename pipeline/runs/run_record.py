@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from twofold.components.errors import RunDirectoryError
 from twofold.components.pages.charts import Series
 from twofold.components.settings import Section
 from twofold.pipeline.config.data import without_other_sources
-from twofold.pipeline.runs.run_directory import RECORD
+from twofold.pipeline.runs.record_format import RECORD, parse_record
 
 _ORDER = ("prepare", "pretrain", "evaluate", "export", "study")
 _CHOICES = ("name", "policy", "kind")
@@ -106,18 +105,12 @@ def read_record(path: Path) -> RunRecord:
     """
     file = path / RECORD
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = parse_record(file)
     except (FileNotFoundError, NotADirectoryError):
         raise RunDirectoryError(
             f"{path} is no run: expected the directory of one, which holds a {RECORD}"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunDirectoryError(f"{file} is damaged: expected JSON, received {error}") from error
-    steps = values.get("steps") if isinstance(values, dict) else None
-    if not isinstance(steps, dict) or not all(isinstance(one, dict) for one in steps.values()):
-        raise RunDirectoryError(
-            f"{file} is damaged: expected an object with the key 'steps', an object of objects"
-        )
+    steps = values["steps"]
     done = [name for name, entry in steps.items() if entry.get("status") == "done"]
     if not set(done) - {"prepare"}:
         raise RunDirectoryError(

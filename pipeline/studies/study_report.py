@@ -12,7 +12,7 @@ from twofold.components.pages.study_page import StudyContent, render_study
 from twofold.pipeline.config import parse_config, to_yaml
 from twofold.pipeline.reports.expected_results import expected_notes, expected_results
 from twofold.pipeline.reports.run_report import PAGE, write_run_report
-from twofold.pipeline.runs.run_directory import RECORD
+from twofold.pipeline.runs.record_format import RECORD
 from twofold.pipeline.runs.run_record import RunRecord, read_record
 from twofold.pipeline.studies.study_members import STEP, label_name, study_of
 

@@ -243,16 +243,16 @@ def parse_manifest(path: Path | str) -> Manifest:
 
 
 def read_code(directory: Path | str) -> dict[str, str] | None:
-    """The modules that prepared a dataset with hashes of their code; None where it does not say."""
+    """The modules that prepared a dataset with hashes of their code; None if not known."""
     path = files.join(directory, CODE_FILE)
     if not files.exists(path):
         return None
     try:
         code = json.loads(files.read_bytes(path))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged: {error}") from error
+    except ValueError:
+        return None
     if not isinstance(code, dict) or not all(isinstance(one, str) for one in code.values()):
-        raise DataError(f"{path} is damaged: expected an object of hashes by module")
+        return None
     return code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from twofold.components import files
 from twofold.components.data.store.manifest import MANIFEST_FILE, damaged_files, read_code
-from twofold.components.errors import OtherCodeError
+from twofold.components.errors import OtherCodeError, RunDirectoryError
 from twofold.pipeline.runs.code_fingerprint import (
     Dependencies,
     changed_modules,
@@ -20,8 +19,8 @@ from twofold.pipeline.runs.code_fingerprint import (
 from twofold.pipeline.runs.code_fingerprint import (
     read_code as read_code_now,
 )
+from twofold.pipeline.runs.record_format import RECORD, parse_record
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.runs.run_directory import RECORD
 from twofold.pipeline.steps.reuse.fingerprints import (
     earlier_fingerprint,
     same_values,
@@ -206,10 +205,10 @@ def _damage(context: Context, step: str, entry: Mapping[str, Any]) -> list[str]:
 def _member_damage(member: Path) -> list[str]:
     """Says what is missing of a member of a study: of its networks, and of its embeddings."""
     try:
-        record = json.loads((member / RECORD).read_text(encoding="utf-8"))
-        steps = {name: record["steps"].get(name) for name in ("pretrain", "evaluate")}
-    except (OSError, ValueError, KeyError) as error:
+        record = parse_record(member / RECORD)
+    except (OSError, RunDirectoryError) as error:
         return [f"{member / RECORD} cannot be read: {error}"]
+    steps = {name: record["steps"].get(name) for name in ("pretrain", "evaluate")}
     return [
         problem
         for name, entry in steps.items()

@@ -218,12 +218,41 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
         RunDirectory(tmp_path, CONFIG, FACTS)
 
 
+@pytest.mark.parametrize("update", [False, True])
+@pytest.mark.parametrize("record", [None, {"steps": {"pretrain": {"status": "done"}}}])
+def test_a_run_whose_record_is_lost_is_refused_in_a_short_line(
+    tmp_path: Path, record: object, update: bool
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "checkpoint").touch()
+    if record is not None:
+        (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunDirectoryError, match=r"expected a run directory .* --name") as refusal:
+        RunDirectory(tmp_path, CONFIG, FACTS, update=update)
+    assert len(str(refusal.value)) < 300 + len(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"{", b"", b"[]", b"{}", b'{"steps": []}', b"\xff\xfe", b'{"steps": {"prepare": 3}}'],
+    [
+        b"{",
+        b"",
+        b"[]",
+        b"{}",
+        b'{"steps": []}',
+        b"\xff\xfe",
+        b'{"steps": {"prepare": 3}}',
+        b'{"steps": {}, "configuration": [1]}',
+        b'{"steps": {"evaluate": {"files": "x"}}}',
+        b'{"steps": {"evaluate": {"files": {"x": "y"}}}}',
+        b'{"steps": {"pretrain": {"code": [3]}}}',
+        b'{"steps": {"pretrain": {"reused": {"code": {"m": 3}}}}}',
+        b'{"steps": {"pretrain": {"metrics": [3]}}}',
+        b'{"steps": {"pretrain": {"seconds": "long"}}}',
+    ],
 )
 def test_a_damaged_record_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
-    with pytest.raises(RunDirectoryError, match=r"run\.json is damaged: expected "):
+    with pytest.raises(RunDirectoryError, match=r"run\.json is damaged: expected .* with --name"):
         RunDirectory(tmp_path, CONFIG, FACTS)
     assert (tmp_path / "run.json").read_bytes() == content

@@ -374,6 +374,15 @@ def test_a_data_set_of_other_code_is_not_used_in_silence_by_a_new_run(
     assert len(list(runs.datasets.iterdir())) == 2
 
 
+@pytest.mark.parametrize("content", [b"\xff", b"[3]", b'{"a": 1}'])
+def test_a_damaged_record_of_what_prepared_a_data_set_is_as_none(
+    content: bytes, runs: _Runs
+) -> None:
+    next(runs.datasets.glob("*/code.json")).write_bytes(content)
+    with pytest.raises(OtherCodeError, match=r"did not record it.*--reuse.*--update"):
+        runs(name="second")
+
+
 def test_one_step_needs_those_before_it_to_be_of_this_code(runs: _Runs, edit: Edit) -> None:
     edit(LOOP, "STEPS = 3")
     with pytest.raises(OtherCodeError):
