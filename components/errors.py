@@ -7,6 +7,7 @@
         EvaluationError (ValueError)                embeddings or labels that cannot be measured
         UsageError                                  a command that cannot be followed as given
             OtherCodeError                          a result of other code: reuse or update it?
+            OtherConfigurationError                 a directory of another configuration's run
         CheckpointError (ValueError)                a checkpoint directory
         TrainingDivergedError (ArithmeticError)     a loss that is no longer finite
         RunDirectoryError (ValueError)              a run's directory, or its record
@@ -24,7 +25,8 @@
 In parentheses is the built-in exception that a class also is. A message says what happened, what
 was expected and what was received, with the file, key or field at fault and what to type instead.
 
-The command line shows a ``TwofoldError`` as its message, and an ``OSError`` (a full disk, a file
+The command line ends with status 2 for a ``UsageError`` or a ``SettingsError``, with 1 for others.
+It shows a ``TwofoldError`` as its message, and an ``OSError`` (a full disk, a file
 that may not be read) as the machine's; any other exception is a fault of the program. This module
 imports nothing, so that ``serving`` may import it wherever it runs.
 """
@@ -70,6 +72,10 @@ class TrainingDivergedError(TwofoldError, ArithmeticError):
 
 class RunDirectoryError(TwofoldError, ValueError):
     """A run directory that cannot be used as asked."""
+
+
+class OtherConfigurationError(UsageError, RunDirectoryError):
+    """A run directory that holds another configuration's work, which only --update may replace."""
 
 
 class StepError(TwofoldError, RuntimeError):

@@ -32,11 +32,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from twofold.components.errors import DataError, UsageError
+from twofold.components.errors import DataError
+from twofold.components.write_errors import naming_file
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# As pathlib leaves it; a single letter may be a drive.
-_COLLAPSED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")
 _GOOGLE = ("gs", "gcs")
 _READ_AHEAD = 4 << 20
 _COPIED_AT_ONCE = 1 << 20
@@ -45,55 +44,6 @@ _COPIED_AT_ONCE = 1 << 20
 def is_remote(path: Path | str) -> bool:
     """Whether a path has a scheme."""
     return _SCHEME.match(str(path)) is not None
-
-
-def check_local(path: Path | str, name: str, expected: str = "a path on a local disk") -> None:
-    """Refuses a path with a scheme where only local ones are supported.
-
-    Args:
-        path: what was received.
-        name: of the argument or setting that it is.
-        expected: what is supported there.
-
-    Raises:
-        UsageError: the path has a scheme, maybe with one of its slashes lost on the way.
-
-    """
-    text = str(path)
-    if not is_remote(text) and not _COLLAPSED.match(text):
-        return
-    # pathlib takes slashes away; what a text lacks was not typed.
-    slashes = "///" if _is_file(text) else "//"
-    received = _COLLAPSED.sub(rf"\1:{slashes}", text, count=1) if isinstance(path, Path) else text
-    if _is_file(text):
-        raise UsageError(f"{name}: expected {expected} without file://, received {received}")
-    raise UsageError(
-        f"{name}: a bucket is not supported here: expected {expected}, received {received}"
-    )
-
-
-def check_scheme(path: str, name: str) -> None:
-    """Refuses a path whose scheme is misspelt, which would be taken for a local or an unknown one.
-
-    Args:
-        path: what was received.
-        name: of the argument or setting that it is.
-
-    Raises:
-        UsageError: one of its slashes is missing, or the scheme is not in lower case.
-
-    """
-    scheme, _, rest = path.partition(":")
-    if _COLLAPSED.match(path):
-        kind = "a local path without file:" if _is_file(path) else "a path on a local disk, or"
-        mended = "" if _is_file(path) else f" {scheme.lower()}://{rest.lstrip('/')}"
-        raise UsageError(f"{name}: expected {kind}{mended}, received {path}")
-    if is_remote(path) and scheme != scheme.lower():
-        raise UsageError(f"{name}: expected {scheme.lower()}:{rest}, received {path}")
-
-
-def _is_file(path: str) -> bool:
-    return path.lower().startswith("file:/")
 
 
 def resolve(path: Path | str) -> str:
@@ -213,11 +163,12 @@ def new_file(path: Path | str) -> Iterator[IO[bytes]]:
     target = Path(path)
     temporary = _temporary_name(target)
     try:
-        with temporary.open("wb") as file:
+        with naming_file(target, temporary), temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _publish(temporary, target)
+        with naming_file(target):
+            _publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -237,16 +188,18 @@ def new_file_path(target: Path) -> Iterator[Path]:
         left.unlink(missing_ok=True)
     temporary = _temporary_name(target)
     try:
-        yield temporary
-        move_file(temporary, target)
+        with naming_file(target, temporary):
+            yield temporary
+            move_file(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def move_file(source: Path, target: Path) -> None:
     """Flush a local file to disk and give it its final name, on the same disk."""
-    _flush(source)
-    _publish(source, target)
+    with naming_file(target):
+        _flush(source)
+        _publish(source, target)
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
@@ -277,7 +230,7 @@ def write_json(
 
 def append_line(path: Path, line: str) -> None:
     """Append a line to a local text file, and return when it is on the disk."""
-    with path.open("a+b") as file:
+    with naming_file(path), path.open("a+b") as file:
         length = file.seek(0, os.SEEK_END)
         if length:
             file.seek(length - 1)
@@ -361,7 +314,8 @@ def new_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
         # Some network disks lock no directories; nobody takes what is abandoned there, either.
         with contextlib.suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield staging
+        with naming_file(target):
+            yield staging
         move_directory(staging, target, replace=replace)
     finally:
         os.close(lock)
@@ -370,9 +324,10 @@ def new_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 def move_directory(source: Path, target: Path, *, replace: bool = False) -> None:
     """Flush a local directory to disk and give it its final name; see `new_directory`."""
-    for path in [*source.rglob("*"), source]:
-        if path.is_file() or path.is_dir():
-            _flush(path)
+    with naming_file(target):
+        for path in [*source.rglob("*"), source]:
+            if path.is_file() or path.is_dir():
+                _flush(path)
     old = _aside(target)
     if replace:
         restore_directory(target)

@@ -16,7 +16,7 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from twofold.components import files
+from twofold.components import path_schemes
 from twofold.components.errors import SettingsError
 
 
@@ -214,7 +214,7 @@ def local_only(key: str) -> AfterValidator:
 
     def check(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for one in (value,) if isinstance(value, str) else value:
-            files.check_local(one, key)
+            path_schemes.check_local(one, key)
         return value
 
     return AfterValidator(check)
@@ -230,7 +230,7 @@ def scheme_checked(key: str) -> AfterValidator:
 
     def check(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         for one in (value,) if isinstance(value, str) else value:
-            files.check_scheme(one, key)
+            path_schemes.check_scheme(one, key)
         return value
 
     return AfterValidator(check)

@@ -38,7 +38,15 @@ SIBLINGS = {
 }
 SHARED = tuple(
     f"twofold.components.{name}"
-    for name in ("errors", "files", "settings", "keyed_random", "distribute")
+    for name in (
+        "errors",
+        "files",
+        "path_schemes",
+        "write_errors",
+        "settings",
+        "keyed_random",
+        "distribute",
+    )
 )
 BEAM_MODULES = tuple(
     f"twofold.components.data.preparation.{name}" for name in ("beam_pipeline", "runners")

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from twofold.components import files
+from twofold.components import files, path_schemes
 from twofold.components.errors import UsageError
 
 # Schemes of file systems that end with their process.
@@ -23,8 +23,32 @@ def local(param: typer.CallbackParam, value: Any) -> Any:
     """
     for one in value if isinstance(value, list) else [value]:
         if isinstance(one, str | Path):
-            files.check_local(one, _name(param))
+            path_schemes.check_local(one, _name(param))
     return value
+
+
+def local_folder(param: typer.CallbackParam, value: Path) -> Path:
+    """Refuses a path with a scheme, and a file where a folder is expected.
+
+    Raises:
+        UsageError: naming the argument, what was received, and what is supported.
+
+    """
+    local(param, value)
+    _check_folder(param, value)
+    return value
+
+
+def _check_folder(param: typer.CallbackParam, path: Path) -> None:
+    try:
+        there = next((one for one in (path, *path.parents) if one.exists()), None)
+    except OSError:
+        # Whatever is wrong with it, the command will say.
+        return
+    if there is not None and not there.is_dir():
+        raise UsageError(
+            f"{_name(param)}: expected a folder or a new path, received {path}: {there} is a file"
+        )
 
 
 def local_or_bucket(param: typer.CallbackParam, value: str | None) -> str | None:
@@ -36,10 +60,12 @@ def local_or_bucket(param: typer.CallbackParam, value: str | None) -> str | None
     """
     if value is None:
         return None
-    files.check_scheme(value, _name(param))
+    path_schemes.check_scheme(value, _name(param))
     scheme = value.partition("://")[0] if files.is_remote(value) else ""
     if scheme == "file":
-        files.check_local(value, _name(param))
+        path_schemes.check_local(value, _name(param))
+    if not scheme:
+        _check_folder(param, Path(value).expanduser())
     if scheme in VANISHING:
         raise UsageError(
             f"{_name(param)}: what is written to {scheme}:// is lost when the command ends: "

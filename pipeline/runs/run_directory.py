@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from twofold.components import files
-from twofold.components.errors import ConfigError, RunDirectoryError
+from twofold.components import files, path_schemes
+from twofold.components.errors import ConfigError, OtherConfigurationError, RunDirectoryError
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.config.data import without_other_sources
 from twofold.pipeline.runs.record_format import RECORD, parse_record
@@ -46,15 +46,15 @@ class RunDirectory:
             change are kept.
 
     Raises:
-        RunDirectoryError: if the directory holds another configuration and ``update`` is not given,
-            or is no run directory.
+        OtherConfigurationError: if it holds another configuration and ``update`` is not given.
+        RunDirectoryError: if it is no run directory.
 
     """
 
     def __init__(
         self, path: Path, config: RunConfig, facts: Mapping[str, Any], *, update: bool = False
     ) -> None:
-        files.check_local(path, "the directory of a run")
+        path_schemes.check_local(path, "the directory of a run")
         self.path = path
         self.config = config
         self.takes_over = update
@@ -90,7 +90,7 @@ class RunDirectory:
             if not line.startswith("export.") and not line.startswith("export:")
         )
         if self._has_work() and changes and not update:
-            raise RunDirectoryError(
+            raise OtherConfigurationError(
                 f"{path} holds a run of another configuration ({changes}): give this run a name of "
                 f"its own with --name, or let it take over the directory with --update"
             )

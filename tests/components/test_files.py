@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -187,3 +188,22 @@ def test_local_paths_are_made_absolute_and_others_left():
 def test_an_unknown_scheme_is_refused_by_name():
     with pytest.raises(DataError, match=r"nowhere://x.*nowhere"):
         files.exists("nowhere://x")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_names_the_file(number: int, tmp_path: Path) -> None:
+    target = tmp_path / "file"
+
+    def fail() -> None:
+        raise OSError(number, os.strerror(number))
+
+    for block in (files.new_file, files.new_file_path, files.new_directory):
+        with pytest.raises(OSError, match=re.escape(str(target))) as failed, block(target):
+            fail()
+        assert failed.value.filename == str(target)
+
+
+def test_an_error_that_is_not_of_writing_names_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionResetError) as failed, files.new_file(tmp_path / "file"):
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    assert failed.value.filename is None

@@ -182,6 +182,8 @@ class NpzSource:
 
     def _identify(self) -> str:
         """Text that changes with the file's content."""
+        if self._path.is_dir():
+            raise DataError(f"npz source: {self._path} is a folder: expected a .npz or .npy file")
         if not self._path.is_file():
             raise DataError(f"npz source: no such file: {self._path}")
         if self._path.suffix == ".npy":

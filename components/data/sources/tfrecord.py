@@ -288,6 +288,11 @@ def _find_files(path: str) -> list[str]:
     elif not found:
         matching = glob.glob(path, recursive=True)  # noqa: PTH207 - a Path takes no absolute pattern
         found = [each for each in matching if Path(each).is_file()]
+    if not found and files.exists(path):
+        raise DataError(
+            f"tfrecord source: {path} is a folder: expected files, as in "
+            f"{posixpath.join(path, '*.tfrecord')}"
+        )
     if not found:
         raise DataError(f"tfrecord source: no such file, and nothing matches it: {path}")
     return sorted(found)

@@ -78,6 +78,8 @@ def _open_csv(file: Any, options: Mapping[str, Any]) -> Any:
 @contextmanager
 def _open(path: str) -> Iterator[Any]:
     if files.size(path) is None:
+        if files.exists(path):
+            raise DataError(f"{path} is a folder: expected a file ending in {', '.join(KINDS)}")
         raise DataError(f"no such file: {path}")
     if not path.endswith(KINDS):
         raise DataError(f"{path}: expected a file ending in {', '.join(KINDS)}")
