@@ -151,7 +151,7 @@ def test_show_is_taken_back_unchanged(run: Path, workdir: Path, tmp_path: Path) 
 def test_another_configuration_needs_another_name_or_leave(run: Path, workdir: Path) -> None:
     other = (*SMALL, "evaluation.neighbours=5")
     refused = _twofold("run", "quickstart", "--workdir", str(workdir), settings=other)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "evaluation.neighbours: 20 there, 5 here" in refused.stderr
     assert "--name" in refused.stderr
     assert "--update" in refused.stderr

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from twofold.components.errors import UsageError
+from twofold.components.errors import SettingsError, UsageError
 from twofold.pipeline.cli.commands import (
     check_commands,
     model_commands,
@@ -65,19 +65,25 @@ def _common(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line: exit status 0 done, 1 failed with a one-line cause, 2 wrong usage."""
+    """Runs the command line: exit status 0 done, 1 failed with a one-line cause, 2 wrong usage.
+
+    Wrong usage is what a command, its settings or a configuration file say and cannot be done.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     # What follows "--" is Beam's.
     end = given.index("--") if "--" in given else len(given)
     ours = given[:end]
     try:
-        app([argument for argument in ours if argument != "--debug"] + given[end:])
+        app(
+            [argument for argument in ours if argument != "--debug"] + given[end:],
+            obj=given[end + 1 :],
+        )
     except Exception as error:
         if "--debug" in ours:
             traceback.print_exc()
         else:
             errors.print(f"error: {escape(error_line(error))}")
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        sys.exit(2 if isinstance(error, UsageError | SettingsError) else 1)
     except SystemExit as end:
         # Typer takes the keyboard interrupt and ends without a word.
         if end.code == _INTERRUPTED:

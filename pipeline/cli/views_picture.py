@@ -35,8 +35,9 @@ def parse_policy(policy: str, settings: Sequence[str]) -> ViewsSettings:
         ConfigError: if the policy or a key is unknown, or a value is not accepted.
 
     """
-    given = [f"views.{setting}" for setting in settings]
-    return override(RunConfig(), [f"views.policy={policy}", *given]).views
+    chosen = [f"policy={policy}"]
+    config = override(RunConfig(), chosen, section="views", origin=f"POLICY {policy}")
+    return override(config, settings, section="views").views
 
 
 def picture_views(

@@ -25,6 +25,29 @@ _CHOICES = ("name", "policy", "kind")
 class _Loader(yaml.SafeLoader):
     """YAML 1.1, but for 1e-3, which is the number that YAML 1.2 and everybody takes it for."""
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuses a key that stands twice, one of which would be lost, and merges ``<<``."""
+        flat = self.__dict__.setdefault("flat", set())
+        # What was merged may hold the keys of both.
+        if id(node) not in flat:
+            flat.add(id(node))
+            _check_keys(node)
+        super().flatten_mapping(node)
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    there: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in there:
+                line = key.start_mark.line + 1
+                raise _TwiceError(f"the key {key.value} stands twice, again in line {line}")
+            there.add(key.value)
+
+
+class _TwiceError(ValueError):
+    """A key that stands twice in one mapping."""
+
 
 class Dumper(yaml.SafeDumper):
     """Writes what ``_Loader`` reads back: the text 1e-3 in quotes."""
@@ -69,6 +92,10 @@ def load_yaml(path: Path) -> RunConfig:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder: expected a YAML file") from None
+    except _TwiceError as error:
+        raise ConfigError(f"{path}: {error}: expected it once") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         cause = " ".join(str(error).split())
         raise ConfigError(f"{path}: expected a YAML file, received: {cause}") from None
@@ -83,30 +110,42 @@ def to_yaml(config: RunConfig) -> str:
     return yaml.dump(values, Dumper=Dumper, sort_keys=False, allow_unicode=True)
 
 
-def override(config: RunConfig, settings: Sequence[str]) -> RunConfig:
+def override(
+    config: RunConfig, settings: Sequence[str], *, section: str = "", origin: str = ""
+) -> RunConfig:
     """Applies ``key.path=value`` settings in their order; values are read as YAML.
 
     The choice of a method, an encoder or a policy is applied before the other settings: it starts
     from the defaults of what is chosen, which the others change. So is that of a data source, which
     drops what was set for the one before.
 
+    Args:
+        config: what they change.
+        settings: ``key.path=value`` each.
+        section: the key that their paths are below; empty for none.
+        origin: what was typed, for messages; empty for ``--set`` with the settings.
+
     Raises:
         ConfigError: if a setting has no "=", a key is unknown, or a value is not accepted.
 
     """
     values = config.model_dump(mode="json")
-    assignments = [_parse_setting(setting) for setting in settings]
+    parsed = [_parse_setting(setting) for setting in settings]
+    assignments = [([section, *path] if section else path, value) for path, value in parsed]
     for path, value in sorted(assignments, key=lambda one: _order(one[0])):
         _assign(values, path, value)
-    return parse_config(values, "--set " + " ".join(settings)) if settings else config
+    origin = origin or "--set " + " ".join(settings)
+    return parse_config(values, origin) if settings else config
 
 
 def _parse_setting(setting: str) -> tuple[list[str], Any]:
     path, separator, text = setting.partition("=")
-    if not separator or not path:
+    if not separator or not all(path.split(".")):
         raise ConfigError(f"--set {setting}: expected KEY.PATH=VALUE")
     try:
         return path.split("."), yaml.load(text, _Loader)
+    except _TwiceError as error:
+        raise ConfigError(f"--set {setting}: {error}: expected it once") from None
     except (yaml.YAMLError, ValueError):
         raise ConfigError(f"--set {setting}: expected a value in YAML, received {text}") from None
 
@@ -145,6 +184,7 @@ _EXPECTED = {
     "model_type": "Input should be a mapping of keys",
     "model_attributes_type": "Input should be a mapping of keys",
     "tuple_type": "Input should be a list",
+    "dict_type": "Input should be a mapping of keys",
 }
 
 
@@ -187,9 +227,24 @@ def _describe_source(problem: Mapping[str, Any], location: list[str]) -> str:
 
 
 def _received(problem: Mapping[str, Any], where: str) -> str:
+    if problem["type"] == "too_short":
+        least = problem["ctx"]["min_length"]
+        number = "one" if least == 1 else least
+        return f"{where}: expected at least {number}, received {_listed(problem['input'])}"
     message = _EXPECTED.get(problem["type"], problem["msg"])
+    if problem["type"] == "string_type" and isinstance(problem["input"], bool | int | float):
+        value = problem["input"]
+        # YAML reads yes, no, on, off and 007 otherwise than they are written.
+        message = (
+            'expected text, in quotes where YAML reads it as a number or a truth value ("...")'
+        )
+        return f"{where}: {message}, received {str(value).lower()}"
     message = message[0].lower() + message[1:]
     return f"{where}: {message}, received {problem['input']!r}"
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _section_of(

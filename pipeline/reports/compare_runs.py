@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from twofold.components import files
-from twofold.components.errors import RunDirectoryError
+from twofold.components.errors import UsageError
 from twofold.components.evaluation.metric_catalogue import Place
 from twofold.components.evaluation.metrics import describe, difference_text, is_shown
 from twofold.components.evaluation.run_comparison import Group, MeasuredRun, Row, compare
@@ -39,18 +39,18 @@ def compare_runs(paths: Sequence[Path], out: Path, console: Console) -> None:
         console: takes the table.
 
     Raises:
-        RunDirectoryError: if there are fewer than two, one is given twice, or one is no run with a
-            finished step.
+        UsageError: if there are fewer than two, one is given twice, or the page has no folder.
+        RunDirectoryError: if one is no run with a finished step.
 
     """
     if len(paths) < 2:
-        raise RunDirectoryError(f"a comparison needs two runs at least, received {len(paths)}")
+        raise UsageError(f"a comparison needs two runs at least, received {len(paths)}")
     resolved = [path.resolve() for path in paths]
     for path in paths:
         if resolved.count(path.resolve()) > 1:
-            raise RunDirectoryError(f"{path} is given twice: expected other runs")
+            raise UsageError(f"{path} is given twice: expected other runs")
     if out.is_dir() or not out.parent.is_dir():
-        raise RunDirectoryError(f"--out {out}: expected a file in a directory that exists")
+        raise UsageError(f"--out {out}: expected a file in a directory that exists")
     records = [read_record(path) for path in paths]
     content = collect(records)
     files.write_text(out, render_comparison(content))

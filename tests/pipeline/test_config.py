@@ -271,7 +271,7 @@ REFUSED = [
         "data.path: input should be one path, received ['a', 'b']",
     ),
     ("data={source: folder, path: []}", "data.path: input should be at least one path"),
-    ("data={source: folder, path: [1]}", "data.path.0: input should be a valid string, received 1"),
+    ("data={source: folder, path: [1]}", "data.path.0: expected text, in quotes where YAML reads"),
     ("data.images=0", "data.images: input should be greater than or equal to 1, received 0"),
     ("data.label_latent=size", "data.label_latent: input should be of shape, scale, orientation"),
     (
@@ -369,5 +369,5 @@ def test_a_file_that_is_wrong_is_refused_by_name(
 def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: no such configuration file"):
         load_yaml(tmp_path / "none.yaml")
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match="is a folder: expected a YAML file"):
         load_yaml(tmp_path)

@@ -25,6 +25,7 @@ from twofold.pipeline.cli.commands.run_options import (
 from twofold.pipeline.cli.console import errors, out
 from twofold.pipeline.cli.error_line import error_line
 from twofold.pipeline.cli.result_table import result_table
+from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.steps.runner import STEPS, run_one_step, run_steps
@@ -109,8 +110,12 @@ def export(
 
 
 def _with_formats(settings: list[str] | None, formats: str | None) -> list[str]:
-    chosen = [] if formats is None else [f"export.formats=[{formats}]"]
-    return [*(settings or ()), *chosen]
+    if formats is None:
+        return list(settings or ())
+    chosen = f"formats=[{formats}]"
+    # By itself first, for a message about what was typed.
+    override(RunConfig(), [chosen], section="export", origin=f"--format {formats}")
+    return [*(settings or ()), f"export.{chosen}"]
 
 
 def _run_step(context: Context, step: str) -> None:

@@ -11,11 +11,16 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from twofold.components.errors import ConfigError
+from twofold.components.errors import ConfigError, UsageError
 from twofold.pipeline import config as configuration
 from twofold.pipeline import recipes
 from twofold.pipeline.cli.console import errors, out
-from twofold.pipeline.cli.path_arguments import local, local_or_bucket, plain_name
+from twofold.pipeline.cli.path_arguments import (
+    local,
+    local_folder,
+    local_or_bucket,
+    plain_name,
+)
 from twofold.pipeline.cli.progress_bar import progress_bar
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
@@ -23,14 +28,15 @@ from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.runs.run_environment import run_environment
 
 DATASETS = "datasets"
+_RECIPE = "RECIPE|FILE.yaml"
 
 RecipeArgument = Annotated[
     str,
     typer.Argument(
-        metavar="RECIPE|FILE.yaml", help="a recipe's name, or a configuration file", callback=local
+        metavar=_RECIPE, help="a recipe's name, or a configuration file", callback=local
     ),
 ]
-WorkdirOption = Annotated[Path, typer.Option(help="where runs are kept", callback=local)]
+WorkdirOption = Annotated[Path, typer.Option(help="where runs are kept", callback=local_folder)]
 DatasetsOption = Annotated[
     str | None,
     typer.Option(
@@ -54,15 +60,43 @@ UpdateOption = Annotated[
     ),
 ]
 ReuseOption = Annotated[
-    bool, typer.Option("--reuse", help="keep the results of finished steps that other code made")
+    bool,
+    typer.Option(
+        "--reuse",
+        help="keep the results of finished steps that other code made; with --update, too: steps "
+        "are done again for their settings alone",
+    ),
 ]
 FormatOption = Annotated[
     str | None,
     typer.Option("--format", help="of the export, by commas: saved_model,onnx,litert,..."),
 ]
+
+
+def _beam_options(context: typer.Context, value: list[str] | None) -> list[str] | None:
+    """Refuses what stands before ``--``; the context's object is what follows it.
+
+    Raises:
+        UsageError: naming what is too much.
+
+    """
+    given = list(value or ())
+    extra = given[: max(0, len(given) - len(context.obj or ()))]
+    if extra:
+        raise UsageError(
+            f"expected one {_RECIPE}, received {' '.join(extra)}, too: remove it, or put Beam's "
+            "options after --"
+        )
+    return value
+
+
 BeamArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[-- BEAM OPTIONS]", help="e.g. -- --runner=FlinkRunner"),
+    typer.Argument(
+        metavar="[-- BEAM OPTIONS]",
+        help="e.g. -- --runner=FlinkRunner",
+        callback=_beam_options,
+    ),
 ]
 
 

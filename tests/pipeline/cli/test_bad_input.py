@@ -1,4 +1,6 @@
-"""Bad input ends with status 1 and one line that names what is at fault, and leaves no half work.
+"""Bad input ends with one line that names what is at fault, and leaves no half work.
+
+The exit status is 2 for a wrong command, setting or file of settings, 1 for other input.
 
 What needs a training run to show is in test_odd_folders.py.
 """
@@ -22,11 +24,11 @@ Twofold = Callable[..., Outcome]
 
 @pytest.fixture
 def refuses(twofold: Twofold) -> Callable[..., None]:
-    """Holds a command to status 1 and one line that has all of the words."""
+    """Holds a command to its exit status and one line that has all of the words."""
 
-    def check(arguments: list[str], *words: object) -> None:
+    def check(arguments: list[str], *words: object, status: int = 1) -> None:
         ended = twofold(*arguments)
-        assert ended.status == 1, ended
+        assert ended.status == status, ended
         assert ended.error.startswith("error: ")
         assert len(ended.error.splitlines()) == 1
         for word in words:
@@ -121,7 +123,9 @@ def test_mixed_sizes_without_a_size_to_bring_them_to(
 def test_what_does_not_fit_the_images(
     setting: str, words: tuple[str, ...], refuses: Refuses, two_classes: Path, workdir: Path
 ) -> None:
-    refuses(short_run(two_classes, workdir, setting), *words)
+    # A setting that no image of this size fits, or one that these images are too few for.
+    status = 2 if setting.startswith("encoder") else 1
+    refuses(short_run(two_classes, workdir, setting), *words, status=status)
     assert not (workdir / "folder_simclr" / "checkpoints").exists()
 
 
@@ -183,7 +187,67 @@ def test_a_file_that_is_no_npz(refuses: Refuses, workdir: Path, tmp_path: Path) 
 def test_a_wrong_configuration(
     arguments: list[str], words: tuple[str, ...], refuses: Refuses, workdir: Path
 ) -> None:
-    refuses(["run", *arguments, "--workdir", str(workdir)], *words)
+    refuses(["run", *arguments, "--workdir", str(workdir)], *words, status=2)
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize("command", ["run", "prepare", "pretrain", "evaluate", "export"])
+def test_what_stands_before_two_dashes_is_not_beams(
+    command: str, refuses: Refuses, workdir: Path
+) -> None:
+    given = [command, "quickstart", "stl10_simclr", "--workdir", str(workdir)]
+    words = ("received stl10_simclr, too", "after --")
+    refuses(given, *words, status=2)
+    refuses([*given, "--", "--runner=FlinkRunner"], *words, status=2)
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["--set", "study.encoders=[{}]"],
+            "--set study.encoders=[{}]: study.encoders: input should be a mapping of keys, "
+            "received [{}]",
+        ),
+        (
+            ["--set", "training..epochs=3"],
+            "--set training..epochs=3: expected KEY.PATH=VALUE",
+        ),
+        (
+            ["--set", "name=yes"],
+            "--set name=yes: name: expected text, in quotes where YAML reads it as a number or a "
+            'truth value ("..."), received true',
+        ),
+        (
+            ["--set", "name=7"],
+            "--set name=7: name: expected text, in quotes where YAML reads it as a number or a "
+            'truth value ("..."), received 7',
+        ),
+        (
+            ["--set", "views={policy: none, policy: affine}"],
+            "--set views={policy: none, policy: affine}: the key policy stands twice, again in "
+            "line 1: expected it once",
+        ),
+    ],
+)
+def test_a_wrong_value_is_described_in_words_of_yaml(
+    arguments: list[str], line: str, twofold: Twofold
+) -> None:
+    ended = twofold("show", "quickstart", *arguments)
+    assert (ended.status, ended.error) == (2, f"error: {line}\n")
+
+
+def test_an_empty_list_of_seeds(twofold: Twofold) -> None:
+    ended = twofold("show", "dsprites_study", "--set", "study.seeds=[]")
+    assert ended.status == 2
+    assert ended.error.endswith("study.seeds: expected at least one, received []\n")
+
+
+def test_a_wrong_format_is_told_as_it_was_typed(refuses: Refuses, workdir: Path) -> None:
+    for command in ("run", "export"):
+        given = [command, "quickstart", "--format", "foo", "--workdir", str(workdir)]
+        refuses(given, "error: --format foo: export.formats", "received 'foo'", status=2)
     assert not workdir.exists()
 
 
@@ -192,6 +256,8 @@ def test_a_wrong_configuration(
     [
         ("- quickstart\n", ("expected a mapping of keys, received list",)),
         ("seed: [1\n", ("expected a YAML file",)),
+        ("seed: 1\nname: a\nseed: 2\n", ("the key seed stands twice, again in line 3",)),
+        ("training: {epochs: 3, epochs: 4}\n", ("the key epochs stands twice",)),
         ("training: {epoch: 3}\n", ("unknown key training.epoch", "did you mean 'epochs'?")),
     ],
 )
@@ -200,8 +266,29 @@ def test_a_wrong_configuration_file(
 ) -> None:
     path = tmp_path / "é my.yaml"
     path.write_text(text)
-    refuses(["run", str(path), "--workdir", str(workdir)], path, *words)
+    refuses(["run", str(path), "--workdir", str(workdir)], path, *words, status=2)
     assert not workdir.exists()
+
+
+def test_a_folder_where_a_file_is_expected(refuses: Refuses, workdir: Path, tmp_path: Path) -> None:
+    for name in ("d.yaml", "d.npz", "d.csv", "d.tfrecord"):
+        (tmp_path / name).mkdir()
+    refuses(["show", str(tmp_path / "d.yaml")], "d.yaml is a folder", "YAML file", status=2)
+    for source, name in (("npz", "d.npz"), ("listing", "d.csv"), ("tfrecord", "d.tfrecord")):
+        arguments = short_run(tmp_path / name, workdir, f"data.source={source}")
+        refuses(arguments, f"{tmp_path / name} is a folder: expected")
+    assert not workdir.exists()
+
+
+def test_merged_keys_may_be_overridden(twofold: Twofold, tmp_path: Path) -> None:
+    path = tmp_path / "merged.yaml"
+    path.write_text(
+        "views: &a {policy: affine}\n"
+        "second_views: &b {<<: *a, policy: affine}\n"
+        "probe_views: {<<: *b, policy: none}\n"
+    )
+    ended = twofold("show", str(path))
+    assert ended.status == 0, ended.error
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +312,7 @@ def test_a_run_directory_of_another_configuration(
     before = record.read_bytes()
     changed = "evaluation.neighbours: 20 there, 5 here"
     arguments = short_run(two_classes, workdir, "evaluation.neighbours=5")
-    refuses(arguments, record.parent, changed, "--name", "--update")
+    refuses(arguments, record.parent, changed, "--name", "--update", status=2)
     assert record.read_bytes() == before
 
 
@@ -249,7 +336,10 @@ def test_a_working_directory_that_is_a_file(
     refuses: Refuses, two_classes: Path, workdir: Path
 ) -> None:
     workdir.write_text("mine")
-    refuses(short_run(two_classes, workdir), workdir)
+    said = f"expected a folder or a new path, received {workdir}: {workdir} is a file"
+    refuses(short_run(two_classes, workdir), f"error: --workdir: {said}", status=2)
+    elsewhere = short_run(two_classes, workdir.parent / "other")
+    refuses([*elsewhere, "--datasets", str(workdir)], f"error: --datasets: {said}", status=2)
     assert workdir.read_text() == "mine"
 
 
@@ -290,5 +380,6 @@ def test_a_busy_port(refuses: Refuses, tmp_path: Path) -> None:
 
 
 def test_a_run_is_not_put_among_the_data_sets(refuses: Refuses, tmp_path: Path) -> None:
-    refuses(["run", "quickstart", "--name", "datasets", "--workdir", str(tmp_path)], "name", "kept")
+    arguments = ["run", "quickstart", "--name", "datasets", "--workdir", str(tmp_path)]
+    refuses(arguments, "name", "kept", status=2)
     assert not list(tmp_path.iterdir())

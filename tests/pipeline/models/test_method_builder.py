@@ -327,7 +327,10 @@ def test_after_an_epoch_no_more_held_out_images_are_looked_at_than_asked_for(
     [
         (("method.name=supervised", "data.path=FLAT"), "method.name=supervised learns from labels"),
         (("method.name=self_training", "data.path=ONE"), "at least two classes"),
-        (("training.plateau.patience=1",), "training.plateau goes by labelled validation images"),
+        (
+            ("training.plateau.patience=1", "training.epochs=3"),
+            "training.plateau goes by labelled validation images",
+        ),
         (("training.labelled_batch_size=2",), "larger than the 0 training images without a label"),
         (
             ("training.labelled_batch_size=7", "data.label_share=0.1"),
@@ -345,6 +348,6 @@ def test_what_a_method_cannot_do_is_refused_before_the_first_step(
     places = {"data.path=FLAT": tmp_path / "flat", "data.path=ONE": tmp_path / "one"}
     given = [f"data.path=['{places[one]}']" if one in places else one for one in settings]
     ended = _pretrain(twofold, two_classes, tmp_path, *given)
-    assert ended.status == 1
+    assert ended.status == (2 if "method.name=vae" in settings else 1)
     assert words in ended.error
     assert not list(tmp_path.glob("folder_simclr/*/final"))

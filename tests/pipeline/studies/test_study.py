@@ -168,13 +168,13 @@ def test_a_finished_study_is_reused(study: Study, twofold: Twofold) -> None:
 
 def test_other_seeds_are_another_study(study: Study, twofold: Twofold) -> None:
     refused = twofold(*_arguments(study.path.parent, "study.seeds=[0]"))
-    assert refused.status == 1
+    assert refused.status == 2
     assert "study.seeds: [0, 1] there, [0] here" in refused.error
 
 
 def test_the_steps_of_a_study_are_not_run_one_by_one(twofold: Twofold, tmp_path: Path) -> None:
     ended = twofold("prepare", "dsprites_study", "--workdir", str(tmp_path))
-    assert ended.status == 1
+    assert ended.status == 2
     assert "dsprites_study is a study of several runs: expected `twofold run`" in ended.error
     assert not list(tmp_path.iterdir())
 
