@@ -224,8 +224,12 @@ def write_json(
         default: turns what it does not hold into what it does.
 
     """
-    text = json.dumps(content, indent=2, sort_keys=True, default=default)
-    write_text(path, f"{text}\n")
+    write_text(path, json_text(content, default=default))
+
+
+def json_text(content: Any, *, default: Callable[[Any], Any] | None = None) -> str:
+    """Give what `write_json` writes."""
+    return json.dumps(content, indent=2, sort_keys=True, default=default) + "\n"
 
 
 def append_line(path: Path, line: str) -> None:

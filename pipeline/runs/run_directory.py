@@ -83,6 +83,7 @@ class RunDirectory:
         differences = _differences(_with_defaults(present), given)
         # Whether the directory's work is of the settings of now, the name apart.
         self.same_configuration = not [one for one in differences if not one.startswith("name:")]
+        self._unchanged = not differences
         changes = "; ".join(
             line
             for line in differences
@@ -253,6 +254,27 @@ class RunDirectory:
             if entry.get("status") == "done"
             for name, value in entry.get("metrics", {}).items()
         }
+
+    def mend(self) -> list[str]:
+        """Writes the files again that say what the record says, where they differ from it.
+
+        Returns:
+            Their names; none where no step is finished, or other settings are being taken over.
+
+        """
+        if not self._unchanged or not self.metrics():
+            return []
+        held = {CONFIG: to_yaml(self.config), METRICS: files.json_text(self.metrics())}
+        broken = {
+            name: text
+            for name, text in held.items()
+            if not (self.path / name).is_file() or (self.path / name).read_bytes() != text.encode()
+        }
+        if broken:
+            self._lock_directory()
+        for name, text in broken.items():
+            files.write_text(self.path / name, text)
+        return list(broken)
 
     def close(self) -> None:
         """Lets other processes in."""

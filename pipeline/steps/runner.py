@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 from twofold.components import files
 from twofold.components.errors import DataError, OtherCodeError, StepError, UsageError
 from twofold.pipeline.runs.code_fingerprint import code_digest
+from twofold.pipeline.runs.record_format import RECORD
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import PAGE, fingerprint
 from twofold.pipeline.steps.checks import check_measurable
@@ -60,6 +61,7 @@ def run_steps(context: Context, until: str = STEPS[-1]) -> list[str]:
         if name == "pretrain" and until != "pretrain" and not is_done(context, name):
             check_measurable(context.manifest())
         ran += [name] if _run_if_needed(context, name) else []
+    _mend(context)
     return ran
 
 
@@ -86,7 +88,14 @@ def run_one_step(context: Context, name: str) -> list[str]:
                 f"in {context.run.path}{_because(standing)}: run `twofold {one}` with the same "
                 f"arguments first"
             )
-    return [name] if _run_if_needed(context, name) else []
+    ran = [name] if _run_if_needed(context, name) else []
+    _mend(context)
+    return ran
+
+
+def _mend(context: Context) -> None:
+    for name in context.run.mend():
+        context.say(f"{context.run.path / name} differed from {RECORD}, written again")
 
 
 def is_done(context: Context, name: str) -> bool:

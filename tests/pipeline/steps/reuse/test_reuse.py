@@ -383,6 +383,23 @@ def test_a_damaged_record_of_what_prepared_a_data_set_is_as_none(
         runs(name="second")
 
 
+@pytest.mark.parametrize("name", ["metrics.json", "config.yaml"])
+@pytest.mark.parametrize("content", [None, b"{}"])
+def test_what_the_record_says_too_is_written_again(
+    name: str, content: bytes | None, runs: _Runs
+) -> None:
+    path = runs.path / name
+    before = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert runs() == []
+    assert path.read_bytes() == before
+    assert f"{path} differed from run.json, written again" in runs.said
+    assert runs() == []
+    assert len(runs.said) == len(runner.STEPS)
+
+
 def test_one_step_needs_those_before_it_to_be_of_this_code(runs: _Runs, edit: Edit) -> None:
     edit(LOOP, "STEPS = 3")
     with pytest.raises(OtherCodeError):
