@@ -1,6 +1,7 @@
 """The command line: help, exit statuses, and one line for what went wrong."""
 
 import importlib.metadata
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,3 +151,20 @@ def test_wrong_usage_is_status_2_and_named(
     ended = twofold(*arguments)
     assert ended.status == 2
     assert named in ended.out + ended.error
+
+
+def test_update_and_reuse_together_take_other_settings_and_keep_what_other_code_made(
+    twofold: Twofold, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    contexts = _stand_in(monkeypatch, None)
+    run = tmp_path / "quickstart"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "checkpoint").touch()
+    other = load_recipe("quickstart").model_dump(mode="json") | {"seed": 7}
+    (run / "run.json").write_text(json.dumps({"steps": {}, "configuration": other}))
+    arguments = ("run", "quickstart", "--workdir", str(tmp_path), "--reuse")
+    refused = twofold(*arguments)
+    assert (refused.status, contexts) == (2, [])
+    assert "seed: 7 there, 0 here" in refused.error
+    assert twofold(*arguments, "--update").status == 0
+    assert contexts[0].other_code == "reuse"
