@@ -313,7 +313,8 @@ def test_a_promotion_that_cannot_be_carried_out_is_recorded(twofold, make, root,
     assert outcome.status == 1
     assert "No space left on device" in outcome.error
     assert [entry["decision"] for entry in log_of(root)] == ["promoted", "failed"]
-    assert log_of(root)[1]["reasons"] == ["OSError: [Errno 28] No space left on device"]
+    reason = f"OSError: [Errno 28] No space left on device: '{root / '1'}'"
+    assert log_of(root)[1]["reasons"] == [reason]
     assert numbers(root) == []
 
 
