@@ -269,6 +269,8 @@ allowed = (
     "twofold.components.settings",
     "twofold.components.keyed_random",
     "twofold.components.distribute",
+    "twofold.components.path_schemes",
+    "twofold.components.write_errors",
 )
 for name in sorted(sys.modules):
     house, _, rest = name.partition(".")
