@@ -83,7 +83,7 @@ def test_a_run_leaves_its_record_figures_and_model(run: Path) -> None:
     assert np.isfinite(metrics["pretrain/loss"])
     assert metrics["export/max_difference/serving_default"] <= 1e-4
     assert yaml.safe_load((run / "config.yaml").read_text()) == record["configuration"]
-    for picture in ("views", "curves", "rsm"):
+    for picture in ("views", "rsm"):
         assert (run / "figures" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
     assert list((run / "tensorboard").iterdir())
     assert (run / "saved_model" / "1" / "saved_model.pb").is_file()
