@@ -7,7 +7,7 @@
         EvaluationError (ValueError)                embeddings or labels that cannot be measured
         UsageError                                  a command that cannot be followed as given
             OtherCodeError                          a result of other code: reuse or update it?
-            OtherConfigurationError                 a directory of another configuration's run
+            OtherConfigurationError (RunDirectoryError)  a directory of another configuration's run
         CheckpointError (ValueError)                a checkpoint directory
         TrainingDivergedError (ArithmeticError)     a loss that is no longer finite
         RunDirectoryError (ValueError)              a run's directory, or its record
@@ -22,8 +22,9 @@
         ServingError                                twofold.serving.status_codes: a request refused
         ClientError                                 twofold.serving.client: a request unanswered
 
-In parentheses is the built-in exception that a class also is. A message says what happened, what
-was expected and what was received, with the file, key or field at fault and what to type instead.
+In parentheses is another exception that a class also is, mostly a built-in one. A message says what
+happened, what was expected and what was received, with the file, key or field at fault and what to
+type instead.
 
 The command line ends with status 2 for a ``UsageError`` or a ``SettingsError``, with 1 for others.
 It shows a ``TwofoldError`` as its message, and an ``OSError`` (a full disk, a file

@@ -19,6 +19,7 @@ PRIVATE = {
     "DamagedRecordError": "components/data",  # becomes an image's problem, or a DataError
     "RejectedError": "components/data",  # becomes a line of the rejects file
     "TensorFlowError": "components/export/proof",  # that process knows nothing of Twofold
+    "_TwiceError": "pipeline/config",  # becomes the ConfigError of the file or of --set
     "WrongAnswerError": "components/export/proof",  # that process knows nothing of Twofold
 }
 
@@ -58,8 +59,8 @@ def _drawn() -> dict[str, tuple[str | None, str | None]]:
 def _real(root: type[TwofoldError]) -> dict[str, tuple[str | None, str | None]]:
     real: dict[str, tuple[str | None, str | None]] = {}
     for one in root.__subclasses__():
-        # Others may be a test's own.
-        if one.__module__.startswith("twofold."):
+        # Others may be a test's own; a class is drawn below the first of its bases.
+        if one.__module__.startswith("twofold.") and one.__bases__[0] is root:
             other = [base.__name__ for base in one.__bases__ if base is not root]
             real[one.__name__] = (root.__name__, other[0] if other else None)
             real |= _real(one)
