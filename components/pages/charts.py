@@ -119,7 +119,7 @@ def histogram(
     form: Format,
     logarithmic: bool = False,
 ) -> Chart | None:
-    """How values spread, a line a split, as shares of the split's images.
+    """How values spread, one line per split, as shares of the split's images.
 
     Args:
         title: what it shows.

@@ -1,4 +1,4 @@
-"""Image table, `images.parquet`: a row an image, with what is known of it beside its pixels."""
+"""Image table, `images.parquet`: one row per image, with all but its pixels."""
 
 from __future__ import annotations
 

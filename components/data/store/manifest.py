@@ -119,7 +119,7 @@ class Manifest(_Record):
         weighted: whether records hold a weight.
         image_sizes: images by "HxW", as stored.
         formats: images by the format that they came in.
-        images: the table with a row an image, in the order of the splits and their records.
+        images: the table with one row per image, in the order of the splits and their records.
         files: the other files beside the manifest, but for the shards.
 
     """

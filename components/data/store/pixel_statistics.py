@@ -67,7 +67,7 @@ class PixelTotals:
         return 3 if self.pixels[3] else 1
 
     def mean_and_deviation(self, channels: int) -> tuple[list[float], list[float]]:
-        """Mean and population standard deviation of values in [0, 1], a number a channel.
+        """Mean and population standard deviation of values in [0, 1], one number per channel.
 
         With 3 channels, a greyscale image counts in each of them.
         """
