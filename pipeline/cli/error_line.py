@@ -13,8 +13,9 @@ from pathlib import Path
 
 from twofold.components.errors import TwofoldError
 
-# The folder that holds components, pipeline and serving, in the checkout or as installed.
+# The folder that holds the packages: of a checkout, tests and an environment beside them.
 _ROOT = Path(__file__).parents[2]
+_PACKAGES = frozenset({"components", "pipeline", "serving"})
 # TensorFlow's messages can hold a whole graph, and Beam's the traceback of a worker.
 _START, _END = 300, 200
 
@@ -49,9 +50,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def _origin(error: BaseException) -> str:
     """The last line of Twofold's code that the exception went through."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_ROOT)]
-    if not ours:
-        return ""
-    path = Path(ours[-1].filename).relative_to(_ROOT)
-    return f" (at twofold/{path.as_posix()}:{ours[-1].lineno})"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_relative_to(_ROOT) and path.relative_to(_ROOT).parts[0] in _PACKAGES:
+            return f" (at twofold/{path.relative_to(_ROOT).as_posix()}:{frame.lineno})"
+    return ""

@@ -43,7 +43,7 @@ def test_measures_asked_for_later_read_the_embeddings_that_are_there(
         assert metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"]
     for name in ("clustering/nmi", "retrieval/map", "calibration/ece", "embedding/alignment"):
         assert name in metrics
-    for figure in ("reliability", "confusion", "label_fractions"):
+    for figure in ("reliability", "confusion"):
         assert (run / "figures" / f"{figure}.png").is_file()
     widths = {
         part: np.load(run / "embeddings" / f"test_{part}.npy", mmap_mode="r").shape[1]
