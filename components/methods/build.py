@@ -16,9 +16,9 @@ from twofold.components.encoders.heads import (
 )
 from twofold.components.encoders.settings import ENCODERS, EncoderSettings
 from twofold.components.errors import SettingsError
-from twofold.components.methods.method import Method
 from twofold.components.methods.queue import SupportQueue
 from twofold.components.methods.settings import MethodSettings
+from twofold.components.training.method import Method
 from twofold.components.transforms.views import ViewFunction
 
 ImageShape = tuple[int, int, int]

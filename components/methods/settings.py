@@ -27,7 +27,7 @@ class TeacherSettings(Section):
 class MethodSettings(Implemented):
     """Settings of a method, and its traits: what the pipeline has to know about it.
 
-    ``implementation`` is a dataclass, a ``twofold.components.methods.method.Method``, of whose
+    ``implementation`` is a dataclass, a ``twofold.components.training.method.Method``, of whose
     fields ``twofold.components.methods.build.build_method`` makes each by its name.
 
     Attributes:

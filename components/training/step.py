@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from twofold.components import distribute, keyed_random
-from twofold.components.methods.method import (
+from twofold.components.training.method import (
     Method,
     MethodInput,
     MethodOutput,

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from twofold.components.methods.method import to_unit_range
+from twofold.components.training.method import to_unit_range
 from twofold.components.training.monitors import EarlyStopping, ReduceOnPlateau
 
 _BATCH = 256

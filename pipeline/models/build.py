@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import build_linear_head
-from twofold.components.methods.method import Method, TwoViews
 from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
 from twofold.components.training.checkpoint import load_encoder
 from twofold.components.training.loop import LoopSettings
+from twofold.components.training.method import Method, TwoViews
 from twofold.components.training.monitors import EarlyStopping, ReduceOnPlateau
 from twofold.components.training.optimizers.named_optimizers import build_optimizer
 from twofold.components.training.optimizers.schedules import (

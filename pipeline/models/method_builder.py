@@ -9,8 +9,8 @@ import keras
 
 from twofold.components.methods import build
 from twofold.components.methods.build import ImageShape, build_method_projector
-from twofold.components.methods.method import Method
 from twofold.components.training.checkpoint import read_final
+from twofold.components.training.method import Method
 from twofold.components.transforms.policies import build_view
 from twofold.pipeline.config import RunConfig
 

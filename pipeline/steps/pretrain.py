@@ -15,8 +15,8 @@ from twofold.components.data.store.manifest import Manifest
 from twofold.components.evaluation.confidence_intervals import accuracy_metrics
 from twofold.components.evaluation.plots.run_plots import plot_dictionary, plot_views
 from twofold.components.methods.labelled.supervised_settings import SupervisedSettings
-from twofold.components.methods.method import Method
 from twofold.components.training.checkpoint import write_description, write_final
+from twofold.components.training.method import Method
 from twofold.components.training.precision import bfloat16_instructions
 from twofold.components.training.tensorboard import TensorBoardWriter, read_scalars
 from twofold.components.training.validation import build_validation

@@ -13,10 +13,10 @@ from twofold.components import keyed_random
 from twofold.components.data.reading.label_subset import sample_labelled
 from twofold.components.data.reading.split import Split
 from twofold.components.methods.build import build_configured_encoder
-from twofold.components.methods.method import Method, sample_views
 from twofold.components.training.averaging import reestimate_batch_norm
 from twofold.components.training.checkpoint import read_weights, write_weights
 from twofold.components.training.loop import LoopSettings
+from twofold.components.training.method import Method, sample_views
 from twofold.components.training.step import TrainState
 from twofold.components.training.validation import EpochRules, MonitoredMetric, build_validation
 from twofold.components.transforms.policies import build_view

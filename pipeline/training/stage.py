@@ -10,7 +10,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from twofold.components.methods.method import Method
 from twofold.components.training.checkpoint import (
     Checkpoints,
     is_final,
@@ -19,6 +18,7 @@ from twofold.components.training.checkpoint import (
     write_final,
 )
 from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
+from twofold.components.training.method import Method
 from twofold.components.training.precision import precision
 from twofold.components.training.step import Batch, TrainState, build_train_step
 from twofold.components.training.tensorboard import Rate, TensorBoardWriter

@@ -36,14 +36,14 @@ from twofold.components.errors import ConfigError
 from twofold.components.export.proof.proof import Proof
 from twofold.components.losses.reduction import mean_share
 from twofold.components.methods.build import PartBuilder
-from twofold.components.methods.method import (
+from twofold.components.methods.settings import METHODS, ProjectorSettings
+from twofold.components.training.method import (
     Method,
     MethodInput,
     MethodOutput,
     Picture,
     sample_views,
 )
-from twofold.components.methods.settings import METHODS, ProjectorSettings
 from twofold.components.transforms.settings import VIEWS, ViewsSettings
 from twofold.components.transforms.views import ViewFunction
 from twofold.pipeline.config import RunConfig, load_yaml, override, to_commented_yaml

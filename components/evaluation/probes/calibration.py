@@ -1,9 +1,8 @@
-"""Expected calibration error and reliability diagrams of a classifier."""
+"""Expected calibration error of a classifier."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.input_checks import check_embeddings, check_labels
-from twofold.components.evaluation.plots.run_plots import CURVE_COLOUR, new_figure, write_png
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,53 +73,3 @@ def reliability(
         np.bincount(bin_indices, confidence, minlength=bins) / divisor,
         np.bincount(bin_indices, right, minlength=bins) / divisor,
     )
-
-
-def plot_reliability(measured: Reliability, path: Path, title: str) -> None:
-    """Draw accuracy over confidence, and below how many images have which confidence.
-
-    Args:
-        measured: what to draw.
-        path: of the PNG file; folders that lack are made.
-        title: above all.
-
-    """
-    figure = new_figure(width=4.6, height=5.4)
-    figure.suptitle(title, fontsize=12)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    edges = np.linspace(0, 1, len(measured.counts) + 1)
-    filled = measured.counts > 0
-    width = edges[1] - edges[0]
-    upper.bar(
-        edges[:-1][filled],
-        measured.accuracies[filled],
-        width,
-        align="edge",
-        color=CURVE_COLOUR,
-        alpha=0.35,
-        edgecolor=CURVE_COLOUR,
-        linewidth=0.8,
-        label="accuracy",
-    )
-    upper.plot([0, 1], [0, 1], color="0.45", linewidth=1, linestyle="--", label="as often as said")
-    upper.plot(
-        measured.confidences[filled],
-        measured.accuracies[filled],
-        color="#D55E00",
-        linewidth=0,
-        marker="o",
-        markersize=4,
-        label="mean of a bin",
-    )
-    upper.set_title(f"calibration error {measured.ece:.2%}", fontsize=10, loc="right")
-    upper.set_ylabel("accuracy")
-    upper.set_ylim(0, 1.02)
-    upper.legend(loc="upper left", fontsize=9, frameon=False)
-    lower.bar(edges[:-1], measured.counts / measured.counts.sum(), width, align="edge", color="0.6")
-    lower.set_ylabel("share of images")
-    lower.set_xlabel("confidence: probability of the predicted class")
-    lower.set_xlim(0, 1)
-    for panel in (upper, lower):
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.tick_params(labelsize=9)
-    write_png(figure, path)

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from twofold.components import distribute
 from twofold.components.losses.contrastive import info_nce_queue
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.methods.momentum import follow
 from twofold.components.methods.queue import SupportQueue
+from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 

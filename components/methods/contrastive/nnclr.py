@@ -12,8 +12,8 @@ import tensorflow as tf
 from twofold.components import distribute
 from twofold.components.losses.contrastive import nnclr
 from twofold.components.losses.redundancy import correlation_accuracy
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.methods.queue import SupportQueue
+from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 

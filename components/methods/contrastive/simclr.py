@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from twofold.components import distribute
 from twofold.components.losses.contrastive import cross_view, few_negatives, nt_xent
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
+from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 

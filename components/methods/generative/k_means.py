@@ -14,7 +14,7 @@ from twofold.components import distribute, keyed_random
 from twofold.components.encoders.patches.patch_dictionary import centring
 from twofold.components.losses.dictionary import dictionary_loss
 from twofold.components.methods.build import PartBuilder, Parts
-from twofold.components.methods.method import (
+from twofold.components.training.method import (
     Method,
     MethodInput,
     MethodOutput,

@@ -15,7 +15,7 @@ from twofold.components.encoders.convolutional.decoder import build_decoder
 from twofold.components.encoders.heads import build_gaussian_head
 from twofold.components.losses.elbo import kl_to_standard_normal, reconstruction, sample_gaussian
 from twofold.components.methods.build import PartBuilder, Parts
-from twofold.components.methods.method import (
+from twofold.components.training.method import (
     Method,
     MethodInput,
     MethodOutput,

@@ -18,7 +18,7 @@ from twofold.components.methods.build import (
     build_configured_encoder,
 )
 from twofold.components.methods.labelled.self_training_settings import SelfTrainingSettings
-from twofold.components.methods.method import (
+from twofold.components.training.method import (
     Method,
     MethodInput,
     MethodOutput,

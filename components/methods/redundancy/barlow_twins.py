@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from twofold.components.losses.redundancy import barlow_twins, correlation_accuracy
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
+from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 

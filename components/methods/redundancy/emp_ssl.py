@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from twofold.components import keyed_random
 from twofold.components.losses.coding_rate import coding_rate_of_patches
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
+from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 

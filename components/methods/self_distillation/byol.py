@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from twofold.components.losses.regression import byol
-from twofold.components.methods.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.methods.momentum import cosine_momentum, follow
+from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
 

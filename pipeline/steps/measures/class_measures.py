@@ -15,11 +15,11 @@ from twofold.components.evaluation.embedding_store import EmbeddingStore
 from twofold.components.evaluation.geometry.clustering import cluster, clustering_agreement
 from twofold.components.evaluation.geometry.retrieval import retrieval
 from twofold.components.evaluation.geometry.similarity_matrix import sample_rows
-from twofold.components.evaluation.probes.calibration import plot_reliability, reliability
+from twofold.components.evaluation.plots.classifier_plots import plot_confusion, plot_reliability
+from twofold.components.evaluation.probes.calibration import reliability
 from twofold.components.evaluation.probes.confusion_matrix import (
     confusion_matrix,
     most_confused,
-    plot_confusion,
 )
 from twofold.components.evaluation.probes.hyperparameters import best_setting, validation_rows
 from twofold.components.evaluation.probes.knn import knn_votes

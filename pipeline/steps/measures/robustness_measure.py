@@ -39,8 +39,8 @@ from twofold.components.transforms.corruptions.common_corruptions import CORRUPT
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.steps.measures.robustness_baseline import read_baseline
 from twofold.pipeline.steps.pretrain import TEACHER
+from twofold.pipeline.steps.robustness_baseline import read_baseline
 from twofold.pipeline.training import prepared_images as step_images
 
 # Who classifies the images, beside the teacher.

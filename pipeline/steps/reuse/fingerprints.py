@@ -22,8 +22,8 @@ from twofold.pipeline.runs.code_fingerprint import Code, Dependencies, code_dige
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.checks import check_source
-from twofold.pipeline.steps.measures.robustness_baseline import read_baseline
 from twofold.pipeline.steps.reuse.dependencies import DEPENDENCIES
+from twofold.pipeline.steps.robustness_baseline import read_baseline
 
 # Names by which runs and data sets are known that were made before code was part of it.
 _EARLIER = {

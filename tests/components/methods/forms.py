@@ -20,9 +20,9 @@ from twofold.components.encoders.heads import (
     build_projector,
 )
 from twofold.components.methods.generative.k_means import PatchMoments
-from twofold.components.methods.method import MethodInput
 from twofold.components.methods.queue import SupportQueue
 from twofold.components.methods.settings import METHODS
+from twofold.components.training.method import MethodInput
 
 IMAGE_SHAPE = (12, 12, 1)
 BATCH, CLASSES, FEATURES, PROJECTIONS, QUEUE = 8, 3, 6, 5, 12

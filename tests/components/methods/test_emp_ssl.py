@@ -6,8 +6,8 @@ import tensorflow as tf
 from tests.components.methods.forms import BATCH, IMAGE_SHAPE, build_form, method_input
 from twofold.components import keyed_random
 from twofold.components.losses.coding_rate import coding_rate_of_patches
-from twofold.components.methods.method import sample_views
 from twofold.components.methods.settings import METHODS
+from twofold.components.training.method import sample_views
 
 PATCHES = 3
 

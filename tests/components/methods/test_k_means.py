@@ -7,7 +7,7 @@ from tests.components.methods.forms import BATCH, IMAGE_SHAPE, build_form, metho
 from twofold.components.encoders.build import build_encoder
 from twofold.components.losses.dictionary import dictionary_loss
 from twofold.components.methods.generative.k_means import PatchMoments, cut_patches
-from twofold.components.methods.method import sample_views
+from twofold.components.training.method import sample_views
 
 PATCHES, SIDE = 3, 4
 

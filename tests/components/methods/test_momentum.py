@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tests.components.methods.forms import build_form, method_input
 from twofold.components.losses.regression import byol
-from twofold.components.methods.method import sample_views
 from twofold.components.methods.momentum import cosine_momentum, follow
+from twofold.components.training.method import sample_views
 
 
 def arrays(model):

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from tests.components.methods.forms import BATCH, QUEUE, build_form, method_input
 from twofold.components.losses.contrastive import info_nce_queue, nnclr
-from twofold.components.methods.method import sample_views
 from twofold.components.methods.queue import SupportQueue
+from twofold.components.training.method import sample_views
 
 
 def unit(rows):

@@ -5,7 +5,7 @@ import pytest
 
 from tests.components.methods.forms import build_form, method_input
 from twofold.components.losses.redundancy import barlow_twins, correlation_accuracy, vicreg
-from twofold.components.methods.method import sample_views
+from twofold.components.training.method import sample_views
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.components.methods.forms import (
     shift_by_key,
 )
 from tests.strategies import strategy_of
-from twofold.components.methods.method import sample_views
+from twofold.components.training.method import sample_views
 from twofold.components.training.step import StepSettings, TrainState, build_train_step
 
 

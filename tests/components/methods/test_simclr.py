@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.components.methods.forms import build_form, method_input
 from twofold.components.losses.contrastive import cross_view, few_negatives, nt_xent
-from twofold.components.methods.method import sample_views
+from twofold.components.training.method import sample_views
 
 
 @pytest.mark.parametrize(

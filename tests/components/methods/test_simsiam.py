@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.components.methods.forms import build_form, method_input
-from twofold.components.methods.method import sample_views
+from twofold.components.training.method import sample_views
 
 
 def test_it_is_the_mean_negative_cosine_whose_targets_are_constants():

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.components.methods.forms import BATCH, CLASSES, build_form, method_input
-from twofold.components.methods.method import sample_views
+from twofold.components.training.method import sample_views
 
 LABELS = np.array([0, -1, 2, 1, -1, -1, 0, 2], np.int32)
 

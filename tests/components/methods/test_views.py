@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.components.methods.forms import build_form, method_input, shift_by_key
 from twofold.components import keyed_random
-from twofold.components.methods.method import sample_views
+from twofold.components.training.method import sample_views
 
 
 @pytest.mark.parametrize("compiled", [False, True])

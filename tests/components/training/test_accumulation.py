@@ -9,7 +9,7 @@ from tests.components.methods.forms import BATCH, build_form, distribute_batch, 
 from tests.components.training.trained import float64
 from tests.strategies import strategy_of
 from twofold.components import keyed_random
-from twofold.components.methods.method import MethodInput
+from twofold.components.training.method import MethodInput
 from twofold.components.training.step import StepSettings, TrainState, build_train_step
 
 RATE = 0.1

@@ -13,8 +13,8 @@ from twofold.components.errors import ProofError
 from twofold.components.export.proof.proof import Proof
 from twofold.components.methods.labelled.self_training import SelfTraining
 from twofold.components.methods.labelled.self_training_settings import SelfTrainingSettings
-from twofold.components.methods.method import MethodInput
 from twofold.components.methods.settings import METHODS
+from twofold.components.training.method import MethodInput
 from twofold.components.transforms.policies import build_view, randaugment_noise
 from twofold.components.transforms.policies_settings import CropViewsSettings, NNCLRViewsSettings
 from twofold.components.transforms.views import make_views

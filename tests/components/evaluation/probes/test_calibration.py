@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
 from twofold.components.errors import EvaluationError
-from twofold.components.evaluation.probes.calibration import plot_reliability, reliability
+from twofold.components.evaluation.probes.calibration import reliability
 
 
 def drawn(images=200, classes=4, seed=0):
@@ -69,9 +69,3 @@ def test_what_is_no_probability_is_refused():
         reliability(np.array([[2.0, 3.0]]), np.array([0]))
     with pytest.raises(EvaluationError, match="bins must be at least 1"):
         reliability(np.array([[0.5, 0.5]]), np.array([0]), bins=0)
-
-
-def test_the_figure_is_drawn(tmp_path):
-    path = tmp_path / "figures" / "reliability.png"
-    plot_reliability(reliability(*drawn()), path, "Confidence")
-    assert path.read_bytes().startswith(b"\x89PNG")
