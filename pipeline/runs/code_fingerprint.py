@@ -1,7 +1,8 @@
 """Code fingerprints: hashes of the syntax trees of the modules that a result depends on.
 
 A module counts by what it computes: comments, layout, docstrings, the texts of raised exceptions,
-lines that are only printed, titles of progress bars and descriptions of settings are left out.
+lines that are only printed, calls that only draw (``plot_...``, with their imports), titles of
+progress bars and descriptions of settings are left out.
 Nothing is imported to be read, so that no fingerprint waits for TensorFlow.
 """
 
@@ -25,6 +26,7 @@ _PRODUCT = "twofold"
 # Packages that lie in folders of their own; importing them imports nothing else.
 _INSTALLED = tuple(f"{_PRODUCT}.{name}" for name in ("components", "pipeline", "serving"))
 _SAYING = ("say", "print")
+_DRAWING = "plot_"
 _LOGGERS = ("logging", "logger", "log", "warnings")
 _PROGRESS = ("progress", "progress_bar")
 _DESCRIPTIONS = ("description", "title", "examples")
@@ -280,13 +282,15 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _is_silent(statement: object) -> bool:
-    """Tells whether a statement changes nothing: a docstring, or a line that is printed."""
+    """Tells whether a statement changes no result: a docstring, a printed line, a drawing."""
+    if isinstance(statement, ast.ImportFrom):
+        return all(alias.name.startswith(_DRAWING) for alias in statement.names)
     if not isinstance(statement, ast.Expr):
         return False
     called = statement.value
     if not isinstance(called, ast.Call):
         return _is_text(called)
-    if _name(called.func) in _SAYING:
+    if _name(called.func) in _SAYING or _name(called.func).startswith(_DRAWING):
         return True
     function = called.func
     return isinstance(function, ast.Attribute) and (

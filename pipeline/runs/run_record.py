@@ -86,7 +86,7 @@ class RunRecord:
         if not directory.is_dir():
             return {}
         # Reading them needs TensorFlow.
-        from twofold.components.training.tensorboard import read_scalars
+        from twofold.components.training.training_curves import read_scalars
 
         return read_scalars(directory)
 

@@ -13,12 +13,7 @@ from twofold.components import files, keyed_random
 from twofold.components.data.reading.split import Split
 from twofold.components.evaluation.geometry.alignment_uniformity import alignment, uniformity
 from twofold.components.evaluation.geometry.collapse import dead_units, effective_rank, feature_std
-from twofold.components.evaluation.geometry.similarity_matrix import (
-    sample_rows,
-    similarity_matrix,
-    sort_order,
-)
-from twofold.components.evaluation.plots.run_plots import plot_rsm
+from twofold.components.evaluation.geometry.similarity_matrix import sample_rows
 from twofold.components.evaluation.probes.linear_probe import LinearProbe
 from twofold.components.transforms.policies import build_view
 from twofold.components.transforms.views import make_views
@@ -29,6 +24,7 @@ from twofold.pipeline.steps.measures.class_measures import measure_classes
 from twofold.pipeline.steps.measures.embedded_images import embed_splits
 from twofold.pipeline.steps.measures.fine_tuning_measure import check_finetune, measure_finetuning
 from twofold.pipeline.steps.measures.robustness_measure import Fitted, measure, plan_robustness
+from twofold.pipeline.steps.plots.similarity_plot import plot_similarity
 from twofold.pipeline.training import prepared_images as step_images
 
 _ALIGNED_IMAGES = 1000
@@ -62,7 +58,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     details["held_out_split"] = held_out_name
     details["images"] = {name: len(split.images) for name, split in splits.items()}
     if len(train.class_names) > 1 or held_out.latent_names:
-        _picture_rsm(context, store.read(held_out_name), held_out)
+        plot_similarity(context, store.read(held_out_name), held_out)
     return metrics
 
 
@@ -106,23 +102,3 @@ def _align(context: Context, encoder: keras.Model, held_out: Split) -> float:
         for found, view in zip(features, tf.unstack(views, num=2), strict=True):
             found.append(tf.cast(encoder(view, training=False), tf.float32).numpy())
     return alignment(*map(np.concatenate, features))
-
-
-def _picture_rsm(context: Context, embeddings: np.ndarray, split: Split) -> None:
-    config = context.config.evaluation
-    by_class = config.rsm_latent is None and len(split.class_names) > 1
-    latent = "class" if by_class else config.rsm_latent or split.latent_names[0]
-    # Images without a class have no place among the classes.
-    usable = np.flatnonzero(split.labels >= 0) if by_class else np.arange(len(embeddings))
-    rows = usable[sample_rows(len(usable), config.rsm_images, context.config.seed)]
-    columns = {name: split.latents[rows, index] for index, name in enumerate(split.latent_names)}
-    values = split.labels[rows] if by_class else columns.pop(latent)
-    order = sort_order(values, *columns.values())
-    plot_rsm(
-        similarity_matrix(embeddings[rows], order),
-        values[order],
-        latent,
-        f"Similarity of {len(rows)} held-out images, sorted by {latent}",
-        context.run.path / "figures" / "rsm.png",
-        split.class_names if by_class else None,
-    )

@@ -9,23 +9,21 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from twofold.components import distribute, keyed_random
-from twofold.components.data.reading.split import Split
+from twofold.components import distribute
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.evaluation.confidence_intervals import accuracy_metrics
-from twofold.components.evaluation.plots.run_plots import plot_dictionary, plot_views
 from twofold.components.methods.labelled.supervised_settings import SupervisedSettings
 from twofold.components.training.checkpoint import write_description, write_final
 from twofold.components.training.method import Method
 from twofold.components.training.precision import bfloat16_instructions
-from twofold.components.training.tensorboard import TensorBoardWriter, read_scalars
+from twofold.components.training.training_curves import read_scalars
 from twofold.components.training.validation import build_validation
-from twofold.pipeline.config import RunConfig
-from twofold.pipeline.models.build import build_training_views, describe
+from twofold.pipeline.models.build import describe
 from twofold.pipeline.runs.code_fingerprint import code_digest
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.checks import check_trainable, find_held_out_split
+from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_training_views
 from twofold.pipeline.steps.reuse.fingerprints import training_images
 from twofold.pipeline.training import prepared_images as step_images
 from twofold.pipeline.training.pretraining import Data, pretrain, random_encoder
@@ -33,7 +31,6 @@ from twofold.pipeline.training.stage import Stage, set_aside_other_inputs
 
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"
-_PICTURED = 10
 _NO_METRICS = ("learning_rate", "images_per_second")
 
 
@@ -57,15 +54,11 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         teacher=teacher,
     )
     set_aside_other_inputs(stage, context.run.set_aside)
-    _picture_views(config, data.training.labelled, path / "figures" / "views.png")
-    writer = TensorBoardWriter(path / "tensorboard")
-    writer.image(0, "views", path / "figures" / "views.png")
+    plot_training_views(config, data.training.labelled, path)
     if not config.method.trains:
-        writer.close()
         return _leave_random(stage, data, details)
     method = pretrain(stage, data, strategy, context.progress)
-    _picture_method(method, data, path / "figures", writer)
-    writer.close()
+    plot_learned(method, data.validation or data.training.labelled, path)
     curves = read_scalars(path / "tensorboard")
     details["steps"] = int(max(steps[-1] for steps, _ in curves.values()))
     details["replicas"] = strategy.num_replicas_in_sync
@@ -171,23 +164,3 @@ def _last_values(
         for name, (_, values) in curves.items()
         if name not in _NO_METRICS
     }
-
-
-def _picture_views(config: RunConfig, split: Split, path: Path) -> None:
-    originals = np.asarray(split.images[:_PICTURED])
-    keys = keyed_random.image_keys(
-        config.seed, tf.constant(0, tf.int64), tf.range(len(originals), dtype=tf.int64)
-    )
-    views = build_training_views(config)(tf.constant(originals), keys)
-    plot_views(originals, np.stack(views), path)
-
-
-def _picture_method(method: Method, data: Data, folder: Path, writer: TensorBoardWriter) -> None:
-    images = np.asarray((data.validation or data.training.labelled).images[:_PICTURED])
-    for name, picture in method.pictures(images).items():
-        path = folder / f"{name}.png"
-        if picture.originals is None:
-            plot_dictionary(picture.images, path)
-        else:
-            plot_views(picture.originals, picture.images[None], path, name=picture.name)
-        writer.image(0, name, path)

@@ -21,7 +21,8 @@ from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
 from twofold.components.training.method import Method
 from twofold.components.training.precision import precision
 from twofold.components.training.step import Batch, TrainState, build_train_step
-from twofold.components.training.tensorboard import Rate, TensorBoardWriter
+from twofold.components.training.tensorboard import TensorBoardWriter
+from twofold.components.training.training_curves import Rate
 from twofold.components.training.validation import EpochRules
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import describe, step_settings

@@ -16,9 +16,13 @@ from twofold.pipeline.runs.code_fingerprint import Dependencies
 _NO_RESULT = (
     # Exceptions and their texts: a step that raises one has no result.
     "twofold.components.errors",
+    "twofold.components.write_errors",
     # Pictures and pages: drawn from results.
     "twofold.components.evaluation.plots.*",
     "twofold.components.pages.*",
+    "twofold.pipeline.steps.plots.*",
+    # How curves are written for TensorBoard; their last values are metrics as they are read back.
+    "twofold.components.training.tensorboard",
     # What metrics are called, and how their values are written.
     "twofold.components.evaluation.metric_catalogue",
     "twofold.components.evaluation.metrics",

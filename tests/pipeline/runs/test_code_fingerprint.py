@@ -21,6 +21,7 @@ from twofold.pipeline.runs.code_fingerprint import (
 MODULE = '''
 """Probes."""
 
+from house.plots import plot_rows
 from house.solver import solve
 
 RATE: float = 0.5  # of learning
@@ -41,6 +42,7 @@ def fit(rows, context):
     logger.info("fitting %s", rows)
     with context.progress("fit", 3, "rows") as show:
         show(1)
+    plot_rows(rows, "rows.png", title="Rows")
     return solve(rows, "exact")
 '''
 
@@ -62,6 +64,9 @@ def _hash(text: str) -> str:
         ('context.say("fitting")', 'context.say(f"{len(rows)} rows")\n    print("...")'),
         ('logger.info("fitting %s", rows)', 'logger.warning("now")'),
         ('progress("fit", 3, "rows")', 'progress("probe", 3, "images")'),
+        ('title="Rows"', "height=3"),
+        ('    plot_rows(rows, "rows.png", title="Rows")\n', ""),
+        ("from house.plots import plot_rows\n", ""),
         ("RATE: float = 0.5", "RATE :  float=(0.5)"),
     ],
 )
@@ -82,6 +87,8 @@ def test_what_is_written_for_people_does_not_count(before: str, after: str) -> N
         ('"fit", 3', '"fit", 4'),
         ("house.solver", "house.newton"),
         ("return solve", "solve"),
+        ("plot_rows(rows", "rows = plot_rows(rows"),
+        ("import plot_rows", "import plot_rows, rows"),
     ],
 )
 def test_what_is_computed_counts(before: str, after: str) -> None:

@@ -19,7 +19,7 @@ from twofold.components.errors import DataError
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
 from twofold.components.training.checkpoint import read_final
 from twofold.components.training.loop import Callbacks, run_loop
-from twofold.components.training.tensorboard import read_scalars
+from twofold.components.training.training_curves import read_scalars
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context, no_progress

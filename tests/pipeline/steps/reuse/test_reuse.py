@@ -152,6 +152,12 @@ def test_nothing_is_done_twice(runs: _Runs) -> None:
         (PROBE, "# Faster than it was."),
         (PROBE, '"""It was written anew."""'),
         ("twofold.components.evaluation.plots.run_plots", "COLOUR = 'red'"),
+        ("twofold.components.evaluation.plots.classifier_plots", "COLOUR = 'red'"),
+        ("twofold.pipeline.steps.plots.training_plots", "IMAGES = 20"),
+        ("twofold.pipeline.steps.plots.similarity_plot", "IMAGES = 20"),
+        (PROBE, "plot_weights(1, 'weights.png')"),
+        ("twofold.components.training.tensorboard", "FLUSHED = True"),
+        ("twofold.components.write_errors", "NAMED = True"),
         ("twofold.components.pages.page_template", "STYLE = 'dark'"),
         ("twofold.components.errors", "class NewError(Exception): pass"),
         ("twofold.pipeline.cli.progress_bar", "WIDTH = 3"),
@@ -169,7 +175,13 @@ def test_what_cannot_change_a_result_invalidates_none(
 
 @pytest.mark.parametrize(
     ("module", "steps"),
-    [(PROBE, ["evaluate", "export"]), (LOOP, ["pretrain", "evaluate"]), (SHARDS, ["prepare"])],
+    [
+        (PROBE, ["evaluate", "export"]),
+        (LOOP, ["pretrain", "evaluate"]),
+        # The last value of a curve is a metric.
+        ("twofold.components.training.training_curves", ["pretrain"]),
+        (SHARDS, ["prepare"]),
+    ],
 )
 def test_other_code_is_named_and_nothing_is_touched(
     module: str, steps: list[str], runs: _Runs, edit: Edit

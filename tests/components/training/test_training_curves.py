@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from twofold.components.training.tensorboard import Rate
+from twofold.components.training.training_curves import Rate
 
 
 def test_a_rate_is_that_since_it_was_last_asked(monkeypatch):
