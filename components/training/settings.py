@@ -76,13 +76,25 @@ class TrainingSettings(Section):
         "neither decayed nor adapted; empty: all are",
     )
     schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="the rate after the warm-up: half a cosine to zero, or as it is"
+        "cosine",
+        description="the rate after the warm-up: half a cosine to final_learning_rate, or as it is",
+    )
+    final_learning_rate: float = Field(
+        0.0,
+        ge=0.0,
+        description="rate at the end of the cosine, before rate_scaling, at most learning_rate",
     )
     warmup_epochs: float = Field(
         0.0, ge=0.0, description="epochs in which the rate rises from zero, at most epochs"
     )
     schedule_epochs: float | None = Field(
-        None, gt=0.0, description="epochs from the warm-up to the end of the cosine; null: epochs"
+        None,
+        gt=0.0,
+        description="epochs from the start to the end of the cosine, the warm-up among them, above "
+        "warmup_epochs; may be more than are trained; null: epochs",
+    )
+    schedule_every: Literal["step", "epoch"] = Field(
+        "step", description="how often the cosine moves the rate"
     )
     clip_norm: float | None = Field(
         None, gt=0.0, description="largest norm of the whole gradient; null: not clipped"
@@ -132,6 +144,16 @@ class TrainingSettings(Section):
             raise ValueError(
                 f"training.labelled_batch_size must be below training.batch_size="
                 f"{self.batch_size}, received {labelled}"
+            )
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"training.final_learning_rate must be at most training.learning_rate="
+                f"{self.learning_rate:g}, received {self.final_learning_rate:g}"
+            )
+        if self.schedule_epochs is not None and self.schedule_epochs <= self.warmup_epochs:
+            raise ValueError(
+                f"training.schedule_epochs={self.schedule_epochs:g} counts the warm-up: expected "
+                f"more than training.warmup_epochs={self.warmup_epochs:g}"
             )
         if self.weight_decay and self.optimizer == "adam":
             raise ValueError(

@@ -91,7 +91,7 @@ TRAINING = (
         "training.optimizer=lars or lamb, or training.weight_decay above 0",
     ),
     Effect(
-        ("schedule_epochs",),
+        ("schedule_epochs", "schedule_every", "final_learning_rate"),
         lambda training, _: training.schedule == "cosine",
         "training.schedule=cosine",
     ),

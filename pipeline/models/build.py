@@ -64,7 +64,7 @@ def build_state(
     The probe is there if there is more than one class and the method does not classify on its own.
     """
     training = config.training
-    schedule = _schedule(training, settings)
+    schedule = build_training_schedule(training, settings)
     optimizer = build_optimizer(
         training.optimizer,
         learning_rate=schedule,
@@ -100,16 +100,23 @@ def _mode(metric: str) -> Any:
     return "min" if metric == "loss" else "max"
 
 
-def _schedule(training: TrainingSettings, settings: LoopSettings) -> ScaledSchedule:
-    epochs = training.schedule_epochs or training.epochs
+def build_training_schedule(training: TrainingSettings, settings: LoopSettings) -> ScaledSchedule:
+    """Builds the learning rate of a stage of training, by its steps; in the strategy's scope."""
+    warmup = round(training.warmup_epochs * settings.steps_per_epoch)
+    end = round((training.schedule_epochs or training.epochs) * settings.steps_per_epoch)
+
+    def scaled(rate: float) -> float:
+        return scaled_rate(rate, training.batch_size, rule=training.rate_scaling)
+
+    if training.schedule == "constant":
+        return build_schedule(scaled(training.learning_rate), warmup_steps=warmup)
     return build_schedule(
-        scaled_rate(training.learning_rate, training.batch_size, rule=training.rate_scaling),
-        warmup_steps=round(training.warmup_epochs * settings.steps_per_epoch),
-        decay_steps=(
-            max(1, round(epochs * settings.steps_per_epoch))
-            if training.schedule == "cosine"
-            else None
-        ),
+        scaled(training.learning_rate),
+        warmup_steps=warmup,
+        # A warm-up as long as training leaves nothing to the cosine.
+        end_step=max(warmup + 1, end),
+        final=scaled(training.final_learning_rate),
+        held_steps=settings.steps_per_epoch if training.schedule_every == "epoch" else 1,
     )
 
 

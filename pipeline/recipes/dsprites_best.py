@@ -35,6 +35,7 @@ CONFIG = override(
         "training.learning_rate=0.003",
         "training.warmup_epochs=1.5",
         "training.schedule_epochs=null",
+        "training.schedule_every=step",
         "evaluation.label_fractions=[0.01, 0.05, 0.1]",
     ],
 )

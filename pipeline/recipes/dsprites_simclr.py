@@ -42,7 +42,13 @@ CONFIG = RunConfig(
     ),
     encoder=CoreSettings(),
     method=SimCLRSettings(temperature=0.5),
-    training=TrainingSettings(batch_size=1000, epochs=60, learning_rate=1e-3, schedule_epochs=500),
+    training=TrainingSettings(
+        batch_size=1000,
+        epochs=60,
+        learning_rate=1e-3,
+        schedule_epochs=500,
+        schedule_every="epoch",
+    ),
     evaluation=EvaluationConfig(probe_epochs=10, probe_schedule_epochs=100),
 )
 

@@ -47,6 +47,7 @@ CONFIG = SIMCLR.model_copy(
                     "training.learning_rate=0.006",
                     "training.epochs=15",
                     "training.schedule_epochs=null",
+                    "training.schedule_every=step",
                     "training.precision=float32",
                 ),
                 "random": (
@@ -54,7 +55,11 @@ CONFIG = SIMCLR.model_copy(
                     "method.name=random",
                     "evaluation.probe_epochs=25",
                 ),
-                "simclr": ("training.epochs=100", "training.schedule_epochs=120"),
+                "simclr": (
+                    "training.epochs=100",
+                    "training.schedule_epochs=120",
+                    "training.schedule_every=step",
+                ),
                 "two_negatives": ("method.negatives=2", "evaluation.probe_epochs=50"),
                 "vae": (
                     "views.policy=none",
@@ -63,6 +68,7 @@ CONFIG = SIMCLR.model_copy(
                     "training.epochs=100",
                     "training.schedule=constant",
                     "training.schedule_epochs=null",
+                    "training.schedule_every=step",
                     "evaluation.probe_epochs=25",
                 ),
             },

@@ -23,6 +23,7 @@ CONFIG = override(
         "training.epochs=300",
         "training.schedule=constant",
         "training.schedule_epochs=null",
+        "training.schedule_every=step",
         "evaluation.probe_epochs=25",
     ],
 )

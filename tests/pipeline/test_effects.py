@@ -33,6 +33,16 @@ CASES = [
         ["training.weight_decay=0.1"],
     ),
     ("training.schedule_epochs=9", ["training.schedule=constant"], ["training.schedule=cosine"]),
+    (
+        "training.final_learning_rate=0.0001",
+        ["training.schedule=constant"],
+        ["training.schedule=cosine"],
+    ),
+    (
+        "training.schedule_every=epoch",
+        ["training.schedule=constant"],
+        ["training.schedule=cosine"],
+    ),
     ("training.warmup_epochs=5", ["training.epochs=4"], ["training.epochs=5"]),
     (
         "training.averaging.start_epoch=5",

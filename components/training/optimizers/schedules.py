@@ -76,17 +76,46 @@ class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return rate * tf.convert_to_tensor(self.scale)
 
 
+class _Staircase(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that is held for so many steps at a time, once the warm-up is over."""
+
+    def __init__(
+        self,
+        schedule: keras.optimizers.schedules.LearningRateSchedule,
+        held_steps: int,
+        warmup_steps: int,
+    ) -> None:
+        super().__init__()
+        self._schedule, self._held, self._warmup = schedule, held_steps, warmup_steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        step = tf.cast(step, tf.int64)
+        held = tf.maximum(step // self._held * self._held, self._warmup)
+        return self._schedule(tf.minimum(step, held))
+
+
 def build_schedule(
-    peak: float, *, warmup_steps: int = 0, decay_steps: int | None = None, final: float = 0.0
+    peak: float,
+    *,
+    warmup_steps: int = 0,
+    end_step: int | None = None,
+    final: float = 0.0,
+    held_steps: int = 1,
 ) -> ScaledSchedule:
     """Builds a linear warm-up followed by half a cosine (Loshchilov & Hutter, 2017, equation 5).
+
+    With w steps of warm-up and the end at T, the rate is ``peak * step / w`` until w, and from
+    there ``final + (peak - final) * (1 + cos(pi * (step - w) / (T - w))) / 2``.
 
     Args:
         peak: the largest rate, above 0.
         warmup_steps: steps from 0 to the peak; 0 for none.
-        decay_steps: steps from the end of the warm-up down to ``final``, which may reach past the
-            end of training; None keeps the peak.
-        final: the rate at the end of the decay and after it, in [0, peak].
+        end_step: the step that ends the cosine, counted from the start of training and not from the
+            end of the warm-up, above ``warmup_steps``. It may lie past the end of training. None
+            keeps the peak.
+        final: the rate at ``end_step`` and after it, in [0, peak].
+        held_steps: steps that the cosine's rate is held for, at least 1; with those of an epoch it
+            changes at the start of each.
 
     Raises:
         SettingsError: if a number is out of its range.
@@ -96,21 +125,29 @@ def build_schedule(
         raise SettingsError(f"peak must be above 0, received {peak}")
     if warmup_steps < 0:
         raise SettingsError(f"warmup_steps must be at least 0, received {warmup_steps}")
-    if decay_steps is not None and decay_steps < 1:
-        raise SettingsError(f"decay_steps must be at least 1 or None, received {decay_steps}")
+    if held_steps < 1:
+        raise SettingsError(f"held_steps must be at least 1, received {held_steps}")
+    if end_step is not None and end_step <= warmup_steps:
+        raise SettingsError(
+            f"end_step must be above warmup_steps={warmup_steps} or None, received {end_step}"
+        )
     if not 0 <= final <= peak:
         raise SettingsError(f"final must be from 0 to peak={peak}, received {final}")
-    if decay_steps is None:
+    if end_step is None:
         if final:
-            raise SettingsError(f"final={final} needs decay_steps: a constant rate has no end")
+            raise SettingsError(f"final={final} needs end_step: a constant rate has no end")
         return ScaledSchedule(_warmup(peak, warmup_steps), peak)
+    cosine: keras.optimizers.schedules.LearningRateSchedule
     cosine = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup_steps else peak,
-        decay_steps,
+        # Keras counts these from the end of the warm-up.
+        end_step - warmup_steps,
         alpha=final / peak,
         warmup_target=peak if warmup_steps else None,
         warmup_steps=warmup_steps,
     )
+    if held_steps > 1:
+        cosine = _Staircase(cosine, held_steps, warmup_steps)
     return ScaledSchedule(cosine, peak)
 
 

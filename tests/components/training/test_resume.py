@@ -96,7 +96,7 @@ def _run(
     strategy = strategy_of(replicas)
     with strategy.scope():
         method = build_form(form)
-        schedule = build_schedule(learning_rate, warmup_steps=2, decay_steps=STEPS)
+        schedule = build_schedule(learning_rate, warmup_steps=2, end_step=STEPS)
         models = TrainState(method.models, keras.optimizers.SGD())
         probe = None
         if "head" not in method.models:

@@ -1,0 +1,109 @@
+"""The learning rate of a configuration at given steps, by hand."""
+
+import pytest
+
+from twofold.components.training.loop import LoopSettings
+from twofold.pipeline.config import RunConfig, TrainingSettings, override
+from twofold.pipeline.models.build import build_training_schedule
+from twofold.pipeline.recipes import load_recipe
+
+PER_EPOCH = 5
+
+
+def rates(training: TrainingSettings, *steps: int, per_epoch: int = PER_EPOCH) -> list[float]:
+    settings = LoopSettings(
+        steps=training.epochs * per_epoch,
+        steps_per_epoch=per_epoch,
+        log_every=1,
+        checkpoint_every=1,
+    )
+    schedule = build_training_schedule(training, settings)
+    return [float(schedule(step)) for step in steps]
+
+
+def test_ten_of_twenty_epochs_of_warm_up_end_at_zero() -> None:
+    training = TrainingSettings(epochs=20, learning_rate=0.1, warmup_epochs=10)
+
+    # Start, half of the warm-up, its end, half of the cosine, its last update and its end: the
+    # last update of 50 has (1 + cos(49 / 50 pi)) / 2 = 0.00098664 of the peak.
+    expected = [0.0, 0.05, 0.1, 0.05, 0.1 * 0.00098664, 0.0]
+    assert rates(training, 0, 25, 50, 75, 99, 100) == pytest.approx(expected, rel=1e-4, abs=1e-8)
+
+
+def test_without_a_warm_up_the_cosine_takes_all_of_training() -> None:
+    training = TrainingSettings(epochs=20, learning_rate=0.1)
+
+    # (1 + cos(99 / 100 pi)) / 2 = 0.00024672.
+    expected = [0.1, 0.05, 0.1 * 0.00024672, 0.0]
+    assert rates(training, 0, 50, 99, 100) == pytest.approx(expected, rel=1e-4, abs=1e-8)
+
+
+def test_the_final_rate_is_scaled_with_the_batch_like_the_largest() -> None:
+    training = TrainingSettings(
+        epochs=20,
+        learning_rate=0.1,
+        final_learning_rate=0.02,
+        rate_scaling="linear",
+        batch_size=512,
+        warmup_epochs=10,
+    )
+
+    assert rates(training, 0, 50, 75, 100) == pytest.approx([0.0, 0.2, 0.12, 0.04])
+
+
+def test_a_warm_up_of_all_epochs_ends_at_the_largest_rate() -> None:
+    training = TrainingSettings(epochs=20, learning_rate=0.1, warmup_epochs=20)
+
+    assert rates(training, 0, 50, 100) == pytest.approx([0.0, 0.05, 0.1])
+
+
+def test_schedule_epochs_count_the_warm_up() -> None:
+    training = TrainingSettings(epochs=20, learning_rate=0.1, warmup_epochs=10, schedule_epochs=30)
+
+    # At the end of training half of the 20 epochs of cosine are over.
+    assert rates(training, 50, 100, 150) == pytest.approx([0.1, 0.05, 0.0], abs=1e-8)
+
+
+def test_a_rate_of_each_epoch_is_that_of_its_first_step() -> None:
+    training = TrainingSettings(epochs=4, learning_rate=0.1, schedule_every="epoch")
+
+    # (1 + cos(pi / 4)) / 2 and 1 minus that.
+    expected = [0.1, 0.1, 0.08535534, 0.08535534, 0.05, 0.01464466, 0.01464466]
+    assert rates(training, 0, 4, 5, 9, 10, 15, 19) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "last"),
+    [
+        # PyTorch's CosineAnnealingLR steps after each epoch: at the last of 60 of 500 epochs 59
+        # steps were made, (1 + cos(59 / 500 pi)) / 2; at the last of 10 of 100, nine.
+        ("dsprites_simclr", 0.00096603),
+        ("dsprites_supervised", 0.00098015),
+    ],
+)
+def test_recipe_e_follows_its_long_cosine_epoch_by_epoch(recipe: str, last: float) -> None:
+    training = load_recipe(recipe).training
+    final_epoch = (training.epochs - 1) * 16
+
+    found = rates(training, 0, 15, final_epoch, final_epoch + 15, per_epoch=16)
+    assert found == pytest.approx([0.001, 0.001, last, last], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ("training.learning_rate=0.1", "training.final_learning_rate=0.2"),
+            r"training\.final_learning_rate must be at most training\.learning_rate=0\.1, "
+            r"received 0\.2",
+        ),
+        (
+            ("training.warmup_epochs=5", "training.schedule_epochs=5"),
+            r"training\.schedule_epochs=5 counts the warm-up: expected more than "
+            r"training\.warmup_epochs=5",
+        ),
+    ],
+)
+def test_what_no_schedule_can_be_is_refused(settings: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        override(RunConfig(), settings)
