@@ -38,7 +38,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         show(info.items)
     details["dataset"] = chosen.name
     details["dataset_fingerprint"] = manifest.fingerprint
-    for line in _lines(manifest, directory):
+    for line in (*_lines(manifest, directory), *info.taken_as):
         context.say(line)
     counts, found = manifest.counts, manifest.duplicates
     searched = {"exact": found.exact, "near": found.near, "leaked": found.leaked}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,7 @@ from twofold.components.data.sources.access.archives import (
     open_container,
 )
 from twofold.components.data.sources.access.spooled_listing import Row, Spool, read_entries
-from twofold.components.data.sources.folder_layout import in_split_folder, split_and_class
+from twofold.components.data.sources.folder_layout import FolderLayout, FolderNames
 from twofold.components.data.sources.source import (
     SOURCES,
     Item,
@@ -49,38 +49,16 @@ class FolderSettings(SourceSettings):
         "split together; null: each image by itself",
     )
 
+    first_folders: Literal["auto", "classes"] = Field(
+        "auto",
+        description="classes: each first folder is a class, whatever its name; auto: train, valid, "
+        "test, unlabelled and the like are what these names say",
+    )
+
     def build(self, *, convertible: bool = False) -> FolderSource:
         """Builds the source."""
         extensions = EXTENSIONS + OTHER_EXTENSIONS if convertible else EXTENSIONS
-        return FolderSource(self.path, self.group_pattern, extensions)
-
-
-@dataclass
-class _Folders:
-    """What the folders of all keys say together.
-
-    Attributes:
-        by_split: whether every first folder so far is a split.
-        below_splits: the classes, where that stays so.
-        first: the classes, where it does not.
-        ignored: files that are no images.
-
-    """
-
-    by_split: bool = True
-    below_splits: set[str | None] = field(default_factory=set)
-    first: set[str | None] = field(default_factory=set)
-    ignored: int = 0
-
-    def add(self, key: str) -> None:
-        self.first.add(split_and_class(key, by_split=False)[1])
-        self.by_split = self.by_split and in_split_folder(key)
-        if self.by_split:
-            self.below_splits.add(split_and_class(key, by_split=True)[1])
-
-    def class_names(self) -> tuple[str, ...]:
-        found = self.below_splits if self.by_split else self.first
-        return tuple(sorted(name for name in found if name is not None))
+        return FolderSource(self.path, self.group_pattern, extensions, self.first_folders)
 
 
 @dataclass(frozen=True)
@@ -89,7 +67,7 @@ class _Listing:
 
     spool: Spool
     info: SourceInfo
-    by_split: bool
+    layout: FolderLayout
 
 
 class FolderSource:
@@ -97,9 +75,8 @@ class FolderSource:
 
     A path is a directory, a .zip or a .tar (compressed or not), read in place; also one in a bucket
     (`gs://...`). A key is the file's path inside it, with forward slashes.
-    `layout.split_and_class` says what the folders mean; class names are sorted over all paths
-    together, and images without a class have label -1. Hidden files and those in hidden folders are
-    ignored.
+    `folder_layout` says what the folders mean; class names are sorted over all paths together, and
+    images without a class have label -1. Hidden files and those in hidden folders are ignored.
 
     The paths are listed once, when that is first needed, in a stream: what stays in memory is eight
     bytes an image (of a bucket, one folder's listing at a time). The listing is kept in a temporary
@@ -111,11 +88,13 @@ class FolderSource:
         group_pattern: a regular expression with one group, searched for in each key; what the group
             matches is the image's group. Images whose key does not match have none.
         extensions: how the names of image files end, in lower case.
+        first_folders: "classes" takes each first folder as a class, "auto" those that are named
+            like a split as one.
 
     Raises:
         DataError: a path is missing or no folder or archive, or another setting is not as
-            described. Later, that a path holds no image or is damaged, or that two images have the
-            same key.
+            described. Later, that a path holds no image or is damaged, that two images have the
+            same key, or that it is not clear which folders are splits and which are classes.
 
     """
 
@@ -124,7 +103,9 @@ class FolderSource:
         path: Sequence[str | Path],
         group_pattern: str | None,
         extensions: Sequence[str],
+        first_folders: Literal["auto", "classes"] = "auto",
     ):
+        self._first_folders = first_folders
         self._extensions = tuple(extensions)
         self._group = None if group_pattern is None else _compile(group_pattern)
         self._containers = tuple(open_container(files.resolve(each)) for each in path)
@@ -143,7 +124,7 @@ class FolderSource:
         label_of = {name: label for label, name in enumerate(listing.info.class_names)}
 
         def label_and_split(row: Row) -> tuple[int, str | None]:
-            split, class_name = split_and_class(row.key, listing.by_split)
+            split, class_name = listing.layout.split_and_class(row.key)
             return -1 if class_name is None else label_of[class_name], split
 
         return listing.spool.tasks(items, label_and_split)
@@ -158,26 +139,32 @@ class FolderSource:
         return self._held
 
     def _list(self) -> _Listing:
-        folders = _Folders()
-        spool = Spool(self._rows(folders), "folder")
+        names, ignored = FolderNames(), [0] * len(self._containers)
+        meant = "folder" if self._first_folders == "auto" else "folder of classes"
+        spool = Spool(self._rows(names, ignored), meant)
+        paths = ", ".join(container.path for container in self._containers)
         if spool.repeated is not None:
-            paths = ", ".join(container.path for container in self._containers)
             raise DataError(
                 f"{spool.repeated.count} images have the key {spool.repeated.key!r} in {paths}; "
                 "paths inside the folders and archives of one source must differ (give their "
                 "parent folder instead)"
             )
+        layout = FolderLayout(by_split=False, reserved=False)
+        if self._first_folders == "auto":
+            layout = names.layout(paths)
         info = SourceInfo(
             kind="folder",
-            class_names=folders.class_names(),
+            class_names=names.class_names(layout),
             latent_names=(),
             fingerprint=spool.fingerprint,
             items=spool.items,
-            ignored=folders.ignored,
+            ignored=sum(ignored),
+            taken_as=names.describe(layout),
         )
-        return _Listing(spool, info, folders.by_split)
+        return _Listing(spool, info, layout)
 
-    def _rows(self, folders: _Folders) -> Iterator[Row]:
+    def _rows(self, names: FolderNames, ignored: list[int]) -> Iterator[Row]:
+        """The images; their folders are added to `names`, and other files counted by container."""
         for number, container in enumerate(self._containers):
             images, others = 0, 0
             for member in _members(container):
@@ -185,7 +172,7 @@ class FolderSource:
                     others += 1
                     continue
                 images += 1
-                folders.add(member.name)
+                names.add(member.name)
                 group = self._group_of(member.name)
                 yield Row(member.name, member.content_id, number, member.location, group=group)
             if not images:
@@ -193,7 +180,7 @@ class FolderSource:
                     f"{container.path}: no images in it; expected files ending in "
                     f"{', '.join(self._extensions)}, found {others} other files"
                 )
-            folders.ignored += others
+            ignored[number] = others
 
     def _is_image(self, name: str) -> bool:
         path = PurePosixPath(name)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from twofold.components.errors import DataError
 
-SPLIT_FOLDERS = {
+SPLIT_NAMES = {
     "train": "train",
+    "training": "train",
     "val": "validation",
+    "valid": "validation",
     "validation": "validation",
     "test": "test",
+    "testing": "test",
     "unlabelled": "unlabelled",
     "unlabeled": "unlabelled",
+    "unsup": "unlabelled",
+    "unsupervised": "unlabelled",
 }
 
 # Labels above this are identifiers rather than classes.
@@ -23,26 +29,136 @@ MOST_CLASSES = 100_000
 _NUMBER = re.compile(r"-1|0|[1-9][0-9]{0,17}")
 
 
-def in_split_folder(key: str) -> bool:
-    """Whether the first folder of a key is one of `SPLIT_FOLDERS`."""
-    first, slash, _ = key.partition("/")
-    return bool(slash) and first in SPLIT_FOLDERS
+@dataclass(frozen=True)
+class FolderLayout:
+    """What the folders of a source's images mean.
 
-
-def split_and_class(key: str, by_split: bool) -> tuple[str | None, str | None]:
-    """The split and the class name that a key's folders name, None where they name none.
-
-    Args:
-        key: a path with forward slashes.
-        by_split: whether the first folder of every key of the source is a split; the next folder
-            is the class then, and otherwise the first. Unlabelled images have no class.
+    Attributes:
+        by_split: whether the first folder of every image is a split; the next one is the class
+            then, and otherwise the first.
+        reserved: whether a folder where a class would stand, named like one of images without
+            labels (``unlabelled``), is one.
 
     """
-    folders = key.split("/")[:-1]
-    if not by_split:
-        return None, folders[0] if folders else None
-    split = SPLIT_FOLDERS[folders[0]]
-    return split, folders[1] if len(folders) > 1 and split != "unlabelled" else None
+
+    by_split: bool
+    reserved: bool = True
+
+    def split_and_class(self, key: str) -> tuple[str | None, str | None]:
+        """The split and the class name that a key's folders name, None where they name none.
+
+        Args:
+            key: a path with forward slashes.
+
+        """
+        folders = key.split("/")[:-1]
+        split = split_named(folders.pop(0)) if self.by_split else None
+        if split == "unlabelled" or not folders:
+            return split, None
+        if self.reserved and is_unlabelled(folders[0]):
+            return split or "unlabelled", None
+        return split, folders[0]
+
+
+def split_named(text: str) -> str | None:
+    """The split that a name of `SPLIT_NAMES` means, in capitals or not; None for any other."""
+    return SPLIT_NAMES.get(text.lower())
+
+
+def is_unlabelled(text: str) -> bool:
+    """Whether a name is one of images without labels."""
+    return split_named(text) == "unlabelled"
+
+
+class FolderNames:
+    """The first two folders of every image of a source, from which its layout is told.
+
+    Attributes:
+        first: the names of first folders, "" for an image outside any.
+        second: of each first folder, the names of those in it that can tell anything, or "".
+
+    """
+
+    def __init__(self) -> None:
+        self.first: set[str] = set()
+        self.second: dict[str, set[str]] = {}
+
+    def add(self, key: str) -> None:
+        """Takes in one image's folders."""
+        folders = [*key.split("/")[:-1], "", ""]
+        first, second = folders[:2]
+        self.first.add(first)
+        # There may be a folder for each image.
+        telling = split_named(first) or split_named(second)
+        self.second.setdefault(first, set()).add(second if telling else "")
+
+    def layout(self, where: str) -> FolderLayout:
+        """Tells the layout of names that leave no doubt.
+
+        Args:
+            where: the source's paths, for the message of an error.
+
+        Raises:
+            DataError: splits stand beside what is no split, or inside the classes.
+
+        """
+        splits = sorted(
+            name for name in self.first if split_named(name) and not is_unlabelled(name)
+        )
+        others = sorted(name for name in self.first if not split_named(name))
+        if splits and others:
+            raise DataError(
+                f"{where}: {_listed(splits)} would be a split and {_listed(others)} would not: "
+                f"expected all images in folders such as train/, test/ and unlabelled/, or "
+                f"data.first_folders=classes if each first folder is a class"
+            )
+        if splits:
+            return FolderLayout(by_split=True)
+        inner = {name for classes in others for name in self.second[classes]}
+        if len(inner) > 1 and all(split_named(name) for name in inner):
+            raise DataError(
+                f"{where}: each of {_listed(others)} holds {_listed(sorted(inner))}: expected the "
+                f"splits outside the classes, as in {sorted(inner)[0]}/{others[0]}/, or "
+                f"data.first_folders=classes if these are no splits"
+            )
+        return FolderLayout(by_split=False)
+
+    def class_names(self, layout: FolderLayout) -> tuple[str, ...]:
+        """The classes, sorted."""
+        keys = (f"{one}/{other}/x" for one in self.first for other in self.second[one])
+        found = {layout.split_and_class(key.replace("//", "/").lstrip("/"))[1] for key in keys}
+        return tuple(sorted(name for name in found if name is not None))
+
+    def describe(self, layout: FolderLayout) -> tuple[str, ...]:
+        """What was taken as what, a line each."""
+        classes = self.class_names(layout)
+        lines = list(describe_classes(classes))
+        for name in sorted(self.first - {""}):
+            if layout.by_split or (layout.reserved and is_unlabelled(name)):
+                lines.append(describe_split(f"{name}/", split_named(name)))
+        loose = layout.by_split or not classes
+        if "" in self.first and not loose:
+            lines.append("taken without a label: images outside the class folders")
+        return tuple(lines)
+
+
+def describe_classes(names: Sequence[str], unlabelled: Iterable[str] = ()) -> tuple[str, ...]:
+    """Says what was taken as classes, and which label texts as none, a line each."""
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    lines = [f"taken as classes: {shown}"] if names else []
+    lines += [describe_split(f"label {text}", "unlabelled") for text in sorted(unlabelled)]
+    return tuple(lines)
+
+
+def describe_split(name: str, split: str | None) -> str:
+    """Says what images of this name were taken as."""
+    kind = "images without a label" if split == "unlabelled" else f"the {split} split"
+    return f"taken as {kind}: {name}"
+
+
+def _listed(folders: Sequence[str], most: int = 10) -> str:
+    shown = [f"{name}/" if name else "images in no folder" for name in folders[:most]]
+    return ", ".join(shown) + (f" and {len(folders) - most} more" if len(folders) > most else "")
 
 
 def number_classes(
@@ -97,15 +213,29 @@ def parse_split(text: str) -> str | None:
     """The split that a field names, None where it is empty.
 
     Raises:
-        DataError: it is none of `SPLIT_FOLDERS`.
+        DataError: it is none of `SPLIT_NAMES`.
 
     """
     if not text:
         return None
-    if text not in SPLIT_FOLDERS:
-        known = ", ".join(SPLIT_FOLDERS)
-        raise DataError(f"expected one of {known} or nothing, received {text!r}")
-    return SPLIT_FOLDERS[text]
+    split = split_named(text)
+    if split is None:
+        raise DataError(f"expected one of {', '.join(SPLIT_NAMES)} or nothing, received {text!r}")
+    return split
+
+
+def label_text(text: str | None, split: str | None, class_names: Sequence[str]) -> str | None:
+    """The label that a field holds, None for none: empty, or named like images without labels.
+
+    Args:
+        text: of the field.
+        split: of the image; unlabelled images have no label.
+        class_names: those that were given; a class of that name is one.
+
+    """
+    if not text or split == "unlabelled":
+        return None
+    return None if is_unlabelled(text) and text not in class_names else text
 
 
 def parse_weight(value: float | str | None) -> float:

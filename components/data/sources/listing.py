@@ -22,6 +22,9 @@ from twofold.components.data.sources.access.spooled_listing import (
 from twofold.components.data.sources.access.tables import column_names, read_columns
 from twofold.components.data.sources.folder_layout import (
     MOST_CLASSES,
+    describe_classes,
+    is_unlabelled,
+    label_text,
     number_classes,
     parse_split,
     parse_weight,
@@ -67,8 +70,9 @@ class ListingSource:
     Columns, of which all but the first may be missing:
 
     - path: relative to the table's folder or to `root`, absolute, or in a bucket (`gs://...`);
-    - label: a class's name, or its number (see `layout.number_classes`); empty for none;
-    - split: train, val, validation, test, unlabelled or unlabeled; empty for none. Unlabelled
+    - label: a class's name, or its number (see `number_classes`); empty for none, and so is a name
+      such as unlabelled, unless it is among the class names;
+    - split: one of `folder_layout.SPLIT_NAMES`, in capitals or not; empty for none. Unlabelled
       images have no label;
     - group: what the image belongs to; empty for nothing;
     - weight: a finite number above 0;
@@ -143,8 +147,8 @@ class ListingSource:
         return self._held
 
     def _list(self) -> LabelledListing:
-        found: set[str] = set()
-        spool = Spool(self._rows(found), repr(("listing", self._class_names)))
+        found, unlabelled = set[str](), set[str]()
+        spool = Spool(self._rows(found, unlabelled), repr(("listing", self._class_names)))
         if not spool.items:
             raise DataError(f"{self._path}: no rows in it, expected one for each image")
         if spool.repeated is not None:
@@ -164,11 +168,12 @@ class ListingSource:
             fingerprint=spool.fingerprint,
             items=spool.items,
             weighted="weight" in self._columns,
+            taken_as=describe_classes(class_names, unlabelled),
         )
         return LabelledListing(spool, info, labels)
 
-    def _rows(self, found: set[str]) -> Iterator[Row]:
-        """The rows; the labels that they have are added to `found`."""
+    def _rows(self, found: set[str], unlabelled: set[str]) -> Iterator[Row]:
+        """The rows; their labels are added to `found`, texts that mean none to `unlabelled`."""
         number = 0
         for columns in read_columns(self._path, self._columns):
             for column, (first, *_) in columns.items():
@@ -178,7 +183,10 @@ class ListingSource:
             stamps = file_stamps([_locate(self._root, path) for path in columns["path"]])
             for values, stamp in zip(zip(*columns.values(), strict=True), stamps, strict=True):
                 number += 1
-                row = self._row(number, dict(zip(columns, values, strict=True)), stamp)
+                named = dict(zip(columns, values, strict=True))
+                row = self._row(number, named, stamp)
+                if row.label is None and is_unlabelled(named.get("label", "")):
+                    unlabelled.add(named["label"])
                 if row.label is not None:
                     found.add(row.label)
                     if len(found) > MOST_CLASSES:
@@ -200,7 +208,7 @@ class ListingSource:
             weight = parse_weight(values.get("weight", 1.0))
         except DataError as error:
             raise self._refused(number, column, str(error)) from None
-        label = None if split == "unlabelled" else values.get("label") or None
+        label = label_text(values.get("label"), split, self._class_names)
         group = values.get("group") or None
         content_id, location = stamp or _MISSING, b""
         if path != key:

@@ -60,6 +60,7 @@ class SourceInfo:
         items: how many images it will give.
         ignored: entries beside the images that were passed over (other file types, hidden files).
         weighted: whether its items have weights of their own.
+        taken_as: what its names of folders, splits and labels were taken as, a line each.
 
     """
 
@@ -70,6 +71,7 @@ class SourceInfo:
     items: int
     ignored: int = 0
     weighted: bool = False
+    taken_as: tuple[str, ...] = ()
 
 
 def select_all(key: str, content_id: str) -> bool:

@@ -22,7 +22,12 @@ from twofold.components.data.sources.access.record_offsets import (
     Records,
     TfrecordFiles,
 )
-from twofold.components.data.sources.folder_layout import SPLIT_FOLDERS
+from twofold.components.data.sources.folder_layout import (
+    SPLIT_NAMES,
+    describe_classes,
+    describe_split,
+    split_named,
+)
 from twofold.components.data.sources.source import (
     SOURCES,
     Item,
@@ -118,8 +123,8 @@ class TfdsSource:
 
     JPEG and PNG files are handed on as they are stored; of BMP, GIF, TIFF and WebP files, and of
     uint8 tensors, the pixels are (of an animation the first frame). Keys are `<TFDS split>/<number
-    in the split, eight digits>`. The TFDS splits train, val, validation, test, unlabelled and
-    unlabeled are the splits of those names; images of the unlabelled ones have the label -1. Where
+    in the split, eight digits>`. What its splits mean is in `folder_layout.SPLIT_NAMES`, in
+    capitals or not; images of the unlabelled ones have the label -1. Where
     neither validation nor test is read, train has all there is, so that it is no split of its own.
 
     tensorflow-datasets is imported when a source is made or first read. The label lies in the
@@ -176,6 +181,14 @@ class TfdsSource:
             latent_names=(),
             fingerprint=dataset.fingerprint,
             items=dataset.bounds[-1],
+            taken_as=(
+                *describe_classes(dataset.class_names),
+                *(
+                    describe_split(f"split {name}", split_named(name))
+                    for name in dataset.splits
+                    if split_named(name) != name
+                ),
+            ),
         )
 
     def tasks(self, items: int) -> Iterator[bytes]:
@@ -262,7 +275,7 @@ def _open(
         raise DataError(f"tfds {info.full_name}: no image feature; features: {_described(info)}")
     label = _choose_feature(info, "label", label_feature)
     names = [image] if label is None else [image, label]
-    target_splits: list[str | None] = [SPLIT_FOLDERS[split] for split in splits]
+    target_splits: list[str | None] = [split_named(split) for split in splits]
     if not set(target_splits) & set(_HELD_OUT):
         target_splits = [None if position == "train" else position for position in target_splits]
     records = tuple(_records(builder, split) for split in splits)
@@ -294,11 +307,11 @@ def _choose_splits(info: Any, selected: Sequence[str]) -> tuple[str, ...]:
             f"its splits: {', '.join(present)}"
         )
     chosen = tuple(split for split in present if split in (selected or present))
-    foreign = [split for split in chosen if split not in SPLIT_FOLDERS]
+    foreign = [split for split in chosen if split_named(split) is None]
     if foreign:
         raise DataError(
             f"tfds {info.full_name}: what split {', '.join(map(repr, foreign))} is for is not "
-            f"known, expected {', '.join(SPLIT_FOLDERS)}; name the splits to read (tfds_splits), "
+            f"known, expected {', '.join(SPLIT_NAMES)}; name the splits to read (tfds_splits), "
             f"of {', '.join(present)}"
         )
     if not sum(info.splits[split].num_examples for split in chosen):

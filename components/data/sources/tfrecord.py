@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +32,13 @@ from twofold.components.data.sources.access.spooled_listing import (
 )
 from twofold.components.data.sources.folder_layout import (
     MOST_CLASSES,
-    SPLIT_FOLDERS,
+    describe_classes,
+    is_unlabelled,
+    label_text,
     number_classes,
     parse_split,
     parse_weight,
+    split_named,
 )
 from twofold.components.data.sources.source import (
     SOURCES,
@@ -88,9 +91,9 @@ class TfrecordSource:
     """Images, with labels and more where there are any, of the records of TFRecord files.
 
     A record is a tf.train.Example whose image field holds the bytes of an image file. A file's name
-    says its records' split where its first word is one of train, val, validation, test, unlabelled
-    and unlabeled, as in `train-00000-of-00008.tfrecord`. Unlabelled images have no label. Without a
-    key field a key is `<file name>/<position in the file, eight digits>`.
+    says its records' split where its first word is one of `folder_layout.SPLIT_NAMES`, in capitals
+    or not, as in `train-00000-of-00008.tfrecord`. Unlabelled images have no label. Without a key
+    field a key is `<file name>/<position in the file, eight digits>`.
 
     The files are gone through once, when that is first needed: their headers alone where no field
     but the image is read, otherwise all of them. What stays in memory is eight bytes an image. A
@@ -103,11 +106,12 @@ class TfrecordSource:
             (`gs://...`).
         image_field: the image's field; None takes the first of image, image/encoded, image_raw and
             image_bytes in the first record.
-        label_field: a class's name, or its number (see `layout.number_classes`); None takes the
-            first of label and image/class/label in the first record.
+        label_field: a class's name, or its number (see `number_classes`); a name such as
+            unlabelled is none, unless it is among the class names; None takes the first of label
+            and image/class/label in the first record.
         key_field: text that no other record has.
-        split_field: train, val, validation, test, unlabelled or unlabeled, or empty for none;
-            instead of what the file's name says.
+        split_field: one of `folder_layout.SPLIT_NAMES`, or empty for none; instead of what the
+            file's name says.
         group_field: what the image belongs to, text or a whole number.
         weight_field: a finite number above 0.
         class_names: the names of labels 0, 1 ...
@@ -160,9 +164,9 @@ class TfrecordSource:
         return self._held
 
     def _list(self) -> LabelledListing:
-        found: dict[str, bool] = {}
+        found, unlabelled = dict[str, bool](), set[str]()
         header = repr(("tfrecord", self._fields.image, self._class_names))
-        spool = Spool(self._rows(found), header)
+        spool = Spool(self._rows(found, unlabelled), header)
         if spool.repeated is not None:
             expected = "names of files that differ, or a key_field"
             if self._fields.key is not None:
@@ -183,17 +187,24 @@ class TfrecordSource:
             fingerprint=spool.fingerprint,
             items=spool.items,
             weighted=self._fields.weight is not None,
+            taken_as=describe_classes(class_names, unlabelled),
         )
         return LabelledListing(spool, info, labels)
 
-    def _rows(self, found: dict[str, bool]) -> Iterator[Row]:
-        """The records; each label that they have is put in `found`, with whether it is a number."""
+    def _rows(self, found: dict[str, bool], unlabelled: set[str]) -> Iterator[Row]:
+        """The records.
+
+        Each label that they have is put in `found`, with whether it is a number, and texts that
+        mean none in `unlabelled`.
+        """
         for number, path in enumerate(self._files):
             position = -1
             with _open(path) as file:
                 for position, record in enumerate(scan_records(file, path)):
                     values = self._read_fields(file, path, record)
                     row = self._row(number, position, record, values)
+                    if row.label is None and is_unlabelled(_label(values)):
+                        unlabelled.add(_label(values))
                     if row.label is not None:
                         found[row.label] = isinstance(values["label"], int)
                         if len(found) > MOST_CLASSES:
@@ -221,7 +232,7 @@ class TfrecordSource:
     ) -> Row:
         path = self._files[number]
         name = posixpath.basename(path)
-        split = SPLIT_FOLDERS.get(_FIRST_WORD.match(name)[0])  # type: ignore[index]
+        split = split_named(_FIRST_WORD.match(name)[0])  # type: ignore[index]
         column = "split"
         try:
             if values.get("split") is not None:
@@ -231,20 +242,25 @@ class TfrecordSource:
         except DataError as error:
             field = getattr(self._fields, column)
             raise DataError(f"{path}: record {position + 1}: field {field!r}: {error}") from None
-        label, group, key = (
+        group, key = (
             None if values.get(each) in (None, b"") else _text(values[each])
-            for each in ("label", "group", "key")
+            for each in ("group", "key")
         )
         return Row(
             key=key or f"{name}/{position:08d}",
             content_id=_content_id(record, self._fields.image),
             container=number,
             location=str(record.offset).encode(),
-            label=None if split == "unlabelled" else label,
+            label=label_text(_label(values), split, self._class_names),
             split=split,
             group=group,
             weight=weight,
         )
+
+
+def _label(values: Mapping[str, Any]) -> str:
+    """The text in the label field, empty for none."""
+    return "" if values.get("label") in (None, b"") else _text(values["label"])
 
 
 @dataclass(frozen=True)

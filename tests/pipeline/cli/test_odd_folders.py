@@ -67,6 +67,30 @@ def test_images_without_labels_are_trained_on_and_not_measured_by_class(
     assert 0 <= _metrics(workdir)["linear_probe/test_accuracy"] <= 1
 
 
+def test_a_folder_of_unlabelled_images_beside_classes_is_trained_on_and_is_no_class(
+    twofold: Twofold, tmp_path: Path
+) -> None:
+    for name, count in (("cat", 12), ("dog", 12), ("unlabelled", 16)):
+        save_images(tmp_path / "photos" / name, count)
+    arguments = short_run(tmp_path / "photos", tmp_path / "work")
+    ended = twofold(*arguments, "--until", "prepare")
+    assert ended.status == 0, ended.error
+    assert "taken as classes: cat, dog\n" in ended.out
+    assert "taken as images without a label: unlabelled/\n" in ended.out
+    assert "16 unlabelled" in ended.out
+
+
+def test_folders_that_need_a_choice_are_refused_in_one_line(
+    twofold: Twofold, tmp_path: Path
+) -> None:
+    for name in ("cat", "train/dog"):
+        save_images(tmp_path / "photos" / name, 2)
+    ended = twofold(*short_run(tmp_path / "photos", tmp_path / "work"))
+    assert ended.status != 0
+    assert "train/ would be a split and cat/ would not" in ended.error
+    assert "data.first_folders=classes" in ended.error
+
+
 @pytest.mark.usefixtures("proved_here")
 def test_images_without_any_label_give_a_model_without_a_head(
     twofold: Twofold, tmp_path: Path

@@ -74,30 +74,125 @@ def test_flat_images_have_no_label(tmp_path, write_files, image_bytes):
     assert [item.label for item in read_all(source).values()] == [-1, -1]
 
 
-@given(st.sets(st.sampled_from(["train", "val", "cat", "dog"]), min_size=1))
-def test_a_folder_is_a_split_only_where_all_are(first_folders):
+def labels_and_splits(source):
+    names = source.info().class_names
+    return {
+        key: (item.split, names[item.label] if item.label >= 0 else None)
+        for key, item in read_all(source).items()
+    }
+
+
+@given(st.sets(st.sampled_from(["train", "Val", "unlabelled", "cat", "dog"]), min_size=1))
+def test_a_folder_keeps_the_meaning_of_its_name_or_is_refused(first_folders):
     with tempfile.TemporaryDirectory() as root:
         keys = [f"{folder}/x/1.jpg" for folder in sorted(first_folders)]
         source = build_source("folder", path=write_zip(f"{root}/a.zip", dict.fromkeys(keys, b"")))
-        names = source.info().class_names
-        found = {
-            key.split("/")[0]: (item.split, names[item.label])
-            for key, item in read_all(source).items()
-        }
-    if first_folders <= {"train", "val"}:
-        splits = {"train": "train", "val": "validation"}
-        assert found == {folder: (splits[folder], "x") for folder in first_folders}
-    else:
-        assert found == {folder: (None, folder) for folder in first_folders}
-
-
-def test_an_image_beside_split_folders_makes_them_classes(tmp_path, write_files):
-    write_files(tmp_path, {"train/a/1.jpg": b"", "1.jpg": b""})
-    items = read_all(build_source("folder", path=tmp_path))
-    assert {key: (item.split, item.label) for key, item in items.items()} == {
-        "1.jpg": (None, -1),
-        "train/a/1.jpg": (None, 0),
+        splits, classes = first_folders & {"train", "Val"}, first_folders & {"cat", "dog"}
+        if splits and classes:
+            with pytest.raises(DataError, match="expected all images in folders such as train/"):
+                source.info()
+            return
+        found = {key.split("/")[0]: values for key, values in labels_and_splits(source).items()}
+    expected = {
+        "train": ("train", "x"),
+        "Val": ("validation", "x"),
+        "unlabelled": ("unlabelled", None),
+        "cat": (None, "cat"),
+        "dog": (None, "dog"),
     }
+    assert found == {folder: expected[folder] for folder in first_folders}
+
+
+@pytest.mark.parametrize(
+    "name", ["unlabelled", "unlabeled", "Unlabelled", "UNLABELED", "unsup", "unsupervised"]
+)
+def test_a_folder_of_images_without_labels_beside_classes_is_no_class(tmp_path, write_files, name):
+    keys = ["cat/1.jpg", "dog/1.jpg", f"{name}/1.jpg", f"{name}/deep/2.jpg", "loose.jpg"]
+    write_files(tmp_path, dict.fromkeys(keys, b""))
+    source = build_source("folder", path=tmp_path)
+    assert source.info().class_names == ("cat", "dog")
+    assert labels_and_splits(source) == {
+        "cat/1.jpg": (None, "cat"),
+        "dog/1.jpg": (None, "dog"),
+        f"{name}/1.jpg": ("unlabelled", None),
+        f"{name}/deep/2.jpg": ("unlabelled", None),
+        "loose.jpg": (None, None),
+    }
+    assert source.info().taken_as == (
+        "taken as classes: cat, dog",
+        f"taken as images without a label: {name}/",
+        "taken without a label: images outside the class folders",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train", "train"),
+        ("Training", "train"),
+        ("val", "validation"),
+        ("valid", "validation"),
+        ("VALIDATION", "validation"),
+        ("Test", "test"),
+        ("testing", "test"),
+    ],
+)
+def test_a_split_has_the_names_that_other_tools_write(tmp_path, write_files, name, split):
+    write_files(tmp_path, {f"{name}/cat/1.jpg": b"", f"{name}/unlabelled/1.jpg": b""})
+    source = build_source("folder", path=tmp_path)
+    assert labels_and_splits(source) == {
+        f"{name}/cat/1.jpg": (split, "cat"),
+        f"{name}/unlabelled/1.jpg": (split, None),
+    }
+    assert source.info().taken_as == (
+        "taken as classes: cat",
+        f"taken as the {split} split: {name}/",
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            ["train/a/1.jpg", "cat/1.jpg"],
+            "train/ would be a split and cat/ would not: expected all",
+        ),
+        (["test/a/1.jpg", "1.jpg"], "test/ would be a split and images in no folder would not"),
+        (
+            ["cat/train/1.jpg", "cat/test/1.jpg", "dog/train/2.jpg"],
+            "each of cat/, dog/ holds test/, train/: expected the splits outside the classes, as "
+            "in test/cat/",
+        ),
+    ],
+)
+def test_folders_that_may_be_splits_or_classes_need_a_choice(tmp_path, write_files, keys, message):
+    write_files(tmp_path, dict.fromkeys(keys, b""))
+    with pytest.raises(DataError, match=message) as refused:
+        build_source("folder", path=tmp_path).info()
+    assert f"{tmp_path}: " in str(refused.value)
+    assert "data.first_folders=classes if " in str(refused.value)
+
+    chosen = build_source("folder", path=tmp_path, first_folders="classes")
+    first = {key: key.split("/")[0] if "/" in key else None for key in keys}
+    assert labels_and_splits(chosen) == {key: (None, name) for key, name in first.items()}
+
+
+def test_a_class_may_be_called_like_a_split_where_that_is_said(tmp_path, write_files):
+    # The class train of CIFAR-100 is a vehicle.
+    keys = ["bus/1.jpg", "train/1.jpg", "unlabelled/1.jpg"]
+    write_files(tmp_path, dict.fromkeys(keys, b""))
+    source = build_source("folder", path=tmp_path, first_folders="classes")
+    assert source.info().class_names == ("bus", "train", "unlabelled")
+    assert source.info().taken_as == ("taken as classes: bus, train, unlabelled",)
+
+
+def test_another_meaning_of_the_same_files_is_another_source(tmp_path, write_files):
+    write_files(tmp_path, {"cat/1.jpg": b"", "unlabelled/1.jpg": b""})
+    automatic, classes = (
+        build_source("folder", path=tmp_path, first_folders=chosen).info().fingerprint
+        for chosen in ("auto", "classes")
+    )
+    assert automatic != classes
 
 
 def test_a_group_is_found_in_the_key(tmp_path, write_files):

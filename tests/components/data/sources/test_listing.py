@@ -116,6 +116,24 @@ def test_unlabelled_rows_have_no_label(write):
     ]
 
 
+def test_a_label_called_unlabelled_is_none_unless_it_is_a_class(write):
+    path = write("path,label", "a.jpg,x", "b.jpg,UNLABELED", "c.jpg,unlabelled")
+    source = build_source("listing", path=path)
+    assert [item.label for item in read_all(source)] == [0, -1, -1]
+    assert source.info().taken_as == (
+        "taken as classes: x",
+        "taken as images without a label: label UNLABELED",
+        "taken as images without a label: label unlabelled",
+    )
+    named = build_source("listing", path=path, class_names=["UNLABELED", "unlabelled", "x"])
+    assert [item.label for item in read_all(named)] == [2, 0, 1]
+
+
+def test_a_split_may_be_written_as_other_tools_do(write):
+    path = write("path,split", "a.jpg,Train", "b.jpg,valid", "c.jpg,TESTING")
+    assert [item.split for item in listed(path)] == ["train", "validation", "test"]
+
+
 def test_whole_numbers_are_labels(tmp_path, write):
     path = write("path,label", "a.jpg,2", "b.jpg,0", "c.jpg,-1")
     source = build_source("listing", path=path)

@@ -88,6 +88,19 @@ def test_without_a_held_out_split_train_is_no_split_of_its_own(root):
     assert found == {("train", None): 25, ("unlabelled", "unlabelled"): 10}
 
 
+def test_splits_of_other_names_are_known_and_told(tmp_path, store_tfds):
+    examples = [{"image": PIXELS}]
+    splits = {"Train": examples, "valid": examples, "unsupervised": examples}
+    store_tfds(tmp_path, splits, {"image": IMAGE})
+    source = build_source("tfds", tfds_name="small", tfds_dir=tmp_path)
+    assert [item.split for item in read_all(source)] == ["train", "unlabelled", "validation"]
+    assert source.info().taken_as == (
+        "taken as the train split: split Train",
+        "taken as images without a label: split unsupervised",
+        "taken as the validation split: split valid",
+    )
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("kind", ["image", "tensor", "BMP", "GIF"])
 def test_pixels_are_what_was_stored(tmp_path, store_tfds, channels, kind):

@@ -85,6 +85,18 @@ def test_fields_can_be_named(write):
     ]
 
 
+def test_a_label_called_unlabelled_is_none_unless_it_is_a_class(write):
+    path = write({"image": b"1", "label": "dog"}, {"image": b"2", "label": "Unlabelled"})
+    source = build_source("tfrecord", path=path)
+    assert [item.label for item in read_all(source)] == [0, -1]
+    assert source.info().taken_as == (
+        "taken as classes: dog",
+        "taken as images without a label: label Unlabelled",
+    )
+    named = build_source("tfrecord", path=path, class_names=["Unlabelled", "dog"])
+    assert [item.label for item in read_all(named)] == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("name", "split"),
     [
@@ -94,7 +106,10 @@ def test_fields_can_be_named(write):
         ("test.00001", "test"),
         ("unlabeled-1", "unlabelled"),
         ("train2017-1", "train"),
-        ("training-1", None),
+        ("training-1", "train"),
+        ("Valid-1", "validation"),
+        ("unsup-1", "unlabelled"),
+        ("trainer-1", None),
         ("data-train-1", None),
         ("00001", None),
     ],
