@@ -89,10 +89,10 @@ def build_predictor(
 def build_gaussian_head(
     features: int, *, seed: int, units: int, initializer: str = "pytorch"
 ) -> keras.Model:
-    """Builds the two heads of recipe E's variational autoencoder: each Dense, ReLU, BN.
+    """Builds heads for a normal code on top of an encoder: each Dense, ReLU, BN.
 
-    As published, mean and log-variance are thus rectified and then normalised over the batch,
-    without scale or offset.
+    Mean and log-variance are rectified and then normalised over the batch, without scale or offset,
+    as in recipe E, where the mean's is the encoder's own last layer (``build_log_variance_head``).
 
     Args:
         features: D, the width of what the encoder gives.
@@ -106,13 +106,34 @@ def build_gaussian_head(
     """
     initial = Initializer(initializer, seed + 700_000)
     inputs = keras.Input((features,), name="features")
-    outputs = []
-    for name in ("mean", "log_variance"):
-        x = keras.layers.Dense(
-            units, activation="relu", name=f"{name}_dense", **initial.arguments(features)
-        )(inputs)
-        outputs.append(batch_normalization(f"{name}_norm", affine=False)(x))
+    outputs = [
+        _rectified_and_normalised(inputs, units, initial, name) for name in ("mean", "log_variance")
+    ]
     return keras.Model(inputs, outputs, name="gaussian_head")
+
+
+def build_log_variance_head(
+    width: int, *, seed: int, units: int, initializer: str = "pytorch"
+) -> keras.Model:
+    """Builds the second head of recipe E's variational autoencoder: Dense, ReLU, BN.
+
+    It stands beside the last dense layer of the encoder, which is the mean's head, and reads what
+    that reads.
+
+    Args:
+        width: of what both read.
+        seed: seed of the initial weights.
+        units: L, the width of the code.
+        initializer: see ``twofold.components.encoders.layers.initializers``.
+
+    Returns:
+        A model from [B, width] to the log-variance [B, L] of the compute dtype.
+
+    """
+    initial = Initializer(initializer, seed + 700_000)
+    inputs = keras.Input((width,), name="hidden")
+    outputs = _rectified_and_normalised(inputs, units, initial, "log_variance")
+    return keras.Model(inputs, outputs, name="log_variance_head")
 
 
 def build_linear_head(
@@ -131,6 +152,15 @@ def build_linear_head(
     inputs = keras.Input((features,), name="features")
     logits = keras.layers.Dense(classes, name="logits", **initial.arguments(features))(inputs)
     return keras.Model(inputs, logits, name="linear_head")
+
+
+def _rectified_and_normalised(
+    x: keras.KerasTensor, units: int, initial: Initializer, name: str
+) -> keras.KerasTensor:
+    layer = keras.layers.Dense(
+        units, activation="relu", name=f"{name}_dense", **initial.arguments(x.shape[-1])
+    )
+    return batch_normalization(f"{name}_norm", affine=False)(layer(x))
 
 
 def _perceptron(

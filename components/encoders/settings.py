@@ -36,6 +36,11 @@ class EncoderSettings(Implemented):
         return None
 
     @property
+    def last_dense_input(self) -> str | None:
+        """Name of the layer that the last dense layer reads; None: it does not end in one."""
+        return None
+
+    @property
     def head_initializer(self) -> str:
         """Initial weights of projectors and heads: the encoder's own, if that is a setting."""
         return str(getattr(self, "initializer", "keras"))

@@ -4,9 +4,9 @@
 
 Cost: 25 seconds of one core an epoch, so an hour on 2 idle CPU cores for the 300.
 
-The whole length was not run here. After 8 epochs a loss of 702 nats an image, of which 70 are the
-divergence. Where a sprite lies and how large it is comes back in ``figures/reconstructions.png``,
-its shape not yet.
+The encoder's last dense layer, with its ReLU and normalisation, is the mean of the code, so that
+the probes and the similarity matrix read the mean. Where a sprite lies and how large it is comes
+back in ``figures/reconstructions.png``, its shape hardly: the publication's probe has 45.75.
 """
 
 from twofold.pipeline.config import override
@@ -21,31 +21,16 @@ CONFIG = override(
         "method.name=vae",
         "training.batch_size=500",
         "training.epochs=300",
-        "training.schedule=constant",
-        "training.schedule_epochs=null",
-        "training.schedule_every=step",
         "evaluation.probe_epochs=25",
     ],
 )
 
 EXPECTED = (
     Expected(
-        "linear_probe/test_accuracy",
-        0.4827,
-        low=0.467,
-        high=0.498,
+        "recipe_probe/test_accuracy",
+        None,
         published=0.4575,
         protocol=PUBLIC_DSPRITES,
-        settings=("training.epochs=8",),
-        note="after 8 of its 300 epochs, the published one after all",
-    ),
-    Expected(
-        "recipe_probe/test_accuracy",
-        0.4589,
-        protocol=PUBLIC_DSPRITES,
-        settings=("training.epochs=8",),
-    ),
-    Expected(
-        "knn/test_accuracy", 0.5221, protocol=PUBLIC_DSPRITES, settings=("training.epochs=8",)
+        note="its probe trains 25 epochs",
     ),
 )

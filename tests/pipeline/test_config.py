@@ -16,6 +16,7 @@ from twofold.components.encoders.convolutional.core_settings import CoreSettings
 from twofold.components.encoders.settings import ENCODERS
 from twofold.components.errors import ConfigError
 from twofold.components.methods.contrastive.simclr_settings import SimCLRSettings
+from twofold.components.methods.generative.vae_settings import VAESettings
 from twofold.components.methods.labelled.self_training_settings import SelfTrainingSettings
 from twofold.components.methods.settings import METHODS
 from twofold.components.settings import Registry
@@ -371,3 +372,10 @@ def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path: Path) -> None
         load_yaml(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="is a folder: expected a YAML file"):
         load_yaml(tmp_path)
+
+
+def test_a_vae_whose_encoder_ends_in_no_dense_layer_is_told_to_give_its_code_a_width() -> None:
+    with pytest.raises(ConfigError, match=r"method\.latent=null: encoder\.name=resnet18 ends in "):
+        override(DEFAULT, ["method.name=vae", "views.policy=none", "encoder.name=resnet18"])
+    given = ["method.name=vae", "method.latent=8", "views.policy=none", "encoder.name=resnet18"]
+    assert override(DEFAULT, given).method == VAESettings(latent=8)

@@ -55,9 +55,9 @@ def build_core(
         x = keras.layers.AveragePooling2D(2)(keras.layers.ReLU()(x))
         x = batch_normalization(f"{block}_norm", affine=False, block=block)(x)
     x = (
-        keras.layers.Flatten()(x)
+        keras.layers.Flatten(name=pooling)(x)
         if pooling == "flatten"
-        else keras.layers.GlobalAveragePooling2D()(x)
+        else keras.layers.GlobalAveragePooling2D(name=pooling)(x)
     )
     for index, count in enumerate(units):
         block = f"dense{index}"

@@ -33,6 +33,13 @@ class CoreSettings(EncoderSettings):
     initializer: InitializerName = Field("pytorch", description=INITIALIZER)
 
     @property
+    def last_dense_input(self) -> str | None:
+        """Name of the layer that the last dense layer reads."""
+        if not self.units:
+            return None
+        return f"dense{len(self.units) - 2}_norm" if len(self.units) > 1 else self.pooling
+
+    @property
     def mirrored_filters(self) -> Sequence[int]:
         """Channels of the convolutions that a decoder can mirror."""
         return self.filters

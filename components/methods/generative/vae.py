@@ -12,7 +12,7 @@ import tensorflow as tf
 from twofold.components import keyed_random
 from twofold.components.encoders.convolutional.core_settings import CoreSettings
 from twofold.components.encoders.convolutional.decoder import build_decoder
-from twofold.components.encoders.heads import build_gaussian_head
+from twofold.components.encoders.heads import build_gaussian_head, build_log_variance_head
 from twofold.components.losses.elbo import kl_to_standard_normal, reconstruction, sample_gaussian
 from twofold.components.methods.build import PartBuilder, Parts
 from twofold.components.training.method import (
@@ -36,7 +36,10 @@ class VAE(Method):
 
     Attributes:
         encoder: [B, H, W, C] to features [B, D].
-        head: features [B, D] to mean and log-variance, each [B, L].
+        trunk: the same network, to its features, which are then the mean of the code, and to what
+            its last dense layer reads, [B, W]; None where the code has two heads of its own.
+        head: what the last dense layer reads, [B, W], to the log-variance [B, L]; without a trunk,
+            features [B, D] to mean and log-variance, each [B, L].
         decoder: codes [B, L] to logits [B, H, W, C].
         views: one policy; the picture that is drawn is also the one to rebuild.
         kl_weight: of the divergence; 1 is the paper's bound (beta of Higgins et al., 2017).
@@ -45,6 +48,7 @@ class VAE(Method):
     """
 
     encoder: keras.Model
+    trunk: keras.Model | None
     head: keras.Model
     decoder: keras.Model
     views: Sequence[ViewFunction]
@@ -53,19 +57,18 @@ class VAE(Method):
 
     @classmethod
     def own_parts(cls) -> Mapping[str, PartBuilder]:
-        """The two heads of the code, and the decoder."""
-        return {"head": _gaussian_head, "decoder": _decoder}
+        """The heads of the code, what the second one reads, and the decoder."""
+        return {"trunk": _trunk, "head": _head, "decoder": _decoder}
 
     @property
     def models(self) -> Mapping[str, keras.Model]:
-        """The encoder, the heads of mean and log-variance, and the decoder."""
-        return {"encoder": self.encoder, "gaussian_head": self.head, "decoder": self.decoder}
+        """The encoder, the heads that it does not have itself, and the decoder."""
+        return {"encoder": self.encoder, self.head.name: self.head, "decoder": self.decoder}
 
     def __call__(self, batch: MethodInput) -> MethodOutput:
         """Computes this replica's share of the loss and of its two parts, in nats an image."""
         (view,) = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
-        features = self.encoder(view, training=True)
-        mean, log_variance = self.head(features, training=True)
+        features, mean, log_variance = self._code(view, training=True)
         noise_keys = keyed_random.fold_in(batch.keys, _NOISE)
         code = sample_gaussian(mean, log_variance, noise_keys)
         rebuilt = reconstruction(self.decoder(code, training=True), view)
@@ -76,6 +79,15 @@ class VAE(Method):
             features=features,
         )
 
+    def _code(self, images: tf.Tensor, *, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Gives features, mean and log-variance of images [B, H, W, C]."""
+        if self.trunk is None:
+            features = self.encoder(images, training=training)
+            mean, log_variance = self.head(features, training=training)
+            return features, mean, log_variance
+        mean, read = self.trunk(images, training=training)
+        return mean, mean, self.head(read, training=training)
+
     def pictures(self, images: np.ndarray) -> Mapping[str, Picture]:
         """Shows the images rebuilt."""
         rebuilt = self.reconstruct(tf.constant(images)).numpy()
@@ -83,14 +95,23 @@ class VAE(Method):
 
     def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
         """Decodes the mean code of images, uint8 [B, H, W, C] to float32 likewise in [0, 1]."""
-        features = self.encoder(to_unit_range(images), training=False)
-        mean, _ = self.head(features, training=False)
+        _, mean, _ = self._code(to_unit_range(images), training=False)
         return tf.cast(tf.sigmoid(self.decoder(mean, training=False)), tf.float32)
 
 
-def _gaussian_head(parts: Parts) -> keras.Model:
-    features = parts["encoder"].output_shape[-1]
-    return build_gaussian_head(features, seed=parts.context.seed, units=parts["latent"])
+def _trunk(parts: Parts) -> keras.Model | None:
+    if parts["latent"] is not None:
+        return None
+    encoder = parts["encoder"]
+    read = encoder.get_layer(parts.context.encoder.last_dense_input)
+    return keras.Model(encoder.inputs, [encoder.output, read.output], name="trunk")
+
+
+def _head(parts: Parts) -> keras.Model:
+    seed, features = parts.context.seed, parts["encoder"].output_shape[-1]
+    if parts["latent"] is not None:
+        return build_gaussian_head(features, seed=seed, units=parts["latent"])
+    return build_log_variance_head(parts["trunk"].outputs[1].shape[-1], seed=seed, units=features)
 
 
 def _decoder(parts: Parts) -> keras.Model:
@@ -98,6 +119,6 @@ def _decoder(parts: Parts) -> keras.Model:
     return build_decoder(
         context.image_shape,
         seed=context.seed,
-        latent=parts["latent"],
+        latent=parts["latent"] or parts["encoder"].output_shape[-1],
         filters=context.encoder.mirrored_filters or CoreSettings().filters,
     )

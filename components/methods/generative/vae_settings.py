@@ -21,16 +21,26 @@ class VAESettings(MethodSettings):
     view_policies: ClassVar[int] = 1
     figures: ClassVar[tuple[str, ...]] = ("reconstructions",)
     name: Literal["vae"] = "vae"
-    latent: int = Field(84, ge=1, description="width of the code")
+    latent: int | None = Field(
+        None,
+        ge=1,
+        description="width of a code with heads of its own on the features; null: the encoder's "
+        "last dense layer is the code's mean, as published",
+    )
     kl_weight: float = Field(1.0, ge=0.0, description="of the divergence; 1 is the paper's bound")
 
     def check(
         self, training: TrainingSettings, encoder: EncoderSettings, views: Sequence[ViewsSettings]
     ) -> None:
-        """Refuses patches."""
+        """Refuses patches, and an encoder whose last layer cannot be the mean."""
         for view in views:
             if view.patch_side is not None:
                 raise ValueError(
                     f"views.policy={view.policy}: method.name={self.name} rebuilds whole images, "
                     f"expected another"
                 )
+        if self.latent is None and encoder.last_dense_input is None:
+            raise ValueError(
+                f"method.latent=null: encoder.name={encoder.name} ends in no dense layer that "
+                f"could be the mean of the code: expected a width, such as method.latent=84"
+            )

@@ -7,6 +7,7 @@ encoder, projector and decoder have one each.
 import dataclasses
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,8 +15,8 @@ from twofold.components import keyed_random
 from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.convolutional.decoder import build_decoder
 from twofold.components.encoders.heads import (
-    build_gaussian_head,
     build_linear_head,
+    build_log_variance_head,
     build_predictor,
     build_projector,
 )
@@ -54,9 +55,9 @@ def shift_by_key(images, keys):
     return images * factor[:, None, None, None]
 
 
-def _encoder(seed):
+def _encoder(seed, units=()):
     return build_encoder(
-        "core", IMAGE_SHAPE, seed=seed, filters=(FEATURES,), units=(), pooling="average"
+        "core", IMAGE_SHAPE, seed=seed, filters=(FEATURES,), units=units, pooling="average"
     )
 
 
@@ -69,7 +70,7 @@ def _predictor():
 
 
 def _decoder():
-    return build_decoder(IMAGE_SHAPE, seed=3, latent=4, filters=(4,), units=())
+    return build_decoder(IMAGE_SHAPE, seed=3, latent=FEATURES, filters=(4,), units=())
 
 
 def _dictionary():
@@ -115,7 +116,12 @@ def build_form(form, **changes):
     if METHODS[name].view_policies == 1 and "views" in fields:
         fixed.setdefault("views", (shift_by_key,))
     if name == "vae":
-        fixed.setdefault("head", build_gaussian_head(FEATURES, seed=3, units=4))
+        # As many normalisations as an encoder without a dense layer has with two heads.
+        encoder = _encoder(3, units=(FEATURES,))
+        read = encoder.get_layer("average")
+        fixed.setdefault("encoder", encoder)
+        fixed.setdefault("trunk", keras.Model(encoder.inputs, [encoder.output, read.output]))
+        fixed.setdefault("head", build_log_variance_head(FEATURES, seed=3, units=FEATURES))
     if name == "k_means":
         fixed.setdefault("encoder", _dictionary())
     # In one order: workers in several processes must make their variables alike.
