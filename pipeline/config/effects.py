@@ -7,11 +7,13 @@ believe that it was obeyed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from twofold.components.methods.settings import METHODS
 from twofold.components.settings import Section
+from twofold.components.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,26 @@ DATA = (
     ),
 )
 
+# What ``training`` says of batches and devices, which are in use where nothing is trained, too.
+_OF_BATCHES = ("batch_size", "labelled_batch_size", "compile", "replicas")
+# What fine-tuning takes over.
+_OF_ANY_TRAINING = ("precision", "log_every", "checkpoint_every_epochs")
+_OF_TRAINING = tuple(
+    name for name in TrainingSettings.model_fields if name not in (*_OF_BATCHES, *_OF_ANY_TRAINING)
+)
+
 # Of ``training``, and of a teacher's.
 TRAINING = (
+    Effect(
+        _OF_TRAINING,
+        lambda _, config: config.method.trains,
+        "a method.name that trains",
+    ),
+    Effect(
+        _OF_ANY_TRAINING,
+        lambda _, config: config.method.trains or config.evaluation.finetune_epochs is not None,
+        "a method.name that trains, or evaluation.finetune_epochs",
+    ),
     Effect(
         ("momentum",),
         lambda training, _: training.optimizer in ("sgd", "lars"),
@@ -175,6 +195,12 @@ EVALUATION = (
         "evaluation.finetune_epochs",
     ),
     Effect(
+        ("finetune_layer_decay",),
+        lambda evaluation, _: evaluation.finetune_layer_decay != 1.0,
+        "a factor below 1",
+        "gives all blocks one rate",
+    ),
+    Effect(
         (
             "robustness_classifier",
             "corruption_severities",
@@ -249,6 +275,30 @@ def without_effect(config: Any) -> Iterator[str]:
                     f"{path}{key}{shown} {effect.fault}: expected {needs}, or "
                     f"{path}{key}={_as_yaml(default)}"
                 )
+
+
+def drop_unread_training(values: dict[str, Any], given: Collection[str]) -> None:
+    """Resets what a recipe set of a training that is left out, in place.
+
+    Args:
+        values: of a configuration, as they are written.
+        given: the keys of ``training`` that the user gave, which are kept.
+
+    """
+    method, training = values.get("method"), values.get("training")
+    evaluation = values.get("evaluation")
+    if not (
+        isinstance(method, dict) and isinstance(training, dict) and isinstance(evaluation, dict)
+    ):
+        return
+    chosen = METHODS.classes.get(str(method.get("name")))
+    if chosen is None or chosen.trains:
+        return
+    tunes = evaluation.get("finetune_epochs") is not None
+    usual = TrainingSettings().model_dump(mode="json")
+    for key in (*_OF_TRAINING, *(() if tunes else _OF_ANY_TRAINING)):
+        if key not in given:
+            training[key] = usual[key]
 
 
 def _sections(config: Any) -> Iterator[tuple[str, Section, tuple[Effect, ...]]]:

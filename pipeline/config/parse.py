@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from twofold.components.errors import ConfigError
 from twofold.components.settings import ChosenFrom, Registry, Section
 from twofold.pipeline.config.data import DataConfig, change_source, data_keys, source_field
+from twofold.pipeline.config.effects import drop_unread_training
 from twofold.pipeline.config.run import RECORDED, RunConfig
 
 # The keys that choose between kinds of a section.
@@ -117,7 +118,7 @@ def override(
 
     The choice of a method, an encoder or a policy is applied before the other settings: it starts
     from the defaults of what is chosen, which the others change. So is that of a data source, which
-    drops what was set for the one before.
+    drops what was set for the one before. A method without training drops what was set for one.
 
     Args:
         config: what they change.
@@ -134,6 +135,9 @@ def override(
     assignments = [([section, *path] if section else path, value) for path, value in parsed]
     for path, value in sorted(assignments, key=lambda one: _order(one[0])):
         _assign(values, path, value)
+    whole = ["training"] in (path for path, _ in assignments)
+    given = {path[1] for path, _ in assignments if path[0] == "training" and len(path) > 1}
+    drop_unread_training(values, values["training"] if whole else given)
     origin = origin or "--set " + " ".join(settings)
     return parse_config(values, origin) if settings else config
 

@@ -14,15 +14,18 @@ def check_source(config: RunConfig, info: SourceInfo) -> None:
     """Refuses settings that name what the source does not have.
 
     Raises:
-        DataError: if ``evaluation.rsm_latent`` is none of the source's latents.
+        DataError: if ``evaluation.rsm_latent`` or one of ``study.rsm_latents`` is none of the
+            source's latents.
 
     """
-    latent = config.evaluation.rsm_latent
-    if latent is not None and latent not in info.latent_names:
-        known = ", ".join(info.latent_names) or "none"
-        raise DataError(
-            f"evaluation.rsm_latent={latent!r} is no latent of the data set: expected {known}"
-        )
+    named = {} if config.study is None else {"study.rsm_latents": config.study.rsm_latents}
+    if config.evaluation.rsm_latent is not None:
+        named["evaluation.rsm_latent"] = (config.evaluation.rsm_latent,)
+    for key, latents in named.items():
+        for latent in latents:
+            if latent not in info.latent_names:
+                known = ", ".join(info.latent_names) or "none"
+                raise DataError(f"{key}={latent!r} is no latent of the data set: expected {known}")
 
 
 def find_held_out_split(manifest: Manifest) -> str | None:

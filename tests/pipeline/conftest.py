@@ -32,6 +32,10 @@ SHORT = (
 )
 
 
+# Of a short run in which nothing is trained: how long is then refused, but for the default.
+UNTRAINED = ("method={name: random}", "training.epochs=60")
+
+
 class Outcome(NamedTuple):
     """What a command answered."""
 

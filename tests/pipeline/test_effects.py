@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from twofold.components.errors import ConfigError
-from twofold.pipeline.config import RunConfig, override, parse_config
+from twofold.pipeline.config import RunConfig, TrainingSettings, override, parse_config
 from twofold.pipeline.config.effects import DATA, EVALUATION, EXPORT, RUN, STUDY, TRAINING
 from twofold.pipeline.recipes import load_recipe, recipe_names
 
@@ -25,6 +25,30 @@ CASES = [
     ("data.near_duplicate_bits=2", ["data.duplicates=exact"], ["data.duplicates=near"]),
     ("data.on_duplicate=remove", ["data.duplicates=off"], ["data.duplicates=exact"]),
     ("data.on_leakage=remove", ["data.duplicates=off"], ["data.duplicates=near"]),
+    *(
+        (f"training.{setting}", ["method.name=random"], ["method.name=simclr"])
+        for setting in (
+            "epochs=3",
+            "optimizer=sgd",
+            "learning_rate=0.1",
+            "rate_scaling=linear",
+            "schedule=constant",
+            "clip_norm=1.0",
+            "accumulate=2",
+            "averaging={kind: ema}",
+            "early_stopping={patience: 3}",
+            "validation_images=9",
+        )
+    ),
+    *(
+        (f"training.{setting}", ["method.name=random"], ["evaluation.finetune_epochs=1"])
+        for setting in ("precision=bfloat16", "log_every=3", "checkpoint_every_epochs=3")
+    ),
+    (
+        "training.weight_decay=0.1",
+        ["method.name=random"],
+        ["method.name=simclr", "training.optimizer=adamw"],
+    ),
     ("training.momentum=0.8", [], ["training.optimizer=lars"]),
     ("training.exclude=[]", [], ["training.optimizer=lamb"]),
     (
@@ -161,6 +185,31 @@ def test_what_a_recipe_had_set_is_named_with_what_it_is_to_be_set_to() -> None:
 
     for reset in ("finetune_from_scratch=false", "finetune_batch_size=64"):
         assert f"expected evaluation.finetune_epochs, or evaluation.{reset}" in str(refusal.value)
+
+
+@pytest.mark.parametrize("chosen", ["method.name=random", "method={name: random}"])
+def test_a_method_without_training_drops_what_a_recipe_had_set_for_one(chosen: str) -> None:
+    trained = [
+        "training.batch_size=50",
+        "training.epochs=3",
+        "training.optimizer=lars",
+        "training.precision=bfloat16",
+    ]
+    recipe = override(RunConfig(), trained)
+
+    config = override(recipe, [chosen, "training.compile=none"])
+
+    # Batch statistics are those of its batches.
+    assert config.training == TrainingSettings(batch_size=50, compile="none")
+    tuned = override(recipe, [chosen, "evaluation.finetune_epochs=1"])
+    assert tuned.training == TrainingSettings(batch_size=50, precision="bfloat16")
+
+
+def test_a_factor_of_one_on_the_rate_of_each_block_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"one rate: expected a factor below 1, or .*=null"):
+        override(
+            RunConfig(), ["evaluation.finetune_epochs=2", "evaluation.finetune_layer_decay=1.0"]
+        )
 
 
 def test_what_a_run_was_made_from_is_let_be() -> None:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.pipeline.conftest import Outcome, save_images, short_run
+from tests.pipeline.conftest import UNTRAINED, Outcome, save_images, short_run
 from tests.strategies import strategy_of
 from twofold.components import distribute
 from twofold.components.encoders.convolutional.core_settings import CoreSettings
@@ -202,7 +202,7 @@ def test_self_training_makes_a_teacher_once_and_then_a_student(
 def test_an_untrained_encoder_can_be_measured(
     twofold: Twofold, two_classes: Path, tmp_path: Path
 ) -> None:
-    arguments = short_run(two_classes, tmp_path, "method.name=random")
+    arguments = short_run(two_classes, tmp_path, *UNTRAINED)
     ended = twofold(*arguments, "--until=evaluate")
     assert ended.status == 0, ended
     assert "linear_probe/test_accuracy" in _metrics(tmp_path)
@@ -269,9 +269,11 @@ def test_bfloat16_on_a_processor_without_instructions_for_it_is_remarked_on(
         twofold,
         two_classes,
         tmp_path,
-        "method={name: random}",
+        *UNTRAINED,
         "views.policy=none",
         f"training.precision={precision}",
+        # Which is in that precision, and comes later.
+        "evaluation.finetune_epochs=1",
     )
     assert ended.status == 0, ended
     assert ("float32 may be several times as fast" in ended.out) == said

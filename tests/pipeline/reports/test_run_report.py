@@ -11,7 +11,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.components.pages.dataset_pages import Page
-from tests.pipeline.conftest import Outcome, prove_here, short_run
+from tests.pipeline.conftest import UNTRAINED, Outcome, prove_here, short_run
 from twofold.components.data.store.manifest import load_manifest
 from twofold.pipeline.cli.app import main
 from twofold.pipeline.config import RunConfig, override
@@ -78,7 +78,7 @@ def test_the_pictures_of_pretraining_are_in_tensorboard(made: Path) -> None:
 def test_neighbours_are_among_the_images_that_were_trained_on(
     two_classes: Path, tmp_path: Path, twofold: Twofold
 ) -> None:
-    settings = ("data.training_images=17", "method={name: random}", "views.policy=none")
+    settings = ("data.training_images=17", *UNTRAINED, "views.policy=none")
     ended = twofold(*short_run(two_classes, tmp_path, *settings), "--until=evaluate")
     assert ended.status == 0, ended
     page = page_of(tmp_path / "folder_simclr")

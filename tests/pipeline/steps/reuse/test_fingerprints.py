@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import re
 from pathlib import Path
 from types import FunctionType
 
@@ -115,9 +116,18 @@ def test_the_same_images_in_another_folder_are_the_same_data(
     assert here == there
 
 
-def test_an_unknown_latent_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"evaluation\.rsm_latent='posx' is no latent") as refusal:
-        _inputs(tmp_path, "evaluation.rsm_latent=posx")
+@pytest.mark.parametrize(
+    ("key", "settings"),
+    [
+        ("evaluation.rsm_latent", ["evaluation.rsm_latent=posx"]),
+        ("study.rsm_latents", ["study={encoders: {plain: []}, rsm_latents: [posX, posx]}"]),
+    ],
+)
+def test_an_unknown_latent_is_refused_before_anything_is_written(
+    key: str, settings: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=f"{re.escape(key)}='posx' is no latent") as refusal:
+        _inputs(tmp_path, *settings)
     assert "expected shape, scale, orientation, posX, posY" in str(refusal.value)
     assert not list(tmp_path.iterdir())
 
