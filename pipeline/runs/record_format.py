@@ -20,13 +20,19 @@ class _Reused(pydantic.BaseModel):
     changed: list[str] = []
 
 
+class _File(pydantic.BaseModel):
+    bytes: int
+    crc32c: int
+    modified_ns: int
+
+
 class _Step(pydantic.BaseModel):
     status: str | None = None
     fingerprint: str | None = None
     inputs: dict[str, Any] | None = None
     code: dict[str, str] | None = None
     source: str | None = None
-    files: dict[str, int] | None = None
+    files: dict[str, int | _File] | None = None
     reused: _Reused | None = None
     details: dict[str, Any] = {}
     metrics: dict[str, Any] = {}

@@ -149,14 +149,14 @@ class RunDirectory:
         self._record["steps"].pop(step, None)
 
     def accept(
-        self, step: str, facts: Mapping[str, Any], *, files: Mapping[str, int] | None = None
+        self, step: str, facts: Mapping[str, Any], *, files: Mapping[str, Any] | None = None
     ) -> None:
         """Records that a step's result is reused as it is, and why that had to be said.
 
         Args:
             step: its name.
             facts: why it had to be said.
-            files: the bytes of its files by path, where the step did not record them itself.
+            files: what to record of its files, where the step did not do so itself.
 
         """
         self._begin()

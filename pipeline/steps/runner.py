@@ -21,7 +21,7 @@ from twofold.pipeline.steps.reuse.fingerprints import (
     step_inputs,
     training_images,
 )
-from twofold.pipeline.steps.reuse.outputs import EMBEDDINGS, file_sizes, made_from, results
+from twofold.pipeline.steps.reuse.outputs import EMBEDDINGS, describe_files, made_from, results
 from twofold.pipeline.steps.reuse.standing import (
     Standing,
     choose_data_set,
@@ -61,7 +61,7 @@ def run_steps(context: Context, until: str = STEPS[-1]) -> list[str]:
         if name == "pretrain" and until != "pretrain" and not is_done(context, name):
             check_measurable(context.manifest())
         ran += [name] if _run_if_needed(context, name) else []
-    _mend(context)
+    restore_copies(context)
     return ran
 
 
@@ -89,11 +89,12 @@ def run_one_step(context: Context, name: str) -> list[str]:
                 f"arguments first"
             )
     ran = [name] if _run_if_needed(context, name) else []
-    _mend(context)
+    restore_copies(context)
     return ran
 
 
-def _mend(context: Context) -> None:
+def restore_copies(context: Context) -> None:
+    """Writes anew what only repeats the record of a run, where it is lost or differs."""
     for name in context.run.mend():
         context.say(f"{context.run.path / name} differed from {RECORD}, written again")
 
@@ -127,8 +128,8 @@ def reuse_step(context: Context, name: str) -> bool:
     finished: bool = run.entry(name)["status"] == "done"
     if finished:
         # From now on its files are known, too.
-        sizes = {} if "files" in run.entry(name) else {"files": file_sizes(run.path, name)}
-        run.accept(name, _accepted(context, name, standing), **sizes)
+        found = None if "files" in run.entry(name) else describe_files(run.path, name)
+        run.accept(name, _accepted(context, name, standing), files=found)
         changes = describe_changes(standing.reasons)
         context.say(f"{name}: finished before by other code ({changes}), reused")
     return finished
@@ -212,7 +213,7 @@ def _run_if_needed(context: Context, name: str) -> bool:
     step = _load_step(name)
     with run.record(name, made_by, facts) as entry:
         entry["metrics"] = step.run(context, entry["details"])
-        entry["files"] = file_sizes(run.path, name)
+        entry["files"] = describe_files(run.path, name)
         if name == "prepare" and run.takes_over:
             _leave_other_images(context, images)
     context.say(f"{name}: done in {run.seconds(name):.1f} s")

@@ -8,7 +8,12 @@ from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_record import read_record
 from twofold.pipeline.steps.reuse.fingerprints import step_facts, step_inputs
-from twofold.pipeline.steps.runner import ask_about_other_code, reuse_step, run_steps
+from twofold.pipeline.steps.runner import (
+    ask_about_other_code,
+    restore_copies,
+    reuse_step,
+    run_steps,
+)
 from twofold.pipeline.studies.study_members import (
     STEP,
     Member,
@@ -40,6 +45,7 @@ def run_study(context: Context) -> bool:
     ]
     ask_about_other_code(context, [STEP])
     if reuse_step(context, STEP):
+        restore_copies(context)
         return False
     inputs, facts = step_inputs(STEP, context), step_facts(STEP, context)
     import_tensorflow()

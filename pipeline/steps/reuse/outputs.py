@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import google_crc32c
 
 from twofold.components.methods.settings import METHODS
 
 EMBEDDINGS = "embeddings"
 # Besides those of the methods.
 _PRETRAIN_FIGURES = ("views", "curves", "teacher_curves")
-# Files that count as damaged where they are missing or of another size.
+# Files that count as damaged where they are missing or not as they were written.
 _CHECKED = {
     "pretrain": ("checkpoints/model.json", "checkpoints/final/*"),
     "evaluate": ("embeddings/*.npy", "embeddings/*.npz"),
     "export": ("saved_model/1/**/*", "runtimes/**/*"),
 }
+# Bytes of a file that is read whenever it is reused.
+_ALWAYS_READ = 1 << 20
+_BLOCK = 4 << 20
 # Has to be there in a run that did not record its files.
 _ESSENTIAL = {
     "pretrain": ("checkpoints/final/weights.index", "checkpoints/final/weights.data-*"),
@@ -25,36 +31,71 @@ _ESSENTIAL = {
 }
 
 
-def file_sizes(run: Path, step: str) -> dict[str, int]:
-    """Returns the files that a step made, by path within the run, with their bytes."""
-    found = (path for pattern in _CHECKED.get(step, ()) for path in run.glob(pattern))
-    return {
-        path.relative_to(run).as_posix(): path.stat().st_size
-        for path in sorted(found)
-        if path.is_file()
-    }
+def describe_files(run: Path, step: str) -> dict[str, dict[str, Any]]:
+    """Returns what is recorded of the files that a step made, by path within the run."""
+    described = {}
+    for name, path in _files(run, step):
+        status = path.stat()
+        described[name] = {
+            "bytes": status.st_size,
+            "crc32c": _checksum(path),
+            "modified_ns": status.st_mtime_ns,
+        }
+    return described
 
 
-def changed_files(run: Path, step: str, recorded: Mapping[str, int] | None) -> list[str]:
-    """Says what is missing or of another size than a step recorded, one sentence each.
+def changed_files(
+    run: Path, step: str, recorded: Mapping[str, int | Mapping[str, Any]] | None
+) -> list[str]:
+    """Says what is missing or not as a step recorded it, one sentence each.
 
-    Of a step that recorded nothing, what is missing of the files that it always makes or is empty.
+    A small file is held to its checksum, and so is a larger one that was written since, maybe by
+    being copied. Of a step that recorded nothing, what is missing of the files that it always makes
+    or is empty.
+
+    Args:
+        run: its directory.
+        step: its name.
+        recorded: of ``describe_files``, or the bytes alone, as earlier versions recorded.
+
     """
     if recorded is None:
         missing = [one for one in _ESSENTIAL.get(step, ()) if not any(run.glob(one))]
-        empty = [name for name, size in file_sizes(run, step).items() if not size]
+        empty = [path for _, path in _files(run, step) if not path.stat().st_size]
         return [
             *(f"{run / pattern} is missing" for pattern in missing),
-            *(f"{run / name} is empty" for name in empty),
+            *(f"{path} is empty" for path in empty),
         ]
-    problems = []
-    for name, size in recorded.items():
-        path = run / name
-        if not path.is_file():
-            problems.append(f"{path} is missing")
-        elif path.stat().st_size != size:
-            problems.append(f"{path} has {path.stat().st_size:,} bytes instead of {size:,}")
-    return problems
+    found = (_difference(run / name, each) for name, each in recorded.items())
+    return [difference for difference in found if difference is not None]
+
+
+def _files(run: Path, step: str) -> list[tuple[str, Path]]:
+    found = sorted(path for pattern in _CHECKED.get(step, ()) for path in run.glob(pattern))
+    return [(path.relative_to(run).as_posix(), path) for path in found if path.is_file()]
+
+
+def _difference(path: Path, recorded: int | Mapping[str, Any]) -> str | None:
+    if not path.is_file():
+        return f"{path} is missing"
+    status = path.stat()
+    size = recorded if isinstance(recorded, int) else recorded["bytes"]
+    if status.st_size != size:
+        return f"{path} has {status.st_size:,} bytes instead of {size:,}"
+    if isinstance(recorded, int):
+        return None
+    untouched = size > _ALWAYS_READ and status.st_mtime_ns == recorded["modified_ns"]
+    if not untouched and _checksum(path) != recorded["crc32c"]:
+        return f"{path} is not as it was written: its checksum differs"
+    return None
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            checksum = google_crc32c.extend(checksum, block)
+    return checksum
 
 
 def results(run: Path, step: str, *, pretrained: bool, embedded: bool) -> Iterator[Path]:

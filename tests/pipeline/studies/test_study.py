@@ -159,11 +159,15 @@ def test_a_finished_study_is_reused(study: Study, twofold: Twofold) -> None:
     def changed() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in study.path.glob("*/run.json")}
 
-    before = changed()
+    before, metrics = changed(), study.metrics()
+    (study.path / "metrics.json").unlink()
     again = twofold(*_arguments(study.path.parent, "study.seeds=[0,1]"))
     assert again.status == 0, again.error
     assert "study: finished before, reused" in again.out
     assert changed() == before
+    # Which repeats what the record says.
+    assert study.metrics() == metrics
+    assert f"{study.path / 'metrics.json'} differed from run.json, written again" in again.out
 
 
 def test_other_seeds_are_another_study(study: Study, twofold: Twofold) -> None:

@@ -16,7 +16,7 @@ from twofold.pipeline.runs import code_fingerprint
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory, fingerprint
 from twofold.pipeline.steps import prepare, runner
-from twofold.pipeline.steps.reuse import fingerprints
+from twofold.pipeline.steps.reuse import fingerprints, outputs
 from twofold.pipeline.steps.runner import run_one_step, run_steps
 
 CONFIG = override(RunConfig(), ["data.images=60"])
@@ -326,8 +326,13 @@ def test_a_setting_that_was_added_since_changes_nothing(runs: _Runs) -> None:
     assert runs() == []
 
 
+def _flip_a_byte(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+
+
 @pytest.mark.parametrize("step", ["evaluate", "export"])
-@pytest.mark.parametrize("how", [lambda path: path.unlink(), lambda path: os.truncate(path, 3)])
+@pytest.mark.parametrize("how", [Path.unlink, lambda path: os.truncate(path, 3), _flip_a_byte])
 def test_a_result_that_lost_a_file_is_made_again(
     step: str, how: Callable[[Path], None], runs: _Runs
 ) -> None:
@@ -336,6 +341,30 @@ def test_a_result_that_lost_a_file_is_made_again(
     assert runs()[0] == step
     assert str(damaged) in runs.said[runner.STEPS.index(step)]
     assert runs() == []
+
+
+def test_a_small_file_is_read_whatever_its_time_says_and_a_large_one_that_was_written_since(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "embeddings"
+    folder.mkdir()
+    small, large = folder / "a.npy", folder / "b.npy"
+    small.write_bytes(b"1")
+    large.write_bytes(bytes(2 << 20))
+    recorded = outputs.describe_files(tmp_path, "evaluate")
+
+    os.utime(large, ns=(1, 1))
+    assert outputs.changed_files(tmp_path, "evaluate", recorded) == []
+    _flip_a_byte(large)
+    (found,) = outputs.changed_files(tmp_path, "evaluate", recorded)
+    assert found == f"{large} is not as it was written: its checksum differs"
+    time = small.stat().st_mtime_ns
+    _flip_a_byte(small)
+    os.utime(small, ns=(time, time))
+    assert len(outputs.changed_files(tmp_path, "evaluate", recorded)) == 2
+    # As earlier versions recorded them.
+    sizes = {name: one["bytes"] for name, one in recorded.items()}
+    assert outputs.changed_files(tmp_path, "evaluate", sizes) == []
 
 
 def test_finished_weights_are_made_again_only_where_that_is_soon_done(runs: _Runs) -> None:
