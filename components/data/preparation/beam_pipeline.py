@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import apache_beam as beam
 
 from twofold.components.data.preparation.quiet import quiet
-from twofold.components.data.preparation.resolve import ShardRange, resolve
+from twofold.components.data.preparation.resolve import resolve
 from twofold.components.data.preparation.runners import new_pipeline
 from twofold.components.data.preparation.scan import scan
-from twofold.components.data.preparation.staging_area import StagingArea
+from twofold.components.data.preparation.staging_area import ShardRange, StagingArea
 from twofold.components.data.preparation.write_shards import write_shard
 from twofold.components.errors import DataError
 

@@ -1,4 +1,7 @@
-"""Preparation plan: what is to be prepared and where, decided before anything is written."""
+"""Preparation plan: what is to be prepared and where, and the staging area that begins with it.
+
+Nothing is written before `lay_out`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twofold.components import files
+from twofold.components.data.preparation.previous_dataset import stage_previous_rows
+from twofold.components.data.preparation.staging_area import StagingArea, read_json, write_json
 from twofold.components.data.rules.prepare_settings import (
     PrepareSettings,
     check_rejects,
@@ -21,6 +26,10 @@ from twofold.components.data.store.manifest import (
     load_manifest,
 )
 from twofold.components.errors import DataError
+
+# How many tasks a source is cut into, unless they would be smaller or larger than these.
+_TASKS = 128
+_TASK_ITEMS = (256, 8192)
 
 
 @dataclass(frozen=True)
@@ -101,10 +110,6 @@ class Plan:
         check_rejects(counts.read, counts.rejected, counts.reasons, (), most)
         return manifest
 
-    def usable_previous(self) -> str | None:
-        """The earlier dataset, if it is intact and its images are stored as this plan has it."""
-        return None if self.previous is None else _usable(self.previous, self.info, self.settings)
-
 
 def make_plan(
     source: Source,
@@ -128,6 +133,39 @@ def make_plan(
         previous=None if previous is None else files.resolve(previous),
         code=code,
     )
+
+
+def lay_out(plan: Plan) -> tuple[StagingArea, list[str]]:
+    """The staging area with all that the stages need, and the names of the tasks."""
+    previous = plan.previous
+    staging = StagingArea(
+        directory=plan.staging_directory,
+        source=plan.source,
+        settings=plan.settings,
+        previous=None if previous is None else _usable(previous, plan.info, plan.settings),
+        weighted=plan.info.weighted,
+    )
+    for each in ("tasks", "parts", "shards", "dataset"):
+        files.make_directory(staging.folder(each))
+    tasks = _write_tasks(staging, plan.info.items)
+    stage_previous_rows(staging)
+    return staging, tasks
+
+
+def _write_tasks(staging: StagingArea, images: int) -> list[str]:
+    """Write what the source's tasks are, for workers to read; their names."""
+    listed = staging.path("tasks", "names.json")
+    if files.exists(listed):
+        found: list[str] = read_json(listed)["names"]
+        return found
+    least, most = _TASK_ITEMS
+    items = min(max(-(-images // _TASKS), least), most)
+    names = []
+    for number, task in enumerate(staging.source.tasks(items)):
+        names.append(f"{number:06d}")
+        files.write_bytes(staging.path("tasks", names[-1]), task)
+    write_json(listed, {"names": names})
+    return names
 
 
 def find_previous(

@@ -1,7 +1,8 @@
 """Preparation of a data set: from a source to a folder of shards with a manifest.
 
 The data flow one way: `plan` (what and where), `scan`, `resolve` and `write_shards` (the stages of
-the Beam pipeline, which leave their work in the staging area), `publish` (the manifest, last).
+the Beam pipeline, none of which knows another: they leave their work in the staging area),
+`publish` (the manifest, last).
 """
 
 from __future__ import annotations
@@ -12,28 +13,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from twofold.components import files
-from twofold.components.data.preparation.plan import Plan, make_plan
-from twofold.components.data.preparation.previous_dataset import stage_previous_rows
-from twofold.components.data.preparation.publish import assemble, publish
+from twofold.components.data.preparation.plan import lay_out, make_plan
+from twofold.components.data.preparation.publish import publish
 from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.preparation.report_content import RenderPage
-from twofold.components.data.preparation.resolve import RESOLUTION, read_resolution
 from twofold.components.data.preparation.staging_area import (
+    RESOLUTION,
     StagingArea,
     discard_abandoned,
     open_staging,
-    read_json,
-    write_json,
+    read_resolution,
 )
 from twofold.components.data.preparation.write_shards import close_files
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources.source import Source
 from twofold.components.data.store.manifest import Manifest
-from twofold.components.errors import DataError
 
-# How many tasks a source is cut into, unless they would be smaller or larger than these.
-_TASKS = 128
-_TASK_ITEMS = (256, 8192)
 _REPORT_SECONDS = 0.5
 # Of the time of a preparation, what goes into the first of its two long stages.
 _SCAN_SHARE = 0.8
@@ -100,65 +95,15 @@ def prepare(
         # Another process may have published the folder while this one waited for it.
         manifest = plan.finished()
         if manifest is None:
-            staging, tasks = _lay_out(plan)
-            _run_stages(plan, staging, tasks, beam_options, progress)
-            manifest = assemble(plan, staging, tasks, render_page)
-            publish(plan, staging)
+            staging, tasks = lay_out(plan)
+            with _progress_reported(staging, len(tasks), plan.info.items, progress):
+                with quiet():
+                    # Beam takes seconds to import, which only this step should cost.
+                    from twofold.components.data.preparation.beam_pipeline import run_pipeline
+
+                run_pipeline(staging, tasks, beam_options)
+            manifest = publish(plan, staging, tasks, render_page)
     return manifest
-
-
-def _lay_out(plan: Plan) -> tuple[StagingArea, list[str]]:
-    """The staging area with all that the stages need, and the names of the tasks."""
-    staging = StagingArea(
-        directory=plan.staging_directory,
-        source=plan.source,
-        settings=plan.settings,
-        previous=plan.usable_previous(),
-        weighted=plan.info.weighted,
-    )
-    for each in ("tasks", "parts", "shards", "dataset"):
-        files.make_directory(staging.folder(each))
-    tasks = _write_tasks(staging, plan.info.items)
-    stage_previous_rows(staging)
-    return staging, tasks
-
-
-def _run_stages(
-    plan: Plan,
-    staging: StagingArea,
-    tasks: Sequence[str],
-    beam_options: Sequence[str],
-    progress: Callable[[int], None] | None,
-) -> None:
-    """Scan, resolve and write."""
-    with _progress_reported(staging, len(tasks), plan.info.items, progress):
-        with quiet():
-            # Beam takes seconds to import, which only this step should cost.
-            from twofold.components.data.preparation.beam_pipeline import run_pipeline
-
-        run_pipeline(staging, tasks, beam_options)
-    read = read_resolution(staging)["read"]
-    if read != plan.info.items:
-        raise DataError(
-            f"{plan.name}: the source listed {plan.info.items} images and gave {read}; it changed "
-            f"while it was being prepared"
-        )
-
-
-def _write_tasks(staging: StagingArea, images: int) -> list[str]:
-    """Write what the source's tasks are, for workers to read; their names."""
-    listed = staging.path("tasks", "names.json")
-    if files.exists(listed):
-        found: list[str] = read_json(listed)["names"]
-        return found
-    least, most = _TASK_ITEMS
-    items = min(max(-(-images // _TASKS), least), most)
-    names = []
-    for number, task in enumerate(staging.source.tasks(items)):
-        names.append(f"{number:06d}")
-        files.write_bytes(staging.path("tasks", names[-1]), task)
-    write_json(listed, {"names": names})
-    return names
 
 
 @contextlib.contextmanager

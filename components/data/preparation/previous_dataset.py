@@ -107,7 +107,7 @@ def stage_previous_rows(staging: StagingArea) -> None:
 
 
 def open_previous_rows(staging: StagingArea) -> PreviousRows:
-    """What `write_known` laid out, in this process once."""
+    """What `stage_previous_rows` laid out, in this process once."""
     if staging.previous is None:
         return PreviousRows()
     return open_staged_rows(staging.path("parts", _ROWS), staging.path("parts", _HASHES))
@@ -115,7 +115,7 @@ def open_previous_rows(staging: StagingArea) -> PreviousRows:
 
 @functools.lru_cache(maxsize=2)
 def open_staged_rows(rows: str, hashes: str) -> PreviousRows:
-    """The two files that `write_known` wrote, in this process once."""
+    """The two files that `stage_previous_rows` wrote, in this process once."""
     if files.is_remote(rows):
         table = pa.ipc.open_file(pa.py_buffer(files.read_bytes(rows))).read_all()
     else:

@@ -14,8 +14,13 @@ import pyarrow.parquet as pq
 from twofold.components import files
 from twofold.components.data.preparation.plan import Plan
 from twofold.components.data.preparation.report_content import RenderPage, collect_content
-from twofold.components.data.preparation.resolve import ShardRange, read_rejects, read_resolution
-from twofold.components.data.preparation.staging_area import StagingArea, read_json
+from twofold.components.data.preparation.staging_area import (
+    ShardRange,
+    StagingArea,
+    read_json,
+    read_rejects,
+    read_resolution,
+)
 from twofold.components.data.store.image_table import INDEX_SCHEMA
 from twofold.components.data.store.manifest import (
     CODE_FILE,
@@ -39,13 +44,42 @@ from twofold.components.data.store.shard_summary import (
     pixel_statistics,
 )
 from twofold.components.data.store.tfds_metadata import tfds_files
+from twofold.components.errors import DataError
 
 
-def assemble(
+def publish(
+    plan: Plan, staging: StagingArea, tasks: Sequence[str], render_page: RenderPage | None
+) -> Manifest:
+    """Make the dataset of what the stages left, and move it to its folder.
+
+    On a disk it is there at once, in a bucket the manifest comes last.
+
+    Raises:
+        DataError: the source changed meanwhile.
+        OSError: on a disk, something else came to be there.
+
+    """
+    manifest = _assemble(plan, staging, tasks, render_page)
+    made, directory = staging.folder("dataset"), plan.directory
+    if not files.is_remote(directory):
+        files.move_directory(Path(made), Path(directory))
+        return manifest
+    names = [name for name in files.names(made) if name != MANIFEST_FILE]
+    for name in [*names, MANIFEST_FILE]:
+        files.link_or_copy(files.join(made, name), files.join(directory, name))
+    return manifest
+
+
+def _assemble(
     plan: Plan, staging: StagingArea, tasks: Sequence[str], render_page: RenderPage | None
 ) -> Manifest:
     """Lay out the whole dataset in the staging area's folder of that name; its manifest is last."""
     info, resolution = plan.info, read_resolution(staging)
+    if resolution["read"] != info.items:
+        raise DataError(
+            f"{plan.name}: the source listed {info.items} images and gave {resolution['read']}; it "
+            f"changed while it was being prepared"
+        )
     shard_ranges = sorted(
         (ShardRange(**each) for each in resolution["shard_ranges"]),
         key=lambda shard_range: shard_range.name,
@@ -134,22 +168,6 @@ def assemble(
     )
     manifest.write(folder)
     return manifest
-
-
-def publish(plan: Plan, staging: StagingArea) -> None:
-    """Move the finished dataset to its folder: at once on a disk, in a bucket the manifest last.
-
-    Raises:
-        OSError: on a disk, something else came to be there.
-
-    """
-    made, directory = staging.folder("dataset"), plan.directory
-    if not files.is_remote(directory):
-        files.move_directory(Path(made), Path(directory))
-        return
-    names = [name for name in files.names(made) if name != MANIFEST_FILE]
-    for name in [*names, MANIFEST_FILE]:
-        files.link_or_copy(files.join(made, name), files.join(directory, name))
 
 
 def _name_shards(

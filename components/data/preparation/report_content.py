@@ -15,8 +15,7 @@ from PIL import Image
 
 from twofold.components import files
 from twofold.components.data.preparation.quiet import quiet
-from twofold.components.data.preparation.scan import open_part
-from twofold.components.data.preparation.staging_area import StagingArea
+from twofold.components.data.preparation.staging_area import StagingArea, open_part
 from twofold.components.data.preparation.write_shards import read_stored
 from twofold.components.data.store import record_schema
 from twofold.components.data.store.image_table import index_batches

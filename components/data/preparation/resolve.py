@@ -8,7 +8,6 @@ or less changes the shard that it falls into and no other.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,10 +16,16 @@ from typing import Any
 import numpy as np
 
 from twofold.components import files
-from twofold.components.data.preparation.scan import fixed_binary, open_part, sort_keys_of, spans_of
 from twofold.components.data.preparation.staging_area import (
+    REMOVED,
+    RESOLUTION,
+    ShardRange,
     StagingArea,
-    read_json,
+    fixed_binary,
+    open_part,
+    read_rejects,
+    sort_keys_of,
+    spans_of,
     structured_sort_keys,
     write_json,
 )
@@ -29,38 +34,9 @@ from twofold.components.data.rules.prepare_settings import check_rejects
 from twofold.components.data.store.manifest import HELD_OUT_SPLITS
 from twofold.components.errors import DataError
 
-RESOLUTION = "resolution.json"
-REMOVED = "removed.npy"
-
 _SHOWN_CLUSTERS = 60
 _SHOWN_MEMBERS = 6
 _SHOWN_REJECTS = 3
-
-
-@dataclass(frozen=True)
-class ShardRange:
-    """One shard to write: the images of a split whose sort key begins with these bits.
-
-    Attributes:
-        split: the split's name.
-        bits: "0" and "1", as many as it takes; empty for the whole split.
-        images: how many there are.
-
-    """
-
-    split: str
-    bits: str
-    images: int
-
-    @property
-    def name(self) -> str:
-        """Names the shard's files in the staging area; sorts like the sort keys."""
-        return f"{self.split} {self.bits}"
-
-    def bounds(self) -> tuple[int, int]:
-        """The least first word of a sort key in it, and the least above it."""
-        low = int(self.bits.ljust(64, "0"), 2) if self.bits else 0
-        return low, low + (1 << (64 - len(self.bits)))
 
 
 @dataclass(frozen=True)
@@ -160,12 +136,6 @@ def resolve(
     )
     for shard_range in shard_ranges:
         yield shard_range.name, shard_range
-
-
-def read_rejects(part: str, staging: StagingArea) -> list[dict[str, str]]:
-    """What was rejected of a part, each with key, reason, detail and source_sha256."""
-    content = files.read_bytes(staging.path("parts", f"{part}.rejects"))
-    return [json.loads(line) for line in content.splitlines()]
 
 
 def _count_rejects(parts: Sequence[str], staging: StagingArea) -> dict[str, Any]:
@@ -370,9 +340,3 @@ def _chosen(members: np.ndarray, leaked: np.ndarray, held_out: np.ndarray) -> li
         sides = [members[leaked[members]][:half], members[held_out[members]][:half]]
         return [int(row) for side in sides for row in side]
     return [int(row) for row in members[:_SHOWN_MEMBERS]]
-
-
-def read_resolution(staging: StagingArea) -> dict[str, Any]:
-    """What `resolve` wrote down."""
-    resolution: dict[str, Any] = read_json(staging.path("parts", RESOLUTION))
-    return resolution

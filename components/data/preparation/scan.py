@@ -7,7 +7,6 @@ pixels; no later stage decodes an image or needs the source.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections import defaultdict
@@ -23,7 +22,12 @@ from PIL import Image
 
 from twofold.components import files
 from twofold.components.data.preparation.previous_dataset import PreviousRows, open_previous_rows
-from twofold.components.data.preparation.staging_area import PART_SCHEMA, StagingArea, sort_key_of
+from twofold.components.data.preparation.staging_area import (
+    PART_SCHEMA,
+    StagingArea,
+    sort_key_of,
+    sort_keys_of,
+)
 from twofold.components.data.rules.duplicates import (
     detail_hashes,
     perceptual_hashes,
@@ -275,41 +279,3 @@ def _write_rows(rows: pa.RecordBatch, path: str) -> None:
     described = rows.replace_schema_metadata({"spans": json.dumps(spans)})
     with files.new_file(path) as file, pa.ipc.new_file(file, described.schema) as writer:
         writer.write_batch(described)
-
-
-@functools.lru_cache(maxsize=256)
-def open_local(path: str) -> pa.RecordBatch:
-    """The rows of a part on disk, mapped into memory, in this process once."""
-    return pa.ipc.open_file(pa.memory_map(path)).get_batch(0)
-
-
-def open_part(staging: StagingArea, part: str) -> pa.RecordBatch:
-    """The rows of a part; mapped into memory where the folder is local."""
-    path = staging.path("parts", f"{part}.arrow")
-    if not files.is_remote(path):
-        return open_local(path)
-    return open_remote(path)
-
-
-@functools.lru_cache(maxsize=256)
-def open_remote(path: str) -> pa.RecordBatch:
-    """The rows of a part in a bucket, fetched by this process once."""
-    return pa.ipc.open_file(pa.py_buffer(files.read_bytes(path))).get_batch(0)
-
-
-def spans_of(part: pa.RecordBatch) -> dict[str, list[int]]:
-    """Where each split's rows begin and end in a part."""
-    spans: dict[str, list[int]] = json.loads(part.schema.metadata[b"spans"])
-    return spans
-
-
-def sort_keys_of(part: pa.RecordBatch) -> np.ndarray:
-    """The sort keys of a part's rows, uint64 [N, 2], the first column the more significant."""
-    return fixed_binary(part.column("sort_key")).view(">u8").reshape(-1, 2)
-
-
-def fixed_binary(column: pa.Array) -> np.ndarray:
-    """The bytes of a column of fixed-size binaries, uint8 [N, width], without a copy."""
-    width = column.type.byte_width
-    data = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, width)
-    return data[column.offset : column.offset + len(column)]

@@ -1,4 +1,4 @@
-"""Staging area of a preparation: the folder in which the stages leave work for each other.
+"""Staging area of a preparation: the folder and the files that the stages leave for each other.
 
 Every file in it appears whole or not at all and depends on nothing but the source and the settings,
 so that a stage that is run again, after a kill or by a runner that retries, finds what is done.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,9 @@ from twofold.components.data.store.image_table import INDEX_SCHEMA, sort_digest
 # another version of Twofold left is then not gone on with.
 _STAGING_VERSION = 2
 _MARKER = "work"
+# What the second stage decided: the shards to write, and the sort keys of images left out.
+RESOLUTION = "resolution.json"
+REMOVED = "removed.npy"
 
 _PLACED_LATER = ("shard", "offset", "length")
 
@@ -78,6 +82,32 @@ class StagingArea:
         return self.settings.images.stored_as == "raw"
 
 
+@dataclass(frozen=True)
+class ShardRange:
+    """One shard to write: the images of a split whose sort key begins with these bits.
+
+    Attributes:
+        split: the split's name.
+        bits: "0" and "1", as many as it takes; empty for the whole split.
+        images: how many there are.
+
+    """
+
+    split: str
+    bits: str
+    images: int
+
+    @property
+    def name(self) -> str:
+        """Names the shard's files in the staging area; sorts like the sort keys."""
+        return f"{self.split} {self.bits}"
+
+    def bounds(self) -> tuple[int, int]:
+        """The least first word of a sort key in it, and the least above it."""
+        low = int(self.bits.ljust(64, "0"), 2) if self.bits else 0
+        return low, low + (1 << (64 - len(self.bits)))
+
+
 def sort_key_of(key: str) -> bytes:
     """What images are ordered by: the first 16 bytes of a hash of its key."""
     return sort_digest(key)[:16]
@@ -97,6 +127,56 @@ def write_json(path: str, content: Mapping[str, Any]) -> None:
 def read_json(path: str) -> Any:
     """What `write_json` wrote."""
     return json.loads(files.read_bytes(path))
+
+
+@functools.lru_cache(maxsize=256)
+def open_local(path: str) -> pa.RecordBatch:
+    """The rows of a part on disk, mapped into memory, in this process once."""
+    return pa.ipc.open_file(pa.memory_map(path)).get_batch(0)
+
+
+def open_part(staging: StagingArea, part: str) -> pa.RecordBatch:
+    """The rows of a part; mapped into memory where the folder is local."""
+    path = staging.path("parts", f"{part}.arrow")
+    if not files.is_remote(path):
+        return open_local(path)
+    return open_remote(path)
+
+
+@functools.lru_cache(maxsize=256)
+def open_remote(path: str) -> pa.RecordBatch:
+    """The rows of a part in a bucket, fetched by this process once."""
+    return pa.ipc.open_file(pa.py_buffer(files.read_bytes(path))).get_batch(0)
+
+
+def spans_of(part: pa.RecordBatch) -> dict[str, list[int]]:
+    """Where each split's rows begin and end in a part."""
+    spans: dict[str, list[int]] = json.loads(part.schema.metadata[b"spans"])
+    return spans
+
+
+def sort_keys_of(part: pa.RecordBatch) -> np.ndarray:
+    """The sort keys of a part's rows, uint64 [N, 2], the first column the more significant."""
+    return fixed_binary(part.column("sort_key")).view(">u8").reshape(-1, 2)
+
+
+def fixed_binary(column: pa.Array) -> np.ndarray:
+    """The bytes of a column of fixed-size binaries, uint8 [N, width], without a copy."""
+    width = column.type.byte_width
+    data = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, width)
+    return data[column.offset : column.offset + len(column)]
+
+
+def read_rejects(part: str, staging: StagingArea) -> list[dict[str, str]]:
+    """What was rejected of a part, each with key, reason, detail and source_sha256."""
+    content = files.read_bytes(staging.path("parts", f"{part}.rejects"))
+    return [json.loads(line) for line in content.splitlines()]
+
+
+def read_resolution(staging: StagingArea) -> dict[str, Any]:
+    """What `resolve` wrote down."""
+    resolution: dict[str, Any] = read_json(staging.path("parts", RESOLUTION))
+    return resolution
 
 
 @contextmanager

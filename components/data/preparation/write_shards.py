@@ -15,16 +15,15 @@ import pyarrow.parquet as pq
 
 from twofold.components import files
 from twofold.components.data.preparation.previous_dataset import open_staged_rows, previous_shards
-from twofold.components.data.preparation.resolve import REMOVED, ShardRange
-from twofold.components.data.preparation.scan import (
+from twofold.components.data.preparation.staging_area import (
+    REMOVED,
+    ShardRange,
+    StagingArea,
     open_local,
     open_part,
     open_remote,
     sort_keys_of,
     spans_of,
-)
-from twofold.components.data.preparation.staging_area import (
-    StagingArea,
     structured_sort_keys,
     write_json,
 )

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from twofold.components.data.preparation.resolve import ShardRange, cut
+from twofold.components.data.preparation.resolve import cut
+from twofold.components.data.preparation.staging_area import ShardRange
 
 # Many of them close together, so that halving goes deep.
 words = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 63), st.integers(2**63, 2**63 + 63))
