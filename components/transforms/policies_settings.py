@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,17 +11,35 @@ from twofold.components.transforms.settings import VIEWS, ViewsSettings
 
 _POLICIES = "twofold.components.transforms.policies"
 
-_AREA = "share of the image's area that is cropped"
-_ASPECT = "width over height of the crop, as shares of the image's sides"
-_PROBABILITY = "probability of an image"
-_SHIFT = "largest shift of the values of [0, 1]"
-_FACTOR = "largest departure of the factor from 1"
-_HUE = "largest shift of the hue in turns of the colour circle"
-_SIGMA = "standard deviation of the blur in pixels"
-_BLUR_SHARE = "size of the blur's kernel over the image's shorter side"
-_SOLARISE = "values above it are inverted"
-_STRENGTH = "factor on the ranges of the colour jitter"
-_MATRIX = "largest entry of the random matrix that mixes the colours"
+# What several policies have, each with defaults of its own.
+_Area = Annotated[Range, Field(description="share of the image's area that is cropped")]
+_MinArea = Annotated[
+    float, Field(gt=0.0, le=1.0, description="least share of the image's area that is seen")
+]
+_Aspect = Annotated[
+    Range, Field(description="width over height of the crop, as shares of the image's sides")
+]
+_Crop = Annotated[
+    float, Field(gt=0.01, le=1.0, description="side of the crop as a share of the image's")
+]
+_Probability = Annotated[Share, Field(description="probability of an image")]
+_Shift = Annotated[Share, Field(description="largest shift of the values of [0, 1]")]
+_Factor = Annotated[Share, Field(description="largest departure of the factor from 1")]
+_Hue = Annotated[
+    float,
+    Field(ge=0.0, le=0.5, description="largest shift of the hue in turns of the colour circle"),
+]
+_Strength = Annotated[
+    float, Field(ge=0.0, le=2.5, description="factor on the ranges of the colour jitter")
+]
+_Matrix = Annotated[
+    Share, Field(description="largest entry of the random matrix that mixes the colours")
+]
+_Sigma = Annotated[RangeFromZero, Field(description="standard deviation of the blur in pixels")]
+_BlurShare = Annotated[
+    Share, Field(description="size of the blur's kernel over the image's shorter side")
+]
+_Solarise = Annotated[Share, Field(description="values above it are inverted")]
 
 
 @VIEWS.register
@@ -59,11 +77,11 @@ class CropViewsSettings(ViewsSettings):
 
     implementation: ClassVar[str] = f"{_POLICIES}:crop"
     policy: Literal["crop"] = "crop"
-    area: Range = Field((0.2, 1.0), description=_AREA)
-    aspect: Range = Field((3 / 4, 4 / 3), description=_ASPECT)
+    area: _Area = (0.2, 1.0)
+    aspect: _Aspect = (3 / 4, 4 / 3)
     flip: bool = Field(True, description="mirror half of the images left to right")
-    brightness: Share = Field(0.6, description=_FACTOR)
-    jitter: Share = Field(0.2, description=_MATRIX)
+    brightness: _Factor = 0.6
+    jitter: _Matrix = 0.2
 
 
 @VIEWS.register
@@ -72,11 +90,9 @@ class SimCLRStrongViewsSettings(ViewsSettings):
 
     implementation: ClassVar[str] = f"{_POLICIES}:simclr_keras"
     policy: Literal["simclr_strong"] = "simclr_strong"
-    min_area: float = Field(
-        0.25, gt=0.0, le=1.0, description="least share of the image's area that is seen"
-    )
-    brightness: Share = Field(0.6, description=_FACTOR)
-    jitter: Share = Field(0.2, description=_MATRIX)
+    min_area: _MinArea = 0.25
+    brightness: _Factor = 0.6
+    jitter: _Matrix = 0.2
 
 
 @VIEWS.register
@@ -84,11 +100,9 @@ class SimCLRWeakViewsSettings(SimCLRStrongViewsSettings):
     """The same with smaller ranges (recipe A, for the probe)."""
 
     policy: Literal["simclr_weak"] = "simclr_weak"  # type: ignore[assignment]
-    min_area: float = Field(
-        0.75, gt=0.0, le=1.0, description="least share of the image's area that is seen"
-    )
-    brightness: Share = Field(0.3, description=_FACTOR)
-    jitter: Share = Field(0.1, description=_MATRIX)
+    min_area: _MinArea = 0.75
+    brightness: _Factor = 0.3
+    jitter: _Matrix = 0.1
 
 
 @VIEWS.register
@@ -97,9 +111,9 @@ class NNCLRViewsSettings(ViewsSettings):
 
     implementation: ClassVar[str] = f"{_POLICIES}:nnclr"
     policy: Literal["nnclr"] = "nnclr"
-    area: Range = Field((0.2, 1.0), description=_AREA)
-    aspect: Range = Field((3 / 4, 4 / 3), description=_ASPECT)
-    brightness: Share = Field(0.5, description=_SHIFT)
+    area: _Area = (0.2, 1.0)
+    aspect: _Aspect = (3 / 4, 4 / 3)
+    brightness: _Shift = 0.5
 
 
 @VIEWS.register
@@ -107,8 +121,8 @@ class NNCLRWeakViewsSettings(NNCLRViewsSettings):
     """The same with smaller ranges (recipe B, for the probe)."""
 
     policy: Literal["nnclr_weak"] = "nnclr_weak"  # type: ignore[assignment]
-    area: Range = Field((0.5, 1.0), description=_AREA)
-    brightness: Share = Field(0.2, description=_SHIFT)
+    area: _Area = (0.5, 1.0)
+    brightness: _Shift = 0.2
 
 
 @VIEWS.register
@@ -120,17 +134,17 @@ class BarlowViewsSettings(ViewsSettings):
     crop: Range = Field(
         (24 / 32, 31 / 32), description="side of the crop as a share of the image's"
     )
-    jitter_probability: Share = Field(0.8, description=_PROBABILITY)
-    brightness: Share = Field(0.8, description=_SHIFT)
-    contrast: Share = Field(0.6, description=_FACTOR)
-    saturation: Share = Field(0.6, description=_FACTOR)
-    hue: float = Field(0.2, ge=0.0, le=0.5, description=_HUE)
-    blur_probability: Share = Field(0.2, description=_PROBABILITY)
+    jitter_probability: _Probability = 0.8
+    brightness: _Shift = 0.8
+    contrast: _Factor = 0.6
+    saturation: _Factor = 0.6
+    hue: _Hue = 0.2
+    blur_probability: _Probability = 0.2
     blur_size: int = Field(3, ge=1, description="taps of the blur's kernel, an odd number")
-    sigma: RangeFromZero = Field((0.0, 1.0), description=_SIGMA)
-    grey_probability: Share = Field(0.2, description=_PROBABILITY)
-    solarise_probability: Share = Field(0.2, description=_PROBABILITY)
-    solarise_threshold: Share = Field(0.5, description=_SOLARISE)
+    sigma: _Sigma = (0.0, 1.0)
+    grey_probability: _Probability = 0.2
+    solarise_probability: _Probability = 0.2
+    solarise_threshold: _Solarise = 0.5
 
 
 @VIEWS.register
@@ -139,14 +153,14 @@ class SimCLRImageNetViewsSettings(ViewsSettings):
 
     implementation: ClassVar[str] = f"{_POLICIES}:simclr_imagenet"
     policy: Literal["simclr_imagenet"] = "simclr_imagenet"
-    area: Range = Field((0.08, 1.0), description=_AREA)
-    aspect: Range = Field((3 / 4, 4 / 3), description=_ASPECT)
-    strength: float = Field(1.0, ge=0.0, le=2.5, description=_STRENGTH)
-    jitter_probability: Share = Field(0.8, description=_PROBABILITY)
-    grey_probability: Share = Field(0.2, description=_PROBABILITY)
-    blur_probability: Share = Field(0.5, description=_PROBABILITY)
-    sigma: RangeFromZero = Field((0.1, 2.0), description=_SIGMA)
-    blur_share: Share = Field(0.1, description=_BLUR_SHARE)
+    area: _Area = (0.08, 1.0)
+    aspect: _Aspect = (3 / 4, 4 / 3)
+    strength: _Strength = 1.0
+    jitter_probability: _Probability = 0.8
+    grey_probability: _Probability = 0.2
+    blur_probability: _Probability = 0.5
+    sigma: _Sigma = (0.1, 2.0)
+    blur_share: _BlurShare = 0.1
 
 
 @VIEWS.register
@@ -155,19 +169,19 @@ class BYOLAViewsSettings(ViewsSettings):
 
     implementation: ClassVar[str] = f"{_POLICIES}:byol"
     policy: Literal["byol_a"] = "byol_a"
-    area: Range = Field((0.08, 1.0), description=_AREA)
-    aspect: Range = Field((3 / 4, 4 / 3), description=_ASPECT)
-    jitter_probability: Share = Field(0.8, description=_PROBABILITY)
-    brightness: Share = Field(0.4, description=_SHIFT)
-    contrast: Share = Field(0.4, description=_FACTOR)
-    saturation: Share = Field(0.2, description=_FACTOR)
-    hue: float = Field(0.1, ge=0.0, le=0.5, description=_HUE)
-    grey_probability: Share = Field(0.2, description=_PROBABILITY)
-    blur_probability: Share = Field(1.0, description=_PROBABILITY)
-    sigma: RangeFromZero = Field((0.1, 2.0), description=_SIGMA)
-    blur_share: Share = Field(0.1, description=_BLUR_SHARE)
-    solarise_probability: Share = Field(0.0, description=_PROBABILITY)
-    solarise_threshold: Share = Field(0.5, description=_SOLARISE)
+    area: _Area = (0.08, 1.0)
+    aspect: _Aspect = (3 / 4, 4 / 3)
+    jitter_probability: _Probability = 0.8
+    brightness: _Shift = 0.4
+    contrast: _Factor = 0.4
+    saturation: _Factor = 0.2
+    hue: _Hue = 0.1
+    grey_probability: _Probability = 0.2
+    blur_probability: _Probability = 1.0
+    sigma: _Sigma = (0.1, 2.0)
+    blur_share: _BlurShare = 0.1
+    solarise_probability: _Probability = 0.0
+    solarise_threshold: _Solarise = 0.5
 
 
 @VIEWS.register
@@ -175,8 +189,8 @@ class BYOLBViewsSettings(BYOLAViewsSettings):
     """The second view of the BYOL paper, table 6: rare blur, and solarisation."""
 
     policy: Literal["byol_b"] = "byol_b"  # type: ignore[assignment]
-    blur_probability: Share = Field(0.1, description=_PROBABILITY)
-    solarise_probability: Share = Field(0.2, description=_PROBABILITY)
+    blur_probability: _Probability = 0.1
+    solarise_probability: _Probability = 0.2
 
 
 @VIEWS.register
@@ -186,19 +200,16 @@ class PatchesViewsSettings(ViewsSettings):
     implementation: ClassVar[str] = f"{_POLICIES}:patches"
     policy: Literal["patches"] = "patches"
     side: int = Field(16, ge=1, description="of the views in pixels")
-    area: Range = Field((0.2, 0.6), description=_AREA)
-    aspect: Range = Field((3 / 4, 4 / 3), description=_ASPECT)
-    jitter_probability: Share = Field(0.8, description=_PROBABILITY)
-    strength: float = Field(1.0, ge=0.0, le=2.5, description=_STRENGTH)
-    grey_probability: Share = Field(0.2, description=_PROBABILITY)
+    area: _Area = (0.2, 0.6)
+    aspect: _Aspect = (3 / 4, 4 / 3)
+    jitter_probability: _Probability = 0.8
+    strength: _Strength = 1.0
+    grey_probability: _Probability = 0.2
 
     @property
     def patch_side(self) -> int:
         """Side of the views in pixels."""
         return self.side
-
-
-_CROP = "side of the crop as a share of the image's"
 
 
 @VIEWS.register
@@ -207,7 +218,7 @@ class ConsistencyViewsSettings(ViewsSettings):
 
     implementation: ClassVar[str] = f"{_POLICIES}:consistency"
     policy: Literal["consistency"] = "consistency"
-    crop: float = Field(0.75, gt=0.01, le=1.0, description=_CROP)
+    crop: _Crop = 0.75
 
 
 @VIEWS.register
@@ -216,6 +227,6 @@ class RandAugmentViewsSettings(ViewsSettings):
 
     implementation: ClassVar[str] = f"{_POLICIES}:randaugment"
     policy: Literal["randaugment"] = "randaugment"
-    crop: float = Field(0.75, gt=0.01, le=1.0, description=_CROP)
+    crop: _Crop = 0.75
     layers: int = Field(2, ge=1, description="operations that an image passes")
     magnitude: int = Field(9, ge=0, le=30, description="strength of the operations")
