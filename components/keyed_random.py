@@ -16,7 +16,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from twofold.components import distribute
+
 _GOLDEN_RATIO = 0x9E3779B9
+# Keeps the keys of repeated images apart from the views of one.
+_OCCURRENCE = 0x0CC
 
 
 def _mix(value: tf.Tensor) -> tf.Tensor:
@@ -60,6 +64,29 @@ def image_keys(seed: int, step: tf.Tensor, key_hashes: tf.Tensor) -> tf.Tensor:
         tf.fill(tf.shape(key_hashes), tf.constant(seed, tf.uint32)), tf.cast(step, tf.uint32)
     )
     return fold_in(fold_in(keys, low), high)
+
+
+def tell_repeats_apart(keys: tf.Tensor, image_ids: tf.Tensor) -> tf.Tensor:
+    """Gives an image that a global batch holds several times a key for each occurrence.
+
+    Call it in a replica's context, or outside a strategy.
+
+    Args:
+        keys: uint32 [B] of this replica's images, which follow each other in the global batch.
+        image_ids: int64 [B], equal for equal images.
+
+    Returns:
+        uint32 [B], on any number of replicas the same; those of first occurrences are unchanged.
+
+    """
+    everywhere = distribute.gather(image_ids, axis=0)
+    rows = tf.shape(image_ids)[0]
+    positions = distribute.first_row(rows) + tf.range(rows)
+    is_before = tf.range(tf.shape(everywhere)[0])[None, :] < positions[:, None]
+    is_same = image_ids[:, None] == everywhere[None, :]
+    occurrences = tf.reduce_sum(tf.cast(is_before & is_same, tf.int32), axis=1)
+    others = fold_in(fold_in(keys, _OCCURRENCE), tf.cast(occurrences, tf.uint32))
+    return tf.where(occurrences > 0, others, keys)
 
 
 def uniform(keys: tf.Tensor, count: int, low: float = 0.0, high: float = 1.0) -> tf.Tensor:

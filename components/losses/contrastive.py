@@ -13,7 +13,11 @@ _NEGATIVES = 0x6E65
 
 
 def nt_xent(
-    local_views: tf.Tensor, all_views: tf.Tensor, first_row: tf.Tensor, temperature: float
+    local_views: tf.Tensor,
+    all_views: tf.Tensor,
+    first_row: tf.Tensor,
+    temperature: float,
+    same: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """NT-Xent, the normalised temperature-scaled cross-entropy (Chen et al., 2020, equation 1).
 
@@ -28,6 +32,7 @@ def nt_xent(
         all_views: projections [2, N, P] of the global batch, the local rows among them.
         first_row: int32 scalar, where in the global batch the local rows begin.
         temperature: tau > 0.
+        same: as of ``same_images``; views of an image that a row shows are no negatives of it.
 
     Returns:
         (loss, accuracy), scalars: this part's share of the mean loss, and of the share of rows
@@ -37,12 +42,18 @@ def nt_xent(
     logits, itself, partner = _against_all(local_views, all_views, first_row, temperature)
     columns = tf.shape(logits)[1]
     logits = _mask(logits, tf.one_hot(itself, columns, on_value=True, off_value=False))
+    if same is not None:
+        logits = _mask(logits, _repeats(tf.tile(same, [2, 2]), partner))
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=partner, logits=logits)
     return _share(losses, columns), _share(_hits(logits, partner), columns)
 
 
 def cross_view(
-    local_views: tf.Tensor, all_views: tf.Tensor, first_row: tf.Tensor, temperature: float
+    local_views: tf.Tensor,
+    all_views: tf.Tensor,
+    first_row: tf.Tensor,
+    temperature: float,
+    same: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Cross-entropy of each view over the N images of the other view, both ways.
 
@@ -59,6 +70,7 @@ def cross_view(
         all_views: projections [2, N, P] of the global batch, the local rows among them.
         first_row: int32 scalar, where in the global batch the local rows begin.
         temperature: tau > 0.
+        same: as of ``same_images``; views of an image that a row shows are no negatives of it.
 
     Returns:
         (loss, accuracy), scalars: this part's share of the loss, and of the share of projections
@@ -66,7 +78,7 @@ def cross_view(
 
     """
     local_views, all_views = _normalise(local_views), _normalise(all_views)
-    return _both_ways(local_views, tf.reverse(all_views, axis=[0]), first_row, temperature)
+    return _both_ways(local_views, tf.reverse(all_views, axis=[0]), first_row, temperature, same)
 
 
 def few_negatives(
@@ -76,6 +88,7 @@ def few_negatives(
     temperature: float,
     negatives: int,
     keys: tf.Tensor,
+    same: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Contrastive loss with a few random negatives, and the positive not in the denominator.
 
@@ -96,10 +109,12 @@ def few_negatives(
         temperature: tau > 0.
         negatives: k, from 1 to 2N - 2.
         keys: uint32 [n], the randomness of each local image at this step.
+        same: as of ``same_images``; views of an image that a row shows are not chosen. Where too
+            few others are left, all of these are; where none is, the row's loss is 0.
 
     Returns:
         (loss, accuracy), scalars: this part's share of the mean loss, and of the share of rows
-        whose nearest other projection, of all 2N - 1, is their partner.
+        whose nearest other projection, of all 2N - 1 or those of another image, is their partner.
 
     Raises:
         SettingsError: if there are not as many negatives to choose from.
@@ -121,15 +136,41 @@ def few_negatives(
     anchor_keys = tf.concat([keyed_random.fold_in(keys, view) for view in (0, 1)], axis=0)
     draws = keyed_random.uniform(anchor_keys, columns)
     draws = tf.where(is_itself | is_partner, -1.0, draws)
-    chosen = tf.math.top_k(draws, k=negatives, sorted=False).indices
+    if same is not None:
+        draws = tf.where(_repeats(tf.tile(same, [2, 2]), partner), -1.0, draws)
+    drawn, chosen = tf.math.top_k(draws, k=negatives, sorted=False)
 
-    repelled = tf.reduce_logsumexp(tf.gather(logits, chosen, batch_dims=1), axis=1)
-    losses = repelled - tf.gather(logits, partner, batch_dims=1)
+    negative, positive = (tf.gather(logits, one, batch_dims=1) for one in (chosen, partner))
+    if same is not None:
+        is_left_out = drawn < 0
+        negative = _mask(negative, is_left_out)
+        logits = _mask(logits, _repeats(tf.tile(same, [2, 2]), partner))
+    losses = tf.reduce_logsumexp(negative, axis=1) - positive
+    if same is not None:
+        losses = tf.where(tf.reduce_all(is_left_out, axis=1), tf.zeros_like(losses), losses)
     hits = _hits(_mask(logits, is_itself), partner)
     return _share(losses, columns), _share(hits, columns)
 
 
-def nearest_neighbour(projections: tf.Tensor, queue: tf.Tensor) -> tf.Tensor:
+def same_images(image_ids: tf.Tensor | None) -> tf.Tensor | None:
+    """Tells which images of the global batch are one and the same.
+
+    Args:
+        image_ids: int64 [n] of this replica's images, equal for equal images; None where no batch
+            holds an image twice.
+
+    Returns:
+        bool [n, N], whether a local image is that of a row of the global batch; None likewise.
+
+    """
+    if image_ids is None:
+        return None
+    return image_ids[:, None] == distribute.gather(image_ids, axis=0)[None, :]
+
+
+def nearest_neighbour(
+    projections: tf.Tensor, queue: tf.Tensor, same: tf.Tensor | None = None
+) -> tf.Tensor:
     """Finds each projection's nearest neighbour (NNCLR, Dwibedi et al., 2021, section 3.2).
 
     The neighbour is the queue's row with the largest dot product with the normalised projection.
@@ -139,6 +180,8 @@ def nearest_neighbour(projections: tf.Tensor, queue: tf.Tensor) -> tf.Tensor:
     Args:
         projections: float [..., P], of any length.
         queue: float [Q, P], rows of unit length.
+        same: bool [n, Q] for projections [..., n, P], rows of the same image, which are no
+            neighbours as long as there are others; None where there are none.
 
     Returns:
         Neighbours of the projections' shape, of unit length, float32 or wider.
@@ -147,12 +190,20 @@ def nearest_neighbour(projections: tf.Tensor, queue: tf.Tensor) -> tf.Tensor:
     projections = tf.math.l2_normalize(widen(projections), axis=-1)
     queue = tf.stop_gradient(tf.cast(queue, projections.dtype))
     similarity = tf.tensordot(tf.stop_gradient(projections), queue, axes=[[-1], [1]])
+    if same is not None:
+        # More than two between unit vectors.
+        similarity -= 3.0 * tf.cast(same, similarity.dtype)
     neighbours = tf.gather(queue, tf.argmax(similarity, axis=-1))
     return projections + tf.stop_gradient(neighbours - projections)
 
 
 def nnclr(
-    local_first: tf.Tensor, local_second: tf.Tensor, queue: tf.Tensor, temperature: float
+    local_first: tf.Tensor,
+    local_second: tf.Tensor,
+    queue: tf.Tensor,
+    temperature: float,
+    same: tf.Tensor | None = None,
+    same_in_queue: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """NNCLR, both ways and symmetric (Dwibedi et al., 2021, section 3.2).
 
@@ -168,6 +219,9 @@ def nnclr(
         queue: float [Q, P], rows of unit length, the same on all replicas. A projection that was
             already in it would find itself: fill it afterwards.
         temperature: tau > 0.
+        same: as of ``same_images``; views of an image that a row shows are no negatives of it.
+        same_in_queue: bool [n, Q], rows of the queue that show the same image, which are no
+            neighbours of it; None where there are none.
 
     Returns:
         (loss, accuracy), scalars: this replica's share of the loss, and of the share of projections
@@ -176,7 +230,7 @@ def nnclr(
     """
     views = _normalise(tf.stack([local_first, local_second]))
     # A second normalisation of the neighbours would bend the gradient that goes straight through.
-    neighbours = nearest_neighbour(views, queue)
+    neighbours = nearest_neighbour(views, queue, same_in_queue)
     all_views = distribute.gather(views, axis=1)
     all_neighbours = distribute.gather(neighbours, axis=1)
     first_row = distribute.first_row(tf.shape(views)[1])
@@ -185,13 +239,18 @@ def nnclr(
         tf.concat([tf.reverse(all_views, axis=[0]), tf.reverse(all_neighbours, axis=[0])], axis=0),
         first_row,
         temperature,
+        same,
     )
-    _, accuracy = _both_ways(views, tf.reverse(all_views, axis=[0]), first_row, temperature)
+    _, accuracy = _both_ways(views, tf.reverse(all_views, axis=[0]), first_row, temperature, same)
     return loss, accuracy
 
 
 def info_nce_queue(
-    queries: tf.Tensor, keys: tf.Tensor, queue: tf.Tensor, temperature: float
+    queries: tf.Tensor,
+    keys: tf.Tensor,
+    queue: tf.Tensor,
+    temperature: float,
+    same_in_queue: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """InfoNCE with a queue of negatives (MoCo, He et al., 2020, equation 1).
 
@@ -205,6 +264,8 @@ def info_nce_queue(
         keys: projections [n, P] of another view of these images.
         queue: float [Q, P], rows of unit length, Q >= 1.
         temperature: tau > 0.
+        same_in_queue: bool [n, Q], rows of the queue that show the same image, which are no
+            negatives of it; None where there are none.
 
     Returns:
         (loss, accuracy), scalars: this replica's share of the loss, and of the share of queries
@@ -216,6 +277,8 @@ def info_nce_queue(
     queue = tf.stop_gradient(tf.cast(queue, queries.dtype))
     positive = tf.reduce_sum(queries * keys, axis=1, keepdims=True) / temperature
     negative = tf.matmul(queries, queue, transpose_b=True) / temperature
+    if same_in_queue is not None:
+        negative = _mask(negative, same_in_queue)
     losses = tf.reduce_logsumexp(tf.concat([positive, negative], axis=1), axis=1) - positive[:, 0]
     # A tie, as when all projections have collapsed to one, is no hit.
     hits = tf.cast(positive[:, 0] > tf.reduce_max(negative, axis=1), queries.dtype)
@@ -247,7 +310,11 @@ def _against_all(
 
 
 def _both_ways(
-    rows: tf.Tensor, columns: tf.Tensor, first_row: tf.Tensor, temperature: float
+    rows: tf.Tensor,
+    columns: tf.Tensor,
+    first_row: tf.Tensor,
+    temperature: float,
+    same: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Cross-entropy of rows over columns where row i belongs to column i, in several directions.
 
@@ -256,6 +323,7 @@ def _both_ways(
         columns: [V, N, P], what the rows of each direction choose among, of the same type.
         first_row: int32 scalar, the column that the first row belongs to.
         temperature: what the dot products are divided by, > 0.
+        same: bool [n, N], columns that show the row's image; None where each shows its own.
 
     Returns:
         (loss, accuracy), scalars: this part's share of the mean over all V * N rows of the
@@ -267,12 +335,20 @@ def _both_ways(
     logits = tf.matmul(rows, columns, transpose_b=True) / temperature
     logits = tf.reshape(logits, [directions * local_count, count])
     partner = tf.tile(first_row + tf.range(local_count), [directions])
+    if same is not None:
+        logits = _mask(logits, _repeats(tf.tile(same, [directions, 1]), partner))
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=partner, logits=logits)
     return _share(losses, directions * count), _share(_hits(logits, partner), directions * count)
 
 
 def _mask(logits: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
     return tf.where(excluded, logits.dtype.min, logits)
+
+
+def _repeats(same: tf.Tensor, partner: tf.Tensor) -> tf.Tensor:
+    """Columns bool [rows, columns] of the row's image that are not its partner."""
+    columns = tf.shape(same)[1]
+    return same & tf.one_hot(partner, columns, on_value=False, off_value=True)
 
 
 def _hits(logits: tf.Tensor, partner: tf.Tensor) -> tf.Tensor:

@@ -36,6 +36,7 @@ class MethodContext:
         steps: of the whole training.
         seed: of all first weights.
         compile_views: whether XLA compiles the views.
+        repeats: whether a batch may hold an image several times.
         read_teacher: gives a teacher's networks, by name, the weights that it ended with; None
             leaves them their first ones.
 
@@ -48,6 +49,7 @@ class MethodContext:
     steps: int
     seed: int
     compile_views: bool = True
+    repeats: bool = False
     read_teacher: Callable[[Mapping[str, keras.Model]], None] | None = None
 
 
@@ -191,7 +193,8 @@ def _predictor(parts: Parts) -> keras.Model:
 def _queue(parts: Parts) -> SupportQueue:
     settings: Any = parts.settings
     width = parts["projector"].output_shape[-1]
-    return SupportQueue(settings.queue_size, width, seed=parts.context.seed)
+    context = parts.context
+    return SupportQueue(settings.queue_size, width, seed=context.seed, images=context.repeats)
 
 
 def _head(parts: Parts) -> keras.Model:

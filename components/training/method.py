@@ -25,6 +25,8 @@ class MethodInput:
         labels: int32 [B], -1 for none.
         keys: uint32 [B], the randomness of each image at this step.
         step: int64 scalar, updates made before this one.
+        image_ids: int64 [B], equal for equal images, whose keys differ; None where no batch holds
+            an image twice.
 
     """
 
@@ -32,6 +34,7 @@ class MethodInput:
     labels: tf.Tensor
     keys: tf.Tensor
     step: tf.Tensor
+    image_ids: tf.Tensor | None = None
 
 
 @dataclasses.dataclass(frozen=True)

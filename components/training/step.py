@@ -119,6 +119,8 @@ class StepSettings:
         accumulate: into how many parts each replica's images are cut, whose gradients are averaged
             before one update. It saves memory; batch statistics and negatives are those of a part.
         compiled: whether XLA compiles the whole step; for one replica on a GPU.
+        repeats: whether a batch may hold an image several times, as one drawn with replacement; its
+            views then differ, and it is no negative of itself.
 
     """
 
@@ -126,6 +128,7 @@ class StepSettings:
     clip_norm: float | None = None
     accumulate: int = 1
     compiled: bool = False
+    repeats: bool = False
 
 
 def build_train_step(
@@ -148,11 +151,15 @@ def build_train_step(
 
     def replica_step(batch: Batch) -> dict[str, tf.Tensor]:
         step = tf.convert_to_tensor(state.steps)
+        keys = keyed_random.image_keys(settings.seed, step, batch["key_hash"])
+        if settings.repeats:
+            keys = keyed_random.tell_repeats_apart(keys, batch["key_hash"])
         whole = MethodInput(
             images=batch["image"],
             labels=batch["label"],
-            keys=keyed_random.image_keys(settings.seed, step, batch["key_hash"]),
+            keys=keys,
             step=step,
+            image_ids=batch["key_hash"] if settings.repeats else None,
         )
         outputs, gradients = _accumulate(method, state, whole, settings.accumulate)
         norm = apply_gradients(
@@ -232,6 +239,7 @@ def _part_of(
         labels=whole.labels[part::parts],
         keys=whole.keys[part::parts],
         step=whole.step,
+        image_ids=None if whole.image_ids is None else whole.image_ids[part::parts],
     )
 
 

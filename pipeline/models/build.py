@@ -53,6 +53,7 @@ def step_settings(config: RunConfig, replicas: int) -> StepSettings:
         accumulate=training.accumulate,
         # Replicas exchange tensors in mid-step, which XLA cannot compile.
         compiled=whole and replicas == 1,
+        repeats=config.data.draws_repeat,
     )
 
 

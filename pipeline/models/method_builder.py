@@ -44,6 +44,7 @@ def build_method(
         steps=steps,
         seed=config.seed,
         compile_views=config.training.compile != "none",
+        repeats=config.data.draws_repeat,
         read_teacher=None if teacher is None else functools.partial(read_final, teacher),
     )
     return build.build_method(config.method, context)

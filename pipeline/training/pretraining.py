@@ -126,6 +126,8 @@ def views_of(batches: InputPipeline) -> Iterator[tf.Tensor]:
     @tf.function(autograph=False)
     def draw(images: tf.Tensor, key_hashes: tf.Tensor) -> tf.Tensor:
         keys = keyed_random.image_keys(batches.config.seed, tf.constant(0, tf.int64), key_hashes)
+        if batches.config.data.draws_repeat:
+            keys = keyed_random.tell_repeats_apart(keys, key_hashes)
         return sample_views((policy,), images, keys, compiled=compiled)[0]
 
     for images, key_hashes in batches.one_epoch():

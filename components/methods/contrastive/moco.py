@@ -9,10 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from twofold.components import distribute
 from twofold.components.losses.contrastive import info_nce_queue
 from twofold.components.methods.momentum import follow
-from twofold.components.methods.queue import SupportQueue
+from twofold.components.methods.queue import SupportQueue, carried, to_enqueue
 from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
@@ -72,16 +71,22 @@ class MoCo(Method):
         positives = tf.stop_gradient(
             self.momentum_projector(self.momentum_encoder(second, training=True), training=True)
         )
-        loss, accuracy = info_nce_queue(queries, positives, self.queue.values(), self.temperature)
+        loss, accuracy = info_nce_queue(
+            queries,
+            positives,
+            self.queue.values(),
+            self.temperature,
+            self.queue.same_images(batch.image_ids),
+        )
         return MethodOutput(
             loss=loss,
             metrics={"contrastive_accuracy": accuracy},
             features=features,
-            carried={"projections": distribute.gather(positives, axis=0)},
+            carried=to_enqueue(positives, batch.image_ids),
         )
 
     def after_update(self, outputs: Sequence[MethodOutput], step: tf.Tensor) -> None:
         """Moves the momentum networks and enqueues their projections."""
         follow(self.momentum_encoder, self.encoder, self.momentum)
         follow(self.momentum_projector, self.projector, self.momentum)
-        self.queue.enqueue(tf.concat([output.carried["projections"] for output in outputs], axis=0))
+        self.queue.enqueue(*carried(outputs))

@@ -9,10 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from twofold.components import distribute
-from twofold.components.losses.contrastive import nnclr
+from twofold.components.losses.contrastive import nnclr, same_images
 from twofold.components.losses.redundancy import correlation_accuracy
-from twofold.components.methods.queue import SupportQueue
+from twofold.components.methods.queue import SupportQueue, carried, to_enqueue
 from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
@@ -57,7 +56,14 @@ class NNCLR(Method):
         views = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = [self.encoder(view, training=True) for view in views]
         first, second = (self.projector(one, training=True) for one in features)
-        loss, accuracy = nnclr(first, second, self.queue.values(), self.temperature)
+        loss, accuracy = nnclr(
+            first,
+            second,
+            self.queue.values(),
+            self.temperature,
+            same_images(batch.image_ids),
+            self.queue.same_images(batch.image_ids),
+        )
         return MethodOutput(
             loss=loss,
             metrics={
@@ -65,9 +71,9 @@ class NNCLR(Method):
                 "correlation_accuracy": correlation_accuracy(first, second),
             },
             features=features[0],
-            carried={"projections": distribute.gather(first, axis=0)},
+            carried=to_enqueue(first, batch.image_ids),
         )
 
     def after_update(self, outputs: Sequence[MethodOutput], step: tf.Tensor) -> None:
         """Enqueues the first view's projections."""
-        self.queue.enqueue(tf.concat([output.carried["projections"] for output in outputs], axis=0))
+        self.queue.enqueue(*carried(outputs))

@@ -9,7 +9,12 @@ import keras
 import tensorflow as tf
 
 from twofold.components import distribute
-from twofold.components.losses.contrastive import cross_view, few_negatives, nt_xent
+from twofold.components.losses.contrastive import (
+    cross_view,
+    few_negatives,
+    nt_xent,
+    same_images,
+)
 from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
@@ -53,10 +58,11 @@ class SimCLR(Method):
         local = tf.stack([self.projector(one, training=True) for one in features])
         everywhere = distribute.gather(local, axis=1)
         row = distribute.first_row(tf.shape(local)[1])
+        same = same_images(batch.image_ids)
         if self.negatives == "all":
-            loss, accuracy = nt_xent(local, everywhere, row, self.temperature)
+            loss, accuracy = nt_xent(local, everywhere, row, self.temperature, same)
         elif self.negatives == "other_view":
-            loss, accuracy = cross_view(local, everywhere, row, self.temperature)
+            loss, accuracy = cross_view(local, everywhere, row, self.temperature, same)
         else:
             loss, accuracy = few_negatives(
                 local,
@@ -65,6 +71,7 @@ class SimCLR(Method):
                 self.temperature,
                 negatives=int(self.negatives),
                 keys=batch.keys,
+                same=same,
             )
         return MethodOutput(
             loss=loss, metrics={"contrastive_accuracy": accuracy}, features=features[0]
