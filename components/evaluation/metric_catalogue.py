@@ -46,6 +46,14 @@ class Place(enum.Enum):
     ASIDE = "folded away: one of many, or not about the encoder"
 
 
+class Basis(enum.Enum):
+    """What has to be equal for two values to be values of the same thing."""
+
+    IMAGES = "the images that it was measured on"
+    TASK = "the method with its settings, the views, and how many images a step has"
+    NOTHING = "nothing: it counts what anything takes"
+
+
 @dataclass(frozen=True)
 class Metric:
     """What is known of a metric.
@@ -61,6 +69,7 @@ class Metric:
             for what a study does not repeat.
         column: the title where there is little room.
         known: whether the catalogue has it; False for a guess.
+        basis: what two values must share to be compared.
 
     """
 
@@ -73,6 +82,7 @@ class Metric:
     study_name: str = ""
     column: str = ""
     known: bool = True
+    basis: Basis = Basis.IMAGES
 
 
 @dataclass(frozen=True)
@@ -229,7 +239,10 @@ _EMBEDDING = (
     _metric("retrieval/recall_at_1", "retrieval, recall at 1", _SCORE, _UP, _CARD, _ALWAYS),
     _metric("retrieval/recall_at_*", "retrieval, recall at {0}", _SCORE, _UP),
     _metric("retrieval/map", "retrieval, mean average precision", _SCORE, _UP, _CARD, _ALWAYS),
-    _metric("pretrain/loss", "pretraining loss at the end", _NUMBER, _DOWN, *_FIRST, _ALWAYS),
+    replace(
+        _metric("pretrain/loss", "pretraining loss at the end", _NUMBER, _DOWN, *_FIRST, _ALWAYS),
+        basis=Basis.TASK,
+    ),
     _metric(
         "embedding/effective_rank",
         "effective rank of the embedding",
@@ -275,6 +288,12 @@ _COSTS = (
     ),
 )
 
+# Of the classifier beside the training, or of the network's own, on images that train nothing.
+_WATCHED = tuple(
+    _metric(f"pretrain/{split}/{name}", f"{split}, {name} at the end of pretraining", unit, better)
+    for split in ("validation", "test")
+    for name, unit, better in (("accuracy", _SHARE, _UP), ("loss", _NUMBER, _DOWN))
+)
 # Last values of the curves of training, by what they are called there; a method may add its own.
 _TRAINING = (
     _metric("pretrain/*/accuracy", "{0}, accuracy at the end of pretraining", _SHARE, _UP),
@@ -294,7 +313,12 @@ _OF_A_RUN = tuple(
         study_name=_IN_STUDIES.get(one.pattern, ("", ""))[0],
         column=_IN_STUDIES.get(one.pattern, ("", ""))[1],
     )
-    for one in (*_ACCURACIES, *_CORRUPTED, *_EMBEDDING, *_COSTS, *_TRAINING)
+    for one in (
+        *(*_ACCURACIES, *_CORRUPTED, *_EMBEDDING),
+        *(replace(one, basis=Basis.NOTHING) for one in _COSTS),
+        *_WATCHED,
+        *(replace(one, basis=Basis.TASK) for one in _TRAINING),
+    )
 )
 _OF_A_STUDY = (
     *(

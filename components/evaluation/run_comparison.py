@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose, isfinite, sqrt
 from statistics import fmean, stdev
@@ -67,14 +67,14 @@ class Difference:
     """How a group's measure differs from the first group's.
 
     Attributes:
-        value: the difference of the means.
+        value: the difference of the means; None where the two are not values of the same thing.
         real: whether it exceeds what chance explains; None where that is not known.
         p: the probability of a difference as large by chance; None where there is no test.
         how: the test in words, or why there is none.
 
     """
 
-    value: float
+    value: float | None
     real: bool | None
     p: float | None
     how: str
@@ -89,11 +89,16 @@ class Row:
     differences: tuple[Difference | None, ...]
 
 
-def compare(groups: Sequence[Group]) -> list[Row]:
+def compare(
+    groups: Sequence[Group], incomparable: Callable[[str, int], str] = lambda name, group: ""
+) -> list[Row]:
     """Compare every group with the first one.
 
     Args:
         groups: at least one.
+        incomparable: says of a measure and the number of a group why its values there and in the
+            first group are not values of the same thing, so that they stand side by side without
+            a test; empty where they are.
 
     Returns:
         A row for each measure that some run has, by name; the bounds of intervals, whose names
@@ -108,7 +113,7 @@ def compare(groups: Sequence[Group]) -> list[Row]:
             continue
         spreads = tuple(_spread(group, name) for group in groups)
         differences = tuple(
-            None if index == 0 else _difference(name, groups[0], group)
+            None if index == 0 else _difference(name, groups[0], group, incomparable(name, index))
             for index, group in enumerate(groups)
         )
         rows.append(Row(name, spreads, differences))
@@ -186,10 +191,12 @@ def _spread(group: Group, name: str) -> Spread | None:
     return Spread(values, values[0], *(bounds_of(name, run.metrics) or (None, None)))
 
 
-def _difference(name: str, first: Group, other: Group) -> Difference | None:
+def _difference(name: str, first: Group, other: Group, incomparable: str) -> Difference | None:
     here, there = _values(first, name), _values(other, name)
     if not here or not there:
         return None
+    if incomparable:
+        return Difference(None, None, None, incomparable)
     value = fmean(there) - fmean(here)
     if len(here) + len(there) > 2:
         p = seeds_p(here, there)

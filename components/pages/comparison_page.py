@@ -54,8 +54,8 @@ class ComparisonContent:
             for run, (name, _) in zip(self.runs, self.datasets, strict=True)
         )
         return [
-            f"These runs are on different data sets ({of}): a difference may come from the images, "
-            "not from the runs."
+            f"These runs are on different data sets ({of}): what they measured stands side by side "
+            "and is not compared."
         ]
 
     @property
@@ -77,6 +77,13 @@ class ComparisonContent:
             notes.append(
                 "Of runs that differ in their seed alone the mean is given, with its 95 % interval "
                 "over seeds by Student's t."
+            )
+        if any(
+            one is not None and one.value is None for row in self.rows for one in row.differences
+        ):
+            notes.append(
+                "“Not compared”: what the measure depends on besides the encoder differs, so that "
+                "the values are not of the same thing."
             )
         notes.append(
             "“Exceeds noise” means p below 0.05; of twenty measures that do not differ, one does "
@@ -108,12 +115,21 @@ def cell_text(name: str, spread: Spread) -> str:
 
 def verdict_text(difference: Difference) -> str:
     """Whether a difference exceeds noise, or why that is not known."""
+    if difference.value is None:
+        return f"not compared: {difference.how}"
     if difference.real is None:
         return f"not known: {difference.how}"
     verdict = "exceeds noise" if difference.real else "within noise"
     if difference.p is None:
         return verdict
     return f"{verdict} (p {'< 0.001' if difference.p < 0.001 else f'= {difference.p:.2g}'})"
+
+
+def difference_text(name: str, difference: Difference | None) -> str:
+    """A difference in the measure's unit; empty where there is none to speak of."""
+    if difference is None or difference.value is None:
+        return ""
+    return metrics.difference_text(name, difference.value)
 
 
 def _interval(name: str, low: float | None, high: float | None) -> str:
@@ -133,7 +149,7 @@ def _row(row: Row) -> dict[str, Any]:
                 "values": [metrics.value_text(row.name, value) for value in spread.values]
                 if len(spread.values) > 1
                 else [],
-                "difference": difference and metrics.difference_text(row.name, difference.value),
+                "difference": difference_text(row.name, difference),
                 "verdict": difference and verdict_text(difference),
                 "how": difference.how if difference else "",
                 "real": difference.real if difference else None,

@@ -320,7 +320,8 @@ def _hold(name: str, candidate: Lineage | None, served: Served) -> tuple[str, bo
         f"{name} is {candidate.metrics[name]:.4g}, and {served.lineage.metrics[name]:.4g} of "
         f"version {served.number}"
     )
-    loss = -difference.value if _is_more_better(name) else difference.value
+    change = candidate.metrics[name] - served.lineage.metrics[name]
+    loss = -change if _is_more_better(name) else change
     test = difference.how
     if difference.p is not None:
         test += f", p = {difference.p:.2g}, expected at least {LEVEL}"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.confidence_intervals import binomial_interval
 from twofold.components.evaluation.run_comparison import (
+    Difference,
     Group,
     MeasuredRun,
     compare,
@@ -109,6 +110,15 @@ def test_without_an_interval_it_is_not_known():
     assert row.differences[1].value == pytest.approx(-0.8)
     assert row.differences[1].real is None
     assert row.differences[1].how == "no interval"
+
+
+def test_what_is_not_the_same_thing_stands_side_by_side_without_a_test():
+    groups = single(measured("x", 90, 100), measured("y", 60, 100), measured("z", 60, 100))
+    (row,) = compare(groups, lambda name, group: "other images" if group == 1 else "")
+
+    assert row.differences[1] == Difference(None, None, None, "other images")
+    assert [one and one.mean for one in row.spreads] == [0.9, 0.6, 0.6]
+    assert [one and one.real for one in row.differences] == [None, None, True]
 
 
 def test_seeds_are_taken_together():

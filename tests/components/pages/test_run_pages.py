@@ -211,6 +211,16 @@ def test_a_comparison_says_what_differs_and_whether_that_is_noise():
     assert page.text.count("second 2 at step 1 to 0.06897 at step 29") == 1
 
 
+def test_what_is_not_compared_is_said_with_the_reason():
+    groups = [Group(name, (MeasuredRun(name, {"pretrain/loss": 3.0}),)) for name in "ab"]
+    rows = compare(groups, lambda name, group: "other method.name")
+    page = Page(render_comparison(comparison_content(groups=groups, rows=rows)))
+
+    assert "not compared: other method.name" in page.text
+    assert "the values are not of the same thing" in page.text
+    assert "+0" not in page.text
+
+
 def test_other_data_sets_are_said_loudly():
     other = [("dsprites-0123", "f" * 64), ("folder-4567", "e" * 64)]
     page = Page(render_comparison(comparison_content(datasets=other)))

@@ -263,6 +263,9 @@ def test_runs_on_different_data_sets_are_compared_with_a_warning(
     told = twofold("compare", str(run), str(other), "--out", str(out))
     assert told.status == 0
     assert "These runs are on different data sets" in told.out
+    text = Page(out.read_text(encoding="utf-8")).text
+    assert "not compared: other test images" in text
+    assert "within noise" not in text
     assert 'role="alert"' in out.read_text(encoding="utf-8")
 
 

@@ -1,0 +1,99 @@
+"""Which measures of two runs are values of the same thing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from twofold.pipeline.config import RunConfig, override
+from twofold.pipeline.reports.compare_runs import collect, why_not_compared
+from twofold.pipeline.runs.run_record import RunRecord
+
+
+def record_of(
+    *settings: str,
+    dataset: str = "a",
+    metrics: Mapping[str, float] | None = None,
+    path: str = "run",
+) -> RunRecord:
+    config = override(RunConfig(), settings)
+    evaluated = {"held_out_split": "test", "images": {"test": 100}}
+    steps = {
+        "prepare": {"status": "done", "details": {"dataset_fingerprint": dataset}},
+        "evaluate": {"status": "done", "details": evaluated, "metrics": metrics or {}},
+    }
+    values = {"configuration": config.model_dump(mode="json"), "steps": steps}
+    return RunRecord(Path(path), values)
+
+
+SIMCLR = record_of()
+
+
+@pytest.mark.parametrize(
+    ("measure", "settings", "expected"),
+    [
+        ("pretrain/loss", ("encoder.units=[7]", "training.epochs=3"), ""),
+        ("pretrain/loss", ("method.temperature=0.2",), "other method.temperature"),
+        ("pretrain/loss", ("training.batch_size=500",), "other training.batch_size"),
+        ("pretrain/loss", ("views.translation=0.1",), "other views.translation"),
+        ("pretrain/contrastive_accuracy", ("method.negatives=2",), "other method.negatives"),
+        ("linear_probe/test_accuracy", ("method.temperature=0.2",), ""),
+        ("pretrain/test/accuracy", ("method.temperature=0.2", "training.batch_size=500"), ""),
+        ("recipe_probe/test_accuracy", ("training.epochs=3",), ""),
+        (
+            "recipe_probe/test_accuracy",
+            ("evaluation.probe_epochs=25",),
+            "other evaluation.probe_epochs",
+        ),
+        (
+            "robustness/mean_accuracy",
+            ("evaluation.robustness=main", "evaluation.corruption_severities=[5]"),
+            "other evaluation.robustness, evaluation.corruption_severities",
+        ),
+        ("embedding/alignment", ("views.translation=0.1",), "other views.translation"),
+        ("embedding/effective_rank", ("views.translation=0.1",), ""),
+    ],
+)
+def test_a_measure_is_the_same_where_what_it_depends_on_is(
+    measure: str, settings: tuple[str, ...], expected: str
+) -> None:
+    assert why_not_compared(measure, SIMCLR, record_of(*settings)) == expected
+
+
+def test_losses_of_two_methods_are_not_compared() -> None:
+    other = record_of("method.name=barlow_twins", "method.projector=[8, 8]")
+    assert why_not_compared("pretrain/loss", SIMCLR, other).startswith("other method.name, ")
+    assert why_not_compared("knn/test_accuracy", SIMCLR, other) == ""
+
+
+@pytest.mark.parametrize(
+    ("measure", "expected"),
+    [
+        ("knn/test_accuracy", "other test images"),
+        ("pretrain/test/loss", "other test images"),
+        ("pretrain/loss", "other training images"),
+        ("pretrain/images_per_second", ""),
+        ("export/bytes", ""),
+    ],
+)
+def test_other_images_make_other_measures(measure: str, expected: str) -> None:
+    assert why_not_compared(measure, SIMCLR, record_of(dataset="b")) == expected
+
+
+def test_each_group_is_held_to_the_first_by_what_it_shares_with_it() -> None:
+    metrics = {"pretrain/loss": 7.0, "knn/test_accuracy": 0.5}
+    runs = [
+        record_of(path="a", metrics=metrics),
+        record_of("method.temperature=0.2", path="b", metrics=metrics),
+        record_of("encoder.units=[7]", path="c", metrics=metrics),
+    ]
+    rows = {row.name: row for row in collect(runs).rows}
+
+    first, second, third = rows["pretrain/loss"].differences
+    assert first is None
+    assert second is not None
+    assert second.value is None
+    assert second.how == "other method.temperature"
+    assert third is not None
+    assert third.value == 0.0
+    assert [one and one.value for one in rows["knn/test_accuracy"].differences] == [None, 0.0, 0.0]
