@@ -81,6 +81,30 @@ def cross_view(
     return _both_ways(local_views, tf.reverse(all_views, axis=[0]), first_row, temperature, same)
 
 
+def contrastive_accuracy(
+    local_first: tf.Tensor, local_second: tf.Tensor, same: tf.Tensor | None = None
+) -> tf.Tensor:
+    """How often an image is the nearest of the global batch to its other view, both ways.
+
+    Chen et al., 2020, appendix B.6 and table 5, between two views.
+
+    Args:
+        local_first: features or projections [n, P] of the first view of this replica's images; any
+            float type, computed in float32 or wider.
+        local_second: those of the second view.
+        same: as of ``same_images``; views of an image that a row shows are not looked at.
+
+    Returns:
+        Scalar, this replica's share of the accuracy, which is in [0, 1].
+
+    """
+    views = _normalise(tf.stack([local_first, local_second]))
+    everywhere = tf.reverse(distribute.gather(views, axis=1), axis=[0])
+    start = distribute.first_row(tf.shape(views)[1])
+    _, accuracy = _both_ways(views, everywhere, start, 1.0, same)
+    return accuracy
+
+
 def few_negatives(
     local_views: tf.Tensor,
     all_views: tf.Tensor,

@@ -103,7 +103,8 @@ def correlation_accuracy(local_first: tf.Tensor, local_second: tf.Tensor) -> tf.
         Scalar, this replica's share of the accuracy, which is in [0, 1].
 
     """
-    first, second = _standardise(local_first), _standardise(local_second)
+    # However little a unit varies, its correlations are no smaller for it.
+    first, second = _standardise(local_first, 0.0), _standardise(local_second, 0.0)
     correlation = distribute.sum_over_replicas(tf.matmul(first, second, transpose_a=True))
     units = tf.range(tf.shape(correlation)[0])
     hits = [
@@ -125,9 +126,11 @@ def _centre(local: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return centred, distribute.sum_over_replicas(tf.reduce_sum(tf.square(centred), axis=0))
 
 
-def _standardise(local: tf.Tensor) -> tf.Tensor:
+def _standardise(local: tf.Tensor, epsilon: float = BARLOW_EPSILON) -> tf.Tensor:
+    """Centres and scales each unit over the global batch; one that does not vary becomes zeros."""
     centred, squares = _centre(widen(local))
-    return centred * tf.math.rsqrt(squares / global_rows(centred) + BARLOW_EPSILON)
+    variance = squares / global_rows(centred) + epsilon
+    return centred * tf.where(variance > 0, tf.math.rsqrt(variance), tf.zeros_like(variance))
 
 
 def _products_of_pairs(local: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Literal
 
 import tensorflow as tf
 
@@ -98,7 +99,9 @@ def simclr_keras(*, min_area: float, brightness: float, jitter: float) -> ViewFu
     )
 
 
-def nnclr(*, area: Span, aspect: Span, brightness: float) -> ViewFunction:
+def nnclr(
+    *, area: Span, aspect: Span, aspect_scale: Literal["log", "linear"], brightness: float
+) -> ViewFunction:
     """Recipe B's contrastive views: flip, random resized crop, brightness as a shift.
 
     Source: keras.io, "Self-supervised contrastive learning with NNCLR".
@@ -106,7 +109,7 @@ def nnclr(*, area: Span, aspect: Span, brightness: float) -> ViewFunction:
     _check_shares(brightness=brightness)
     shifts = BrightnessShiftRanges(brightness)
     return chain(
-        _resized_crop(CropRanges(area, aspect)),
+        _resized_crop(CropRanges(area, aspect, aspect_scale=aspect_scale)),
         drawn(lambda keys: sample_brightness_shift(keys, shifts), apply_brightness_shift),
         fixed(clip_to_unit_range),
     )

@@ -113,6 +113,11 @@ class NNCLRViewsSettings(ViewsSettings):
     policy: Literal["nnclr"] = "nnclr"
     area: _Area = (0.2, 1.0)
     aspect: _Aspect = (3 / 4, 4 / 3)
+    aspect_scale: Literal["log", "linear"] = Field(
+        "linear",
+        description="how it is drawn: linear is uniform, as published; log is as often upright as "
+        "lying",
+    )
     brightness: _Shift = 0.5
 
 

@@ -1,4 +1,4 @@
-"""``stl10_nnclr`` for 2 CPU cores and a folder of photographs, of which a tenth keep their label.
+"""``stl10_nnclr_long`` for 2 CPU cores and a folder of photographs, a tenth of them labelled.
 
     twofold run stl10_nnclr_cpu --set data.path=[train.zip,val.zip]
 
@@ -11,10 +11,10 @@ of 96x96.
 
 from twofold.pipeline.config import override
 from twofold.pipeline.config.expected import IMAGENETTE, Expected
-from twofold.pipeline.recipes.stl10_nnclr import CONFIG as PUBLISHED
+from twofold.pipeline.recipes.stl10_nnclr_long import CONFIG as LONG
 
 CONFIG = override(
-    PUBLISHED,
+    LONG,
     [
         "name=stl10_nnclr_cpu",
         "data={source: folder, path: [train.zip, val.zip], image_size: 96, label_share: 0.1}",

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from twofold.components.losses.contrastive import nnclr, same_images
+from twofold.components.losses.contrastive import contrastive_accuracy, nnclr, same_images
 from twofold.components.losses.redundancy import correlation_accuracy
 from twofold.components.methods.queue import SupportQueue, carried, to_enqueue
 from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
@@ -30,6 +30,8 @@ class NNCLR(Method):
         queue: earlier projections [Q, P].
         views: two policies.
         temperature: tau of the loss.
+        accuracies_of: "features" or "projections", what the two accuracies are computed on; neither
+            takes part in the loss.
         compile_views: whether XLA compiles the views.
 
     """
@@ -39,6 +41,7 @@ class NNCLR(Method):
     queue: SupportQueue
     views: Sequence[ViewFunction]
     temperature: float
+    accuracies_of: str
     compile_views: bool = True
 
     @property
@@ -55,23 +58,25 @@ class NNCLR(Method):
         """Computes the loss, the contrastive accuracy and the correlation accuracy."""
         views = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = [self.encoder(view, training=True) for view in views]
-        first, second = (self.projector(one, training=True) for one in features)
-        loss, accuracy = nnclr(
-            first,
-            second,
+        projections = [self.projector(one, training=True) for one in features]
+        same = same_images(batch.image_ids)
+        loss, _ = nnclr(
+            projections[0],
+            projections[1],
             self.queue.values(),
             self.temperature,
-            same_images(batch.image_ids),
+            same,
             self.queue.same_images(batch.image_ids),
         )
+        first, second = features if self.accuracies_of == "features" else projections
         return MethodOutput(
             loss=loss,
             metrics={
-                "contrastive_accuracy": accuracy,
+                "contrastive_accuracy": contrastive_accuracy(first, second, same),
                 "correlation_accuracy": correlation_accuracy(first, second),
             },
             features=features[0],
-            carried=to_enqueue(first, batch.image_ids),
+            carried=to_enqueue(projections[0], batch.image_ids),
         )
 
     def after_update(self, outputs: Sequence[MethodOutput], step: tf.Tensor) -> None:

@@ -25,6 +25,12 @@ class NNCLRSettings(ProjectorSettings):
         10_000, ge=1, description="earlier projections to find neighbours in, at least a batch"
     )
 
+    accuracies_of: Literal["features", "projections"] = Field(
+        "features",
+        description="what the contrastive and the correlation accuracy are computed on: what is "
+        "kept, as published, or what the loss is computed on",
+    )
+
     def check(
         self, training: TrainingSettings, encoder: EncoderSettings, views: Sequence[ViewsSettings]
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Literal
 
 import tensorflow as tf
 
@@ -18,16 +19,19 @@ class CropRanges:
 
     Attributes:
         area: share of the image's area, uniform in [area[0], area[1]].
-        aspect: width over height, both as shares of the image's sides, log-uniform in [aspect[0],
-            aspect[1]]; a crop never leaves the image, so that extreme shapes of large crops are cut
-            to the image's side.
+        aspect: width over height, both as shares of the image's sides, in [aspect[0], aspect[1]]; a
+            crop never leaves the image, so that extreme shapes of large crops are cut to the
+            image's side.
         flip: whether half of the crops are mirrored left to right.
+        aspect_scale: "log" draws aspects log-uniformly, so that upright crops are as frequent as
+            lying ones; "linear" uniformly, as keras-cv does.
 
     """
 
     area: tuple[float, float]
     aspect: tuple[float, float]
     flip: bool = True
+    aspect_scale: Literal["log", "linear"] = "log"
 
     def __post_init__(self) -> None:
         check_span("area", self.area, low=1e-4, high=1.0)
@@ -69,8 +73,12 @@ def sample_crop(keys: tf.Tensor, ranges: CropRanges) -> CropParameters:
     """Draws one box for each key (uint32 [B]), as Szegedy et al. (2015), section 6, do."""
     draws = keyed_random.uniform(keys, 5)
     area = ranges.area[0] + (ranges.area[1] - ranges.area[0]) * draws[:, 0]
-    low, high = math.log(ranges.aspect[0]), math.log(ranges.aspect[1])
-    root_aspect = tf.exp(0.5 * (low + (high - low) * draws[:, 1]))
+    if ranges.aspect_scale == "linear":
+        low, high = ranges.aspect
+        root_aspect = tf.sqrt(low + (high - low) * draws[:, 1])
+    else:
+        low, high = math.log(ranges.aspect[0]), math.log(ranges.aspect[1])
+        root_aspect = tf.exp(0.5 * (low + (high - low) * draws[:, 1]))
     height = tf.minimum(tf.sqrt(area) / root_aspect, 1.0)
     width = tf.minimum(tf.sqrt(area) * root_aspect, 1.0)
     return CropParameters(

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.components.methods.forms import BATCH, QUEUE, build_form, method_input
-from twofold.components.losses.contrastive import info_nce_queue, nnclr
+from tests.components.methods.forms import BATCH, QUEUE, build_form, method_input, shift_by_key
+from twofold.components.losses.contrastive import contrastive_accuracy, info_nce_queue, nnclr
+from twofold.components.losses.redundancy import correlation_accuracy
 from twofold.components.methods.queue import SupportQueue
 from twofold.components.training.method import sample_views
 
@@ -47,7 +48,8 @@ def projections_of(method, view, *, momentum=False):
 
 
 def test_nnclr_looks_up_before_it_enqueues():
-    method, fresh, batch = build_form("nnclr"), build_form("nnclr"), method_input()
+    method, fresh = (build_form("nnclr", accuracies_of="projections") for _ in range(2))
+    batch = method_input()
     before = method.queue.values().numpy()
     output = method(batch)
     np.testing.assert_array_equal(method.queue.values(), before)
@@ -80,6 +82,19 @@ def test_moco_repels_the_queue_and_enqueues_the_other_view_of_the_momentum_netwo
     after = method.queue.values().numpy()
     np.testing.assert_allclose(after[:BATCH], unit(keys.numpy()), rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(after[BATCH:], before[: QUEUE - BATCH])
+
+
+def test_nnclrs_accuracies_are_of_the_features_unless_told_otherwise():
+    batch = method_input()
+    views = sample_views((shift_by_key,) * 2, batch.images, batch.keys, compiled=False)
+    encoder = build_form("nnclr").encoder
+    features = [encoder(view, training=True) for view in views]
+    metrics = build_form("nnclr")(batch).metrics
+    for name, accuracy in (
+        ("contrastive_accuracy", contrastive_accuracy),
+        ("correlation_accuracy", correlation_accuracy),
+    ):
+        np.testing.assert_allclose(metrics[name], accuracy(*features), rtol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["nnclr", "moco"])

@@ -130,6 +130,17 @@ def test_equals_bilinear_sampling_in_plain_loops(execute, images, keys, side):
         np.testing.assert_allclose(view, expected, atol=1e-5)
 
 
+def test_linear_aspects_are_uniform(keys):
+    ranges = CropRanges(area=(0.1, 0.5), aspect=(3 / 4, 4 / 3), aspect_scale="linear")
+    drawn = sample_crop(keys(20_000), ranges)
+
+    aspects = (drawn.width / drawn.height).numpy()
+    expected = stats.uniform(3 / 4, 4 / 3 - 3 / 4)
+    assert stats.kstest(aspects, expected.cdf).pvalue > 0.001
+    # (1 - 3/4) / (4/3 - 3/4) are upright; of log-uniform ones half are.
+    assert np.mean(aspects < 1) == pytest.approx(0.4286, abs=0.015)
+
+
 def test_areas_and_aspects_fill_their_ranges_evenly(keys):
     drawn = sample_crop(keys(20_000), CropRanges(area=(0.1, 0.5), aspect=(3 / 4, 4 / 3)))
 
