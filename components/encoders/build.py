@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 
+from twofold.components.encoders.published.torch_file import read_state_dict
 from twofold.components.encoders.settings import ENCODERS
-from twofold.components.errors import SettingsError
+from twofold.components.errors import CheckpointError, SettingsError
 
 
 def build_encoder(
@@ -33,3 +36,26 @@ def build_encoder(
             )
     build: Callable[..., keras.Model] = ENCODERS[name].load_implementation()
     return build(image_shape, seed=seed, **defaults | settings)
+
+
+def read_torch_weights(name: str, encoder: keras.Model, path: Path | str) -> None:
+    """Gives an encoder the weights of a PyTorch file, by their names.
+
+    Args:
+        name: of ``ENCODERS``, by which the encoder was built.
+        encoder: its network.
+        path: of a state dict (.pth), on a local disk.
+
+    Raises:
+        CheckpointError: if the file is damaged, holds anything but tensors, or does not fit.
+        SettingsError: if the name is unknown, or the layout of such encoders in PyTorch is.
+
+    """
+    if not ENCODERS[name].torch_weights:
+        raise SettingsError(f"{path}: the layout of {name} in PyTorch is not known")
+    assign = pkgutil.resolve_name(ENCODERS[name].torch_weights)
+    arrays = read_state_dict(path)
+    try:
+        assign(encoder, arrays)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None

@@ -19,10 +19,13 @@ class EncoderSettings(Implemented):
 
     Attributes:
         learns_dictionary: whether it has the layers ``whitening`` and ``dictionary`` of patches.
+        torch_weights: a function of an encoder and the arrays of a PyTorch state dict by name,
+            as ``package.module:object``, which gives it these weights; empty where there is none.
 
     """
 
     learns_dictionary: ClassVar[bool] = False
+    torch_weights: ClassVar[str] = ""
     name: str
 
     @property

@@ -31,7 +31,7 @@ class MethodSettings(Implemented):
     fields ``twofold.components.methods.build.build_method`` makes each by its name.
 
     Attributes:
-        trains: whether there is anything to train; False for first weights alone.
+        trains: whether there is anything to train; False for weights that are there already.
         view_policies: how many policies its views are drawn by, 1 or 2.
         needs_labels: whether it cannot train without labelled images of two classes.
         labelled_only: whether images without a label are left out of its batches.
@@ -54,6 +54,11 @@ class MethodSettings(Implemented):
     @property
     def teacher_stage(self) -> TeacherSettings | None:
         """The teacher that has to be trained first; None: there is none."""
+        return None
+
+    @property
+    def weights_file(self) -> str | None:
+        """The PyTorch file that the encoder's weights are read from; None: they are first ones."""
         return None
 
     def choose_policies(

@@ -107,6 +107,11 @@ class TrainingSettings(Section):
     averaging: Annotated[EmaSettings | SwaSettings, Field(discriminator="kind")] | None = Field(
         None, description="of the weights, kind: ema or swa; null: the last weights are kept"
     )
+    batch_statistics: Literal["training", "images"] = Field(
+        "training",
+        description="what the finished encoder normalises by: moving averages over the views of "
+        "training, or means over the training images as they are",
+    )
     plateau: PlateauSettings | None = Field(
         None, description="lowers the rate when a validation metric stands still; null: never"
     )

@@ -26,7 +26,12 @@ from twofold.pipeline.steps.checks import check_trainable, find_held_out_split
 from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_training_views
 from twofold.pipeline.steps.reuse.fingerprints import training_images
 from twofold.pipeline.training import prepared_images as step_images
-from twofold.pipeline.training.pretraining import Data, pretrain, random_encoder
+from twofold.pipeline.training.pretraining import (
+    Data,
+    pretrain,
+    pretrained_encoder,
+    random_encoder,
+)
 from twofold.pipeline.training.stage import Stage, set_aside_other_inputs
 
 # The folder of a run that keeps self-training's teacher.
@@ -56,7 +61,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     set_aside_other_inputs(stage, context.run.set_aside)
     plot_training_views(config, data.training.labelled, path)
     if not config.method.trains:
-        return _leave_random(stage, data, details)
+        return _leave_untrained(stage, data, details)
     method = pretrain(stage, data, strategy, context.progress)
     plot_learned(method, data.validation or data.training.labelled, path)
     curves = read_scalars(path / "tensorboard")
@@ -146,10 +151,13 @@ def _train_teacher(
     return stage.checkpoints, _measure_classifier(context, finished, "teacher")
 
 
-def _leave_random(stage: Stage, data: Data, details: dict[str, Any]) -> dict[str, float]:
-    """Keeps the encoder's first weights; only its batch statistics are those of the images."""
-    shape = data.training.image_shape
-    encoder = random_encoder(stage.config, data.training, shape)
+def _leave_untrained(stage: Stage, data: Data, details: dict[str, Any]) -> dict[str, float]:
+    """Keeps the encoder's first weights, or those of a file."""
+    shape, weights = data.training.image_shape, stage.config.method.weights_file
+    if weights is None:
+        encoder = random_encoder(stage.config, data.training, shape)
+    else:
+        encoder = pretrained_encoder(stage.config, data.training, shape, weights)
     write_description(stage.checkpoints, describe(stage.config, shape, stage.fingerprint))
     write_final(stage.checkpoints, {"encoder": encoder})
     details |= {"steps": 0, "parameters": encoder.count_params()}

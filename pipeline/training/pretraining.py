@@ -12,6 +12,7 @@ import tensorflow as tf
 from twofold.components import keyed_random
 from twofold.components.data.reading.label_subset import sample_labelled
 from twofold.components.data.reading.split import Split
+from twofold.components.encoders.build import read_torch_weights
 from twofold.components.methods.build import build_configured_encoder
 from twofold.components.training.averaging import reestimate_batch_norm
 from twofold.components.training.checkpoint import read_weights, write_weights
@@ -20,6 +21,8 @@ from twofold.components.training.method import Method, sample_views
 from twofold.components.training.step import TrainState
 from twofold.components.training.validation import EpochRules, MonitoredMetric, build_validation
 from twofold.components.transforms.policies import build_view
+from twofold.components.transforms.policies_settings import NoViewsSettings
+from twofold.components.transforms.settings import ViewsSettings
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import build_state
 from twofold.pipeline.runs.run_context import ProgressFactory
@@ -103,9 +106,10 @@ def _epoch_rules(stage: Stage, validation: Split | None, state: TrainState) -> E
 def _take_final_weights(stage: Stage, batches: InputPipeline, state: TrainState) -> None:
     if state.average is not None:
         state.average.assign_to(state.variables)
-        reestimate_batch_norm(state.models["encoder"], views_of(batches))
     elif best_weights(stage).exists():
         read_weights(best_weights(stage), state.models)
+    if state.average is not None or batches.config.training.batch_statistics == "images":
+        _estimate_statistics(state.models["encoder"], batches)
 
 
 def random_encoder(
@@ -114,13 +118,39 @@ def random_encoder(
     """Builds the encoder with its first weights; its batch statistics are those of the images."""
     height, width, channels = image_shape
     encoder = build_configured_encoder(config.encoder, (height, width, channels), config.seed)
-    reestimate_batch_norm(encoder, views_of(InputPipeline(config, training)))
+    _estimate_statistics(encoder, InputPipeline(config, training))
     return encoder
 
 
-def views_of(batches: InputPipeline) -> Iterator[tf.Tensor]:
-    """Gives one epoch of the first view policy's views, float32 [B, H, W, C] in [0, 1]."""
-    policy = build_view(batches.config.views)
+def pretrained_encoder(
+    config: RunConfig, training: TrainingImages, image_shape: tuple[int, ...], weights: str
+) -> keras.Model:
+    """Builds the encoder with the weights of a PyTorch file, and with its batch statistics.
+
+    ``training.batch_statistics=images`` puts those of the images in their place.
+
+    Raises:
+        CheckpointError: if the file cannot be used, or does not fit the encoder.
+
+    """
+    height, width, channels = image_shape
+    encoder = build_configured_encoder(config.encoder, (height, width, channels), config.seed)
+    read_torch_weights(config.encoder.name, encoder, weights)
+    if config.training.batch_statistics == "images":
+        _estimate_statistics(encoder, InputPipeline(config, training))
+    return encoder
+
+
+def _estimate_statistics(encoder: keras.Model, batches: InputPipeline) -> None:
+    """Gives batch normalisation the statistics of one epoch, of views or of the images."""
+    of_images = batches.config.training.batch_statistics == "images"
+    policy = NoViewsSettings() if of_images else batches.config.views
+    reestimate_batch_norm(encoder, _views_of(batches, policy))
+
+
+def _views_of(batches: InputPipeline, views: ViewsSettings) -> Iterator[tf.Tensor]:
+    """Gives one epoch of a policy's views, float32 [B, H, W, C] in [0, 1]."""
+    policy = build_view(views)
     compiled = batches.config.training.compile != "none"
 
     @tf.function(autograph=False)

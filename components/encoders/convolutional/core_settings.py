@@ -21,6 +21,7 @@ class CoreSettings(EncoderSettings):
     """The small convolutional network of recipe E."""
 
     implementation: ClassVar[str] = "twofold.components.encoders.convolutional.core:build_core"
+    torch_weights: ClassVar[str] = "twofold.components.encoders.published.torch_core:assign_core"
     name: Literal["core"] = "core"
     filters: Widths = Field((6, 16), description="channels of each convolution")
     units: Widths = Field(

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from twofold.components.encoders.settings import ENCODERS
-from twofold.components.errors import ConfigError
-from twofold.components.methods.settings import METHODS
+from twofold.components.errors import CheckpointError, ConfigError
+from twofold.components.methods.settings import METHODS, MethodSettings
 from twofold.components.settings import Implemented, Section
 from twofold.components.transforms.settings import VIEWS
 from twofold.pipeline.config import RunConfig, parse_config
@@ -152,7 +154,31 @@ def _prepare(context: Context) -> dict[str, Any]:
 def _pretrain(context: Context) -> dict[str, Any]:
     config = context.config.model_dump(mode="json")
     keys = ("seed", "views", "second_views", "probe_views", "encoder", "method", "training")
-    return {**training_images(context), **{key: config[key] for key in keys}}
+    return {
+        **training_images(context),
+        **{key: config[key] for key in keys},
+        **_weights(context.config.method),
+    }
+
+
+def _weights(method: MethodSettings) -> dict[str, Any]:
+    """Fingerprints the content of the file that weights are read from, if there is one.
+
+    Raises:
+        CheckpointError: if there is no such file.
+
+    """
+    if method.weights_file is None:
+        return {}
+    path = Path(method.weights_file).expanduser()
+    try:
+        with path.open("rb") as file:
+            return {"weights": hashlib.file_digest(file, "sha256").hexdigest()}
+    except OSError as error:
+        raise CheckpointError(
+            f"method.weights={method.weights_file}: expected a PyTorch file, received: "
+            f"{error.strerror}"
+        ) from None
 
 
 def training_images(context: Context) -> dict[str, Any]:
