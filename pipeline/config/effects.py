@@ -51,6 +51,11 @@ DATA = (
         "data.test_share or data.validation_share above 0",
     ),
     Effect(
+        ("test_share",),
+        lambda data, _: getattr(data.source, "permuted_split", None) is None,
+        "data.permuted_split=null",
+    ),
+    Effect(
         ("label_seed",),
         lambda _, config: _label_subsets(config),
         "data.label_share below 1, evaluation.label_fractions or "

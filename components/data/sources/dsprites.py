@@ -14,6 +14,7 @@ from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from twofold.components.data.sources import sprites as dsprites
+from twofold.components.data.sources.permuted_split import PermutedSplit
 from twofold.components.data.sources.source import (
     SOURCES,
     Item,
@@ -70,7 +71,12 @@ class DspritesSettings(LatentSettings):
 
     def build(self, *, convertible: bool = False) -> DspritesSource:
         """Builds the source."""
-        return DspritesSource(self.images, self.latent_names, self.label_latent)
+        return DspritesSource(
+            self.images,
+            self.latent_names,
+            self.label_latent,
+            permuted_split=self.permuted_split,
+        )
 
     @property
     def label_name(self) -> str:
@@ -88,6 +94,7 @@ class DspritesSource:
         latent_names: which latents an image comes with, in this order; empty for all.
         label_latent: the latent whose class is the label; None for the shape.
         seed: which ones; a smaller subset of one seed lies within a larger one.
+        permuted_split: which images are held out; None leaves that open.
 
     """
 
@@ -98,11 +105,13 @@ class DspritesSource:
         label_latent: str | None = None,
         *,
         seed: int = 0,
+        permuted_split: PermutedSplit | None = None,
     ):
         self._images = images
         self._latents = tuple(latent_names) or dsprites.LATENT_NAMES
         self._label = label_latent or _SHAPE
         self._seed = seed
+        self._permuted_split = permuted_split
 
     def info(self) -> SourceInfo:
         """Names, and a fingerprint of the settings."""
@@ -116,6 +125,8 @@ class DspritesSource:
             settings["latents"] = self._latents
         if self._label != _SHAPE:
             settings["label"] = self._label
+        if self._permuted_split is not None:
+            settings["permuted_split"] = self._permuted_split.model_dump()
         text = json.dumps({"dsprites": settings}, sort_keys=True)
         return SourceInfo(
             kind="dsprites",
@@ -131,7 +142,7 @@ class DspritesSource:
 
     def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
         """The sprites at a task's positions, those selected drawn some hundreds at a time."""
-        positions = position_range(task)
+        positions, permuted = position_range(task), self._permuted_split
         label = dsprites.LATENT_NAMES.index(self._label)
         columns = [dsprites.LATENT_NAMES.index(name) for name in self._latents]
         classes = _subset(self._images, self._seed)[positions.start : positions.stop]
@@ -141,11 +152,13 @@ class DspritesSource:
             chosen = np.array([selected(key, _CONTENT_ID) for key in keys])
             drawn = iter(dsprites.render(some[chosen]))
             values = dsprites.latent_values(some)[:, columns].tolist()
-            for key, row, latents, draw in zip(keys, some.tolist(), values, chosen, strict=True):
+            rows = zip(keys, some.tolist(), values, chosen, strict=True)
+            for position, (key, row, latents, draw) in enumerate(rows, positions.start + start):
                 yield Item(
                     key,
                     next(drawn) if draw else b"",
                     label=row[label],
                     latents=tuple(latents),
+                    split=None if permuted is None else permuted.split_of(position, self._images),
                     content_id=_CONTENT_ID,
                 )

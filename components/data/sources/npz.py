@@ -17,6 +17,7 @@ from twofold.components import files
 from twofold.components.data.sources.access.file_listing import file_stamp
 from twofold.components.data.sources.access.once_per_process import Shared
 from twofold.components.data.sources.folder_layout import MOST_CLASSES
+from twofold.components.data.sources.permuted_split import PermutedSplit
 from twofold.components.data.sources.source import (
     SOURCES,
     Item,
@@ -115,6 +116,7 @@ class NpzSource:
             values, is the label.
         class_names: the names of labels 0, 1 ...; without them the label's number, or the
             `label_latent`'s value.
+        permuted_split: which images are held out; None leaves that open.
 
     Raises:
         DataError: there is no such file, or it is no such archive. Later, that one of its fields is
@@ -132,6 +134,7 @@ class NpzSource:
         latent_names: Sequence[str],
         label_latent: str | None,
         class_names: Sequence[str],
+        permuted_split: PermutedSplit | None = None,
     ):
         if files.is_remote(path):
             raise DataError(
@@ -142,6 +145,7 @@ class NpzSource:
         self._latent_names = tuple(latent_names)
         self._label_latent = label_latent
         self._class_names = tuple(class_names)
+        self._permuted_split = permuted_split
         self._content = self._identify()
         self._held: _Arrays | None = None
 
@@ -165,7 +169,7 @@ class NpzSource:
 
     def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
         """The rows at a task's positions."""
-        arrays = self._arrays()
+        arrays, permuted = self._arrays(), self._permuted_split
         content_id = f"{self._content} {self._fields[0] or ''}".rstrip()
         for position in position_range(task):
             key = f"{self._path.stem}/{position:08d}"
@@ -177,6 +181,7 @@ class NpzSource:
                 image=image,
                 label=int(arrays.labels[position]),
                 latents=tuple(arrays.latents[position].tolist()),
+                split=None if permuted is None else permuted.split_of(position, len(arrays.images)),
                 content_id=content_id,
             )
 
@@ -197,7 +202,14 @@ class NpzSource:
         return hashlib.sha256(content_id).hexdigest()[:32]
 
     def _fingerprint(self) -> str:
-        settings = (self._fields, self._latent_names, self._label_latent, self._class_names)
+        settings: tuple[object, ...] = (
+            self._fields,
+            self._latent_names,
+            self._label_latent,
+            self._class_names,
+        )
+        if self._permuted_split is not None:
+            settings += (self._permuted_split.model_dump(),)
         content_id = repr(("npz", self._path.stem, self._content, settings))
         return hashlib.sha256(content_id.encode("utf-8", "backslashreplace")).hexdigest()
 

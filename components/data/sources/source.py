@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from twofold.components.data.sources.permuted_split import PermutedSplit
 from twofold.components.settings import Registry, Section, Texts
 
 # Of a key and a content id, whether the image is to be read.
@@ -150,6 +151,11 @@ class LatentSettings(SourceSettings):
 
     latent_names: Texts = ()
     label_latent: str | None = None
+    permuted_split: PermutedSplit | None = Field(
+        None,
+        description="held out are the last of a permutation of the images as torch.randperm draws "
+        "it: {seed: 2021, test_share: 0.2}; null: data.test_share of them, by key",
+    )
 
 
 class TableSettings(SourceSettings):
