@@ -56,6 +56,11 @@ class TrainingSettings(Section):
         description="how many of them come from the labelled images, the rest from those without "
         "a label, below batch_size; null: all images alike",
     )
+    last_batch: Literal["drop", "keep"] = Field(
+        "drop",
+        description="what becomes of the images of an epoch that fill no batch: left out of it, or "
+        "a last, smaller batch",
+    )
     epochs: int = Field(60, ge=1, description="passes over the training images")
     optimizer: Literal["sgd", "adam", "adamw", "lars", "lamb"] = Field(
         "adam", description="rule of the update"

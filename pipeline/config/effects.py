@@ -116,6 +116,13 @@ TRAINING = (
         "training.optimizer=lars or lamb, or training.weight_decay above 0",
     ),
     Effect(
+        ("last_batch",),
+        lambda training, config: (
+            training.labelled_batch_size is None and config.data.sampling == "uniform"
+        ),
+        "training.labelled_batch_size=null and data.sampling=uniform",
+    ),
+    Effect(
         ("schedule_epochs", "schedule_every", "final_learning_rate"),
         lambda training, _: training.schedule == "cosine",
         "training.schedule=cosine",

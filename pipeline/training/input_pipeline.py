@@ -40,7 +40,11 @@ class InputPipeline:
         if training.labelled_batch_size is not None:
             unlabelled = training.batch_size - training.labelled_batch_size
             return steps_per_epoch(len(unlabelled_rows(images.unlabelled)), unlabelled)
-        return steps_per_epoch(len(self._rows()), training.batch_size)
+        return steps_per_epoch(len(self._rows()), training.batch_size, keep_last=self._keeps_last)
+
+    @property
+    def _keeps_last(self) -> bool:
+        return self.config.training.last_batch == "keep"
 
     def _rows(self) -> np.ndarray:
         """The rows that the batches of one stream draw from."""
@@ -65,6 +69,11 @@ class InputPipeline:
             kind = "training images" if of_all else "training images with a label"
             field = f"training.batch_size={training.batch_size}"
             parts = [(field, training.batch_size, rows, kind)]
+            last = rows % training.batch_size
+            if self._keeps_last and last:
+                left = f"training.last_batch=keep leaves {last} of {rows} {kind}, which"
+                parts = [(field, training.batch_size, training.batch_size, kind)]
+                parts.append((left, last, last, kind))
         else:
             # Of one data set all splits have weights, or none.
             rows_to_draw(images.labelled, sampling=self.config.data.sampling)
@@ -91,7 +100,8 @@ class InputPipeline:
                     f"{field} must divide among {replicas} replicas and "
                     f"training.accumulate={training.accumulate} parts"
                 )
-        each = training.batch_size // (replicas * training.accumulate)
+        smallest = min(part[1] for part in parts) if labelled is None else training.batch_size
+        each = smallest // (replicas * training.accumulate)
         if each < 2:
             raise DataError(
                 f"training.batch_size={training.batch_size} leaves {each} image for each of "
@@ -123,8 +133,13 @@ class InputPipeline:
         return iterate(strategy.distribute_datasets_from_function(for_worker))
 
     def one_epoch(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-        """Gives the images, uint8 [B, H, W, C], and key_hashes, int64 [B], of the first epoch."""
-        for element in iterate(self._batches(0, self.steps_per_epoch(), 1, range(1))):
+        """Gives the images, uint8 [B, H, W, C], and key_hashes, int64 [B], of the first epoch.
+
+        A last, smaller batch is left out, unless it is the only one.
+        """
+        whole = len(self._rows()) // self.config.training.batch_size
+        steps = min(self.steps_per_epoch(), max(1, whole)) if self._keeps_last else None
+        for element in iterate(self._batches(0, steps or self.steps_per_epoch(), 1, range(1))):
             yield element["image"], element["key_hash"]
 
     def _batches(
@@ -146,6 +161,7 @@ class InputPipeline:
                 images.together,
                 batch_size=training.batch_size,
                 labelled_only=self.labelled_only,
+                keep_last=self._keeps_last,
                 **common,
             )
         return mixed_batches(

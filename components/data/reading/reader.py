@@ -209,15 +209,17 @@ def batches(
     shuffle: bool = True,
     labelled_only: bool = False,
     sampling: str = "uniform",
+    keep_last: bool = False,
     fields: Sequence[str] = FIELDS,
 ) -> tf.data.Dataset:
     """Batches for `steps` training steps from `first_step`, step by step and, within, by replica.
 
     What a step holds depends on seed and step alone: epoch e is a permutation of the rows drawn for
-    (seed, e), cut into global batches (the remainder is dropped), and each global batch into one
-    slice a replica. So a run that starts at step s gets what an uninterrupted one gets from s on,
-    and any number of replicas sees the same global batches. With another sampling than `uniform`
-    each position in a global batch is a draw for (seed, step, position), with replacement.
+    (seed, e), cut into global batches (the remainder is dropped, or a last one), and each global
+    batch into one slice a replica. So a run that starts at step s gets what an uninterrupted one
+    gets from s on, and any number of replicas sees the same global batches. With another sampling
+    than `uniform` each position in a global batch is a draw for (seed, step, position), with
+    replacement.
 
     Go through the elements with `row_streams.iterate`: it raises what reading raised.
 
@@ -233,6 +235,8 @@ def batches(
         labelled_only: whether to leave out the rows without a label.
         sampling: `uniform`; `balanced`, which draws each class equally often, and no row without a
             label; or `weighted`, which draws by the split's weights.
+        keep_last: whether the rows of an epoch that fill no batch are a last, smaller one, which
+            has no meaning with another sampling than `uniform`.
         fields: which of the fields to give; text is slow to gather.
 
     Returns:
@@ -240,18 +244,23 @@ def batches(
         [b, H, W, C], label int32 [b], key string [b], key_hash int64 [b] and index (row) int64 [b].
 
     Raises:
-        DataError: the batch is larger than the split, or cannot be divided among the replicas; or
-            `sampling` needs labels or weights that the split does not have.
+        DataError: the batch is larger than the split and not kept as a last one, or a batch cannot
+            be divided among the replicas; or `sampling` needs labels or weights that the split does
+            not have.
     """
     _check_fields(fields)
     rows = rows_to_draw(split, sampling=sampling, labelled_only=labelled_only)
-    if not 1 <= batch_size <= len(rows):
+    keep_last = keep_last and sampling == "uniform"
+    if batch_size < 1 or len(rows) < (1 if keep_last else batch_size):
         kind = "images" if len(rows) == len(split.labels) else "labelled images"
         raise DataError(f"batch of {batch_size} {kind}, but split {split.name!r} has {len(rows)}")
-    if batch_size % replicas:
-        raise DataError(f"batch of {batch_size} images cannot be divided among {replicas} replicas")
+    for size in (batch_size, len(rows) % batch_size if keep_last else 0):
+        if size % replicas:
+            raise DataError(f"batch of {size} images cannot be divided among {replicas} replicas")
     draws = draws_of(split, rows, sampling=sampling, seed=seed)
-    stream = Stream(split, rows, batch_size // replicas, batch_size, seed, shuffle, draws)
+    stream = Stream(
+        split, rows, batch_size // replicas, batch_size, seed, shuffle, draws, keep_last
+    )
     return stream_elements([stream], first_step, steps, replicas, replica_ids, fields)
 
 

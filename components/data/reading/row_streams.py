@@ -37,9 +37,16 @@ _opened: weakref.WeakSet[Any] = weakref.WeakSet()
 _ALIGNMENT = 64
 
 
-def steps_per_epoch(rows: int, batch_size: int) -> int:
-    """How many whole batches a stream of so many rows gives before it permutes them anew."""
-    return rows // batch_size
+def steps_per_epoch(rows: int, batch_size: int, *, keep_last: bool = False) -> int:
+    """How many batches a stream of so many rows gives before it permutes them anew.
+
+    Args:
+        rows: to draw from.
+        batch_size: rows a step.
+        keep_last: whether rows that fill no batch are a last, smaller one.
+
+    """
+    return -(-rows // batch_size) if keep_last else rows // batch_size
 
 
 @dataclass(frozen=True)
@@ -47,17 +54,18 @@ class Stream:
     """Rows of a split in an order of which any step's and replica's part can be computed.
 
     Epoch e is a permutation of the rows drawn for (seed, e), cut into batches, the remainder
-    dropped, and each batch into one share a replica. With `draws`, each position in a batch is
-    drawn by itself instead, and an epoch is only a number of steps.
+    dropped or a last, smaller batch, and each batch into one share a replica. With `draws`, each
+    position in a batch is drawn by itself instead, and an epoch is only a number of steps.
 
     Attributes:
         split: the images.
-        rows: those to draw from, int64 [n], n at least `batch_size`.
+        rows: those to draw from, int64 [n], n at least `batch_size` where the remainder is dropped.
         share: rows a replica and step.
         batch_size: rows a step over all replicas.
         seed: draws the permutations.
         shuffle: whether to permute; without it every epoch has the rows in order.
         draws: of `rows`, with replacement; None permutes.
+        keep_last: whether what fills no batch is a last one; it divides among the replicas, too.
     """
 
     split: Split
@@ -67,15 +75,30 @@ class Stream:
     seed: int
     shuffle: bool
     draws: Draws | None = None
+    keep_last: bool = False
+
+    @property
+    def smallest_share(self) -> int:
+        """Rows a replica in the smallest batch: `share`, or those of a last one."""
+        last = len(self.rows) % self.batch_size if self.keep_last else 0
+        return last * self.share // self.batch_size if last else self.share
+
+    @property
+    def static_share(self) -> int | None:
+        """Rows a replica and step, where these are always as many."""
+        return self.share if self.smallest_share == self.share else None
 
     def positions(self, step: tf.Tensor, replica: tf.Tensor) -> tf.Tensor:
-        """Where in `rows` a replica's share of a step lies, int64 [share]."""
+        """Where in `rows` a replica's share of a step lies, int64 [share], or fewer at the last."""
         if self.draws is not None:
             drawn = partial(_draw, self.draws, self.share)
             return tf.numpy_function(drawn, [step, replica], tf.int64, stateful=False)
-        per_epoch = steps_per_epoch(len(self.rows), self.batch_size)
-        first = step % per_epoch * self.batch_size + replica * self.share
-        positions = first + tf.range(self.share, dtype=tf.int64)
+        per_epoch = steps_per_epoch(len(self.rows), self.batch_size, keep_last=self.keep_last)
+        is_last = tf.equal(step % per_epoch, per_epoch - 1)
+        share = tf.where(is_last, self.smallest_share, self.share)
+        share = tf.cast(share, tf.int64) if self.static_share is None else self.share
+        first = step % per_epoch * self.batch_size + replica * share
+        positions = first + tf.range(share, dtype=tf.int64)
         if self.shuffle:
             positions = _permute(positions, self.seed, step // per_epoch, len(self.rows))
         return positions
@@ -106,13 +129,14 @@ def stream_elements(
         fields: which of `FIELDS` the elements have.
 
     Returns:
-        steps * len(replica_ids) elements of b rows, b the sum of the shares: image uint8
+        steps * len(replica_ids) elements of b rows, b the sum of the shares at a step: image uint8
         [b, H, W, C], label int32 [b], key string [b], key_hash int64 [b] and index (row of the
         stream's split) int64 [b].
     """
     ids = tf.constant(range(replicas) if replica_ids is None else replica_ids, tf.int64)
     served = int(ids.shape[0])
-    share = sum(stream.share for stream in streams)
+    shares = [stream.static_share for stream in streams]
+    share = None if None in shares else sum(filter(None, shares))
     columns = [name for name in fields if name != "image"]
     if "key_hash" in columns:
         # Hashes of all keys, which are made once, and not by several threads at a time.
@@ -226,18 +250,20 @@ class _Decoded:
     def __init__(self, streams: Sequence[Stream], first: int) -> None:
         self.first, self.last = first, first + len(streams)
         self._streams = streams
-        self._shape = (sum(s.share for s in streams), *streams[0].split.images.shape[1:])
-        self._buffers = _Buffers(self._shape)
+        image_shape = streams[0].split.images.shape[1:]
+        self._buffers = _Buffers((sum(s.share for s in streams), *image_shape))
+        shares = [stream.static_share for stream in streams]
+        self._shape = (None if None in shares else sum(filter(None, shares)), *image_shape)
 
     def gather(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         gathered = self._buffers.take()
         filled = 0
         for stream, at in zip(self._streams, rows, strict=True):
-            part = gathered[filled : filled + stream.share]
+            part = gathered[filled : filled + len(at)]
             # Any other mode takes the rows into a buffer first.
             stream.split.images.take(at, axis=0, out=part, mode="clip")
-            filled += stream.share
-        return gathered
+            filled += len(at)
+        return gathered[:filled]
 
     def pixels(self, gathered: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(gathered, self._shape)
@@ -249,7 +275,7 @@ class _Encoded:
     type = tf.string
     decodes = True
 
-    def __init__(self, images: EncodedImages, share: int, first: int) -> None:
+    def __init__(self, images: EncodedImages, share: int | None, first: int) -> None:
         self.first, self.last = first, first + 1
         self._images = images
         self._share = share
@@ -267,7 +293,7 @@ def _image_parts(streams: Sequence[Stream]) -> list[_Decoded | _Encoded]:
     return [
         _Decoded([stream], number)
         if stream.encoded is None
-        else _Encoded(stream.encoded, stream.share, number)
+        else _Encoded(stream.encoded, stream.static_share, number)
         for number, stream in enumerate(streams)
     ]
 

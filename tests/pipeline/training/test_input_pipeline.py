@@ -17,7 +17,7 @@ from twofold.components.data.reading.joined_splits import is_encoded
 from twofold.components.data.reading.reader import read_encoded
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
-from twofold.components.errors import DataError
+from twofold.components.errors import ConfigError, DataError
 from twofold.components.transforms.decode import decode_images
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.config.data_source import preparation_settings
@@ -227,3 +227,37 @@ def test_a_run_measures_the_same_with_and_without_a_cache(
         about = ("export/", "pretrain/images_per_second")
         found.append({key: value for key, value in metrics.items() if not key.startswith(about)})
     assert found[0] == found[1]
+
+
+def test_a_last_smaller_batch_is_trained_on_where_it_is_kept(
+    context_of: Callable[..., Context],
+) -> None:
+    # Of 25 images.
+    context = context_of("training.last_batch=keep", "training.batch_size=10")
+    batches = batches_of(context)
+    batches.check(1)
+    assert batches.steps_per_epoch() == 3
+    assert [len(element["label"]) for element in fed(context, steps=3)] == [10, 10, 5]
+    # Statistics that are means over batches are taken of whole ones.
+    assert [len(images) for images, _ in batches.one_epoch()] == [10, 10]
+    whole = batches_of(context_of("training.last_batch=keep", "training.batch_size=60"))
+    assert [len(images) for images, _ in whole.one_epoch()] == [25]
+
+
+@pytest.mark.parametrize(
+    ("settings", "replicas", "message"),
+    [
+        (("training.batch_size=10",), 2, "leaves 5 of 25 training images, which must divide among"),
+        (("training.batch_size=8",), 1, "leaves 1 image for each of 1 replicas"),
+    ],
+)
+def test_a_last_batch_that_is_too_small_is_refused(
+    settings: tuple[str, ...], replicas: int, message: str, context_of: Callable[..., Context]
+) -> None:
+    with pytest.raises(DataError, match=message):
+        batches_of(context_of("training.last_batch=keep", *settings)).check(replicas)
+
+
+def test_a_last_batch_of_draws_with_replacement_has_no_meaning() -> None:
+    with pytest.raises(ConfigError, match=r"training\.last_batch=keep has no effect: expected"):
+        override(RunConfig(), ["training.last_batch=keep", "data.sampling=balanced"])

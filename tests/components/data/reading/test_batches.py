@@ -297,3 +297,38 @@ def test_a_program_that_leaves_its_batches_by_an_error_ends():
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 1
     assert "SystemError: uncaught" in ended.stderr
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_what_fills_no_batch_can_be_a_last_smaller_one(replicas: int) -> None:
+    arguments: dict[str, Any] = {"batch_size": 4, "seed": 3, "replicas": replicas}
+    found = indices(rows(10), **arguments, first_step=0, steps=6, keep_last=True)
+    steps = [joined(found[i : i + replicas]) for i in range(0, len(found), replicas)]
+    assert [len(step) for step in steps] == [4, 4, 2, 4, 4, 2]
+    for epoch in (steps[:3], steps[3:]):
+        assert sorted(joined(epoch)) == list(range(10))
+    # Whole batches are those that are drawn without it, and a run can be resumed at any step.
+    dropped = indices(rows(10), **arguments, first_step=0, steps=2)
+    assert dropped == found[: 2 * replicas]
+    assert (
+        indices(rows(10), **arguments, first_step=2, steps=4, keep_last=True)
+        == found[2 * replicas :]
+    )
+
+
+def test_a_last_batch_can_be_the_only_one_and_needs_to_divide_among_the_replicas() -> None:
+    arguments: dict[str, Any] = {"batch_size": 40, "seed": 3, "first_step": 0, "keep_last": True}
+    found = indices(rows(10), **arguments, steps=2)
+    assert [sorted(step) for step in found] == [list(range(10))] * 2
+    with pytest.raises(DataError, match="batch of 10 images cannot be divided among 4 replicas"):
+        batches(rows(10), **arguments, steps=1, replicas=4)
+
+
+def test_a_last_batch_of_images_that_divides_is_no_smaller_one() -> None:
+    arguments: dict[str, Any] = {"batch_size": 5, "seed": 3, "first_step": 0}
+    split = rows(10)
+    kept = batches(split, **arguments, steps=4, keep_last=True)
+    assert kept.element_spec["image"].shape == (5, 2, 3, 1)
+    assert indices(split, **arguments, steps=4, keep_last=True) == indices(
+        split, **arguments, steps=4
+    )
