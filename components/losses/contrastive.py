@@ -110,7 +110,7 @@ def few_negatives(
     all_views: tf.Tensor,
     first_row: tf.Tensor,
     temperature: float,
-    negatives: int,
+    negatives: float,
     keys: tf.Tensor,
     same: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -131,7 +131,8 @@ def few_negatives(
         all_views: projections [2, N, P] of the global batch, the local rows among them.
         first_row: int32 scalar, where in the global batch the local rows begin.
         temperature: tau > 0.
-        negatives: k, from 1 to 2N - 2.
+        negatives: k, from 1 to 2N - 2; or below 1 the share of the 2N projections that k is,
+            rounded down, and at least 1.
         keys: uint32 [n], the randomness of each local image at this step.
         same: as of ``same_images``; views of an image that a row shows are not chosen. Where too
             few others are left, all of these are; where none is, the row's loss is 0.
@@ -145,7 +146,7 @@ def few_negatives(
 
     """
     images = all_views.shape[1]
-    if negatives < 1 or (images is not None and negatives > 2 * images - 2):
+    if negatives <= 0 or (images is not None and negatives > 2 * images - 2):
         among = "2N - 2" if images is None else f"2N - 2 = {2 * images - 2}"
         raise SettingsError(
             f"negatives must be from 1 to {among} for a global batch of N images, "
@@ -162,7 +163,8 @@ def few_negatives(
     draws = tf.where(is_itself | is_partner, -1.0, draws)
     if same is not None:
         draws = tf.where(_repeats(tf.tile(same, [2, 2]), partner), -1.0, draws)
-    drawn, chosen = tf.math.top_k(draws, k=negatives, sorted=False)
+    count = tf.constant(int(negatives)) if negatives >= 1 else _share_of(negatives, columns)
+    drawn, chosen = tf.math.top_k(draws, k=count, sorted=False)
 
     negative, positive = (tf.gather(logits, one, batch_dims=1) for one in (chosen, partner))
     if same is not None:
@@ -174,6 +176,13 @@ def few_negatives(
         losses = tf.where(tf.reduce_all(is_left_out, axis=1), tf.zeros_like(losses), losses)
     hits = _hits(_mask(logits, is_itself), partner)
     return _share(losses, columns), _share(hits, columns)
+
+
+def _share_of(share: float, columns: tf.Tensor) -> tf.Tensor:
+    """Returns how many of so many columns a share is: at most all but two, and at least 1."""
+    # As a float of 64 bits, as which Python and NumPy multiply.
+    count = tf.cast(tf.constant(share, tf.float64) * tf.cast(columns, tf.float64), tf.int32)
+    return tf.clip_by_value(count, 1, columns - 2)
 
 
 def same_images(image_ids: tf.Tensor | None) -> tf.Tensor | None:

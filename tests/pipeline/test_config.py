@@ -78,7 +78,7 @@ _of_any_method = functools.partial(
 )
 configs = _of_any_method(
     second_views=st.none() | st.builds(BYOLBViewsSettings, area=ranges),
-    method=st.builds(SimCLRSettings, negatives=st.sampled_from(["all", "other_view", 1, 7])),
+    method=st.builds(SimCLRSettings, negatives=st.sampled_from(["all", "other_view", 1, 7, 0.05])),
 ) | _of_any_method(method=st.builds(SelfTrainingSettings, confidence=st.none() | st.floats(0, 1)))
 
 
@@ -240,8 +240,9 @@ REFUSED = [
     ("encoder.filters=4", "encoder.filters: input should be a list, received 4"),
     ("encoder.filters=[4, 0]", "encoder.filters.1: input should be greater than or equal to 1"),
     ("method.name=dino", "unknown method.name 'dino': expected one of barlow_twins, byol, emp_ssl"),
-    ("method.negatives=few", 'method.negatives: input should be "all", "other_view" or a whole'),
-    ("method.negatives=0", 'method.negatives: input should be "all", "other_view" or a whole'),
+    ("method.negatives=few", 'method.negatives: input should be "all", "other_view", a whole'),
+    ("method.negatives=0", 'method.negatives: input should be "all", "other_view", a whole'),
+    ("method.negatives=2.5", "whole number above 0 or a share between 0 and 1"),
     ("method.negatives=1999", "has only 1998 others to draw from at training.batch_size=1000"),
     ("method={name: nnclr, queue_size: 999}", "method.queue_size=999 cannot hold a batch"),
     ("method={name: moco, queue_size: 999}", "expected at least training.batch_size=1000"),

@@ -30,7 +30,7 @@ class SimCLR(Method):
         temperature: tau of the loss.
         negatives: "all" for the 2N - 2 other views of equation 1; "other_view" for the N - 1 of the
             partner's view, as keras.io's example has it (recipe A); or a number k of random ones
-            for each anchor (recipe E).
+            for each anchor, or their share of the 2N views (recipe E).
         compile_views: whether XLA compiles the views.
 
     """
@@ -39,7 +39,7 @@ class SimCLR(Method):
     projector: keras.Model
     views: Sequence[ViewFunction]
     temperature: float
-    negatives: str | int
+    negatives: str | float
     compile_views: bool = True
 
     @property
@@ -69,7 +69,7 @@ class SimCLR(Method):
                 everywhere,
                 row,
                 self.temperature,
-                negatives=int(self.negatives),
+                negatives=float(self.negatives),
                 keys=batch.keys,
                 same=same,
             )

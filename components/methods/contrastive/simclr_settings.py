@@ -15,13 +15,16 @@ from twofold.components.training.settings import TrainingSettings
 from twofold.components.transforms.settings import ViewsSettings
 
 
-def _negatives(value: Any) -> str | int:
+def _negatives(value: Any) -> str | int | float:
     if value in ("all", "other_view"):
         return str(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
+    if isinstance(value, float) and (0 < value < 1 or (value >= 1 and value.is_integer())):
+        return value if value < 1 else int(value)
     raise PydanticCustomError(
-        "negatives", 'Input should be "all", "other_view" or a whole number above 0'
+        "negatives",
+        'Input should be "all", "other_view", a whole number above 0 or a share between 0 and 1',
     )
 
 
@@ -34,8 +37,10 @@ class SimCLRSettings(ProjectorSettings):
     name: Literal["simclr"] = "simclr"
     projector: Widths = Field((), description="widths of the layers; empty: identity")
     temperature: float = Field(0.5, gt=0.0, description="tau of the loss")
-    negatives: Annotated[str | int, PlainValidator(_negatives)] = Field(
-        "all", description="all: of both views; other_view; or how many random ones an anchor has"
+    negatives: Annotated[str | int | float, PlainValidator(_negatives)] = Field(
+        "all",
+        description="all: of both views; other_view; or how many random ones an anchor has, below "
+        "1 as their share of both views",
     )
 
     def check(

@@ -149,3 +149,13 @@ def test_the_choice_belongs_to_the_key_and_the_view():
 def test_a_number_of_negatives_that_is_not_there_is_refused(negatives):
     with pytest.raises(ValueError, match=f"from 1 to 2N - 2 = 6 .* received {negatives}"):
         loss_of(projections(4), negatives, keys_of(4))
+
+
+@pytest.mark.parametrize(
+    ("share", "count"),
+    # Of 2N = 40 projections, rounded down; at least one, and at most all but two.
+    [(0.05, 2), (0.06, 2), (0.5, 20), (0.001, 1), (0.99, 38)],
+)
+def test_negatives_can_be_given_as_their_share(share, count):
+    views, keys = projections(20), keys_of(20)
+    assert loss_of(views, share, keys) == loss_of(views, count, keys)
