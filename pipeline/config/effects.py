@@ -83,7 +83,10 @@ DATA = (
 )
 
 # What ``training`` says of batches and devices, which are in use where nothing is trained, too.
-_OF_BATCHES = ("batch_size", "labelled_batch_size", "compile", "replicas")
+_OF_BATCHES = (
+    *("batch_size", "labelled_batch_size", "last_batch", "batch_statistics"),
+    *("compile", "replicas"),
+)
 # What fine-tuning takes over.
 _OF_ANY_TRAINING = ("precision", "log_every", "checkpoint_every_epochs")
 _OF_TRAINING = tuple(

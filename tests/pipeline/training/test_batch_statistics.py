@@ -89,7 +89,7 @@ def test_a_run_keeps_published_weights_by_their_content(
     settings = (
         *("method.name=pretrained", f"method.weights={file}", "encoder.pooling=flatten"),
         *("data.image_size=20", "encoder.filters=[2,3]", "encoder.units=[5,4,4]"),
-        "views.policy=none",
+        *("views.policy=none", "training.epochs=60"),
     )
     arguments = (*short_run(two_classes, tmp_path, *settings), "--until=pretrain")
     ended = twofold(*arguments)

@@ -17,7 +17,7 @@ from twofold.components.data.reading.joined_splits import is_encoded
 from twofold.components.data.reading.reader import read_encoded
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
-from twofold.components.errors import ConfigError, DataError
+from twofold.components.errors import DataError
 from twofold.components.transforms.decode import decode_images
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.config.data_source import preparation_settings
@@ -256,8 +256,3 @@ def test_a_last_batch_that_is_too_small_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         batches_of(context_of("training.last_batch=keep", *settings)).check(replicas)
-
-
-def test_a_last_batch_of_draws_with_replacement_has_no_meaning() -> None:
-    with pytest.raises(ConfigError, match=r"training\.last_batch=keep has no effect: expected"):
-        override(RunConfig(), ["training.last_batch=keep", "data.sampling=balanced"])
