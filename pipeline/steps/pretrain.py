@@ -15,7 +15,6 @@ from twofold.components.evaluation.confidence_intervals import accuracy_metrics
 from twofold.components.methods.labelled.supervised_settings import SupervisedSettings
 from twofold.components.training.checkpoint import write_description, write_final
 from twofold.components.training.method import Method
-from twofold.components.training.precision import bfloat16_instructions
 from twofold.components.training.training_curves import read_scalars
 from twofold.components.training.validation import build_validation
 from twofold.pipeline.models.build import describe
@@ -25,6 +24,7 @@ from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.checks import check_trainable, find_held_out_split
 from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_training_views
 from twofold.pipeline.steps.reuse.fingerprints import training_images
+from twofold.pipeline.steps.training_remarks import remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
 from twofold.pipeline.training.pretraining import (
     Data,
@@ -47,7 +47,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     tf.config.experimental.enable_op_determinism()
     manifest = context.manifest()
     check_trainable(config, manifest)
-    _warn(context)
+    remark_on_training(context)
     data = _load(context, manifest)
     teacher, teacher_metrics = _train_teacher(context, data, strategy)
     stage = Stage(
@@ -87,27 +87,6 @@ def _measure_classifier(context: Context, method: Method, prefix: str) -> dict[s
     measured = build_validation(*networks, split.images, split.labels, prefix)()
     right = round(measured[f"{prefix}/accuracy"] * total)
     return accuracy_metrics(f"{prefix}/test_accuracy", right, total)
-
-
-def _warn(context: Context) -> None:
-    training, method = context.config.training, context.config.method
-    if training.accumulate > 1 and method.loss_of_batch:
-        context.say(
-            f"training.accumulate={training.accumulate}: the loss of {method.name} and batch "
-            f"statistics see {training.batch_size // training.accumulate} images at a time, not "
-            f"{training.batch_size}; accumulation adds no negatives"
-        )
-    trainings = {"training": training}
-    if method.teacher_stage is not None:
-        trainings["method.teacher.training"] = method.teacher_stage.training
-    if tf.config.list_logical_devices("GPU") or bfloat16_instructions() != []:
-        return
-    for name, one in trainings.items():
-        if one.precision == "bfloat16":
-            context.say(
-                f"{name}.precision=bfloat16: this processor has no instructions for it, and "
-                f"float32 may be several times as fast"
-            )
 
 
 def _load(context: Context, manifest: Manifest) -> Data:

@@ -26,9 +26,10 @@ _NO_RESULT = (
     # What metrics are called, and how their values are written.
     "twofold.components.evaluation.metric_catalogue",
     "twofold.components.evaluation.metrics",
-    # The command line and its messages.
+    # The command line, and messages.
     "twofold.pipeline.cli.*",
     "twofold.pipeline.tensorflow_import",
+    "twofold.pipeline.steps.training_remarks",
     # Settings: values alone, which are among a step's inputs, whatever they were read from.
     "twofold.components.settings",
     "twofold.pipeline.config.*",

@@ -19,7 +19,7 @@ from twofold.components.evaluation.confidence_intervals import binomial_interval
 from twofold.components.methods.labelled.self_training_settings import SelfTrainingSettings
 from twofold.pipeline.config import RunConfig, load_yaml, override
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.steps import pretrain
+from twofold.pipeline.steps import training_remarks
 
 Twofold = Callable[..., Outcome]
 
@@ -260,7 +260,7 @@ def test_bfloat16_on_a_processor_without_instructions_for_it_is_remarked_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pretrain, "bfloat16_instructions", lambda: instructions)
+    monkeypatch.setattr(training_remarks, "bfloat16_instructions", lambda: instructions)
     devices = tf.config.list_logical_devices
     monkeypatch.setattr(
         tf.config, "list_logical_devices", lambda kind=None: [] if kind == "GPU" else devices(kind)
@@ -282,11 +282,11 @@ def test_bfloat16_on_a_processor_without_instructions_for_it_is_remarked_on(
 def test_a_teachers_bfloat16_is_remarked_on_by_its_own_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pretrain, "bfloat16_instructions", list)
+    monkeypatch.setattr(training_remarks, "bfloat16_instructions", list)
     settings = ["method.name=self_training", "method.teacher.training.precision=bfloat16"]
     said: list[str] = []
     context = SimpleNamespace(config=override(RunConfig(), settings), say=said.append)
-    pretrain._warn(cast("Context", context))
+    training_remarks.remark_on_training(cast("Context", context))
     (remark,) = said
     assert remark.startswith("method.teacher.training.precision=bfloat16: this processor")
 

@@ -28,6 +28,7 @@ def test_nothing_is_done_twice(runs: Runs) -> None:
         ("twofold.components.training.tensorboard", "FLUSHED = True"),
         ("twofold.components.write_errors", "NAMED = True"),
         ("twofold.components.pages.page_template", "STYLE = 'dark'"),
+        ("twofold.pipeline.steps.training_remarks", "LEAST_IMAGES = 2"),
         ("twofold.components.errors", "class NewError(Exception): pass"),
         ("twofold.pipeline.cli.progress_bar", "WIDTH = 3"),
         ("twofold.pipeline.reports.run_report", "PAGE = 'page.html'"),
