@@ -200,7 +200,10 @@ def sizes_chart(sizes: Sequence[tuple[int, int, int]]) -> Chart | None:
 
 
 def line_chart(
-    title: str, series: Mapping[str, Series], colours: Mapping[str, int] | None = None
+    title: str,
+    series: Mapping[str, Series],
+    colours: Mapping[str, int] | None = None,
+    unit: str = "step",
 ) -> Chart | None:
     """Lines of one quantity over training steps in one chart.
 
@@ -210,6 +213,7 @@ def line_chart(
             leave gaps.
         colours: of each line, from 0 up; None gives each one its own. From the seventh on, colours
             come again with dashes.
+        unit: what a step is called.
 
     Returns:
         The chart; None where no value is finite.
@@ -236,7 +240,7 @@ def line_chart(
             name,
             positions[name] % _COLOURS,
             _path(*_thinned(steps, values), x, y),
-            _summary(steps, values),
+            _summary(steps, values, unit),
             _dots(*_thinned(steps, values), x, y),
             dashed=positions[name] >= _COLOURS,
         )
@@ -245,7 +249,7 @@ def line_chart(
     )
     return Chart(
         title,
-        "step",
+        unit,
         "",
         "; ".join(f"{line.name}: {line.summary}" for line in lines),
         tuple((x(tick), f"{tick:,.0f}") for tick in round_ticks(first, last) if tick == int(tick)),
@@ -356,20 +360,20 @@ def _dots(
     return "".join(f"M{x(float(steps[n])):g} {y(float(values[n])):g}h0" for n in alone)
 
 
-def _summary(steps: NDArray[np.int64], values: NDArray[np.float64]) -> str:
+def _summary(steps: NDArray[np.int64], values: NDArray[np.float64], unit: str = "step") -> str:
     """First, last and extreme values; what is missing is told."""
     finite = np.isfinite(values)
     if not finite.any():
         return "no finite value"
     known, at = values[finite], steps[finite]
     if len(known) == 1:
-        return f"{_number(known[0])} at step {at[0]:,}"
+        return f"{_number(known[0])} at {unit} {at[0]:,}"
     lowest, highest = int(known.argmin()), int(known.argmax())
-    text = f"{_number(known[0])} at step {at[0]:,} to {_number(known[-1])} at step {at[-1]:,}"
+    text = f"{_number(known[0])} at {unit} {at[0]:,} to {_number(known[-1])} at {unit} {at[-1]:,}"
     if lowest not in (0, len(known) - 1):
-        text += f", lowest {_number(known[lowest])} at step {at[lowest]:,}"
+        text += f", lowest {_number(known[lowest])} at {unit} {at[lowest]:,}"
     if highest not in (0, len(known) - 1):
-        text += f", highest {_number(known[highest])} at step {at[highest]:,}"
+        text += f", highest {_number(known[highest])} at {unit} {at[highest]:,}"
     missing = int((~finite).sum())
     return text + (f", {missing:,} not finite" if missing else "")
 

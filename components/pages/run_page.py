@@ -43,6 +43,8 @@ _PICTURES = {
 _DRAWN = ("curves", "teacher_curves", "robustness", "label_fractions")
 _MATRIX_CLASSES = 20
 _CONFUSIONS = 12
+# Splits that are looked at after each epoch.
+_WATCHED = {"validation": "validation", "test": "held-out"}
 _FINETUNED = {"fine-tuned": "finetune", "from scratch": "finetune_scratch"}
 
 
@@ -171,6 +173,7 @@ def render_run(content: RunContent) -> str:
         "curves": list(charts_of(content.curves)),
         "teacher_curves": list(charts_of(content.teacher_curves)),
         "finetuned": _finetuned(content),
+        "best_epochs": _best_epochs(content),
         "figures": figures,
         "captions": _PICTURES,
         "further": [name for name in figures if name not in known],
@@ -247,13 +250,12 @@ def _finetuned(content: RunContent) -> dict[str, Any] | None:
     for title, tag in (
         ("training loss", "loss"),
         ("training accuracy", "accuracy"),
-        ("validation accuracy", "validation/accuracy"),
-        ("held-out accuracy", "test/accuracy"),
     ):
         lines = {
             start: curves[tag] for start, curves in content.finetune_curves.items() if tag in curves
         }
         charts.append(line_chart(title, lines))
+    charts += _by_epoch(content)
     shares: dict[float, dict[str, tuple[float, float, float]]] = {}
     for start, prefix in _FINETUNED.items():
         for (share,), name in members(f"{prefix}/*/test_accuracy", metrics).items():
@@ -270,6 +272,44 @@ def _finetuned(content: RunContent) -> dict[str, Any] | None:
         "starts": [start for start in _FINETUNED if any(start in row for row in shares.values())],
         "shares": sorted(shares.items()),
     }
+
+
+def _by_epoch(content: RunContent) -> Iterator[Chart | None]:
+    """The networks with labels and the probe beside pretraining, after each of their epochs."""
+    for split, named in _WATCHED.items():
+        for measure in ("accuracy", "loss"):
+            tag = f"{split}/{measure}"
+            lines = {
+                name: (np.arange(1, len(curves[tag][1]) + 1), curves[tag][1])
+                for name, curves in _trainings(content).items()
+                if tag in curves
+            }
+            if lines.keys() & content.finetune_curves.keys():
+                yield line_chart(f"{named} {measure}", lines, unit="epoch")
+
+
+def _trainings(content: RunContent) -> dict[str, Mapping[str, Series]]:
+    """The curves of all that classifies, by what it is called."""
+    # In this order in every chart.
+    named: dict[str, Mapping[str, Series]] = {
+        "from scratch": content.finetune_curves.get("from scratch", {})
+    }
+    of_probe = "online_probe/accuracy" in content.curves
+    named["online probe" if of_probe else "pretraining"] = content.curves
+    named["teacher"] = content.teacher_curves
+    return {**named, **content.finetune_curves}
+
+
+def _best_epochs(content: RunContent) -> list[tuple[str, str, float, float, int]]:
+    """(what, split, accuracy after the last epoch, the largest, after which epoch)."""
+    rows = []
+    for name, curves in _trainings(content).items():
+        for split, named in _WATCHED.items():
+            values = curves.get(f"{split}/accuracy", (None, np.empty(0)))[1]
+            if len(values) > 1 and np.isfinite(values).any():
+                best = int(np.nanargmax(values))
+                rows.append((name, named, float(values[-1]), float(values[best]), best + 1))
+    return rows
 
 
 def _robustness(metrics: Mapping[str, float]) -> dict[str, Any] | None:

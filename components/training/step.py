@@ -22,7 +22,8 @@ from twofold.components.training.optimizers.gradients import apply_gradients
 Batch = Mapping[str, tf.Tensor]
 TrainStep = Callable[[Batch], dict[str, tf.Tensor]]
 
-_PROBE_VIEW = 0x960BE
+# What an image's key is folded with for the probe's view.
+PROBE_VIEW = 0x960BE
 
 
 class Average(Protocol):
@@ -278,7 +279,7 @@ def _probe_step(
     if probe.view is not None:
         rows = slice(-probe.labelled_rows if probe.labelled_rows else 0, None)
         labels = whole.labels[rows]
-        keys = keyed_random.fold_in(whole.keys[rows], _PROBE_VIEW)
+        keys = keyed_random.fold_in(whole.keys[rows], PROBE_VIEW)
         (view,) = sample_views((probe.view,), whole.images[rows], keys, compiled=probe.compile_view)
         features = tf.stop_gradient(encoder(view, training=False))
     dtype = tf.float64 if features.dtype == tf.float64 else tf.float32

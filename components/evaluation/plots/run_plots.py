@@ -106,7 +106,7 @@ def plot_views(
     views: NDArray[Any],
     path: Path,
     title: str | None = None,
-    name: str = "view",
+    name: str | Sequence[str] = "view",
 ) -> None:
     """Draw images in a row and their views below them, one row for each view.
 
@@ -115,10 +115,10 @@ def plot_views(
         views: uint8 or float in [0, 1], [V, n, h, w, C]; floats beyond [0, 1] are clipped.
         path: of the PNG file; folders that lack are made.
         title: above all, if any.
-        name: what a row of views is called; numbered where there are several.
+        name: what a row of views is called, numbered where there are several; or a name for each.
 
     Raises:
-        EvaluationError: if there is no image or view, or shapes do not fit.
+        EvaluationError: if there is no image or view, or shapes or names do not fit.
 
     """
     fits = (
@@ -133,20 +133,23 @@ def plot_views(
             "A figure of views needs originals [n, H, W, C] and views [V, n, h, w, C] with 1 or "
             f"3 channels, but their shapes are {list(originals.shape)} and {list(views.shape)}."
         )
-    rows = {"original": originals} | {
-        name if len(views) == 1 else f"{name} {number}": images
-        for number, images in enumerate(views, start=1)
-    }
+    names = name
+    if isinstance(names, str):
+        several = [f"{name} {number}" for number in range(1, len(views) + 1)]
+        names = several if len(views) > 1 else [names]
+    if len(names) != len(views):
+        raise EvaluationError(f"{len(views)} rows of views need as many names, not {len(names)}.")
+    rows = [("original", originals), *zip(names, views, strict=True)]
     columns = len(originals)
     heading = 0.35 if title else 0.0
     figure = new_figure(width=0.9 + 0.95 * columns, height=0.95 * len(rows) + heading)
     if title:
         figure.suptitle(title, fontsize=12)
     panels = _panels(figure, rows=len(rows), columns=columns)
-    for row, (name, images) in enumerate(rows.items()):
+    for row, (row_name, images) in enumerate(rows):
         row_panels = panels[row * columns : (row + 1) * columns]
         row_panels[0].set_ylabel(
-            name, rotation="horizontal", ha="right", va="center", fontsize=11, labelpad=8
+            row_name, rotation="horizontal", ha="right", va="center", fontsize=11, labelpad=8
         )
         for panel, image in zip(row_panels, images, strict=True):
             panel.imshow(_as_rgb(image), interpolation="nearest")

@@ -11,7 +11,10 @@ from twofold.components import keyed_random
 from twofold.components.data.reading.split import Split
 from twofold.components.evaluation.plots.run_plots import plot_dictionary, plot_views
 from twofold.components.training.method import Method
+from twofold.components.training.step import PROBE_VIEW
 from twofold.components.training.tensorboard import TensorBoardWriter
+from twofold.components.transforms.policies import build_view
+from twofold.components.transforms.views import make_views
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import build_training_views
 
@@ -20,6 +23,8 @@ _IMAGES = 10
 
 def plot_training_views(config: RunConfig, split: Split, run: Path) -> None:
     """Draws two views of a split's first images, as the first step of training might see them.
+
+    Where the probe has views of its own, one of them stands above these.
 
     Args:
         config: of the run.
@@ -31,9 +36,17 @@ def plot_training_views(config: RunConfig, split: Split, run: Path) -> None:
     keys = keyed_random.image_keys(
         config.seed, tf.constant(0, tf.int64), tf.range(len(originals), dtype=tf.int64)
     )
-    views = build_training_views(config)(tf.constant(originals), keys)
+    images = tf.constant(originals)
+    views = {
+        f"view {number}": view
+        for number, view in enumerate(build_training_views(config)(images, keys), start=1)
+    }
+    if config.probe_views is not None:
+        probe_keys = keyed_random.fold_in(keys, PROBE_VIEW)
+        (probed,) = make_views((build_view(config.probe_views),), images, probe_keys)
+        views = {"the probe's view": probed, **views}
     path = run / "figures" / "views.png"
-    plot_views(originals, np.stack(views), path)
+    plot_views(originals, np.stack(list(views.values())), path, name=list(views))
     _show_in_tensorboard(run, path)
 
 

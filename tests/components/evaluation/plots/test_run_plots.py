@@ -254,6 +254,15 @@ class TestViews:
 
         assert images_of(figures[0])[1][..., 0].tolist() == [[255, 0]]
 
+    def test_rows_can_have_names_of_their_own(self, tmp_path, figures):
+        images = np.zeros((2, 8, 8, 1), np.uint8)
+        plot_views(images, np.stack([images] * 2), tmp_path / "a.png", name=["weak", "strong"])
+
+        rows = [axes.get_ylabel() for axes in figures[0].axes[::2]]
+        assert rows == ["original", "weak", "strong"]
+        with pytest.raises(EvaluationError, match="2 rows of views need as many names, not 1"):
+            plot_views(images, np.stack([images] * 2), tmp_path / "a.png", name=["weak"])
+
     def test_a_single_row_of_another_name_has_no_number(self, tmp_path, figures):
         images = np.zeros((2, 8, 8, 1), np.uint8)
         plot_views(images, images[None], tmp_path / "a.png", name="reconstruction")

@@ -112,6 +112,39 @@ class TestPage:
         assert "best validation epoch" not in page.text
         assert "NaN" not in page.text
 
+    def test_baseline_probe_and_fine_tuned_encoder_share_charts_of_accuracy_and_loss(self):
+        def course(accuracies, losses, steps):
+            return {
+                "test/accuracy": (np.array(steps), np.array(accuracies)),
+                "test/loss": (np.array(steps), np.array(losses)),
+            }
+
+        steps = [10, 20, 30]
+        pretraining = course([0.3, 0.5, 0.4], [2.0, 1.5, 1.25], steps)
+        content = run_content(
+            metrics=METRICS,
+            curves=pretraining | {"online_probe/accuracy": (np.array(steps), np.ones(3))},
+            finetune_curves={
+                "fine-tuned": course([0.75, 0.625], [1.0, 1.125], [4, 8]),
+                "from scratch": course([0.25, 0.5], [2.5, 1.75], [4, 8]),
+            },
+        )
+        page = Page(render_run(content))
+        assert (
+            "held-out accuracy by epoch from scratch: 0.25 at epoch 1 to 0.5 at epoch 2; "
+            "online probe: 0.3 at epoch 1 to 0.4 at epoch 3, highest 0.5 at epoch 2; "
+            "fine-tuned: 0.75 at epoch 1 to 0.625 at epoch 2"
+        ) in page.text
+        assert (
+            "held-out loss by epoch from scratch: 2.5 at epoch 1 to 1.75 at epoch 2; "
+            "online probe: 2 at epoch 1 to 1.25 at epoch 3; "
+            "fine-tuned: 1 at epoch 1 to 1.125 at epoch 2"
+        ) in page.text
+        # Last, largest, after which epoch.
+        assert "online probe held-out 40.00% 50.00% 2" in page.text
+        assert "fine-tuned held-out 62.50% 75.00% 1" in page.text
+        assert "from scratch held-out 50.00% 50.00% 2" in page.text
+
     def test_without_it_the_page_does_not_speak_of_it(self):
         page = Page(render_run(run_content()))
         assert "finetuning" not in [section["id"] for section in page.having("section")]
