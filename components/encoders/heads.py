@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import keras
 
 from twofold.components.encoders.layers.initializers import Initializer
-from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.encoders.layers.normalisation import (
+    NormalizationMaker,
+    batch_normalizations,
+)
 from twofold.components.errors import SettingsError
 
 
@@ -19,6 +22,8 @@ def build_projector(
     batch_norm: bool = False,
     output_batch_norm: bool = False,
     initializer: str = "keras",
+    batch_norm_momentum: float = 0.9,
+    batch_norm_epsilon: float = 1e-5,
 ) -> keras.Model:
     """Builds the projector of a self-supervised method: Dense layers with ReLU between them.
 
@@ -32,6 +37,8 @@ def build_projector(
         output_batch_norm: whether the projections are batch-normalised, too, without scale or
             offset, as in SimSiam.
         initializer: see ``twofold.components.encoders.layers.initializers``.
+        batch_norm_momentum: see ``batch_normalization``.
+        batch_norm_epsilon: see ``batch_normalization``.
 
     Returns:
         A model from [B, D] to projections [B, P] of the compute dtype.
@@ -39,10 +46,11 @@ def build_projector(
     """
     # Seeds apart from the encoder's, or the first layers of both would start alike.
     initial = Initializer(initializer, seed + 500_000)
+    norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     inputs = keras.Input((features,), name="features")
-    x = _perceptron(inputs, units, initial, batch_norm=batch_norm)
+    x = _perceptron(inputs, units, initial, norm if batch_norm else None)
     if output_batch_norm:
-        x = batch_normalization("output_norm", affine=False)(x)
+        x = norm("output_norm", affine=False)(x)
     return keras.Model(inputs, x, name="projector")
 
 
@@ -53,6 +61,8 @@ def build_predictor(
     units: Sequence[int],
     batch_norm: bool = True,
     initializer: str = "keras",
+    batch_norm_momentum: float = 0.9,
+    batch_norm_epsilon: float = 1e-5,
 ) -> keras.Model:
     """Builds the predictor of BYOL and SimSiam, which one twin has and the other has not.
 
@@ -67,6 +77,8 @@ def build_predictor(
         units: width of each layer; the last is P.
         batch_norm: whether a batch normalisation stands before each ReLU.
         initializer: see ``twofold.components.encoders.layers.initializers``.
+        batch_norm_momentum: see ``batch_normalization``.
+        batch_norm_epsilon: see ``batch_normalization``.
 
     Returns:
         A model from projections [B, P] to predictions [B, P] of the compute dtype.
@@ -81,13 +93,20 @@ def build_predictor(
             f"{projections}, received units {tuple(units)}"
         )
     initial = Initializer(initializer, seed + 600_000)
+    norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     inputs = keras.Input((projections,), name="projections")
-    x = _perceptron(inputs, units, initial, batch_norm=batch_norm)
+    x = _perceptron(inputs, units, initial, norm if batch_norm else None)
     return keras.Model(inputs, x, name="predictor")
 
 
 def build_gaussian_head(
-    features: int, *, seed: int, units: int, initializer: str = "pytorch"
+    features: int,
+    *,
+    seed: int,
+    units: int,
+    initializer: str = "pytorch",
+    batch_norm_momentum: float = 0.9,
+    batch_norm_epsilon: float = 1e-5,
 ) -> keras.Model:
     """Builds heads for a normal code on top of an encoder: each Dense, ReLU, BN.
 
@@ -99,21 +118,31 @@ def build_gaussian_head(
         seed: seed of the initial weights.
         units: L, the width of the code.
         initializer: see ``twofold.components.encoders.layers.initializers``.
+        batch_norm_momentum: see ``batch_normalization``.
+        batch_norm_epsilon: see ``batch_normalization``.
 
     Returns:
         A model from [B, D] to the list of mean and log-variance, each [B, L] of the compute dtype.
 
     """
     initial = Initializer(initializer, seed + 700_000)
+    norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     inputs = keras.Input((features,), name="features")
     outputs = [
-        _rectified_and_normalised(inputs, units, initial, name) for name in ("mean", "log_variance")
+        _rectified_and_normalised(inputs, units, initial, norm, name)
+        for name in ("mean", "log_variance")
     ]
     return keras.Model(inputs, outputs, name="gaussian_head")
 
 
 def build_log_variance_head(
-    width: int, *, seed: int, units: int, initializer: str = "pytorch"
+    width: int,
+    *,
+    seed: int,
+    units: int,
+    initializer: str = "pytorch",
+    batch_norm_momentum: float = 0.9,
+    batch_norm_epsilon: float = 1e-5,
 ) -> keras.Model:
     """Builds the second head of recipe E's variational autoencoder: Dense, ReLU, BN.
 
@@ -125,14 +154,17 @@ def build_log_variance_head(
         seed: seed of the initial weights.
         units: L, the width of the code.
         initializer: see ``twofold.components.encoders.layers.initializers``.
+        batch_norm_momentum: see ``batch_normalization``.
+        batch_norm_epsilon: see ``batch_normalization``.
 
     Returns:
         A model from [B, width] to the log-variance [B, L] of the compute dtype.
 
     """
     initial = Initializer(initializer, seed + 700_000)
+    norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     inputs = keras.Input((width,), name="hidden")
-    outputs = _rectified_and_normalised(inputs, units, initial, "log_variance")
+    outputs = _rectified_and_normalised(inputs, units, initial, norm, "log_variance")
     return keras.Model(inputs, outputs, name="log_variance_head")
 
 
@@ -155,16 +187,19 @@ def build_linear_head(
 
 
 def _rectified_and_normalised(
-    x: keras.KerasTensor, units: int, initial: Initializer, name: str
+    x: keras.KerasTensor, units: int, initial: Initializer, norm: NormalizationMaker, name: str
 ) -> keras.KerasTensor:
     layer = keras.layers.Dense(
         units, activation="relu", name=f"{name}_dense", **initial.arguments(x.shape[-1])
     )
-    return batch_normalization(f"{name}_norm", affine=False)(layer(x))
+    return norm(f"{name}_norm", affine=False)(layer(x))
 
 
 def _perceptron(
-    x: keras.KerasTensor, units: Sequence[int], initial: Initializer, *, batch_norm: bool
+    x: keras.KerasTensor,
+    units: Sequence[int],
+    initial: Initializer,
+    norm: NormalizationMaker | None,
 ) -> keras.KerasTensor:
     if not units:
         return keras.layers.Identity(name="identity")(x)
@@ -172,10 +207,10 @@ def _perceptron(
         hidden = index < len(units) - 1
         x = keras.layers.Dense(
             count,
-            activation="relu" if hidden and not batch_norm else None,
+            activation="relu" if hidden and norm is None else None,
             name=f"dense{index}",
             **initial.arguments(x.shape[-1]),
         )(x)
-        if hidden and batch_norm:
-            x = keras.layers.ReLU()(batch_normalization(f"dense{index}_norm")(x))
+        if hidden and norm is not None:
+            x = keras.layers.ReLU()(norm(f"dense{index}_norm")(x))
     return x

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypedDict
+
+from pydantic import Field
 
 from twofold.components.settings import ChosenFrom, Implemented, Registry
 
 InitializerName = Literal["keras", "pytorch", "he"]
 INITIALIZER = "initial weights: of Keras (Glorot), of PyTorch, or of He et al. (2015)"
+
+
+class BatchNormArguments(TypedDict):
+    """Keywords of the builders of heads."""
+
+    batch_norm_momentum: float
+    batch_norm_epsilon: float
 
 
 class EncoderSettings(Implemented):
@@ -49,9 +58,39 @@ class EncoderSettings(Implemented):
         return str(getattr(self, "initializer", "keras"))
 
     @property
+    def head_batch_norm(self) -> BatchNormArguments:
+        """Momentum and epsilon of batch normalisation in heads, as keywords of their builders."""
+        return {"batch_norm_momentum": 0.9, "batch_norm_epsilon": 1e-5}
+
+    @property
     def classifier_initializer(self) -> str:
         """Initial weights of a linear classifier: as of heads, but "he" is for before a ReLU."""
         return "keras" if self.head_initializer == "he" else self.head_initializer
+
+
+class NormalisedSettings(EncoderSettings):
+    """What encoders with batch normalisation have in common; heads on them follow it."""
+
+    batch_norm_momentum: float = Field(
+        0.9,
+        ge=0.0,
+        lt=1.0,
+        description="share of a batch normalisation's moving statistics that a step keeps; in "
+        "heads on the encoder, too",
+    )
+    batch_norm_epsilon: float = Field(
+        1e-5,
+        gt=0.0,
+        description="added to a batch normalisation's variance; in heads on the encoder, too",
+    )
+
+    @property
+    def head_batch_norm(self) -> BatchNormArguments:
+        """The encoder's own momentum and epsilon."""
+        return {
+            "batch_norm_momentum": self.batch_norm_momentum,
+            "batch_norm_epsilon": self.batch_norm_epsilon,
+        }
 
 
 ENCODERS: Registry[EncoderSettings] = Registry("encoder")

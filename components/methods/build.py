@@ -165,6 +165,7 @@ def _build_projector(
         batch_norm=settings.projector_batch_norm,
         output_batch_norm=settings.normalised_projections,
         initializer=encoder.head_initializer,
+        **encoder.head_batch_norm,
     )
 
 
@@ -187,6 +188,7 @@ def _predictor(parts: Parts) -> keras.Model:
         seed=parts.context.seed,
         units=(*settings.predictor, width),
         initializer=parts.context.encoder.head_initializer,
+        **parts.context.encoder.head_batch_norm,
     )
 
 

@@ -10,14 +10,14 @@ from pydantic import Field
 from twofold.components.encoders.settings import (
     ENCODERS,
     INITIALIZER,
-    EncoderSettings,
     InitializerName,
+    NormalisedSettings,
 )
 from twofold.components.settings import Widths
 
 
 @ENCODERS.register
-class CoreSettings(EncoderSettings):
+class CoreSettings(NormalisedSettings):
     """The small convolutional network of recipe E."""
 
     implementation: ClassVar[str] = "twofold.components.encoders.convolutional.core:build_core"

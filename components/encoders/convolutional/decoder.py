@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from twofold.components.encoders.layers.initializers import Initializer
-from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.encoders.layers.normalisation import batch_normalizations
 from twofold.components.encoders.layers.upsampled import UpsampledConv2DTranspose
 from twofold.components.errors import SettingsError
 
@@ -22,6 +22,8 @@ def build_decoder(
     filters: Sequence[int],
     units: Sequence[int] = (84, 120),
     initializer: str = "pytorch",
+    batch_norm_momentum: float = 0.9,
+    batch_norm_epsilon: float = 1e-5,
 ) -> keras.Model:
     """Builds dense layers, then nearest upsampling and transposed convolutions of 5x5 in turn.
 
@@ -40,6 +42,8 @@ def build_decoder(
         filters: channels of ``core``'s convolutions, from image to features.
         units: widths of the dense layers, from code to map.
         initializer: see ``twofold.components.encoders.layers.initializers``.
+        batch_norm_momentum: see ``batch_normalization``.
+        batch_norm_epsilon: see ``batch_normalization``.
 
     Returns:
         A model from codes [B, L] to logits [B, H, W, C] of the compute dtype.
@@ -51,12 +55,13 @@ def build_decoder(
     height, width = (_mirrored(side, len(filters), image_shape) for side in image_shape[:2])
     # Seeds apart from the encoder's and the heads'.
     initial = Initializer(initializer, seed + 800_000)
+    norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     codes = x = keras.Input((latent,), name="codes")
     for index, count in enumerate(units):
         x = keras.layers.Dense(
             count, activation="relu", name=f"dense{index}", **initial.arguments(x.shape[-1])
         )(x)
-        x = batch_normalization(f"dense{index}_norm", affine=False)(x)
+        x = norm(f"dense{index}_norm", affine=False)(x)
     x = keras.layers.Dense(
         height * width * filters[-1],
         activation="relu",
@@ -67,7 +72,7 @@ def build_decoder(
     for index, count in enumerate((*reversed(filters[:-1]), image_shape[2])):
         if index > 0:
             x = keras.layers.ReLU()(x)
-        x = batch_normalization(f"conv{index}_norm", affine=False)(x)
+        x = norm(f"conv{index}_norm", affine=False)(x)
         # PyTorch counts the outputs of a transposed convolution as its fan-in.
         fan_in = _KERNEL**2 * count
         x = UpsampledConv2DTranspose(

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from twofold.components.encoders.layers.initializers import Initializer
-from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.encoders.layers.normalisation import batch_normalizations
 from twofold.components.encoders.residual.convolutions import convolution
 from twofold.components.errors import SettingsError
 
@@ -22,6 +22,8 @@ def build_bag_of_patches(
     filters: Sequence[int],
     features: int,
     initializer: str,
+    batch_norm_momentum: float,
+    batch_norm_epsilon: float,
 ) -> keras.Model:
     """Builds a network of square patches, and the mean of its features over a grid of them.
 
@@ -42,6 +44,8 @@ def build_bag_of_patches(
         filters: channels of the first convolution and of each block, which halves the side.
         features: D, the width of the last layer.
         initializer: see ``twofold.components.encoders.layers.initializers``.
+        batch_norm_momentum: see ``batch_normalization``.
+        batch_norm_epsilon: see ``batch_normalization``.
 
     Returns:
         A model from [B, H, W, C] to features [B, D], at least 0.
@@ -71,24 +75,25 @@ def build_bag_of_patches(
             f"stride of at most the patch's {patch} pixels, received {stride}"
         )
     initial = Initializer(initializer, seed)
+    norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     images = keras.Input((None, None, image_shape[2]), name="images")
     x = Patches(patch, stride, name="patches")(images)
     # About mean 0 and deviation 1, which photographs in [0, 1] have near 0.5 and 0.25.
     x = keras.layers.Rescaling(4.0, -2.0, name="centre")(x)
     x = convolution(x, filters[0], 3, initial, "stem_conv", block="stem")
-    x = keras.layers.ReLU()(batch_normalization("stem_norm", block="stem")(x))
+    x = keras.layers.ReLU()(norm("stem_norm", block="stem")(x))
     for index, channels in enumerate(filters[1:], start=1):
         block = f"block{index}"
         x = convolution(x, channels, 3, initial, f"{block}_conv1", block=block)
         x = keras.layers.MaxPooling2D(2, name=f"{block}_pool")(x)
-        x = keras.layers.ReLU()(batch_normalization(f"{block}_norm1", block=block)(x))
+        x = keras.layers.ReLU()(norm(f"{block}_norm1", block=block)(x))
         y = convolution(x, channels, 3, initial, f"{block}_conv2", block=block)
-        x = x + keras.layers.ReLU()(batch_normalization(f"{block}_norm2", block=block)(y))
+        x = x + keras.layers.ReLU()(norm(f"{block}_norm2", block=block)(y))
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = keras.layers.Dense(
         features, use_bias=False, name="features", **initial.arguments(filters[-1])
     )(x)
-    x = keras.layers.ReLU()(batch_normalization("features_norm", block="features")(x))
+    x = keras.layers.ReLU()(norm("features_norm", block="features")(x))
     x = MeanOverPatches(name="mean")([x, images])
     return keras.Model(images, x, name="bag_of_patches")
 

@@ -9,14 +9,14 @@ from pydantic import Field
 from twofold.components.encoders.settings import (
     ENCODERS,
     INITIALIZER,
-    EncoderSettings,
     InitializerName,
+    NormalisedSettings,
 )
 from twofold.components.settings import Widths
 
 
 @ENCODERS.register
-class BagOfPatchesSettings(EncoderSettings):
+class BagOfPatchesSettings(NormalisedSettings):
     """A small residual network of patches; an image's features are their mean."""
 
     implementation: ClassVar[str] = (

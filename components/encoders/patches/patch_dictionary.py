@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from twofold.components.encoders.layers.initializers import Initializer
-from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.encoders.layers.normalisation import batch_normalizations
 from twofold.components.errors import SettingsError
 
 # The variance that 10 has beside pixels of 0 to 255, for pixels of 0 to 1.
@@ -30,6 +30,8 @@ def build_patch_dictionary(
     grid: int,
     mirrored: bool,
     initializer: str,
+    batch_norm_momentum: float,
+    batch_norm_epsilon: float,
 ) -> keras.Model:
     """Builds a network that says which patches of a dictionary an image has, and where.
 
@@ -54,6 +56,8 @@ def build_patch_dictionary(
         mirrored: whether the means are those of an image and of its mirror image, so that both have
             the same features; twice the work.
         initializer: see ``twofold.components.encoders.layers.initializers``.
+        batch_norm_momentum: see ``batch_normalization``.
+        batch_norm_epsilon: see ``batch_normalization``.
 
     Returns:
         A model from [B, H, W, C] to features [B, grid * grid * K].
@@ -70,6 +74,7 @@ def build_patch_dictionary(
             f"received {image_shape[0]}x{image_shape[1]}"
         )
     initial = Initializer(initializer, seed)
+    norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     images = keras.Input(image_shape, name="images")
     start = initial.arguments(patch * patch * image_shape[2])["kernel_initializer"]
     layers = (
@@ -80,7 +85,7 @@ def build_patch_dictionary(
     x = _through(layers, images)
     if mirrored:
         x = (x + _through(layers, keras.ops.flip(images, axis=2))) / 2.0
-    x = batch_normalization("features_norm", affine=False)(keras.ops.sqrt(x + _ROOT_FLOOR))
+    x = norm("features_norm", affine=False)(keras.ops.sqrt(x + _ROOT_FLOOR))
     return keras.Model(images, x, name="patch_dictionary")
 
 

@@ -9,13 +9,13 @@ from pydantic import Field
 from twofold.components.encoders.settings import (
     ENCODERS,
     INITIALIZER,
-    EncoderSettings,
     InitializerName,
+    NormalisedSettings,
 )
 
 
 @ENCODERS.register
-class PatchDictionarySettings(EncoderSettings):
+class PatchDictionarySettings(NormalisedSettings):
     """One layer: how much of each patch of a dictionary there is in each part of the image."""
 
     implementation: ClassVar[str] = (

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 import keras
 
 from twofold.components.encoders.layers.initializers import Initializer
-from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.encoders.layers.normalisation import (
+    NormalizationMaker,
+    batch_normalizations,
+)
 from twofold.components.encoders.residual.convolutions import (
     check_stem,
     convolution,
@@ -39,6 +42,8 @@ def build_resnet(
     stem: str,
     width_multiplier: float,
     initializer: str,
+    batch_norm_momentum: float,
+    batch_norm_epsilon: float,
 ) -> keras.Model:
     """Builds a residual network that normalises after every convolution, and pools its last map.
 
@@ -58,6 +63,8 @@ def build_resnet(
             Representations", appendix B.9).
         width_multiplier: factor on the channels of every convolution, at least 1/64.
         initializer: see ``twofold.components.encoders.layers.initializers``.
+        batch_norm_momentum: see ``batch_normalization``.
+        batch_norm_epsilon: see ``batch_normalization``.
 
     Returns:
         A model from [B, H, W, C] to features [B, D] of the compute dtype; D is ``width_multiplier``
@@ -73,14 +80,15 @@ def build_resnet(
     architecture = RESNETS[name]
     block = _bottleneck_block if architecture.bottleneck else _basic_block
     initial = Initializer(initializer, seed)
+    norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     images = keras.Input(image_shape, name="images")
-    x = _stem(images, stem, stage_channels[0], initial)
+    x = _stem(images, stem, stage_channels[0], initial, norm)
     for stage, (channels, count) in enumerate(
         zip(stage_channels, architecture.blocks, strict=True), start=1
     ):
         for index in range(1, count + 1):
             strides = 2 if stage > 1 and index == 1 else 1
-            x = block(x, channels, strides, initial, f"stage{stage}_block{index}")
+            x = block(x, channels, strides, initial, norm, f"stage{stage}_block{index}")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(images, x, name=name)
 
@@ -91,45 +99,64 @@ build_resnet50 = functools.partial(build_resnet, "resnet50")
 
 
 def _stem(
-    images: keras.KerasTensor, stem: str, channels: int, initial: Initializer
+    images: keras.KerasTensor,
+    stem: str,
+    channels: int,
+    initial: Initializer,
+    norm: NormalizationMaker,
 ) -> keras.KerasTensor:
     if stem == "small":
         x = convolution(images, channels, 3, initial, "stem_conv", block="stem")
     else:
         x = convolution(images, channels, 7, initial, "stem_conv", block="stem", strides=2)
-    x = _rectified(batch_normalization("stem_norm", block="stem")(x))
+    x = _rectified(norm("stem_norm", block="stem")(x))
     return x if stem == "small" else halving_max_pool(x)
 
 
 def _basic_block(
-    x: keras.KerasTensor, channels: int, strides: int, initial: Initializer, name: str
+    x: keras.KerasTensor,
+    channels: int,
+    strides: int,
+    initial: Initializer,
+    norm: NormalizationMaker,
+    name: str,
 ) -> keras.KerasTensor:
     y = convolution(x, channels, 3, initial, f"{name}_conv1", block=name, strides=strides)
-    y = _rectified(batch_normalization(f"{name}_norm1", block=name)(y))
+    y = _rectified(norm(f"{name}_norm1", block=name)(y))
     y = convolution(y, channels, 3, initial, f"{name}_conv2", block=name)
-    y = batch_normalization(f"{name}_norm2", block=name)(y)
-    return _rectified(y + _shortcut(x, channels, strides, initial, name))
+    y = norm(f"{name}_norm2", block=name)(y)
+    return _rectified(y + _shortcut(x, channels, strides, initial, norm, name))
 
 
 def _bottleneck_block(
-    x: keras.KerasTensor, channels: int, strides: int, initial: Initializer, name: str
+    x: keras.KerasTensor,
+    channels: int,
+    strides: int,
+    initial: Initializer,
+    norm: NormalizationMaker,
+    name: str,
 ) -> keras.KerasTensor:
     y = convolution(x, channels, 1, initial, f"{name}_conv1", block=name)
-    y = _rectified(batch_normalization(f"{name}_norm1", block=name)(y))
+    y = _rectified(norm(f"{name}_norm1", block=name)(y))
     y = convolution(y, channels, 3, initial, f"{name}_conv2", block=name, strides=strides)
-    y = _rectified(batch_normalization(f"{name}_norm2", block=name)(y))
+    y = _rectified(norm(f"{name}_norm2", block=name)(y))
     y = convolution(y, 4 * channels, 1, initial, f"{name}_conv3", block=name)
-    y = batch_normalization(f"{name}_norm3", block=name)(y)
-    return _rectified(y + _shortcut(x, 4 * channels, strides, initial, name))
+    y = norm(f"{name}_norm3", block=name)(y)
+    return _rectified(y + _shortcut(x, 4 * channels, strides, initial, norm, name))
 
 
 def _shortcut(
-    x: keras.KerasTensor, channels: int, strides: int, initial: Initializer, name: str
+    x: keras.KerasTensor,
+    channels: int,
+    strides: int,
+    initial: Initializer,
+    norm: NormalizationMaker,
+    name: str,
 ) -> keras.KerasTensor:
     if strides == 1 and x.shape[-1] == channels:
         return x
     x = convolution(x, channels, 1, initial, f"{name}_shortcut_conv", block=name, strides=strides)
-    return batch_normalization(f"{name}_shortcut_norm", block=name)(x)
+    return norm(f"{name}_shortcut_norm", block=name)(x)
 
 
 def _rectified(x: keras.KerasTensor) -> keras.KerasTensor:

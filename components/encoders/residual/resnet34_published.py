@@ -6,7 +6,10 @@ import keras
 
 from twofold.components.encoders.layers.blocks import in_block
 from twofold.components.encoders.layers.initializers import Initializer
-from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.encoders.layers.normalisation import (
+    NormalizationMaker,
+    batch_normalizations,
+)
 from twofold.components.errors import SettingsError
 
 _STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
@@ -19,6 +22,8 @@ def build_resnet34_published(
     seed: int,
     pool_strides: int,
     initializer: str,
+    batch_norm_momentum: float,
+    batch_norm_epsilon: float,
 ) -> keras.Model:
     """Builds recipe C's ResNet-34, which departs from He et al. (2016) in several places.
 
@@ -35,6 +40,8 @@ def build_resnet34_published(
         seed: seed of the initial weights.
         pool_strides: of the last pooling, 1 or 2.
         initializer: see ``twofold.components.encoders.layers.initializers``.
+        batch_norm_momentum: see ``batch_normalization``.
+        batch_norm_epsilon: see ``batch_normalization``.
 
     Returns:
         A model from [B, H, W, C] to features [B, D] of the compute dtype, D being 512 times the
@@ -53,27 +60,33 @@ def build_resnet34_published(
             f"received {image_shape[0]}x{image_shape[1]}"
         )
     initial = Initializer(initializer, seed)
+    norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     images = keras.Input(image_shape, name="images")
     x = keras.layers.ZeroPadding2D(3, name="stem_pad")(images)
     x = _convolution(x, _STAGES[0][0], 7, 2, initial, "stem_conv", block="stem")
-    x = keras.layers.ReLU()(batch_normalization("stem_norm", block="stem")(x))
+    x = keras.layers.ReLU()(norm("stem_norm", block="stem")(x))
     x = keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
     for stage, (channels, count) in enumerate(_STAGES, start=1):
         for index in range(1, count + 1):
             strides = 2 if stage > 1 and index == 1 else 1
-            x = _block(x, channels, strides, initial, f"stage{stage}_block{index}")
+            x = _block(x, channels, strides, initial, norm, f"stage{stage}_block{index}")
     x = keras.layers.AveragePooling2D(2, pool_strides, padding="same", name="pool")(x)
     x = keras.layers.Flatten()(x)
     return keras.Model(images, x, name="resnet34_published")
 
 
 def _block(
-    x: keras.KerasTensor, channels: int, strides: int, initial: Initializer, name: str
+    x: keras.KerasTensor,
+    channels: int,
+    strides: int,
+    initial: Initializer,
+    norm: NormalizationMaker,
+    name: str,
 ) -> keras.KerasTensor:
     y = _convolution(x, channels, 3, strides, initial, f"{name}_conv1", block=name)
-    y = keras.layers.ReLU()(batch_normalization(f"{name}_norm1", block=name)(y))
+    y = keras.layers.ReLU()(norm(f"{name}_norm1", block=name)(y))
     y = _convolution(y, channels, 3, 1, initial, f"{name}_conv2", block=name)
-    y = batch_normalization(f"{name}_norm2", block=name)(y)
+    y = norm(f"{name}_norm2", block=name)(y)
     if strides > 1:
         x = _convolution(x, channels, 1, strides, initial, f"{name}_shortcut_conv", block=name)
     return keras.layers.ReLU()(x + y)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import keras
 
 from twofold.components.encoders.layers.initializers import Initializer
-from twofold.components.encoders.layers.normalisation import batch_normalization
+from twofold.components.encoders.layers.normalisation import (
+    NormalizationMaker,
+    batch_normalizations,
+)
 from twofold.components.encoders.residual.convolutions import (
     check_stem,
     convolution,
@@ -23,6 +26,8 @@ def build_resnet50v2(
     stem: str,
     width_multiplier: float,
     initializer: str,
+    batch_norm_momentum: float,
+    batch_norm_epsilon: float,
 ) -> keras.Model:
     """Builds ResNet-50 v2, which normalises before every convolution, and pools its last map.
 
@@ -43,6 +48,8 @@ def build_resnet50v2(
             at least 8x8.
         width_multiplier: factor on the channels of every convolution, at least 1/64.
         initializer: see ``twofold.components.encoders.layers.initializers``; "keras" is recipe D's.
+        batch_norm_momentum: see ``batch_normalization``.
+        batch_norm_epsilon: see ``batch_normalization``.
 
     Returns:
         A model from [B, H, W, C] to features [B, D] of the compute dtype; D is ``width_multiplier``
@@ -56,14 +63,15 @@ def build_resnet50v2(
     check_stem("resnet50v2", stem, image_shape)
     stage_channels = scaled_channels(width_multiplier)
     initial = Initializer(initializer, seed)
+    norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     images = keras.Input(image_shape, name="images")
     x = keras.layers.Rescaling(2.0, offset=-1.0, name="rescale")(images)
     x = _stem(x, stem, stage_channels[0], initial)
     for stage, (channels, count) in enumerate(zip(stage_channels, _BLOCKS, strict=True), start=1):
         for index in range(1, count + 1):
             strides = 2 if stage < len(_BLOCKS) and index == count else 1
-            x = _block(x, channels, strides, initial, f"stage{stage}_block{index}")
-    x = _activated(x, "final_norm", "final")
+            x = _block(x, channels, strides, initial, norm, f"stage{stage}_block{index}")
+    x = _activated(x, norm, "final_norm", "final")
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(images, x, name="resnet50v2")
 
@@ -78,9 +86,14 @@ def _stem(
 
 
 def _block(
-    x: keras.KerasTensor, channels: int, strides: int, initial: Initializer, name: str
+    x: keras.KerasTensor,
+    channels: int,
+    strides: int,
+    initial: Initializer,
+    norm: NormalizationMaker,
+    name: str,
 ) -> keras.KerasTensor:
-    activated = _activated(x, f"{name}_norm0", name)
+    activated = _activated(x, norm, f"{name}_norm0", name)
     if x.shape[-1] != 4 * channels:
         shortcut = convolution(
             activated, 4 * channels, 1, initial, f"{name}_shortcut_conv", block=name, bias=True
@@ -90,12 +103,14 @@ def _block(
     else:
         shortcut = x
     y = convolution(activated, channels, 1, initial, f"{name}_conv1", block=name)
-    y = _activated(y, f"{name}_norm1", name)
+    y = _activated(y, norm, f"{name}_norm1", name)
     y = convolution(y, channels, 3, initial, f"{name}_conv2", block=name, strides=strides)
-    y = _activated(y, f"{name}_norm2", name)
+    y = _activated(y, norm, f"{name}_norm2", name)
     y = convolution(y, 4 * channels, 1, initial, f"{name}_conv3", block=name, bias=True)
     return shortcut + y
 
 
-def _activated(x: keras.KerasTensor, name: str, block: str) -> keras.KerasTensor:
-    return keras.layers.ReLU()(batch_normalization(name, block=block)(x))
+def _activated(
+    x: keras.KerasTensor, norm: NormalizationMaker, name: str, block: str
+) -> keras.KerasTensor:
+    return keras.layers.ReLU()(norm(name, block=block)(x))

@@ -9,14 +9,14 @@ from pydantic import Field
 from twofold.components.encoders.settings import (
     ENCODERS,
     INITIALIZER,
-    EncoderSettings,
     InitializerName,
+    NormalisedSettings,
 )
 
 _ROOM = "twofold.components.encoders.residual"
 
 
-class ResNetSettings(EncoderSettings):
+class ResNetSettings(NormalisedSettings):
     """What residual networks have in common."""
 
     name: str
@@ -62,7 +62,7 @@ class ResNet50V2Settings(ResNetSettings):
 
 
 @ENCODERS.register
-class ResNet34PublishedSettings(EncoderSettings):
+class ResNet34PublishedSettings(NormalisedSettings):
     """The ResNet-34 of recipe C, whose features are flattened."""
 
     implementation: ClassVar[str] = f"{_ROOM}.resnet34_published:build_resnet34_published"

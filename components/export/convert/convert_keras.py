@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from twofold.components import files
+from twofold.components.encoders.layers.normalisation import BatchNormalization, as_keras_layer
 from twofold.components.errors import ConversionError, DataError
 from twofold.components.export.convert import convert_process
 from twofold.components.export.convert.compare_outputs import Tolerances, judge
@@ -45,7 +46,8 @@ def save_keras(encoder: keras.Model, out_dir: Path, sample_images: np.ndarray) -
         {
             type(layer).__name__
             for layer in encoder.layers
-            if not type(layer).__module__.startswith("keras.")
+            if not isinstance(layer, BatchNormalization)
+            and not type(layer).__module__.startswith("keras.")
         }
     )
     if own:
@@ -60,6 +62,7 @@ def save_keras(encoder: keras.Model, out_dir: Path, sample_images: np.ndarray) -
             f"{sample_images.dtype} {list(sample_images.shape)}"
         )
     features = _features(encoder, sample_images)
+    plain = _of_keras_alone(encoder)
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=out_dir) as name:
         folder = Path(name)
@@ -67,8 +70,8 @@ def save_keras(encoder: keras.Model, out_dir: Path, sample_images: np.ndarray) -
             # Keras's variables do not know what NumPy 2 asks of arrays; what is written is read
             # back below.
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
-            encoder.save(folder / MODEL)
-            encoder.save_weights(folder / WEIGHTS)
+            plain.save(folder / MODEL)
+            plain.save_weights(folder / WEIGHTS)
         answers = convert_process.answer(__name__, folder, MODEL, sample_images)
         converted = []
         for key, file in (("keras", MODEL), ("keras_weights", WEIGHTS)):
@@ -94,6 +97,19 @@ def save_keras(encoder: keras.Model, out_dir: Path, sample_images: np.ndarray) -
         for file in (MODEL, WEIGHTS):
             files.move_file(folder / file, out_dir / file)
     return converted
+
+
+def _of_keras_alone(encoder: keras.Model) -> keras.Model:
+    """Copies an encoder with batch normalisation as Keras has it."""
+
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, BatchNormalization):
+            return as_keras_layer(layer)
+        return layer.__class__.from_config(layer.get_config())
+
+    plain = keras.models.clone_model(encoder, clone_function=copied)
+    plain.set_weights(encoder.get_weights())
+    return plain
 
 
 def answer(file: Path, images: np.ndarray) -> dict[str, np.ndarray]:

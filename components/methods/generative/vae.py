@@ -109,9 +109,12 @@ def _trunk(parts: Parts) -> keras.Model | None:
 
 def _head(parts: Parts) -> keras.Model:
     seed, features = parts.context.seed, parts["encoder"].output_shape[-1]
+    norm = parts.context.encoder.head_batch_norm
     if parts["latent"] is not None:
-        return build_gaussian_head(features, seed=seed, units=parts["latent"])
-    return build_log_variance_head(parts["trunk"].outputs[1].shape[-1], seed=seed, units=features)
+        return build_gaussian_head(features, seed=seed, units=parts["latent"], **norm)
+    return build_log_variance_head(
+        parts["trunk"].outputs[1].shape[-1], seed=seed, units=features, **norm
+    )
 
 
 def _decoder(parts: Parts) -> keras.Model:
@@ -121,4 +124,5 @@ def _decoder(parts: Parts) -> keras.Model:
         seed=context.seed,
         latent=parts["latent"] or parts["encoder"].output_shape[-1],
         filters=context.encoder.mirrored_filters or CoreSettings().filters,
+        **context.encoder.head_batch_norm,
     )

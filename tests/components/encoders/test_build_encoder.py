@@ -114,6 +114,20 @@ def test_every_normalisation_has_the_references_settings(name):
         assert (norm.momentum, norm.epsilon, norm.synchronized) == (0.9, 1e-5, True)
 
 
+@pytest.mark.parametrize("name", [name for name in ONE_OF_A_KIND if name != "conv4"])
+def test_momentum_and_epsilon_reach_every_normalisation(name):
+    settings = {"batch_norm_momentum": 0.99, "batch_norm_epsilon": 1e-3} | NARROW[name]
+
+    encoder = build_encoder(name, (32, 32, 3), seed=0, **settings)
+
+    found = {
+        (layer.momentum, layer.epsilon)
+        for layer in encoder.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    }
+    assert found == {(0.99, 1e-3)}
+
+
 @pytest.mark.parametrize("name", ONE_OF_A_KIND)
 def test_every_layer_starts_from_the_seed_and_unlike_the_others(name):
     one, same, other = (

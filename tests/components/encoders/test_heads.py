@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from twofold.components.encoders.build import build_encoder
+from twofold.components.encoders.convolutional.core_settings import CoreSettings
 from twofold.components.encoders.heads import (
     build_gaussian_head,
     build_linear_head,
@@ -119,6 +120,23 @@ def test_every_normalisation_has_the_references_settings(head):
     assert norms
     for norm in norms:
         assert (norm.momentum, norm.epsilon, norm.synchronized) == (0.9, 1e-5, True)
+
+
+def test_momentum_and_epsilon_reach_every_normalisation_of_heads():
+    norm = CoreSettings(batch_norm_momentum=0.99, batch_norm_epsilon=1e-3).head_batch_norm
+    heads = (
+        build_projector(16, seed=0, units=(8, 4), batch_norm=True, output_batch_norm=True, **norm),
+        build_predictor(16, seed=0, units=(8, 16), **norm),
+        build_gaussian_head(16, seed=0, units=84, **norm),
+    )
+
+    found = [
+        (layer.momentum, layer.epsilon)
+        for head in heads
+        for layer in head.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert found == [(0.99, 1e-3)] * 5
 
 
 def test_the_linear_head_is_one_affine_map():
