@@ -213,6 +213,7 @@ def _lineage(record: RunRecord) -> Iterator[tuple[str, str]]:
         yield "data set", record.dataset
     if record.dataset_fingerprint:
         yield "fingerprint of the data", record.dataset_fingerprint
+    yield from _roles_of_images(record)
     if "seed" in record.configuration:
         yield "seed", str(record.configuration["seed"])
     if steps.get("pretrain", {}).get("status") == "done":
@@ -227,6 +228,24 @@ def _lineage(record: RunRecord) -> Iterator[tuple[str, str]]:
         yield "Python", str(values["python"])
     if values.get("machine"):
         yield "machine", str(values["machine"])
+
+
+def _roles_of_images(record: RunRecord) -> Iterator[tuple[str, str]]:
+    """Which images were reported on, and which decided what."""
+    name, images = record.held_out
+    if name is None:
+        return
+    yield "reported on", f"{name} split, {images:,} images"
+    training = record.configuration.get("training", {})
+    ruled = [rule for rule in ("early_stopping", "plateau") if training.get(rule) is not None]
+    if ruled:
+        cut = record.details("pretrain").get("deciding_images")
+        by = "validation split" if cut is None else f"{cut:,} images cut from the training images"
+        yield f"decided {' and '.join(ruled)}", by
+    chosen = record.details("evaluate").get("chosen", {})
+    if chosen.get("on") is not None:
+        part = "validation split" if chosen["on"] == "validation" else "part of the training images"
+        yield "chose the settings of probe and kNN", f"{part}, {chosen['images']:,} images"
 
 
 def _checkpoint(record: RunRecord) -> str:

@@ -49,6 +49,8 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     check_trainable(config, manifest)
     remark_on_training(context)
     data = _load(context, manifest)
+    if data.training.deciding is not None:
+        details["deciding_images"] = len(data.training.deciding.labels)
     teacher, teacher_metrics = _train_teacher(context, data, strategy)
     stage = Stage(
         name="pretrain",
@@ -91,7 +93,14 @@ def _measure_classifier(context: Context, method: Method, prefix: str) -> dict[s
 
 def _load(context: Context, manifest: Manifest) -> Data:
     training = step_images.load_training_images(context, manifest)
-    # Validated after each epoch; only a split of that name may decide anything.
+    if training.deciding is not None:
+        context.say(
+            f"{manifest.name} has no test images, so that its validation images are reported: "
+            f"{len(training.deciding.labels):,} of the labelled training images decide instead "
+            f"when training stops and when the learning rate falls, and are not trained on"
+        )
+        return Data(training, training.deciding)
+    # Measured after each epoch; only a split of that name may decide anything.
     validation = "validation" if "validation" in manifest.splits else find_held_out_split(manifest)
     if validation is None:
         return Data(training, None)

@@ -1,4 +1,10 @@
-"""Prepared images as the encoder takes them: one size, one rule."""
+"""Prepared images as the encoder takes them: one size, one rule.
+
+What decides during training (when it stops, when the learning rate falls) is never what is
+reported. Where a data set has test images, its validation images decide. Where it has validation
+images alone, these are reported, and a tenth of the labelled training images decides instead and
+is not trained on.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from twofold.components.data.reading.joined_splits import is_encoded, join
@@ -16,11 +23,14 @@ from twofold.components.data.reading.selected_rows import first_rows, rows_by_ru
 from twofold.components.data.reading.split import Split
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.errors import DataError
+from twofold.components.evaluation.probes.hyperparameters import validation_rows
 from twofold.components.methods.build import ImageShape
 from twofold.components.transforms.decode import DecodeRule, decode_pixels, fit_pixels
+from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
 
 _TRAINING = ("train", "unlabelled")
+_DECIDING_SHARE = 0.1
 
 
 def decode_rule(context: Context, manifest: Manifest) -> DecodeRule:
@@ -100,11 +110,14 @@ class TrainingImages:
         labelled: images of which some or all have a label.
         unlabelled: where images without a label are drawn from when they come in a stream of their
             own; may be the same split.
+        deciding: labelled images that were cut from the training images to decide during
+            training, or None where nothing is decided or a validation split may do it.
 
     """
 
     labelled: Split
     unlabelled: Split
+    deciding: Split | None = None
 
     @functools.cached_property
     def together(self) -> Split:
@@ -128,15 +141,15 @@ def load_training_images(context: Context, manifest: Manifest) -> TrainingImages
 
     """
     data = context.config.data
-    parts = load_training_splits(context, manifest)
+    parts, deciding = _load_parts(context, manifest, cache=None)
     labelled = keep_labels(next(iter(parts.values())), data.label_share, data.label_seed)
     if len(parts) == 1:
-        return TrainingImages(labelled, labelled)
+        return TrainingImages(labelled, labelled, deciding)
     if data.label_share < 1:
         # Images that lost their label belong to those without one.
         joined = join([labelled, parts["unlabelled"]])
-        return TrainingImages(joined, joined)
-    return TrainingImages(labelled, parts["unlabelled"])
+        return TrainingImages(joined, joined, deciding)
+    return TrainingImages(labelled, parts["unlabelled"], deciding)
 
 
 def load_training_splits(
@@ -153,6 +166,23 @@ def load_training_splits(
         DataError: if there are none, or none as ``data.training_rules`` asks.
 
     """
+    return _load_parts(context, manifest, cache=cache)[0]
+
+
+def needs_deciding_images(config: RunConfig, manifest: Manifest) -> bool:
+    """Tells whether a rule of training needs images that are cut from the training images."""
+    trainings = [config.training]
+    if config.method.teacher_stage is not None:
+        trainings.append(config.method.teacher_stage.training)
+    rules = (rule for one in trainings for rule in (one.plateau, one.early_stopping))
+    reported = "validation" in manifest.splits and "test" not in manifest.splits
+    return reported and any(rule is not None for rule in rules)
+
+
+def _load_parts(
+    context: Context, manifest: Manifest, *, cache: str | None
+) -> tuple[dict[str, Split], Split | None]:
+    """Opens the splits to train on, and the images cut from them to decide during training."""
     parts = {
         name: load(context, manifest, name, cache=cache)
         for name in _TRAINING
@@ -166,7 +196,29 @@ def load_training_splits(
     if len({is_encoded(part) for part in parts.values()}) > 1:
         # There was room for one of them only; joined, both are read in the same way.
         parts = {name: load(context, manifest, name, cache="off") for name in parts}
-    return _chosen(context, parts)
+    parts = _chosen(context, parts)
+    if not needs_deciding_images(context.config, manifest):
+        return parts, None
+    return _cut_deciding_images(context, manifest, parts)
+
+
+def _cut_deciding_images(
+    context: Context, manifest: Manifest, parts: dict[str, Split]
+) -> tuple[dict[str, Split], Split]:
+    name, train = next(iter(parts.items()))
+    known = np.flatnonzero(train.labels >= 0)
+    marked = validation_rows(
+        train.keys[known], train.labels[known], share=_DECIDING_SHARE, seed=context.config.seed
+    )
+    if not marked.any():
+        raise DataError(
+            f"early stopping and the plateau rule need labelled images that are not reported: "
+            f"{manifest.name} has no test images, so that its validation images are reported, and "
+            f"of no class has it two training images, of which one could decide"
+        )
+    rows = known[marked]
+    deciding = dataclasses.replace(select(train, rows), name="validation")
+    return {**parts, name: select(train, np.delete(np.arange(len(train.labels)), rows))}, deciding
 
 
 def _chosen(context: Context, parts: dict[str, Split]) -> dict[str, Split]:

@@ -38,6 +38,7 @@ from twofold.components.data.rules.image_rules import Checked, RejectedError, ch
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources.source import Item
 from twofold.components.data.store.pixel_statistics import pixel_sums
+from twofold.components.errors import DataError
 
 # Pixels wait until so many images, or so many bytes of them, can be hashed and summed together.
 _BATCH_IMAGES = 96
@@ -59,12 +60,21 @@ def split_of(item: Item, settings: PrepareSettings) -> str:
     """The item's own split, or `test` or `train` by a salted hash; then `validation`'s part.
 
     What is hashed is the item's group, or where it has none its key.
+
+    Raises:
+        DataError: `validation` is to be cut from `train`, and the source has its own.
     """
     split = item.split
     unit = item.key if item.group is None else f"group:{item.group}"
     if split is None:
         drawn = _drawn("split", settings.split_seed, unit)
         split = "test" if drawn < settings.test_share else "train"
+    if item.split == "validation" and settings.validation_share:
+        raise DataError(
+            f"{item.key} is in a validation split of the source's own: expected "
+            f"data.validation_share=0, received {settings.validation_share:g}, which would put "
+            f"training images beside it"
+        )
     if split == "train" and settings.validation_share:
         drawn = _drawn("validation", settings.split_seed, unit)
         split = "validation" if drawn < settings.validation_share else split

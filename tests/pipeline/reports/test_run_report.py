@@ -86,6 +86,21 @@ def test_neighbours_are_among_the_images_that_were_trained_on(
     assert "neighbours" in [section["id"] for section in page.having("section")]
 
 
+def test_the_page_says_which_images_decided_what(run: Path, twofold: Twofold) -> None:
+    text = page_of(run).text
+    assert "reported on test split, " in text
+    assert "chose the settings of probe and kNN part of the training images, " in text
+    assert "decided" not in text
+
+    def decide(record: dict[str, Any]) -> None:
+        record["configuration"]["training"]["plateau"] = {"patience": 3}
+        record["steps"]["pretrain"]["details"]["deciding_images"] = 1234
+
+    change(run, decide)
+    assert twofold("report", str(run)).status == 0
+    assert "decided plateau 1,234 images cut from the training images" in page_of(run).text
+
+
 def test_the_page_is_made_again_to_the_byte(run: Path, twofold: Twofold) -> None:
     assert twofold("report", str(run)).status == 0
     first = (run / "report.html").read_bytes()

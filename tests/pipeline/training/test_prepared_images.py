@@ -146,3 +146,53 @@ def test_what_cannot_be_chosen_is_refused(tmp_path: Path, setting: str, message:
         save_images(tmp_path / "images" / name, count)
     with pytest.raises(DataError, match=message):
         _chosen(tmp_path / "images", tmp_path, setting)
+
+
+STOPPING = "training.early_stopping={patience: 3, metric: accuracy}"
+
+
+def test_where_validation_images_are_reported_a_tenth_of_each_class_decides(
+    tmp_path: Path,
+) -> None:
+    """They are the same images for every step, and are not trained on."""
+    for name, count in (("train/cat", 25), ("train/dog", 9), ("val/cat", 3), ("val/dog", 3)):
+        save_images(tmp_path / "images" / name, count)
+    every = _prepared(tmp_path / "images", tmp_path / "every")
+    whole = images.load_training_images(every, every.manifest())
+    assert whole.deciding is None
+    context = _prepared(tmp_path / "images", tmp_path / "ruled", STOPPING)
+    training = images.load_training_images(context, context.manifest())
+
+    deciding = training.deciding
+    assert deciding is not None
+    assert sorted(deciding.labels.tolist()) == [0, 0, 1]
+    keys = [split.keys.tolist() for split in (deciding, training.labelled)]
+    assert sorted(keys[0] + keys[1]) == sorted(whole.labelled.keys.tolist())
+    assert all(key.startswith("train/") for key in keys[0])
+    again = images.load_training_splits(context, context.manifest())["train"]
+    assert again.keys.tolist() == keys[1]
+
+
+def test_where_test_images_are_reported_the_validation_split_decides(tmp_path: Path) -> None:
+    for name, count in (("train/cat", 9), ("train/dog", 9), ("val/cat", 3), ("test/cat", 3)):
+        save_images(tmp_path / "images" / name, count)
+    context = _prepared(tmp_path / "images", tmp_path, STOPPING)
+    training = images.load_training_images(context, context.manifest())
+    assert training.deciding is None
+    assert len(training.labelled.keys) == 18
+
+
+def test_a_teachers_rules_need_deciding_images_too(tmp_path: Path) -> None:
+    for name, count in (("train/cat", 9), ("train/dog", 9), ("val/cat", 3)):
+        save_images(tmp_path / "images" / name, count)
+    rules = ("method.name=self_training", "method.teacher.training.plateau={patience: 2}")
+    context = _prepared(tmp_path / "images", tmp_path, *rules)
+    assert images.load_training_images(context, context.manifest()).deciding is not None
+
+
+def test_of_single_images_none_can_decide(tmp_path: Path) -> None:
+    for name in ("train/cat", "train/dog", "val/cat", "val/dog"):
+        save_images(tmp_path / "images" / name, 1)
+    context = _prepared(tmp_path / "images", tmp_path, STOPPING)
+    with pytest.raises(DataError, match="of no class has it two training images"):
+        images.load_training_images(context, context.manifest())

@@ -257,6 +257,13 @@ def test_validation_takes_its_share_of_the_training_images_and_none_of_the_other
         assert set(own) == {split}
 
 
+def test_training_images_are_not_mixed_with_a_sources_own_validation_images():
+    item = Item("val/cat/1.jpg", b"", split="validation")
+    assert split_of(item, PrepareSettings()) == "validation"
+    with pytest.raises(DataError, match=r"val/cat/1.jpg .* expected data.validation_share=0, rec"):
+        split_of(item, PrepareSettings(validation_share=0.1))
+
+
 def test_a_sources_own_splits_are_kept(tmp_path, write_files, image_bytes):
     files = {f"train/cat/{i}.jpg": image_bytes(i) for i in range(9)}
     files |= {f"val/cat/{i}.jpg": image_bytes(50 + i) for i in range(4)}
