@@ -75,6 +75,12 @@ class TrainingSettings(Section):
     weight_decay: float = Field(
         0.0, ge=0.0, description="of all optimizers but adam, times the learning rate each step"
     )
+    epsilon: float | None = Field(
+        None,
+        gt=0.0,
+        description="added to the divisor of all optimizers but sgd; null: 1e-8, of lamb 1e-6; "
+        "Keras's own Adam has 1e-7",
+    )
     exclude: Texts = Field(
         ("bias", "norm"),
         description="regular expressions: weights whose path matches one, and all vectors, are "

@@ -111,6 +111,11 @@ TRAINING = (
         "training.optimizer=sgd or lars",
     ),
     Effect(
+        ("epsilon",),
+        lambda training, _: training.optimizer != "sgd",
+        "training.optimizer=adam, adamw, lars or lamb",
+    ),
+    Effect(
         ("exclude",),
         lambda training, _: (
             training.optimizer in ("lars", "lamb")

@@ -72,6 +72,7 @@ def build_state(
         weight_decay=training.weight_decay,
         momentum=training.momentum,
         exclude=training.exclude,
+        epsilon=training.epsilon,
     )
     extra: dict[str, Any] = {"rate_scale": schedule.scale}
     if training.plateau is not None:

@@ -38,7 +38,12 @@ CONFIG = RunConfig(
     encoder=Conv4Settings(),
     method=SimCLRSettings(temperature=0.1, negatives="other_view", projector=(128, 128)),
     training=TrainingSettings(
-        batch_size=525, labelled_batch_size=25, epochs=20, learning_rate=1e-3, schedule="constant"
+        batch_size=525,
+        labelled_batch_size=25,
+        epochs=20,
+        learning_rate=1e-3,
+        epsilon=1e-7,
+        schedule="constant",
     ),
     evaluation=EvaluationConfig(
         finetune_epochs=20, finetune_batch_size=25, finetune_from_scratch=True

@@ -19,6 +19,8 @@ CONFIG = override(
         "data={source: folder, path: [train.zip, val.zip], image_size: 96, label_share: 0.1}",
         "training.batch_size=250",
         "training.epochs=15",
+        # As these results were measured with.
+        "training.epsilon=null",
     ],
 )
 

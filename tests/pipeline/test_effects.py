@@ -61,6 +61,7 @@ CASES = [
         ["training.labelled_batch_size=null"],
     ),
     ("training.momentum=0.8", [], ["training.optimizer=lars"]),
+    ("training.epsilon=0.1", ["training.optimizer=sgd"], ["training.optimizer=adam"]),
     ("training.exclude=[]", [], ["training.optimizer=lamb"]),
     (
         "training.exclude=[]",

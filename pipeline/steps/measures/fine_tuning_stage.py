@@ -105,6 +105,7 @@ def configure(context: Context, job: Job, train: Split) -> RunConfig:
                 epochs=job.epochs,
                 learning_rate=config.finetune_learning_rate,
                 schedule="constant",
+                epsilon=whole.training.epsilon if whole.training.optimizer == "adam" else None,
                 precision=whole.training.precision,
                 compile=whole.training.compile,
                 log_every=whole.training.log_every,
@@ -223,18 +224,19 @@ def _start_from_pretraining(context: Context, method: Method, images: Images) ->
 
 
 def _optimizer(context: Context, job: Job, method: Method) -> keras.optimizers.Optimizer:
-    config = context.config.evaluation
+    config, training = context.config.evaluation, context.config.training
     decay = config.finetune_layer_decay
+    epsilon = (training.epsilon if training.optimizer == "adam" else None) or 1e-8
     # First weights hold nothing that small steps could protect.
     if decay is None or not job.pretrained:
-        return keras.optimizers.Adam(config.finetune_learning_rate, epsilon=1e-8)
+        return keras.optimizers.Adam(config.finetune_learning_rate, epsilon=epsilon)
     depths = {
         "encoder": encoder_depths(method.models["encoder"]),
         "head": [0] * len(method.models["head"].trainable_variables),
     }
     # In the order of ``TrainState.variables``.
     factors = [decay**depth for name in sorted(method.models) for depth in depths[name]]
-    return LayerwiseAdam(config.finetune_learning_rate, factors)
+    return LayerwiseAdam(config.finetune_learning_rate, factors, epsilon=epsilon)
 
 
 def _epoch_rules(stage: Stage, images: Images, state: TrainState) -> EpochRules:

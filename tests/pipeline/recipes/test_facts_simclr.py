@@ -58,7 +58,7 @@ def test_a_step_and_an_epoch_hold_as_many_images_as_in_the_printed_run() -> None
 
 
 def test_the_rate_is_adams_default_throughout(method: SimCLR) -> None:
-    assert TRAINING.optimizer == "adam"
+    assert (TRAINING.optimizer, TRAINING.epsilon) == ("adam", 1e-7)
     schedule = build_training_schedule(TRAINING, LENGTH)
     assert [float(schedule(step)) for step in (0, 2_000, 3_999)] == pytest.approx([0.001] * 3)
     probe = build_state(RECIPE, method, LENGTH, classes=10, replicas=1).probe
