@@ -41,6 +41,7 @@ from twofold.components.export.saved_model.version_directory import (
     file_checksums,
     find_version,
 )
+from twofold.pipeline.runs.comparable_measures import Measured, differing_conditions
 
 # Of these the first that both models have is held, where none is named.
 DEFAULT_METRICS = tuple(names_at(Place.GATE))
@@ -315,6 +316,15 @@ def _hold(name: str, candidate: Lineage | None, served: Served) -> tuple[str, bo
         return f"it records no {name}", False
     if served.lineage is None or not _has(served.lineage, name):
         return f"version {served.number} records no {name} to hold it to", False
+    # Of other images a note tells; they are no reason to keep what is served for ever.
+    differing = differing_conditions(name, _measured(served.lineage), _measured(candidate))
+    settings = [key for key in differing if not key.endswith(" images")]
+    if settings:
+        return (
+            f"{name} is not the same thing as that of version {served.number}: other "
+            f"{', '.join(settings[:3])}",
+            False,
+        )
     difference = _difference(name, served.lineage, candidate)
     pair = (
         f"{name} is {candidate.metrics[name]:.4g}, and {served.lineage.metrics[name]:.4g} of "
@@ -332,6 +342,15 @@ def _hold(name: str, candidate: Lineage | None, served: Served) -> tuple[str, bo
     if difference.real:
         return f"{pair}: worse by more than chance explains ({test})", False
     return f"{pair}: worse by no more than chance explains ({test})", True
+
+
+def _measured(lineage: Lineage) -> Measured:
+    return Measured(
+        lineage.configuration,
+        lineage.data.fingerprint,
+        lineage.held_out_split,
+        lineage.held_out_images,
+    )
 
 
 def _difference(name: str, served: Lineage, candidate: Lineage) -> Difference:

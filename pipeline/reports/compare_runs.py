@@ -13,7 +13,7 @@ from rich.table import Table
 
 from twofold.components import files
 from twofold.components.errors import UsageError
-from twofold.components.evaluation.metric_catalogue import Basis, Place
+from twofold.components.evaluation.metric_catalogue import Place
 from twofold.components.evaluation.metrics import describe, is_shown
 from twofold.components.evaluation.run_comparison import Group, MeasuredRun, Row, compare
 from twofold.components.pages.comparison_page import (
@@ -24,45 +24,12 @@ from twofold.components.pages.comparison_page import (
     render_comparison,
     verdict_text,
 )
+from twofold.pipeline.runs.comparable_measures import Measured, why_not_compared
 from twofold.pipeline.runs.run_record import RunRecord, flat, read_record, setting_text
 from twofold.pipeline.tensorflow_import import import_tensorflow
 
 # What may differ between runs that are the same but for chance.
 _OF_CHANCE = ("name", "seed")
-# Sections and settings that a loss, or the accuracy of a method's own task, is a loss and accuracy
-# of.
-_TASK = (
-    *("method", "views", "second_views", "probe_views"),
-    *("data.image_size", "data.sampling", "data.label_share"),
-    *("training.batch_size", "training.labelled_batch_size", "training.accumulate"),
-)
-_CORRUPTIONS = (
-    "evaluation.robustness",
-    "evaluation.robustness_classifier",
-    "evaluation.corruption_severities",
-    "evaluation.corruption_images",
-    "evaluation.corruption_seed",
-    "evaluation.corrupted_tfds",
-    "evaluation.robustness_baseline",
-)
-# How measures whose names begin so are taken; of several, the first counts.
-_PROTOCOLS = (
-    (
-        "recipe_probe/",
-        (
-            "evaluation.probe_epochs",
-            "evaluation.probe_schedule_epochs",
-            "evaluation.probe_learning_rate",
-            "evaluation.probe_batch_size",
-        ),
-    ),
-    ("robustness/", _CORRUPTIONS),
-    ("teacher/robustness/", _CORRUPTIONS),
-    ("embedding/alignment", ("views", "second_views")),
-    ("embedding/uniformity", ("evaluation.measured_images",)),
-    ("clustering/", ("evaluation.measured_images",)),
-    ("retrieval/", ("evaluation.measured_images",)),
-)
 
 
 def compare_runs(paths: Sequence[Path], out: Path, console: Console) -> None:
@@ -113,7 +80,7 @@ def collect(records: Sequence[RunRecord]) -> ComparisonContent:
     firsts = [records[members[0]] for members in grouped.values()]
 
     def incomparable(measure: str, group: int) -> str:
-        return why_not_compared(measure, firsts[0], firsts[group])
+        return why_not_compared(measure, measured_of(firsts[0]), measured_of(firsts[group]))
 
     group_of = {index: number for number, each in enumerate(grouped.values()) for index in each}
     return ComparisonContent(
@@ -129,39 +96,10 @@ def collect(records: Sequence[RunRecord]) -> ComparisonContent:
     )
 
 
-def why_not_compared(measure: str, first: RunRecord, other: RunRecord) -> str:
-    """Says why a measure is not the same thing in two runs; empty where it is.
-
-    Args:
-        measure: its name.
-        first: one run.
-        other: the other.
-
-    """
-    here, there = (_conditions(measure, record) for record in (first, other))
-    differing = [key for key in here | there if here.get(key) != there.get(key)]
-    more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
-    return f"other {', '.join(differing[:3])}{more}" if differing else ""
-
-
-def _conditions(measure: str, record: RunRecord) -> dict[str, Any]:
-    """What a measure depends on besides what was trained, by name."""
-    basis = describe(measure).basis
-    if basis is Basis.NOTHING:
-        return {}
+def measured_of(record: RunRecord) -> Measured:
+    """Gives what a run's measures depend on."""
     split, images = record.held_out
-    if basis is Basis.TASK:
-        keys: tuple[str, ...] = _TASK
-        conditions: dict[str, Any] = {"training images": record.dataset_fingerprint}
-    else:
-        keys = next((keys for prefix, keys in _PROTOCOLS if measure.startswith(prefix)), ())
-        conditions = {"test images": (record.dataset_fingerprint, split, images)}
-    settings = dict(flat(record.configuration))
-    return conditions | {
-        key: value
-        for key, value in settings.items()
-        if key in keys or key.partition(".")[0] in keys
-    }
+    return Measured(record.configuration, record.dataset_fingerprint, split, images)
 
 
 def _seeds(count: int) -> str:

@@ -137,6 +137,24 @@ def test_without_counts_or_intervals_any_loss_counts(twofold, make, root):
     assert twofold("promote", str(better), str(root), "--metric", "calibration/ece").status == 0
 
 
+def test_a_loss_of_other_settings_is_no_figure_to_be_held_to(twofold, make, root):
+    def with_temperature(value):
+        configuration = {
+            **LINEAGE.configuration,
+            "method": {"name": "simclr", "temperature": value},
+        }
+        return dataclasses.replace(with_metrics(pretrain__loss=3.0), configuration=configuration)
+
+    twofold("promote", str(make(with_temperature(0.5))), str(root))
+    other = make(with_temperature(0.1))
+
+    outcome = twofold("promote", str(other), str(root), "--metric", "pretrain/loss")
+    assert reasons_of(outcome) == [
+        "pretrain/loss is not the same thing as that of version 1: other method.temperature"
+    ]
+    assert twofold("promote", str(other), str(root), "--metric", "knn/test_accuracy").status == 0
+
+
 def test_several_figures_are_held_and_each_reason_has_its_line(twofold, make, root, answers):
     twofold("promote", str(make()), str(root))
     worse = make(with_metrics(knn__test_accuracy=0.6, calibration__ece=0.2, pretrain__loss=None))

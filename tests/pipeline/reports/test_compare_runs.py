@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from twofold.pipeline.config import RunConfig, override
-from twofold.pipeline.reports.compare_runs import collect, why_not_compared
+from twofold.pipeline.reports.compare_runs import collect, measured_of
+from twofold.pipeline.runs.comparable_measures import why_not_compared
 from twofold.pipeline.runs.run_record import RunRecord
 
 
@@ -26,7 +27,9 @@ def record_of(
     return RunRecord(Path(path), values)
 
 
-SIMCLR = record_of()
+def reason(measure: str, *settings: str, dataset: str = "a") -> str:
+    other = measured_of(record_of(*settings, dataset=dataset))
+    return why_not_compared(measure, measured_of(record_of()), other)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +60,13 @@ SIMCLR = record_of()
 def test_a_measure_is_the_same_where_what_it_depends_on_is(
     measure: str, settings: tuple[str, ...], expected: str
 ) -> None:
-    assert why_not_compared(measure, SIMCLR, record_of(*settings)) == expected
+    assert reason(measure, *settings) == expected
 
 
 def test_losses_of_two_methods_are_not_compared() -> None:
-    other = record_of("method.name=barlow_twins", "method.projector=[8, 8]")
-    assert why_not_compared("pretrain/loss", SIMCLR, other).startswith("other method.name, ")
-    assert why_not_compared("knn/test_accuracy", SIMCLR, other) == ""
+    other = ("method.name=barlow_twins", "method.projector=[8, 8]")
+    assert reason("pretrain/loss", *other).startswith("other method.name, ")
+    assert reason("knn/test_accuracy", *other) == ""
 
 
 @pytest.mark.parametrize(
@@ -77,7 +80,7 @@ def test_losses_of_two_methods_are_not_compared() -> None:
     ],
 )
 def test_other_images_make_other_measures(measure: str, expected: str) -> None:
-    assert why_not_compared(measure, SIMCLR, record_of(dataset="b")) == expected
+    assert reason(measure, dataset="b") == expected
 
 
 def test_each_group_is_held_to_the_first_by_what_it_shares_with_it() -> None:
