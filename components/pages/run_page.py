@@ -33,6 +33,7 @@ _PICTURES = {
     "rsm": "Cosine similarities of held-out images: the more each block on the diagonal stands "
     "out, the more the embedding keeps its images together.",
     "rsm_histogram": "How the similarities spread.",
+    "probe_loss": "How the recipe's probe learns on the frozen features: the loss of each epoch.",
     "robustness_gain": "By how many points the student's accuracy on corrupted images exceeds its "
     "teacher's.",
     "finetune_fractions": "Held-out accuracy after fine-tuning on shares of the labels.",

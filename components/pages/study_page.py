@@ -19,9 +19,14 @@ from twofold.components.pages.page_template import page_environment, png_uri
 
 _CAPTIONS = {
     "accuracies": "Held-out accuracy by encoder, beside the published one where there is any.",
-    "fractions": "Accuracy by the share of the labels, logarithmic.",
+    "fractions": "Accuracy by the share of the labels, logarithmic; dashed: on the images that "
+    "were trained on.",
+    "probe_losses": "How the recipe's probes learn on frozen features: the loss of each epoch.",
+    "images_latents": "Held-out images with the values of their latents.",
+    "images_positions": "The same, with their centres and the box of all centres.",
     "decodability": "How well a linear read-out gets each latent: the colour is the share of the "
     "way from chance to perfect.",
+    "rsm_overlay": "The similarities of some encoders over each other.",
     "rsm_histogram": "How cosine similarities of different images spread: the further pairs of one "
     "class lie from the others, the more the encoder sorts images by it.",
 }
@@ -79,6 +84,8 @@ def render_study(content: StudyContent) -> str:
         "shares": _shares(content),
         "figures": {name: png_uri(png) for name, png in sorted(content.figures.items())},
         "captions": _CAPTIONS,
+        "curves": [name for name in sorted(content.figures) if name.startswith("fractions")],
+        "images": [name for name in sorted(content.figures) if name.startswith("images_")],
         "matrices": [name for name in sorted(content.figures) if name.startswith("rsm_")],
         "measures": [
             (name, describe(name).title, value_text(name, content.metrics[name]))
@@ -125,7 +132,7 @@ def _shares(content: StudyContent) -> dict[str, object]:
         for encoder in content.encoders:
             name = f"study/{encoder}/{content.label}_accuracy"
             if name in content.metrics:
-                found.setdefault(1.0, {})[encoder] = content.metrics[name]
+                found.setdefault(1.0, {}).setdefault(encoder, content.metrics[name])
     shares = sorted(found)
     return {
         "shares": shares,

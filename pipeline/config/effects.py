@@ -257,7 +257,15 @@ EXPORT = (
     ),
 )
 
-STUDY = (Effect(("pixel_epochs",), lambda study, _: study.pixels is not None, "study.pixels"),)
+STUDY = (
+    Effect(("pixel_epochs",), lambda study, _: study.pixels is not None, "study.pixels"),
+    Effect(
+        ("fraction_probe_epochs", "fraction_training_epochs", "curve_groups"),
+        lambda study, _: bool(study.label_fractions),
+        "study.label_fractions",
+    ),
+    Effect(("pictured_images",), lambda study, _: bool(study.pictured), "study.pictured"),
+)
 
 RUN = (
     Effect(
@@ -351,7 +359,7 @@ def _value_and_default(section: Section, key: str) -> tuple[Any, Any]:
     value = getattr(section, head)
     if rest:
         return _value_and_default(value, rest) if isinstance(value, Section) else (None, None)
-    return value, type(section).model_fields[head].default
+    return value, type(section).model_fields[head].get_default(call_default_factory=True)
 
 
 def _as_yaml(value: Any) -> str:

@@ -44,7 +44,9 @@ class EvaluationConfig(Section):
     neighbour_temperature: float = Field(
         0.07, gt=0.0, description="what kNN divides cosines by before it weights the votes"
     )
-    rsm_images: int = Field(600, ge=2, description="held-out images in the similarity matrix")
+    rsm_images: int | None = Field(
+        600, ge=2, description="held-out images in the similarity matrix; null: all"
+    )
     rsm_latent: str | None = Field(
         None, description="latent to sort it by; null: the class, or the first latent"
     )

@@ -29,7 +29,35 @@ class StudyConfig(Section):
         description="shares of the labels; a probe, or a supervised network, then takes its epochs "
         "divided by the root of the share",
     )
-    rsm_images: int = Field(600, ge=2, description="held-out images in a similarity matrix")
+    fraction_probe_epochs: int | None = Field(
+        None,
+        ge=1,
+        description="epochs of a probe on all labels, where it is a point of the curves over "
+        "label_fractions; null: the encoder's evaluation.probe_epochs",
+    )
+    fraction_training_epochs: int | None = Field(
+        None,
+        ge=1,
+        description="likewise of a supervised network, which is then trained for these curves "
+        "alone; null: its training.epochs",
+    )
+    curve_groups: dict[_Name, Texts] = Field(
+        default_factory=dict,
+        description="figures of these curves by name, with the encoders in each; empty: one of all",
+    )
+    pictured: dict[_Name, _Name] = Field(
+        default_factory=dict,
+        description="pictures of training images by name, with the encoder whose images they are",
+    )
+    pictured_images: int = Field(20, ge=1, le=40, description="how many images each of them shows")
+    rsm_images: int | None = Field(
+        600, ge=2, description="held-out images in a similarity matrix; null: all"
+    )
+    overlaid: Texts = Field(
+        (),
+        description="encoders whose similarities one more histogram shows over each other; empty: "
+        "none",
+    )
     rsm_latents: Texts = Field((), description="latents that matrices are sorted by; empty: all")
     reference: dict[_Name, Share] = Field(
         default_factory=dict, description="published accuracy by encoder, to show beside ours"
@@ -48,6 +76,16 @@ class StudyConfig(Section):
                     f"study.reference.{name} has no effect, since nothing is called so: expected "
                     f"one of {', '.join(measured)}"
                 )
+        shown = {f"curve_groups.{name}": group for name, group in self.curve_groups.items()}
+        shown |= {f"pictured.{name}": (one,) for name, one in self.pictured.items()}
+        for key, names in (shown | {"overlaid": self.overlaid}).items():
+            known = [*self.encoders] if key.startswith("pictured") else measured
+            for name in names:
+                if name not in known:
+                    raise ValueError(
+                        f"study.{key}: nothing is called {name!r}: expected some of "
+                        f"{', '.join(known)}"
+                    )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"study.seeds: expected each once, received {list(self.seeds)}")
         return self

@@ -18,9 +18,9 @@ from twofold.pipeline.studies.study_members import (
     STEP,
     Member,
     epochs_on_fewer,
-    fewer_labels,
     member_config,
     study_of,
+    trained_fractions,
 )
 from twofold.pipeline.tensorflow_import import import_tensorflow
 
@@ -60,8 +60,8 @@ def run_study(context: Context) -> bool:
             write_run_report(read_record(member.context.run.path), context.datasets)
             members.append(member)
             if config.method.labelled_only:
-                for fraction in fewer_labels(study):
-                    less = _on_fewer_labels(context, member, fraction)
+                for fraction in trained_fractions(study, config.training.epochs):
+                    less = _for_curve(context, member, fraction)
                     # Its own classifier is all that is asked for.
                     _run(less, "pretrain", described=True)
                     members.append(less)
@@ -87,21 +87,20 @@ def _run(member: Member, until: str, *, described: bool) -> None:
         context.run.close()
 
 
-def _on_fewer_labels(study: Context, member: Member, fraction: float) -> Member:
+def _for_curve(study: Context, member: Member, fraction: float) -> Member:
     from twofold.pipeline.training.prepared_images import load_training_images
 
     whole = member.context.config
+    epochs = study_of(study.config).fraction_training_epochs or whole.training.epochs
     less = whole.data.model_copy(update={"label_share": fraction, "label_seed": member.seed})
     name = f"{whole.name}-labels-{fraction:g}"
     config = whole.model_copy(update={"name": name, "data": less})
     probed = dataclasses.replace(member.context, config=config)
     split = load_training_images(probed, probed.manifest()).labelled
-    training = whole.training.model_copy(
-        update={
-            "epochs": epochs_on_fewer(whole.training.epochs, fraction),
-            # Of few labels all are in each batch.
-            "batch_size": min(whole.training.batch_size, int((split.labels >= 0).sum())),
-        }
-    )
+    update = {"epochs": epochs_on_fewer(epochs, fraction)}
+    if whole.training.last_batch == "drop":
+        # Of few labels all are in each batch.
+        update["batch_size"] = min(whole.training.batch_size, int((split.labels >= 0).sum()))
+    training = whole.training.model_copy(update=update)
     part = _part(study, config.model_copy(update={"training": training}))
     return Member(member.encoder, member.seed, part, fraction)

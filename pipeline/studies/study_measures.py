@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from twofold.components.data.reading.label_subset import keep_labels
-from twofold.components.data.reading.split import Split
-from twofold.components.evaluation.geometry.similarity_matrix import sample_rows, similarity_matrix
 from twofold.components.evaluation.metric_catalogue import CATALOGUE
 from twofold.components.evaluation.metrics import is_within_unit
-from twofold.components.evaluation.plots.study_plots import (
-    plot_accuracies,
-    plot_decodability,
-    plot_fraction_curves,
-    plot_rsm_histograms,
-    plot_rsms,
-)
 from twofold.components.evaluation.probes.decodability import Decoded, decode_latents
 from twofold.components.evaluation.probes.label_fractions import (
     MeanInterval,
     mean_interval,
     t_interval,
 )
-from twofold.components.evaluation.probes.linear_probe import fit_recipe_probe
-from twofold.pipeline.config import EvaluationConfig, RunConfig
+from twofold.components.evaluation.probes.linear_probe import LinearProbe, fit_recipe_probe
+from twofold.components.methods.build import build_classifier
+from twofold.components.training.checkpoint import read_final
+from twofold.components.training.validation import build_validation
+from twofold.pipeline.config import EvaluationConfig, RunConfig, StudyConfig
+from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.checks import held_out_split
 from twofold.pipeline.steps.measures.embedded_images import open_store
+from twofold.pipeline.studies.study_figures import Embedded, Numbers, Summary, draw_study
 from twofold.pipeline.studies.study_members import (
     Member,
     epochs_on_fewer,
@@ -40,26 +36,34 @@ from twofold.pipeline.studies.study_members import (
 )
 from twofold.pipeline.training import prepared_images as step_images
 
-# Accuracy by share of the labels, 1 for all.
-Curve = dict[float, float]
+
+class Accuracy(NamedTuple):
+    """Accuracies in [0, 1] of one classifier, on images that it was not and was trained on."""
+
+    held_out: float
+    training: float
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Embedded:
-    """The images of a study as one encoder sees them.
+# By share of the labels, 1 for all.
+Curve = dict[float, Accuracy]
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What one encoder and seed has.
 
     Attributes:
-        training: float32 [N, D].
-        held_out: float32 [M, D].
-        train: its images.
-        test: its images.
+        own: with all labels that its settings keep.
+        curve: with shares of them, and the epochs of the curves.
+        anew: whether the curve's point with all labels is another training than its own.
+        losses: of its probe in training, one an epoch; empty for a network's own classifier.
 
     """
 
-    training: np.ndarray
-    held_out: np.ndarray
-    train: Split
-    test: Split
+    own: Accuracy
+    curve: Curve
+    anew: bool
+    losses: tuple[float, ...] = ()
 
 
 def measure_study(
@@ -69,7 +73,7 @@ def measure_study(
 
     Args:
         context: of the study.
-        members: their runs are evaluated; those on fewer labels are trained.
+        members: their runs are evaluated; those for the curves are trained.
         details: takes what every seed gave.
 
     Returns:
@@ -77,18 +81,16 @@ def measure_study(
         Student's 95 % interval where there are several.
 
     """
-    study, curves = study_of(context.config), dict[str, dict[int, Curve]]()
+    study, measured = study_of(context.config), dict[str, dict[int, Measured]]()
     classes = label_name(context.config)
-    whole = [member for member in members if member.fraction == 1]
+    whole = [member for member in members if member.fraction is None]
     first: dict[str, Embedded] = {}
     with context.progress("measure", len(whole) + len(study.seeds), "encoders") as show:
         done = 0
         for member in whole:
             embedded = _embedded(member.context)
-            own = {one.fraction: one for one in members if _is_of(one, member)}
-            curves.setdefault(member.encoder, {})[member.seed] = _curve(
-                member.context.config, own, embedded, fewer_labels(study)
-            )
+            own = [one for one in members if _is_of(one, member)]
+            measured.setdefault(member.encoder, {})[member.seed] = _measure(study, own, embedded)
             if member.seed == study.seeds[0]:
                 first[member.encoder] = embedded
             done += 1
@@ -98,32 +100,77 @@ def measure_study(
             first = {study.pixels: pixels, **first}
             for seed in study.seeds:
                 config = context.config.model_copy(update={"seed": seed})
-                curves.setdefault(study.pixels, {})[seed] = _probes(
-                    config, pixels, fewer_labels(study), study.pixel_epochs
+                measured.setdefault(study.pixels, {})[seed] = _probes(
+                    config, study, pixels, study.pixel_epochs
                 )
                 done += 1
                 show(done)
-    details["seeds"] = {
-        encoder: {str(seed): {f"{f:g}": a for f, a in curve.items()} for seed, curve in by.items()}
-        for encoder, by in curves.items()
-    }
+    measured = {encoder: measured[encoder] for encoder in first}
+    details["seeds"] = _by_seed(measured, lambda one: {1.0: one.own.held_out} | _held_out(one))
+    details["curves"] = _by_seed(measured, lambda one: {f: [*a] for f, a in one.curve.items()})
     details["encoders"] = list(first)
     details["figures_of_seed"] = study.seeds[0]
     decoded = _decode(first, context.config.seed)
-    summary = {
-        encoder: {f: _mean([curve[f] for curve in by.values()]) for f in next(iter(by.values()))}
-        for encoder, by in sorted(curves.items(), key=lambda one: [*first].index(one[0]))
-    }
-    _draw(context, first, summary, decoded)
+    numbers = Numbers(
+        own=_summarise(measured, lambda one: {1.0: one.own.held_out}),
+        held_out=_summarise(measured, _held_out),
+        training=_summarise(measured, lambda one: {f: a.training for f, a in one.curve.items()}),
+        losses={
+            encoder: by[study.seeds[0]].losses
+            for encoder, by in measured.items()
+            if by[study.seeds[0]].losses
+        },
+        decoded=decoded,
+    )
+    draw_study(context, first, numbers)
     result: dict[str, float] = {}
-    for encoder, shares in summary.items():
-        for fraction, value in shares.items():
-            name = f"study/{encoder}/{classes}_accuracy"
-            result |= _named(name if fraction == 1 else f"{name}@{fraction:g}", value)
+    own_training = _summarise(measured, lambda one: {1.0: one.own.training})
+    for encoder, by in measured.items():
+        name = f"study/{encoder}/{classes}"
+        result |= _named(f"{name}_accuracy", numbers.own[encoder][1.0])
+        result |= _named(f"{name}_training_accuracy", own_training[encoder][1.0])
+        for fraction in numbers.held_out[encoder]:
+            # The whole set is a point of its own only where it was trained on for longer or less.
+            if fraction < 1 or any(one.anew for one in by.values()):
+                of = f"@{fraction:g}"
+                result |= _named(f"{name}_accuracy{of}", numbers.held_out[encoder][fraction])
+                result |= _named(
+                    f"{name}_training_accuracy{of}", numbers.training[encoder][fraction]
+                )
         result |= _repeated(encoder, [one for one in whole if one.encoder == encoder])
         for latent, one in decoded.get(encoder, {}).items():
             result[f"study/{encoder}/decodability/{latent}"] = one.score
     return result
+
+
+def _held_out(one: Measured) -> dict[float, float]:
+    return {fraction: accuracy.held_out for fraction, accuracy in one.curve.items()}
+
+
+def _by_seed(
+    measured: Mapping[str, Mapping[int, Measured]],
+    values: Callable[[Measured], Mapping[float, Any]],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Gives values by encoder, seed and share of the labels, as they are recorded."""
+    return {
+        encoder: {
+            str(seed): {f"{share:g}": value for share, value in values(one).items()}
+            for seed, one in by.items()
+        }
+        for encoder, by in measured.items()
+    }
+
+
+def _summarise(
+    measured: Mapping[str, Mapping[int, Measured]],
+    values: Callable[[Measured], Mapping[float, float]],
+) -> dict[str, Summary]:
+    """Gives the means over the seeds, by encoder and share of the labels."""
+    found = {encoder: [values(one) for one in by.values()] for encoder, by in measured.items()}
+    return {
+        encoder: {share: _mean([one[share] for one in seeds]) for share in seeds[0]}
+        for encoder, seeds in found.items()
+    }
 
 
 def _repeated(encoder: str, members: Sequence[Member]) -> dict[str, float]:
@@ -163,35 +210,63 @@ def _pixels(embedded: Embedded) -> Embedded:
     return dataclasses.replace(embedded, training=training, held_out=held_out)
 
 
-def _curve(
-    config: RunConfig, own: dict[float, Member], embedded: Embedded, fractions: list[float]
-) -> Curve:
-    """Accuracy by share of the labels: of the network's own classifier, or the recipe's probe."""
-    accuracies = {
-        fraction: member.context.run.metrics().get("classifier/test_accuracy")
-        for fraction, member in own.items()
-    }
-    if all(value is not None for value in accuracies.values()):
-        return {fraction: float(value or 0.0) for fraction, value in sorted(accuracies.items())}
-    return _probes(config, embedded, fractions, config.evaluation.probe_epochs)
+def _measure(study: StudyConfig, own: Sequence[Member], embedded: Embedded) -> Measured:
+    """Measures an encoder by its own classifier, where it has one, or by the recipe's probe.
+
+    Args:
+        study: of the encoder.
+        own: the encoder, and the same trained for the curves.
+        embedded: the images as it sees them.
+
+    """
+    (whole,) = (member for member in own if member.fraction is None)
+    config = whole.context.config
+    if "classifier/test_accuracy" not in whole.context.run.metrics():
+        return _probes(config, study, embedded, config.evaluation.probe_epochs)
+    found = _own_accuracy(whole.context)
+    curve = {1.0: found}
+    curve |= {m.fraction: _own_accuracy(m.context) for m in own if m.fraction is not None}
+    anew = any(member.fraction == 1 for member in own)
+    return Measured(found, dict(sorted(curve.items())), anew)
 
 
-def _probes(config: RunConfig, embedded: Embedded, fractions: list[float], epochs: int) -> Curve:
-    curve = {}
-    for fraction in (*fractions, 1.0):
+def _own_accuracy(context: Context) -> Accuracy:
+    """Gives the accuracies of a network's own classifier."""
+    images = step_images.load_training_images(context, context.manifest()).labelled
+    checkpoints = context.run.path / "checkpoints"
+    encoder = rebuild_encoder(checkpoints)
+    head = build_classifier(
+        context.config.encoder, encoder, len(images.class_names), context.config.seed
+    )
+    read_final(checkpoints, {"head": head})
+    seen = build_validation(encoder, head, images.images, images.labels, "seen")()
+    held_out = context.run.metrics()["classifier/test_accuracy"]
+    return Accuracy(held_out, seen["seen/accuracy"])
+
+
+def _probes(config: RunConfig, study: StudyConfig, embedded: Embedded, epochs: int) -> Measured:
+    """Measures by the recipe's probe, with all labels and on the curves."""
+    known = embedded.test.labels >= 0
+
+    def measure(fraction: float, epochs: int) -> tuple[Accuracy, tuple[float, ...]]:
         kept = keep_labels(embedded.train, fraction, config.seed).labels
         rows = np.flatnonzero(kept >= 0)
-        probe = _fit(
-            config.evaluation, embedded, rows, epochs_on_fewer(epochs, fraction), config.seed
-        )
-        known = embedded.test.labels >= 0
-        curve[fraction] = probe.accuracy(embedded.held_out[known], embedded.test.labels[known])
-    return curve
+        probe = _fit(config.evaluation, embedded, rows, epochs, config.seed)
+        held_out = probe.accuracy(embedded.held_out[known], embedded.test.labels[known])
+        seen = probe.accuracy(embedded.training[rows], embedded.train.labels[rows])
+        return Accuracy(held_out, seen), probe.losses
+
+    own, losses = measure(1.0, epochs)
+    of_curve = study.fraction_probe_epochs or epochs
+    anew = of_curve != epochs and 1.0 in study.label_fractions
+    shares = [*fewer_labels(study), *([1.0] if anew else [])]
+    curve = {share: measure(share, epochs_on_fewer(of_curve, share))[0] for share in shares}
+    return Measured(own, {**curve, 1.0: curve.get(1.0, own)}, anew, losses)
 
 
 def _fit(
     evaluation: EvaluationConfig, embedded: Embedded, rows: np.ndarray, epochs: int, seed: int
-) -> Any:
+) -> LinearProbe:
     return fit_recipe_probe(
         embedded.training[rows],
         embedded.train.labels[rows],
@@ -229,59 +304,3 @@ def _named(name: str, value: float | MeanInterval) -> dict[str, float]:
     if isinstance(value, float):
         return {name: value}
     return {name: value.mean, f"{name}_low": value.low, f"{name}_high": value.high}
-
-
-def _draw(
-    context: Context,
-    first: dict[str, Embedded],
-    summary: dict[str, dict[float, float | MeanInterval]],
-    decoded: dict[str, dict[str, Decoded]],
-) -> None:
-    study, figures = study_of(context.config), context.run.path / "figures"
-    classes = label_name(context.config)
-    test = next(iter(first.values())).test
-    names = test.class_names
-    chance = float(np.bincount(test.labels[test.labels >= 0]).max() / (test.labels >= 0).sum())
-    plot_accuracies(
-        {encoder: {"measured": shares[1.0]} for encoder, shares in summary.items()},
-        figures / "accuracies.png",
-        f"Held-out accuracy of {classes}",
-        study.reference,
-        chance,
-    )
-    if fewer_labels(study):
-        plot_fraction_curves(
-            summary, figures / "fractions.png", f"Accuracy of {classes} on fewer labels", chance
-        )
-    if any(decoded.values()):
-        plot_decodability(decoded, figures / "decodability.png")
-    rows = sample_rows(len(test.labels), study.rsm_images, context.config.seed)
-    order = np.arange(len(rows))
-    matrices = {
-        encoder: similarity_matrix(one.held_out[rows], order) for encoder, one in first.items()
-    }
-    plot_rsm_histograms(
-        matrices,
-        figures / "rsm_histogram.png",
-        f"Similarities of {len(rows)} held-out images",
-        test.labels[rows],
-        classes,
-    )
-    plot_rsms(
-        matrices,
-        test.labels[rows],
-        classes,
-        f"Similarities of {len(rows)} held-out images, sorted by {classes}",
-        figures / "rsm_class.png",
-        names,
-    )
-    for column, latent in enumerate(test.latent_names):
-        if latent == classes or (study.rsm_latents and latent not in study.rsm_latents):
-            continue
-        plot_rsms(
-            matrices,
-            test.latents[rows, column],
-            latent,
-            f"Similarities of {len(rows)} held-out images, sorted by {latent}",
-            figures / f"rsm_{latent}.png",
-        )

@@ -23,14 +23,15 @@ class Member:
         encoder: its name in the study.
         seed: of the run.
         context: what its steps are handed.
-        fraction: of the labels that it trains with.
+        fraction: of the labels that it trains with, for the curves alone; None: with all that its
+            own settings keep, and it is measured in every way.
 
     """
 
     encoder: str
     seed: int
     context: Context
-    fraction: float = 1.0
+    fraction: float | None = None
 
 
 def study_of(config: RunConfig) -> StudyConfig:
@@ -74,6 +75,21 @@ def label_name(config: RunConfig) -> str:
 def fewer_labels(study: StudyConfig) -> list[float]:
     """Returns the shares of the labels that are not all, ascending."""
     return sorted(fraction for fraction in set(study.label_fractions) if fraction < 1)
+
+
+def trained_fractions(study: StudyConfig, epochs: int) -> list[float]:
+    """Returns the shares of the labels that a supervised network is trained anew for, ascending.
+
+    With all labels it is the encoder itself, unless its epochs for the curves are others.
+
+    Args:
+        study: whose curves these are.
+        epochs: of the encoder's own training.
+
+    """
+    shares = fewer_labels(study)
+    anew = study.fraction_training_epochs not in (None, epochs)
+    return [*shares, 1.0] if anew and 1.0 in study.label_fractions else shares
 
 
 def epochs_on_fewer(epochs: int, fraction: float) -> int:

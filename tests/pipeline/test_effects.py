@@ -153,6 +153,15 @@ CASES = [
         [STUDY_OF_ONE, "study.pixels=null"],
         ["study.pixels=raw"],
     ),
+    *(
+        (f"study.{setting}", [STUDY_OF_ONE], ["study.label_fractions=[0.5]"])
+        for setting in (
+            "fraction_probe_epochs=2",
+            "fraction_training_epochs=2",
+            "curve_groups={one: [plain]}",
+        )
+    ),
+    ("study.pictured_images=9", [STUDY_OF_ONE], ["study.pictured={all: plain}"]),
     (
         "probe_views.policy=crop",
         ["method.name=supervised", "views.policy=none"],

@@ -10,8 +10,8 @@ from twofold.components.evaluation.geometry.cosine import normalise_rows
 from twofold.components.evaluation.input_checks import check_embeddings
 
 
-def sample_rows(n_total: int, n: int, seed: int) -> NDArray[np.intp]:
-    """Draw n different row numbers below n_total, in rising order; all rows where n is larger.
+def sample_rows(n_total: int, n: int | None, seed: int) -> NDArray[np.intp]:
+    """Draw n different row numbers below n_total, in rising order; all where n is larger or None.
 
     The same arguments give the same rows, so that encoders are compared on the same images.
 
@@ -19,6 +19,7 @@ def sample_rows(n_total: int, n: int, seed: int) -> NDArray[np.intp]:
         EvaluationError: if n_total or n are below 1.
 
     """
+    n = n_total if n is None else n
     if n_total < 1 or n < 1:
         raise EvaluationError(
             f"Rows to draw and to draw from must be at least 1, not {n}, {n_total}."

@@ -1,16 +1,19 @@
-"""Plots of a classifier: reliability diagrams and confusion matrices."""
+"""Plots of a classifier: its training loss, reliability diagrams and confusion matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.plots.run_plots import (
+    COLOURS,
     CURVE_COLOUR,
     new_figure,
     plain,
@@ -125,3 +128,37 @@ def plot_confusion(
 def _short(name: str) -> str:
     """Cut a long name, and keep a dollar sign from being read as a formula."""
     return plain(name if len(name) <= 24 else f"{name[:23]}…")
+
+
+def plot_probe_losses(losses: Mapping[str, Sequence[float]], path: Path, title: str) -> None:
+    """Draw the training loss of linear classifiers on frozen features, epoch by epoch.
+
+    Args:
+        losses: mean cross-entropy of an epoch, in nats an image, by encoder; under an empty name
+            where there is one encoder.
+        path: of the PNG file; folders that lack are made.
+        title: above all.
+
+    Raises:
+        EvaluationError: if there is nothing to draw.
+
+    """
+    if not losses or not all(losses.values()):
+        raise EvaluationError("A figure of losses needs at least one epoch, but there is none.")
+    figure = new_figure(width=6.6 if len(losses) > 1 else 5.2, height=3.6)
+    panel = figure.add_subplot()
+    panel.set_title(plain(title), fontsize=12)
+    colours = cycle(COLOURS)
+    for (name, values), colour in zip(losses.items(), colours, strict=False):
+        epochs = range(1, len(values) + 1)
+        marker = "o" if len(values) == 1 else None
+        panel.plot(epochs, values, color=colour, linewidth=1.4, marker=marker, label=plain(name))
+    panel.set_xlabel("epoch of the classifier")
+    panel.set_ylabel("training loss, nats an image")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.grid(color="0.9", linewidth=0.8)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    if len(losses) > 1:
+        figure.legend(loc="outside right upper", fontsize=9, frameon=False)
+    write_png(figure, path)

@@ -23,6 +23,8 @@ from twofold.components.errors import EvaluationError
 # tells apart, and a noisy matrix compresses better in so few colours.
 SIMILARITY_COLOURS = colormaps["RdBu_r"].resampled(40)
 CURVE_COLOUR = "#0072B2"
+# The Okabe-Ito palette without its yellow, which is faint on white.
+COLOURS = (CURVE_COLOUR, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 # What a heat map has room for: groups with a border and a label each, and letters below it in all.
 LABELLED_GROUPS = 10

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.geometry.similarity_matrix import sort_order, split_pairs
 from twofold.components.evaluation.plots.run_plots import (
+    COLOURS,
     MATRICES_IN_A_ROW,
     new_figure,
     plain,
@@ -25,8 +26,7 @@ from twofold.components.evaluation.plots.run_plots import (
 from twofold.components.evaluation.probes.decodability import Decoded
 from twofold.components.evaluation.probes.label_fractions import MeanInterval
 
-# The Okabe-Ito palette without its yellow, which is faint on white, and a marker for each.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# One for each of COLOURS.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 REFERENCE_COLOUR = "#444444"
 # Rises in lightness, so that it holds for colour-vision deficiencies and in grey.
@@ -152,6 +152,51 @@ def plot_rsm_histograms(
             fontsize=9,
             frameon=False,
         )
+    write_png(figure, path)
+
+
+def plot_similarity_overlay(
+    matrices: Mapping[str, NDArray[Any]], path: Path, title: str, bins: int = 100
+) -> None:
+    """Draw how the similarities of different images spread, of several encoders over each other.
+
+    Each pair of two different images counts once; an encoder's area is 1.
+
+    Args:
+        matrices: float [n, n] in [-1, 1] by encoder, symmetric, n at least 2.
+        path: of the PNG file; folders that lack are made.
+        title: above all.
+        bins: how many, from the least to the largest similarity of all.
+
+    Raises:
+        EvaluationError: if there is no matrix or one is not of a square shape.
+
+    """
+    if not matrices:
+        raise EvaluationError("A histogram of similarities needs a matrix, but there is none.")
+    pairs = {name: split_pairs(matrix)[1] for name, matrix in matrices.items()}
+    edges = np.linspace(
+        min(float(one.min()) for one in pairs.values()),
+        max(float(one.max()) for one in pairs.values()),
+        bins + 1,
+    )
+    figure = new_figure(width=6.6, height=4.2)
+    panel = figure.add_subplot()
+    panel.set_title(plain(title), fontsize=12)
+    for (name, similarities), colour in zip(pairs.items(), cycle(COLOURS), strict=False):
+        panel.stairs(
+            np.histogram(similarities, edges, density=True)[0],
+            edges,
+            fill=True,
+            color=colour,
+            alpha=0.4,
+            label=plain(name),
+        )
+    panel.axvline(0, color="black", linewidth=1, linestyle="--", alpha=0.6)
+    panel.set_xlabel("cosine similarity of two images")
+    panel.set_ylabel("density of pairs")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(fontsize=9, frameon=False)
     write_png(figure, path)
 
 
@@ -313,6 +358,7 @@ def plot_fraction_curves(
     path: Path,
     title: str,
     chance: float | None = None,
+    training: Mapping[str, Mapping[float, float | MeanInterval]] | None = None,
 ) -> None:
     """Draw accuracy over the share of labels, a curve for each encoder, with its intervals.
 
@@ -321,6 +367,7 @@ def plot_fraction_curves(
         path: of the PNG file; folders that lack are made.
         title: above all.
         chance: drawn as a line.
+        training: likewise on the images that were trained on: a dashed curve each.
 
     Raises:
         EvaluationError: if there is nothing to draw, or a share or accuracy is out of range.
@@ -352,15 +399,28 @@ def plot_fraction_curves(
             linewidth=1.4,
             label=plain(name),
         )
+        seen = (training or {}).get(name, {})
+        panel.plot(
+            sorted(seen),
+            [100 * _interval(seen[share], f"{name}, training").mean for share in sorted(seen)],
+            color=colour,
+            marker=marker,
+            markersize=4,
+            linewidth=1,
+            linestyle="--",
+            alpha=0.5,
+        )
+    if training:
+        panel.plot([], [], color="0.3", linestyle="--", alpha=0.5, label="on training images")
     if chance is not None:
-        panel.axhline(100 * chance, color="0.3", linewidth=1, linestyle="--", label="chance")
+        panel.axhline(100 * chance, color="0.3", linewidth=1, linestyle=":", label="chance")
     panel.set_xscale("log")
     panel.set_xticks(shares, [f"{100 * share:g}" for share in shares])
     panel.set_xticks([], minor=True)
     if len(shares) == 1:
         panel.set_xlim(shares[0] / 2, shares[0] * 2)
     panel.set_xlabel("labels kept, % (logarithmic)")
-    panel.set_ylabel("held-out accuracy, %")
+    panel.set_ylabel("accuracy, %" if training else "held-out accuracy, %")
     _finish_axes(panel, "both")
     figure.legend(
         loc="outside right upper",

@@ -15,7 +15,11 @@ from twofold.components.evaluation.embedding_store import EmbeddingStore
 from twofold.components.evaluation.geometry.clustering import cluster, clustering_agreement
 from twofold.components.evaluation.geometry.retrieval import retrieval
 from twofold.components.evaluation.geometry.similarity_matrix import sample_rows
-from twofold.components.evaluation.plots.classifier_plots import plot_confusion, plot_reliability
+from twofold.components.evaluation.plots.classifier_plots import (
+    plot_confusion,
+    plot_probe_losses,
+    plot_reliability,
+)
 from twofold.components.evaluation.probes.calibration import reliability
 from twofold.components.evaluation.probes.confusion_matrix import (
     confusion_matrix,
@@ -150,6 +154,11 @@ def measure_classes(
         seed=context.config.seed,
     )
     metrics |= _accuracies("recipe_probe", recipe_probe, images)
+    plot_probe_losses(
+        {"": recipe_probe.losses},
+        context.run.path / "figures" / "probe_loss.png",
+        "Training loss of the recipe's probe on frozen features",
+    )
     chosen["neighbours"], right = _neighbours(context, images, choice, len(names))
     metrics |= accuracy_metrics("knn/test_accuracy", right, len(images.held_out.labels))
     metrics |= _structure(context, images.held_out)

@@ -98,6 +98,10 @@ DEPENDENCIES = {
             "twofold.pipeline.steps.pretrain",
             *_PREPARATION.roots,
         ),
-        (*_PREPARATION.without, "twofold.pipeline.studies.study_report"),
+        (
+            *_PREPARATION.without,
+            "twofold.pipeline.studies.study_report",
+            "twofold.pipeline.studies.study_figures",
+        ),
     ),
 }

@@ -109,8 +109,9 @@ def _chosen(value: Any) -> Iterator[str]:
 
 def _modules_of(settings: type[Implemented]) -> Iterator[str]:
     yield settings.__module__
-    if settings.implementation:
-        yield settings.implementation.partition(":")[0]
+    for named in (settings.implementation, getattr(settings, "torch_weights", "")):
+        if named:
+            yield named.partition(":")[0]
 
 
 def step_code(step: str, context: Context) -> Code:

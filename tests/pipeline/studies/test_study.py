@@ -36,6 +36,11 @@ _SMALL = (
     "training.compile=none",
     f"study.encoders={_ENCODERS}",
     "study.label_fractions=[0.25,1.0]",
+    "study.fraction_probe_epochs=3",
+    "study.fraction_training_epochs=6",
+    "study.curve_groups={both: [supervised, random], one: [raw]}",
+    "study.pictured={all: supervised}",
+    "study.overlaid=[raw, random]",
     "study.rsm_images=50",
     "study.reference={random: 0.4}",
 )
@@ -85,6 +90,8 @@ def test_a_study_has_a_run_for_each_encoder_and_seed_and_for_fewer_labels_where_
     assert {path.parent.name for path in study.path.glob("*/run.json")} == {
         *("random-seed-0", "random-seed-1", "supervised-seed-0", "supervised-seed-1"),
         *("supervised-seed-0-labels-0.25", "supervised-seed-1-labels-0.25"),
+        # Its epochs for the curves are others than its own.
+        *("supervised-seed-0-labels-1", "supervised-seed-1-labels-1"),
     }
 
 
@@ -94,11 +101,16 @@ def test_a_run_of_fewer_labels_draws_them_by_its_seed_and_goes_through_them_more
     configuration = study.record("supervised-seed-1-labels-0.25")["configuration"]
     assert configuration["seed"] == configuration["data"]["label_seed"] == 1
     assert configuration["data"]["label_share"] == 0.25
-    # 4 / sqrt(0.25).
-    assert configuration["training"]["epochs"] == 8
+    # 6 / sqrt(0.25).
+    assert configuration["training"]["epochs"] == 12
+    with_all = study.record("supervised-seed-1-labels-1")["configuration"]
+    assert with_all["training"]["epochs"] == 6
+    assert study.record("supervised-seed-1")["configuration"]["training"]["epochs"] == 4
 
 
-@pytest.mark.parametrize(("part", "fraction"), [("", ""), ("-labels-0.25", "@0.25")])
+@pytest.mark.parametrize(
+    ("part", "fraction"), [("", ""), ("-labels-0.25", "@0.25"), ("-labels-1", "@1")]
+)
 def test_a_supervised_networks_accuracy_is_its_own_classifiers(
     study: Study, part: str, fraction: str
 ) -> None:
@@ -117,9 +129,10 @@ def test_every_encoder_and_the_pixels_are_measured_with_intervals(
     study: Study, encoder: str
 ) -> None:
     metrics = study.metrics()
-    for fraction in ("", "@0.25"):
-        name = f"study/{encoder}/shape_accuracy{fraction}"
-        assert 0 <= metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] <= 1
+    for end in ("", "@0.25", "@1"):
+        for kind in ("accuracy", "training_accuracy"):
+            name = f"study/{encoder}/shape_{kind}{end}"
+            assert 0 <= metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] <= 1
     assert f"study/{encoder}/decodability/posX" in metrics
 
 
@@ -137,8 +150,10 @@ def test_every_metric_of_a_study_is_in_the_catalogue(study: Study) -> None:
 
 def test_a_study_draws_its_figures(study: Study) -> None:
     assert {path.stem for path in (study.path / "figures").glob("*.png")} == {
-        *("accuracies", "fractions", "decodability", "rsm_histogram", "rsm_class"),
-        *("rsm_scale", "rsm_orientation", "rsm_posX", "rsm_posY"),
+        *("accuracies", "fractions_both", "fractions_one", "decodability", "probe_losses"),
+        *("images_latents", "images_positions", "images_all"),
+        *("rsm_histogram", "rsm_overlay", "rsm_class", "rsm_scale"),
+        *("rsm_orientation", "rsm_posX", "rsm_posY"),
     }
 
 
@@ -224,6 +239,9 @@ def test_a_member_that_would_see_other_images_or_has_no_such_setting_is_refused(
         ("study.encoders={}", "study.encoders"),
         ("study.label_fractions=[0]", "study.label_fractions"),
         ("study.reference={raw: 40}", "study.reference"),
+        ("study.overlaid=[nobody]", "study.overlaid: nothing is called 'nobody': expected some"),
+        ("study.pictured={all: raw}", "study.pictured.all: nothing is called 'raw'"),
+        ("study.curve_groups={one: [b]}", "study.curve_groups.one: nothing is called 'b'"),
     ],
 )
 def test_settings_of_a_study_that_cannot_be_are_refused(setting: str, cause: str) -> None:
