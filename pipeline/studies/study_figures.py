@@ -35,6 +35,8 @@ from twofold.pipeline.studies.study_members import (
 
 _POSITIONS = ("posX", "posY")
 _EXAMPLES = 10
+# Of latents whose values have one.
+_UNITS = {"orientation": ", radians"}
 
 Summary = dict[float, float | MeanInterval]
 
@@ -147,7 +149,8 @@ def _draw_similarities(config: RunConfig, first: Mapping[str, Embedded], figures
             continue
         title = f"{similarities}, sorted by {latent}"
         path = figures / f"rsm_{latent}.png"
-        plot_rsms(matrices, test.latents[rows, column], latent, title, path)
+        axes = latent + _UNITS.get(latent, "")
+        plot_rsms(matrices, test.latents[rows, column], axes, title, path)
 
 
 def _draw_images(config: RunConfig, first: Mapping[str, Embedded], figures: Path) -> None:
@@ -172,7 +175,8 @@ def _draw_images(config: RunConfig, first: Mapping[str, Embedded], figures: Path
             np.asarray(split.images[rows]),
             _centres(split, rows),
             figures / f"images_{name}.png",
-            f"Training images, {name.replace('_', ' ')}: centres, and bounds of posX",
+            f"Training images, {name.replace('_', ' ')}: centres"
+            + (", and bounds of posX" if boundaries else ""),
             boundaries,
         )
 

@@ -12,6 +12,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -31,6 +32,9 @@ LABELLED_GROUPS = 10
 LETTERS_IN_A_LINE = 36
 MATRICES_IN_A_ROW = 3
 DOTS_PER_INCH = 100
+# More rows than a heat map has pixels are averaged.
+DRAWN_ROWS = 1000
+_TICKS = 6
 
 
 def plot_rsm(
@@ -81,7 +85,13 @@ def plot_rsm(
     panels = _panels(figure, rows, columns)
     for index, (panel, (name, matrix)) in enumerate(zip(panels, named.items(), strict=False)):
         heat_map = panel.imshow(
-            matrix, cmap=SIMILARITY_COLOURS, vmin=-1, vmax=1, interpolation="nearest"
+            _averaged(matrix),
+            cmap=SIMILARITY_COLOURS,
+            vmin=-1,
+            vmax=1,
+            interpolation="nearest",
+            # Rows keep their numbers, however many were averaged.
+            extent=(-0.5, size - 0.5, size - 0.5, -0.5),
         )
         panel.set_title(plain(name), fontsize=11)
         if index + columns >= len(named):
@@ -212,12 +222,19 @@ def _group_ticks(
 ) -> tuple[list[float], list[float], list[str]]:
     """Give the borders between groups of equal values, and where to write which values.
 
-    Few groups get a border each and a name in the middle; of many, evenly spaced rows are named.
+    Few groups get a border each and a name in the middle; of many, round numbers are written where
+    the values reach them, or of named ones evenly spaced rows.
     """
     starts = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     if len(starts) <= LABELLED_GROUPS:
         ends = np.append(starts[1:], len(values))
         named, centres, borders = starts, (starts + ends - 1) / 2, starts[1:] - 0.5
+    elif tick_names is None:
+        low, high = float(values[0]), float(values[-1])
+        ticks = np.asarray(MaxNLocator(_TICKS).tick_values(low, high))
+        round_ones = [one for one in ticks.tolist() if low <= one <= high]
+        reached = np.searchsorted(values, np.array(round_ones) - 1e-9 * max(1.0, high - low))
+        return [], reached.astype(float).tolist(), [f"{one:.3g}" for one in round_ones]
     else:
         named = np.linspace(0, len(values) - 1, LABELLED_GROUPS // 2 + 1).round().astype(int)
         centres, borders = named.astype(float), np.zeros(0)
@@ -226,6 +243,17 @@ def _group_ticks(
         for value in values[named]
     ]
     return borders.tolist(), centres.tolist(), names
+
+
+def _averaged(matrix: NDArray[Any]) -> NDArray[Any]:
+    """Give means over blocks of rows and columns where there are more than can be seen."""
+    if len(matrix) <= DRAWN_ROWS:
+        return matrix
+    starts = np.linspace(0, len(matrix), DRAWN_ROWS, endpoint=False).astype(int)
+    counts = np.diff(starts, append=len(matrix))
+    summed = np.add.reduceat(np.add.reduceat(matrix, starts, axis=0), starts, axis=1)
+    averaged: NDArray[Any] = summed / np.outer(counts, counts)
+    return averaged
 
 
 def plain(text: str) -> str:
