@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "compare": page_commands.compare,
     "views": picture_commands.views,
     "corruptions": picture_commands.corruptions,
+    "reconstructions": picture_commands.reconstructions,
     "inspect": model_commands.inspect,
     "promote": model_commands.promote,
     "rollback": model_commands.rollback,

@@ -1,4 +1,4 @@
-"""Commands that draw pictures: `views` and `corruptions`."""
+"""Commands that draw pictures: `views`, `corruptions` and `reconstructions`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from twofold.pipeline.cli.commands.run_options import DATASETS
 from twofold.pipeline.cli.console import out as console
-from twofold.pipeline.cli.path_arguments import local
+from twofold.pipeline.cli.path_arguments import local, local_or_bucket
 from twofold.pipeline.tensorflow_import import import_tensorflow
 
 
@@ -70,3 +71,40 @@ def corruptions(
 
     drawn = picture_corruptions(images, out, seed=seed, size=size)
     console.print(escape(f"{drawn} corruptions in {out}"))
+
+
+def reconstructions(
+    run_directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="directory of a run that rebuilds images", callback=local
+        ),
+    ],
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--image",
+            metavar="IMAGE",
+            help="a held-out image's key, or its number from 0 on; repeatable; none: the first ten",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="the PNG file to write", callback=local)] = Path(
+        "reconstructions.png"
+    ),
+    datasets: Annotated[
+        str | None,
+        typer.Option(
+            help="where data sets are kept; none: datasets beside the run", callback=local_or_bucket
+        ),
+    ] = None,
+) -> None:
+    """Draw held-out images of your choice, and what the decoder of a run makes of them.
+
+    Example: twofold reconstructions twofold-runs/dsprites_vae --image 3 --image 17
+    """
+    import_tensorflow()
+    from twofold.pipeline.reports.reconstructions import picture_reconstructions
+
+    directory = datasets or str(run_directory.resolve().parent / DATASETS)
+    drawn = picture_reconstructions(run_directory, directory, images or [], out)
+    console.print(escape(f"{drawn} images in {out}"))

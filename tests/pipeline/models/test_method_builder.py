@@ -110,7 +110,15 @@ def test_a_vae_leaves_a_picture_of_its_reconstructions(
     parts = metrics["pretrain/reconstruction"] + metrics["pretrain/kl"]
     assert metrics["pretrain/loss"] == pytest.approx(parts, rel=1e-5)
     with Image.open(tmp_path / "folder_simclr/figures/reconstructions.png") as picture:
-        assert picture.size[0] > 100
+        of_all = picture.size[0]
+    run, out = str(tmp_path / "folder_simclr"), tmp_path / "two.png"
+    ended = twofold("reconstructions", run, "--image=1", "--image=0", f"--out={out}")
+    assert (ended.status, ended.out) == (0, f"2 images in {out}\n"), ended
+    with Image.open(out) as picture:
+        assert picture.size[0] < of_all
+    ended = twofold("reconstructions", run, "--image=cat/none.jpg")
+    assert ended.status == 2
+    assert "--image cat/none.jpg: the split test has no such image: expected a num" in ended.error
 
 
 @pytest.mark.usefixtures("proved_here")
