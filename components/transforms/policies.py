@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import tensorflow as tf
 
 from twofold.components.errors import SettingsError
@@ -118,26 +119,34 @@ def nnclr(
 def barlow(
     *,
     crop: Span,
+    flip_probability: float,
     jitter_probability: float,
     brightness: float,
     contrast: float,
     saturation: float,
+    saturation_of: Literal["hsv", "luma"],
     hue: float,
     blur_probability: float,
     blur_size: int,
     sigma: Span,
+    sigma_drawn: Literal["run", "image"],
     grey_probability: float,
     solarise_probability: float,
     solarise_threshold: float,
+    seed: int = 0,
 ) -> ViewFunction:
     """Recipe C's views, in its order: crop, flip, jitter, blur, grey, solarise, clip.
 
-    The crop's side is a whole number of pixels, ``crop`` its range as shares of the image's;
-    ``brightness`` is a shift. Two faults of the public notebook are not repeated: solarisation
-    takes the threshold in the image's own range, and every image has a blur of its own. ``sigma``
-    is in pixels, ``blur_size`` the number of taps.
+    Source: keras.io, "Barlow Twins for Contrastive SSL". The crop's side is a whole number of
+    pixels, ``crop`` its range as shares of the image's; ``brightness`` is a shift. ``sigma`` is in
+    pixels, ``blur_size`` the number of taps. As published, a coin lets half of the images pass a
+    random flip; one sigma is drawn while the graph is traced, for which ``sigma_drawn="run"``
+    takes the run's ``seed``; and no value reaches the threshold of the solarisation, 10, so that
+    ``solarise_probability`` is 0. ``barlow_corrected`` draws a sigma for each image and solarises
+    in the image's own range.
     """
     check_span("crop", crop, low=0.01, high=1.0)
+    check_span("sigma", sigma)
     _check_shares(
         jitter_probability=jitter_probability,
         brightness=brightness,
@@ -146,12 +155,15 @@ def barlow(
         solarise_probability=solarise_probability,
         solarise_threshold=solarise_threshold,
     )
+    if sigma_drawn == "run":
+        sigma = (float(np.random.default_rng(seed).uniform(*sigma)),) * 2
     return chain(
-        _window(WindowRanges(crop, whole_pixels=True)),
+        _window(WindowRanges(crop, whole_pixels=True, flip_probability=flip_probability)),
         sometimes(
             jitter_probability,
             _jitter(
-                JitterRanges(shift=brightness, contrast=contrast, saturation=saturation, hue=hue)
+                JitterRanges(shift=brightness, contrast=contrast, saturation=saturation, hue=hue),
+                saturation_of,
             ),
         ),
         sometimes(blur_probability, _blur(BlurRanges(sigma), blur_size)),
@@ -299,15 +311,20 @@ def randaugment_noise(*, layers: int, magnitude: int) -> ViewFunction:
     return view
 
 
-def build_view(views: ViewsSettings) -> ViewFunction:
+def build_view(views: ViewsSettings, seed: int = 0) -> ViewFunction:
     """Builds a view policy from its settings.
+
+    Args:
+        views: the settings.
+        seed: of the run, for what is drawn once in it.
 
     Raises:
         ValueError: if a setting is out of its range.
 
     """
     build: Callable[..., ViewFunction] = views.load_implementation()
-    return build(**views.model_dump(exclude={VIEWS.key}))
+    once = {"seed": seed} if views.drawn_once else {}
+    return build(**views.model_dump(exclude={VIEWS.key}), **once)
 
 
 def build_policy(name: str, **settings: object) -> ViewFunction:
@@ -346,8 +363,9 @@ def _window(ranges: WindowRanges) -> ViewFunction:
     return isolated(view)
 
 
-def _jitter(ranges: JitterRanges) -> ViewFunction:
-    return drawn(lambda keys: sample_jitter(keys, ranges), apply_jitter)
+def _jitter(ranges: JitterRanges, saturation_of: Literal["luma", "hsv"] = "luma") -> ViewFunction:
+    apply = functools.partial(apply_jitter, saturation_of=saturation_of)
+    return drawn(lambda keys: sample_jitter(keys, ranges), apply)
 
 
 def _simclr_jitter(strength: float) -> ViewFunction:

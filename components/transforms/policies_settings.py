@@ -36,6 +36,10 @@ _Matrix = Annotated[
     Share, Field(description="largest entry of the random matrix that mixes the colours")
 ]
 _Sigma = Annotated[RangeFromZero, Field(description="standard deviation of the blur in pixels")]
+_SigmaDrawn = Annotated[
+    Literal["run", "image"],
+    Field(description="how often it is drawn: once, by the run's seed, or for each image"),
+]
 _BlurShare = Annotated[
     Share, Field(description="size of the blur's kernel over the image's shorter side")
 ]
@@ -132,24 +136,41 @@ class NNCLRWeakViewsSettings(NNCLRViewsSettings):
 
 @VIEWS.register
 class BarlowViewsSettings(ViewsSettings):
-    """Crop, flip, jitter, blur, grey, solarise (recipe C)."""
+    """Crop, flip, jitter, blur, grey, solarise, as published (recipe C)."""
 
     implementation: ClassVar[str] = f"{_POLICIES}:barlow"
+    drawn_once: ClassVar[bool] = True
     policy: Literal["barlow"] = "barlow"
     crop: Range = Field(
         (24 / 32, 31 / 32), description="side of the crop as a share of the image's"
     )
+    flip_probability: _Probability = 0.25
     jitter_probability: _Probability = 0.8
     brightness: _Shift = 0.8
     contrast: _Factor = 0.6
     saturation: _Factor = 0.6
+    saturation_of: Literal["hsv", "luma"] = Field(
+        "hsv",
+        description="what the saturation's factor scales: that of HSV, which is clipped, or the "
+        "distance from the image in grey",
+    )
     hue: _Hue = 0.2
     blur_probability: _Probability = 0.2
     blur_size: int = Field(3, ge=1, description="taps of the blur's kernel, an odd number")
     sigma: _Sigma = (0.0, 1.0)
+    sigma_drawn: _SigmaDrawn = "run"
     grey_probability: _Probability = 0.2
-    solarise_probability: _Probability = 0.2
+    solarise_probability: _Probability = 0.0
     solarise_threshold: _Solarise = 0.5
+
+
+@VIEWS.register
+class BarlowCorrectedViewsSettings(BarlowViewsSettings):
+    """The same with one blur an image and a solarisation that fires, which recipe C means."""
+
+    policy: Literal["barlow_corrected"] = "barlow_corrected"  # type: ignore[assignment]
+    sigma_drawn: _SigmaDrawn = "image"
+    solarise_probability: _Probability = 0.2
 
 
 @VIEWS.register

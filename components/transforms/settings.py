@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from twofold.components.settings import ChosenFrom, Implemented, Registry
 
@@ -12,8 +12,14 @@ class ViewsSettings(Implemented):
 
     ``implementation`` is a function of the other settings, as keywords, that returns a
     ``twofold.components.transforms.views.ViewFunction``.
+
+    Attributes:
+        drawn_once: whether something is drawn once for a whole run: ``implementation`` then takes
+            the run's ``seed``, too.
+
     """
 
+    drawn_once: ClassVar[bool] = False
     policy: str
 
     @property

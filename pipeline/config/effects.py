@@ -162,12 +162,12 @@ TRAINING = (
 # Of each view policy that has such settings.
 VIEWS = (
     Effect(
-        ("brightness", "contrast", "saturation", "hue", "strength"),
+        ("brightness", "contrast", "saturation", "saturation_of", "hue", "strength"),
         lambda views, _: getattr(views, "jitter_probability", 1.0) > 0,
         "views.jitter_probability above 0",
     ),
     Effect(
-        ("sigma", "blur_size", "blur_share"),
+        ("sigma", "sigma_drawn", "blur_size", "blur_share"),
         lambda views, _: views.blur_probability > 0,
         "views.blur_probability above 0",
     ),

@@ -36,7 +36,7 @@ def build_training_views(config: RunConfig) -> TwoViews:
 
     """
     policies = config.method.choose_policies(config.views, config.second_views)
-    views = [build_view(view) for view in policies]
+    views = [build_view(view, config.seed) for view in policies]
     method = config.method.load_implementation() if config.method.trains else Method
     drawn: TwoViews = method.training_views(config.method, (views[0], views[-1]))
     return drawn
@@ -142,7 +142,7 @@ def _probe(config: RunConfig, method: Method, classes: int, replicas: int) -> On
     return OnlineProbe(
         head=build_linear_head(features, classes, seed=config.seed),
         optimizer=keras.optimizers.Adam(1e-3),
-        view=None if config.probe_views is None else build_view(config.probe_views),
+        view=None if config.probe_views is None else build_view(config.probe_views, config.seed),
         labelled_rows=None if labelled is None else labelled // replicas,
         compile_view=training.compile != "none",
     )

@@ -38,7 +38,7 @@ def build_method(
     policies = config.method.choose_policies(config.views, config.second_views)
     context = build.MethodContext(
         encoder=config.encoder,
-        views=[build_view(view) for view in policies],
+        views=[build_view(view, config.seed) for view in policies],
         image_shape=image_shape,
         classes=classes,
         steps=steps,

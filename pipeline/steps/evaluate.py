@@ -88,8 +88,8 @@ def _measure_all(
 def _align(context: Context, encoder: keras.Model, held_out: Split) -> float:
     """Measures how far apart two views of an image lie, by the policies of training."""
     config = context.config
-    first = build_view(config.views)
-    second = first if config.second_views is None else build_view(config.second_views)
+    first = build_view(config.views, config.seed)
+    second = first if config.second_views is None else build_view(config.second_views, config.seed)
     rows = sample_rows(len(held_out.images), _ALIGNED_IMAGES, config.seed)
     features: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for start in range(0, len(rows), _VIEWS_AT_ONCE):

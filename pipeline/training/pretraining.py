@@ -150,7 +150,7 @@ def _estimate_statistics(encoder: keras.Model, batches: InputPipeline) -> None:
 
 def _views_of(batches: InputPipeline, views: ViewsSettings) -> Iterator[tf.Tensor]:
     """Gives one epoch of a policy's views, float32 [B, H, W, C] in [0, 1]."""
-    policy = build_view(views)
+    policy = build_view(views, batches.config.seed)
     compiled = batches.config.training.compile != "none"
 
     @tf.function(autograph=False)

@@ -218,7 +218,10 @@ REFUSED = [
     ("data.imags=3", "unknown key data.imags: did you mean 'images'?"),
     ("trainin.epochs=3", "unknown key trainin: did you mean 'training'?"),
     ("data.zzz.bar=1", "unknown key data.zzz: expected one of source, images, latent_names"),
-    ("encoder.width=64", "unknown key encoder.width: expected one of name, filters, units"),
+    (
+        "encoder.width=64",
+        "unknown key encoder.width: expected one of name, batch_norm_mom",
+    ),
     ("views.flip=true", "unknown key views.flip: expected one of policy, rotation_degrees"),
     ("training.epochs=ten", "training.epochs: input should be a valid integer, received 'ten'"),
     ("training.epochs=true", "training.epochs: input should be a valid integer, received True"),
@@ -229,11 +232,11 @@ REFUSED = [
     ("views=3", "views: input should be a mapping of keys, received 3"),
     (
         "views={flip: true}",
-        "views.policy is missing: expected one of affine, barlow, byol_a, byol_b",
+        "views.policy is missing: expected one of affine, barlow, barlow_corrected, byol_a",
     ),
     (
         "views.policy=blur",
-        "unknown views.policy 'blur': expected one of affine, barlow, byol_a, byol_b",
+        "unknown views.policy 'blur': expected one of affine, barlow, barlow_corrected, byol_a",
     ),
     ("views.scale=[1.2, 0.8]", "views.scale: input should be two numbers above 0"),
     ("encoder.name=vit", "unknown encoder.name 'vit': expected one of bag_of_patches, conv4"),

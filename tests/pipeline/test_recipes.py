@@ -36,6 +36,7 @@ def test_the_promised_recipes_are_there() -> None:
         *published,
         *(f"{name}_cpu" for name in published),
         "stl10_nnclr_long",
+        "cifar10_barlow_twins_corrected",
     }
     assert promised | {f"dsprites_{name}" for name in study} == set(recipe_names())
     assert recipe_names() == sorted(recipe_names())

@@ -31,9 +31,9 @@ def build_resnet34_published(
     padding is "same". Every convolution has a bias, and no normalisation follows the shortcut's.
     The last map is pooled 2x2 and flattened, not averaged.
 
-    At 32x32 the maps are 38, 19, 10, 10, 5, 3 and 2 pixels a side. The recipe's 2,048 features are
-    the 2x2x512 of the last one, so the pooling has to keep its size: stride 1. The public code
-    leaves the stride at Keras's default of 2, which gives 512; ``pool_strides=2`` is that network.
+    At 32x32 the maps are 38, 19, 10, 10, 5, 3 and 2 pixels a side. The published pooling has a
+    stride of 2, which leaves 512 features; 1 keeps the size of the last map, for 2,048. With 3
+    channels it has 21,306,624 weights, 21,291,392 of them trainable.
 
     Args:
         image_shape: (H, W, C) of the input, float32 in [0, 1]; H and W at least 27.

@@ -68,6 +68,6 @@ class ResNet34PublishedSettings(NormalisedSettings):
     implementation: ClassVar[str] = f"{_ROOM}.resnet34_published:build_resnet34_published"
     name: Literal["resnet34_published"] = "resnet34_published"
     pool_strides: Literal[1, 2] = Field(
-        1, description="stride in positions of the last pooling, which is 2x2"
+        2, description="stride in positions of the last pooling, which is 2x2; published: 2"
     )
     initializer: InitializerName = Field("keras", description=INITIALIZER)

@@ -68,8 +68,7 @@ def sample_saturation(keys: tf.Tensor, ranges: SaturationRanges) -> tf.Tensor:
 def apply_saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Moves each image away from its grey one, or towards it: ``grey + factor * (x - grey)``.
 
-    Torchvision's form, which keeps the luma; ``tf.image.adjust_saturation`` scales the saturation
-    of HSV instead.
+    Torchvision's form, which keeps the luma; see ``scale_saturation`` for TensorFlow's.
 
     Args:
         images: float32 [B, H, W, C], C 1 or 3.
@@ -84,3 +83,33 @@ def apply_saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """
     grey = to_grey(images)
     return grey + factor[:, None, None, None] * (images - grey)
+
+
+def scale_saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Multiplies the saturation of HSV and keeps hue and value, as ``tf.image.adjust_saturation``.
+
+    The saturation is ``1 - least / value`` of a pixel's channels, the value its largest channel;
+    what the factor makes of it is clipped to [0, 1]. A negative channel beside a positive one thus
+    becomes 0 at least, and a pixel without a positive channel grey, of its value.
+
+    Args:
+        images: float32 [B, H, W, C], C 1 or 3; values outside [0, 1] are allowed.
+        factor: float32 [B].
+
+    Returns:
+        float32 [B, H, W, C].
+
+    Raises:
+        SettingsError: if there are neither 1 nor 3 channels.
+
+    """
+    check_channels(images)
+    if images.shape[-1] == 1:
+        return images
+    value = tf.reduce_max(images, axis=-1, keepdims=True)
+    chroma = value - tf.reduce_min(images, axis=-1, keepdims=True)
+    saturation = tf.where(value > 0.0, tf.math.divide_no_nan(chroma, value), 0.0)
+    scaled = tf.clip_by_value(saturation * factor[:, None, None, None], 0.0, 1.0)
+    # The distance of each channel from the largest, as a share of that of the least.
+    distances = tf.math.divide_no_nan(value - images, chroma)
+    return value - distances * scaled * value

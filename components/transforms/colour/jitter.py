@@ -7,6 +7,7 @@ the one that they list and that SimCLR's appendix A writes out.
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import tensorflow as tf
 
@@ -68,12 +69,18 @@ def sample_jitter(keys: tf.Tensor, ranges: JitterRanges) -> JitterParameters:
     )
 
 
-def apply_jitter(images: tf.Tensor, parameters: JitterParameters) -> tf.Tensor:
+def apply_jitter(
+    images: tf.Tensor,
+    parameters: JitterParameters,
+    saturation_of: Literal["luma", "hsv"] = "luma",
+) -> tf.Tensor:
     """Shifts and scales the brightness, then the contrast, the saturation, and turns the hue.
 
     Args:
         images: float32 [B, H, W, C], C 1 or 3.
         parameters: one jitter for each image.
+        saturation_of: "luma" blends with the image in grey (``apply_saturation``), "hsv" scales the
+            saturation of HSV, which clips it (``scale_saturation``).
 
     Returns:
         float32 [B, H, W, C], clipped neither between the parts nor after them.
@@ -85,5 +92,6 @@ def apply_jitter(images: tf.Tensor, parameters: JitterParameters) -> tf.Tensor:
     images = brightness.apply_brightness_shift(images, parameters.shift)
     images = brightness.apply_brightness_factor(images, parameters.brightness)
     images = contrast.apply_contrast(images, parameters.contrast)
-    images = grey.apply_saturation(images, parameters.saturation)
+    saturate = grey.scale_saturation if saturation_of == "hsv" else grey.apply_saturation
+    images = saturate(images, parameters.saturation)
     return hue.apply_hue(images, parameters.hue)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from twofold.components import keyed_random
 from twofold.components.transforms.geometry.resample import resample
-from twofold.components.transforms.ranges import check_span
+from twofold.components.transforms.ranges import check_number, check_span
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,16 +46,17 @@ class WindowRanges:
         side: share of both sides, uniform in [side[0], side[1]].
         whole_pixels: whether sides and positions are whole pixels, as of a crop that is cut out
             before it is resized; the sides are then uniform over the whole numbers in the range.
-        flip: whether half of the crops are mirrored left to right.
+        flip_probability: how likely a crop is mirrored left to right.
 
     """
 
     side: tuple[float, float]
     whole_pixels: bool = False
-    flip: bool = True
+    flip_probability: float = 0.5
 
     def __post_init__(self) -> None:
         check_span("side", self.side, low=1e-2, high=1.0)
+        check_number("flip_probability", self.flip_probability, high=1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +120,7 @@ def sample_window(keys: tf.Tensor, ranges: WindowRanges, height: int, width: int
         left=left,
         height=box_height,
         width=box_width,
-        flip=tf.logical_and(draws[:, 3] < 0.5, ranges.flip),
+        flip=draws[:, 3] < ranges.flip_probability,
     )
 
 

@@ -43,7 +43,7 @@ def plot_training_views(config: RunConfig, split: Split, run: Path) -> None:
     }
     if config.probe_views is not None:
         probe_keys = keyed_random.fold_in(keys, PROBE_VIEW)
-        (probed,) = make_views((build_view(config.probe_views),), images, probe_keys)
+        (probed,) = make_views((build_view(config.probe_views, config.seed),), images, probe_keys)
         views = {"the probe's view": probed, **views}
     path = run / "figures" / "views.png"
     plot_views(originals, np.stack(list(views.values())), path, name=list(views))

@@ -11,13 +11,13 @@ def resnet():
 
 
 def test_gives_the_features_that_recipe_c_states(resnet):
-    assert resnet.output_shape == (None, 2_048)
+    assert resnet.output_shape == (None, 512)
 
 
-def test_gives_512_where_the_pooling_has_the_stride_of_the_public_code():
-    assert build_encoder(
-        "resnet34_published", (32, 32, 3), seed=0, pool_strides=2
-    ).output_shape == (None, 512)
+def test_gives_four_times_as_many_where_the_pooling_keeps_the_size_of_the_map():
+    with keras.StatelessScope():
+        wide = build_encoder("resnet34_published", (32, 32, 3), seed=0, pool_strides=1)
+    assert wide.output_shape == (None, 2_048)
 
 
 def test_has_the_weights_of_its_layers(resnet):
@@ -36,6 +36,7 @@ def test_has_the_weights_of_its_layers(resnet):
 
     trainable = sum(int(np.prod(weight.shape)) for weight in resnet.trainable_weights)
     assert trainable == expected == 21_291_392
+    assert resnet.count_params() == 21_306_624
 
 
 def test_maps_shrink_as_written_in_its_docstring(resnet):

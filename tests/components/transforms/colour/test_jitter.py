@@ -24,6 +24,7 @@ from twofold.components.transforms.colour.grey import (
     SaturationRanges,
     apply_saturation,
     sample_saturation,
+    scale_saturation,
     to_grey,
 )
 from twofold.components.transforms.colour.hue import HueRanges, apply_hue, sample_hue
@@ -179,3 +180,17 @@ def test_a_jitter_is_its_parts_in_the_stated_order(execute, images):
 def test_an_impossible_range_is_refused_by_its_name(field, value):
     with pytest.raises(ValueError, match=f"^{field} must be .* received {value}"):
         JitterRanges(**{field: value})
+
+
+def test_scaled_saturation_is_that_of_tensorflow_also_outside_the_range_of_images(execute):
+    # Values as a shift of brightness leaves them.
+    images = np.random.default_rng(0).uniform(-0.8, 1.8, (6, 8, 8, 3)).astype(np.float32)
+    images[0, 0] = 0.0
+    images[0, 1] = images[0, 1, :, :1]
+    factors = np.array([0.0, 0.4, 0.9, 1.0, 1.2, 1.6], np.float32)
+
+    result = execute(scale_saturation)(tf.constant(images), tf.constant(factors)).numpy()
+
+    for image, factor, found in zip(images, factors, result, strict=True):
+        expected = tf.image.adjust_saturation(image, factor)
+        np.testing.assert_allclose(found, expected, atol=2e-6)
