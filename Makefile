@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install quickstart test test-durations test-long test-wheel test-parity has-parity-python test-engines engines has-engines \
+.PHONY: install quickstart test test-durations test-long test-wheel test-parity has-parity-python test-fidelity \
+	test-engines engines has-engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
 	benchmark-runtimes links lint readme format clean
 
-# tensorflow-addons, which `make test-parity` compares with, runs on these alone.
+# What `make test-parity` and `make test-fidelity` compare with runs on these alone.
 PARITY_VENV ?= .venv-parity
 PARITY_PYTHON ?= $(firstword $(foreach name,python3.11 python3.10 python3.9,\
 	$(shell $(name) -c 'print("$(name)")' 2>/dev/null)))
@@ -56,7 +57,20 @@ $(PARITY_VENV)/.installed: tests/parity/requirements.txt
 test-parity: install $(PARITY_VENV)/.installed
 	TWOFOLD_PARITY_PYTHON=$(abspath $(PARITY_VENV))/bin/python $(BIN)/python -m pytest tests/parity
 
-# Succeeds where `make test-parity` has an interpreter to work with.
+# TF Models' augmentations, without the hundred packages that its models ask for.
+FIDELITY_VENV ?= .venv-fidelity
+
+$(FIDELITY_VENV)/.installed: tests/fidelity/requirements.txt
+	@test -n "$(PARITY_PYTHON)" || { echo "test-fidelity needs Python 3.9-3.11: make test-fidelity PARITY_PYTHON=..." >&2; exit 1; }
+	$(PARITY_PYTHON) -m venv $(FIDELITY_VENV)
+	$(FIDELITY_VENV)/bin/python -m pip install --quiet --requirement $<
+	$(FIDELITY_VENV)/bin/python -m pip install --quiet --no-deps tf-models-official==2.7.2
+	touch $@
+
+test-fidelity: install $(FIDELITY_VENV)/.installed
+	TWOFOLD_FIDELITY_PYTHON=$(abspath $(FIDELITY_VENV))/bin/python $(BIN)/python -m pytest tests/fidelity
+
+# Succeeds where `make test-parity` and `make test-fidelity` have an interpreter to work with.
 has-parity-python:
 	@test -n "$(PARITY_PYTHON)"
 
@@ -140,4 +154,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) $(PARITY_VENV) $(ENGINES) build *.egg-info .links
+	rm -rf $(VENV) $(WHEEL_VENV) $(PARITY_VENV) $(FIDELITY_VENV) $(ENGINES) build *.egg-info .links

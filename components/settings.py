@@ -79,6 +79,7 @@ class Registry(Generic[S]):
     def __init__(self, kind: str, key: str = "name") -> None:
         self.kind, self.key = kind, key
         self.classes: dict[str, type[S]] = {}
+        self._renamed: dict[str, str] = {}
 
     def register(self, settings: type[S]) -> type[S]:
         """Adds a class; a decorator.
@@ -96,6 +97,10 @@ class Registry(Generic[S]):
             )
         self.classes[name] = settings
         return settings
+
+    def rename(self, old: str, name: str) -> None:
+        """Lets a configuration of an earlier version choose a class by what it was called then."""
+        self._renamed[old] = name
 
     def __iter__(self) -> Iterator[str]:
         """Gives the names, sorted."""
@@ -147,13 +152,15 @@ class Registry(Generic[S]):
                 "choice_missing", "{key} is missing", {"key": self.key, "expected": expected}
             )
         name = value[self.key]
+        if isinstance(name, str):
+            name = self._renamed.get(name, name)
         if not isinstance(name, str) or name not in self.classes:
             raise PydanticCustomError(
                 "choice_unknown",
                 "unknown {key}",
                 {"key": self.key, "name": name, "expected": expected},
             )
-        return self.classes[name].model_validate(value)
+        return self.classes[name].model_validate({**value, self.key: name})
 
 
 @dataclass(frozen=True)

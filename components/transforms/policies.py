@@ -35,11 +35,6 @@ from twofold.components.transforms.geometry.crop import (
     sample_window,
 )
 from twofold.components.transforms.geometry.zoom import ZoomRanges, apply_zoom, sample_zoom
-from twofold.components.transforms.randaugment import (
-    RandAugmentRanges,
-    apply_randaugment,
-    sample_randaugment,
-)
 from twofold.components.transforms.ranges import check_number, check_span
 from twofold.components.transforms.settings import VIEWS, ViewsSettings
 from twofold.components.transforms.views import (
@@ -283,32 +278,6 @@ def patches(
         fixed(clip_to_unit_range),
         sometimes(grey_probability, fixed(to_grey)),
     )
-
-
-def consistency(*, crop: float) -> ViewFunction:
-    """Recipe D's clean view: flip, and a crop of a share of the side at a random position.
-
-    The published one resizes to 96 and crops 72, which is a share of .75; here the result has
-    the image's own size.
-    """
-    check_number("crop", crop, low=0.01, high=1.0)
-    return _window(WindowRanges((crop, crop)))
-
-
-def randaugment(*, crop: float, layers: int, magnitude: int) -> ViewFunction:
-    """Recipe D's noisy view: ``consistency``, then RandAugment."""
-    return chain(consistency(crop=crop), randaugment_noise(layers=layers, magnitude=magnitude))
-
-
-def randaugment_noise(*, layers: int, magnitude: int) -> ViewFunction:
-    """RandAugment alone, for the noisy view of a crop that is already cut."""
-    ranges = RandAugmentRanges(layers, magnitude)
-
-    def view(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-        parameters = sample_randaugment(keys, ranges, *images.shape[1:3])
-        return apply_randaugment(images, parameters)
-
-    return view
 
 
 def build_view(views: ViewsSettings, seed: int = 0) -> ViewFunction:

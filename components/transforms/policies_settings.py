@@ -19,9 +19,6 @@ _MinArea = Annotated[
 _Aspect = Annotated[
     Range, Field(description="width over height of the crop, as shares of the image's sides")
 ]
-_Crop = Annotated[
-    float, Field(gt=0.01, le=1.0, description="side of the crop as a share of the image's")
-]
 _Probability = Annotated[Share, Field(description="probability of an image")]
 _Shift = Annotated[Share, Field(description="largest shift of the values of [0, 1]")]
 _Factor = Annotated[Share, Field(description="largest departure of the factor from 1")]
@@ -236,23 +233,3 @@ class PatchesViewsSettings(ViewsSettings):
     def patch_side(self) -> int:
         """Side of the views in pixels."""
         return self.side
-
-
-@VIEWS.register
-class ConsistencyViewsSettings(ViewsSettings):
-    """Flip and crop (recipe D's clean view)."""
-
-    implementation: ClassVar[str] = f"{_POLICIES}:consistency"
-    policy: Literal["consistency"] = "consistency"
-    crop: _Crop = 0.75
-
-
-@VIEWS.register
-class RandAugmentViewsSettings(ViewsSettings):
-    """Flip, crop, RandAugment (recipe D's noisy view)."""
-
-    implementation: ClassVar[str] = f"{_POLICIES}:randaugment"
-    policy: Literal["randaugment"] = "randaugment"
-    crop: _Crop = 0.75
-    layers: int = Field(2, ge=1, description="operations that an image passes")
-    magnitude: int = Field(9, ge=0, le=30, description="strength of the operations")

@@ -1,4 +1,4 @@
-"""View policies: what the settings of each have, and the registry of them."""
+"""View policies and noise: what the settings of each have, and the registries of them."""
 
 from __future__ import annotations
 
@@ -30,3 +30,17 @@ class ViewsSettings(Implemented):
 
 VIEWS: Registry[ViewsSettings] = Registry("policy", key="policy")
 AnyViews = Annotated[ViewsSettings, ChosenFrom(VIEWS)]
+
+
+class RandAugmentSettings(Implemented):
+    """Settings of a RandAugment, which a method adds to a view as noise.
+
+    ``implementation`` is a function of the other settings, as keywords, that returns a
+    ``twofold.components.transforms.views.ViewFunction``.
+    """
+
+    name: str
+
+
+RANDAUGMENTS: Registry[RandAugmentSettings] = Registry("noise")
+AnyRandAugment = Annotated[RandAugmentSettings, ChosenFrom(RANDAUGMENTS)]

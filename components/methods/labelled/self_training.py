@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -25,7 +25,7 @@ from twofold.components.training.method import (
     TwoViews,
     sample_views,
 )
-from twofold.components.transforms.policies import randaugment_noise
+from twofold.components.transforms.consistency.consistency_views import build_noise
 from twofold.components.transforms.views import ViewFunction, make_views
 
 _NOISE = 0x5E1F
@@ -36,16 +36,18 @@ class SelfTraining(Method):
     """A student on a noisy view learns the labels and what a teacher says of the clean view.
 
     The loss is ``(CE(labels, student(noisy)) + KL(softmax(teacher(clean) / T) ||
-    softmax(student(noisy) / T))) / 2`` (recipe D; Hinton et al., 2015, equation 1 for T). Clean and
-    noisy view are of the same crop. Images without a label take part in the second term alone.
+    softmax(student(noisy) / T))) / 2`` (recipe D; Hinton et al., 2015, equation 1 for T). Images
+    without a label take part in the second term alone.
 
     Attributes:
         encoder: the student's, [B, H, W, C] to features [B, D].
         head: the student's, features [B, D] to logits [B, K].
         teacher_encoder: frozen, likewise.
         teacher_head: frozen, likewise.
-        clean: draws the crop that both see.
+        clean: draws the teacher's view.
         noise: is added to the student's.
+        crops: "shared": the noise is added to the teacher's view; "own": to another view that
+            ``clean`` draws, as in recipe D, so that the two may show different parts.
         temperature: T.
         squared_temperature: whether the second term is multiplied by T^2, which keeps its
             gradient's size (Hinton et al., 2015, section 2); recipe D does not.
@@ -61,6 +63,7 @@ class SelfTraining(Method):
     teacher_head: keras.Model
     clean: ViewFunction
     noise: ViewFunction
+    crops: Literal["shared", "own"]
     temperature: float
     squared_temperature: bool
     confidence: float | None
@@ -74,7 +77,7 @@ class SelfTraining(Method):
             "teacher_head": lambda parts: parts["teacher_networks"]["head"],
             "teacher_networks": _teacher_networks,
             "clean": lambda parts: parts["views"][0],
-            "noise": lambda parts: _noise_of(parts.settings),
+            "noise": lambda parts: build_noise(parts.settings.noise),
         }
 
     @classmethod
@@ -82,11 +85,11 @@ class SelfTraining(Method):
         cls, settings: SelfTrainingSettings, views: Sequence[ViewFunction]
     ) -> TwoViews:
         """Gives what draws the teacher's view, and the student's of it."""
-        noise = _noise_of(settings)
+        noise, count = build_noise(settings.noise), _clean_views(settings.crops)
 
         def teacher_and_student(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            clean = make_views(views[:1], images, keys)[0]
-            return clean, noisy_view(noise, clean, keys)
+            drawn = make_views([views[0]] * count, images, keys)
+            return drawn[0], noisy_view(noise, drawn[-1], keys)
 
         return teacher_and_student
 
@@ -128,20 +131,19 @@ class SelfTraining(Method):
         )
 
     def _draw(self, batch: MethodInput) -> tuple[tf.Tensor, tf.Tensor]:
-        (clean,) = sample_views(
-            (self.clean,), batch.images, batch.keys, compiled=self.compile_views
-        )
+        policies = (self.clean,) * _clean_views(self.crops)
+        drawn = sample_views(policies, batch.images, batch.keys, compiled=self.compile_views)
         draw = tf.function(noisy_view, jit_compile=self.compile_views, autograph=False)
-        return clean, draw(self.noise, clean, batch.keys)
+        return drawn[0], draw(self.noise, drawn[-1], batch.keys)
 
 
 def noisy_view(noise: ViewFunction, clean: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-    """Makes the student's view of the teacher's, float32 [B, H, W, C], by the images' keys."""
+    """Makes the student's view of a clean one, float32 [B, H, W, C], by the images' keys."""
     return noise(clean, keyed_random.fold_in(keys, _NOISE))
 
 
-def _noise_of(settings: Any) -> ViewFunction:
-    return randaugment_noise(layers=settings.noise_layers, magnitude=settings.noise_magnitude)
+def _clean_views(crops: str) -> int:
+    return 2 if crops == "own" else 1
 
 
 def _teacher_networks(parts: Parts) -> Mapping[str, keras.Model]:

@@ -41,11 +41,12 @@ def mean_grey(pixels: tf.Tensor) -> tf.Tensor:
     return (total + count // 2) // count
 
 
-def smooth(pixels: tf.Tensor) -> tf.Tensor:
-    """Filters with [[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13, rounded; the border is kept.
+def smooth(pixels: tf.Tensor, *, rounded: bool = True) -> tf.Tensor:
+    """Filters with [[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13; the border is kept.
 
     Args:
         pixels: int32 [B, H, W, C] in [0, 255].
+        rounded: to the nearest whole number, as in Pillow; otherwise down.
 
     Returns:
         int32 [B, H, W, C] in [0, 255].
@@ -56,7 +57,7 @@ def smooth(pixels: tf.Tensor) -> tf.Tensor:
         return pixels
     rows = pixels[:, :-2] + pixels[:, 1:-1] + pixels[:, 2:]
     square = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
-    inner = (square + 4 * pixels[:, 1:-1, 1:-1] + 6) // 13
+    inner = (square + 4 * pixels[:, 1:-1, 1:-1] + (6 if rounded else 0)) // 13
     middle = tf.concat([pixels[:, 1:-1, :1], inner, pixels[:, 1:-1, -1:]], axis=2)
     return tf.concat([pixels[:, :1], middle, pixels[:, -1:]], axis=1)
 

@@ -14,6 +14,7 @@ from tests.components.methods.forms import (
     shift_by_key,
 )
 from tests.strategies import strategy_of
+from twofold.components.methods.settings import METHODS
 from twofold.components.training.method import sample_views
 from twofold.components.training.step import StepSettings, TrainState, build_train_step
 
@@ -56,6 +57,22 @@ def test_noise_is_added_to_the_students_view_of_that_crop_alone():
     np.testing.assert_array_equal(drawn, clean)
     factors = noisy.sum(axis=(1, 2, 3)) / clean.sum(axis=(1, 2, 3))
     assert len(np.unique(factors.round(4))) > 1, "the noise has keys of its own"
+
+
+def test_with_crops_of_their_own_the_student_sees_another_view_of_the_same_image():
+    clean, other = views_of(clean=shift_by_key, noise=unchanged, crops="own")
+    drawn, _ = views_of(clean=shift_by_key, noise=unchanged)
+
+    np.testing.assert_allclose(clean, drawn, rtol=1e-6)
+    factors = other.sum(axis=(1, 2, 3)) / clean.sum(axis=(1, 2, 3))
+    assert len(np.unique(factors.round(4))) == BATCH
+
+
+def test_configurations_of_when_there_was_one_randaugment_mean_torchvisions():
+    former = METHODS.validate({"name": "self_training", "noise_layers": 3, "noise_magnitude": 20})
+
+    noise = {"name": "randaugment_torchvision", "layers": 3, "magnitude": 20}
+    assert former == METHODS.validate({"name": "self_training", "noise": noise})
 
 
 def test_the_loss_is_the_mean_of_its_two_parts():

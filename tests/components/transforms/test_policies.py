@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from twofold.components.transforms.policies import build_policy, randaugment_noise
+from twofold.components.transforms.consistency.consistency_views import torchvision_noise
+from twofold.components.transforms.policies import build_policy
 from twofold.components.transforms.settings import VIEWS
 from twofold.components.transforms.views import make_views
 
 RANDOM = sorted(set(VIEWS) - {"none"})
 HEIGHT, WIDTH = 20, 24
 # The side of squares, of policies that do not keep the image's own size.
-SIDES = {"patches": 16}
+SIDES = {"patches": 16, "resized_window": 72, "randaugment_tf_models": 72}
 
 
 def batch_of(count, channels=3):
@@ -64,7 +65,7 @@ def test_compiled_views_are_the_eager_ones(name):
         return make_views([policy], batch, keys)
 
     # RandAugment rounds to bytes, and the crop before it may differ in its last bit.
-    bound = 1.01 / 255 if name == "randaugment" else 1e-5
+    bound = 1.01 / 255 if name.startswith("randaugment") else 1e-5
     np.testing.assert_allclose(compiled(batch_of(6), keys)[0], views[0], atol=bound)
 
 
@@ -182,11 +183,40 @@ def test_solarisation_leaves_nothing_brighter_than_its_threshold(keys):
 def test_the_noise_alone_keeps_the_crop(keys):
     batch = batch_of(4)
 
-    views = make_views([randaugment_noise(layers=1, magnitude=0)], batch, keys(4)).numpy()[0]
+    views = make_views([torchvision_noise(layers=1, magnitude=0)], batch, keys(4)).numpy()[0]
 
     # Without magnitude only autocontrast and equalise, of fourteen, change an image.
     unchanged = np.abs(views - batch.numpy() / 255).max(axis=(1, 2, 3)) < 1e-6
     assert unchanged.any()
+
+
+def test_a_window_is_cut_from_the_resized_image_in_whole_pixels(keys):
+    batch = batch_of(16)[:, :, :HEIGHT]
+    resized = tf.image.resize(tf.cast(batch, tf.float32) / 255, [24, 24]).numpy()
+    policy = build_policy("resized_window", resized=24, side=18)
+
+    views = views_of(policy, batch, keys(16), 1)[0]
+
+    places = set()
+    for view, image in zip(views, resized, strict=True):
+        found = [
+            (top, left, flip)
+            for top, left, flip in np.ndindex(7, 7, 2)
+            if np.allclose(
+                view[:, :: 1 - 2 * flip], image[top : top + 18, left : left + 18], atol=1e-5
+            )
+        ]
+        assert len(found) == 1
+        places.update(found)
+    assert len(places) > 10
+    assert {flip for _, _, flip in places} == {0, 1}
+
+
+def test_the_policy_of_earlier_versions_is_torchvisions():
+    former = VIEWS.validate({"policy": "randaugment", "magnitude": 5})
+
+    assert former.policy == "randaugment_torchvision"
+    assert former == VIEWS.validate({"policy": "randaugment_torchvision", "magnitude": 5})
 
 
 def test_an_unknown_policy_is_refused_with_the_known_ones():
@@ -222,7 +252,10 @@ def test_an_unknown_setting_is_refused_with_the_known_ones(name, expected):
         ("patches", {"strength": 3.0}),
         ("patches", {"grey_probability": 1.5}),
         ("consistency", {"crop": 0.0}),
-        ("randaugment", {"magnitude": 31}),
+        ("resized_window", {"side": 97}),
+        ("randaugment_torchvision", {"magnitude": 31}),
+        ("randaugment_tf_models", {"magnitude": 11}),
+        ("randaugment_tf_models", {"cutout": -1.0}),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused_by_its_name(name, settings):

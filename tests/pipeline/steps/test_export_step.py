@@ -15,7 +15,8 @@ from twofold.components.methods.labelled.self_training import SelfTraining
 from twofold.components.methods.labelled.self_training_settings import SelfTrainingSettings
 from twofold.components.methods.settings import METHODS
 from twofold.components.training.method import MethodInput
-from twofold.components.transforms.policies import build_view, randaugment_noise
+from twofold.components.transforms.consistency.consistency_views import build_noise
+from twofold.components.transforms.policies import build_view
 from twofold.components.transforms.policies_settings import CropViewsSettings, NNCLRViewsSettings
 from twofold.components.transforms.views import make_views
 from twofold.pipeline.cli.app import main
@@ -48,7 +49,7 @@ def test_self_training_draws_a_clean_view_and_the_students_noisy_one():
 
     clean, noisy = tf.function(build_training_views(config))(images, keys)
 
-    noise = randaugment_noise(layers=method.noise_layers, magnitude=method.noise_magnitude)
+    noise = build_noise(method.noise)
     settings = METHODS.defaults("self_training")
     student = SelfTraining(
         encoder=None,
@@ -58,7 +59,10 @@ def test_self_training_draws_a_clean_view_and_the_students_noisy_one():
         clean=build_view(config.views),
         noise=noise,
         compile_views=False,
-        **{key: settings[key] for key in ("temperature", "squared_temperature", "confidence")},
+        **{
+            key: settings[key]
+            for key in ("crops", "temperature", "squared_temperature", "confidence")
+        },
     )
     labels, step = tf.zeros(3, tf.int32), tf.constant(0, tf.int64)
     expected = student._draw(MethodInput(images, labels, keys, step))

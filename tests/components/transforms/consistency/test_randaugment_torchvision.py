@@ -4,7 +4,7 @@ import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 from scipy import stats
 
-from twofold.components.transforms.randaugment import (
+from twofold.components.transforms.consistency.randaugment_torchvision import (
     OPERATIONS,
     SIGNED_OPERATIONS,
     RandAugmentParameters,

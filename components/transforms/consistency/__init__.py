@@ -1,0 +1,1 @@
+"""Recipe D's views: windows, and RandAugment as noise."""
