@@ -6,14 +6,18 @@ tests imports it, and not before.
 
 import gc
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What the product asks for: see twofold.pipeline.tensorflow_import.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+import pytest
 import wrapt
 
 LOGICAL_DEVICES = 4
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @wrapt.when_imported("tensorflow")
@@ -35,3 +39,16 @@ def pytest_collection_finish():
     """Spares the garbage collector the modules: a million objects that live to the end."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def shared_file() -> Callable[[str], Path]:
+    """A function from a relative path to a file of the shared test data; skips where it is not."""
+
+    def find(name: str) -> Path:
+        root = Path(os.environ.get("TWOFOLD_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
+        if not (root / name).exists():
+            pytest.skip(f"{root / name} is missing; set TWOFOLD_SHARED_DATA to the shared data")
+        return root / name
+
+    return find

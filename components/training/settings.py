@@ -38,12 +38,17 @@ class PlateauSettings(Section):
 
 
 class EarlyStoppingSettings(Section):
-    """An end of training when a validation metric stands still; the best weights are kept."""
+    """An end of training when a validation metric stands still."""
 
     metric: Literal["loss", "accuracy"] = Field(
         "loss", description="the metric to monitor, of the labelled validation images"
     )
     patience: int = Field(10, ge=1, description="epochs without improvement that end training")
+    keep: Literal["best", "best_if_stopped"] = Field(
+        "best",
+        description="the weights that training ends with: the best of any epoch; or the last ones "
+        "unless it was stopped, as Keras 2 does with restore_best_weights",
+    )
 
 
 class TrainingSettings(Section):

@@ -88,19 +88,22 @@ class RunConfig(Section):
         return self
 
     def _check_patches(self) -> None:
-        """Refuses patches for an encoder of whole images, and two views of different sizes."""
+        """Refuses views of a size that the encoder does not take, and two of different sizes."""
         views = [view for view in (self.views, self.second_views, self.probe_views) if view]
-        side = self.encoder.patch_side
+        side, whole = self.encoder.patch_side, self.data.image_size
         for view in views:
-            if view.patch_side is not None and (side is None or view.patch_side < side):
+            if view.patch_side in (None, whole):
+                continue
+            if side is None or view.patch_side < side:
                 takers = [name for name in ENCODERS if ENCODERS[name].model_validate({}).patch_side]
                 raise ValueError(
                     f"views.policy={view.policy}, views.side={view.patch_side}: expected "
-                    f"encoder.name={' or '.join(takers)} with encoder.patch of at most that, since "
-                    f"other encoders see whole images"
+                    f"encoder.name={' or '.join(takers)} with encoder.patch of at most that, "
+                    f"encoder.input_size={view.patch_side} or data.image_size={view.patch_side}, "
+                    f"since other encoders see whole images"
                 )
         second = self.second_views or self.views
-        if self.views.patch_side != second.patch_side:
+        if (self.views.patch_side or whole) != (second.patch_side or whole):
             raise ValueError(
                 f"second_views.policy={second.policy}, views.policy={self.views.policy}: the two "
                 f"views of an image must be of one size, both patches of one side or neither"

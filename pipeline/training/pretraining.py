@@ -23,7 +23,7 @@ from twofold.components.training.validation import EpochRules, MonitoredMetric, 
 from twofold.components.transforms.policies import build_view
 from twofold.components.transforms.policies_settings import NoViewsSettings
 from twofold.components.transforms.settings import ViewsSettings
-from twofold.pipeline.config import RunConfig
+from twofold.pipeline.config import RunConfig, TrainingSettings
 from twofold.pipeline.models.build import build_state
 from twofold.pipeline.runs.run_context import ProgressFactory
 from twofold.pipeline.training.input_pipeline import InputPipeline
@@ -51,7 +51,7 @@ def pretrain(
     """Trains as the stage's configuration says; see ``train_stage``.
 
     What training ends with is the average where weights are averaged, otherwise the best by early
-    stopping, otherwise the weights of the last step.
+    stopping, if it keeps them, otherwise the weights of the last step.
 
     Returns:
         The method with its finished networks.
@@ -106,10 +106,15 @@ def _epoch_rules(stage: Stage, validation: Split | None, state: TrainState) -> E
 def _take_final_weights(stage: Stage, batches: InputPipeline, state: TrainState) -> None:
     if state.average is not None:
         state.average.assign_to(state.variables)
-    elif best_weights(stage).exists():
+    elif best_weights(stage).exists() and _keeps_best(stage.config.training, state):
         read_weights(best_weights(stage), state.models)
     if state.average is not None or batches.config.training.batch_statistics == "images":
         _estimate_statistics(state.models["encoder"], batches)
+
+
+def _keeps_best(training: TrainingSettings, state: TrainState) -> bool:
+    rule = training.early_stopping
+    return rule is not None and (rule.keep == "best" or state.extra["early_stopping"].stopped)
 
 
 def random_encoder(

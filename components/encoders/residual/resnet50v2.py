@@ -28,6 +28,7 @@ def build_resnet50v2(
     initializer: str,
     batch_norm_momentum: float,
     batch_norm_epsilon: float,
+    input_size: int | None,
 ) -> keras.Model:
     """Builds ResNet-50 v2, which normalises before every convolution, and pools its last map.
 
@@ -50,6 +51,8 @@ def build_resnet50v2(
         initializer: see ``twofold.components.encoders.layers.initializers``; "keras" is recipe D's.
         batch_norm_momentum: see ``batch_normalization``.
         batch_norm_epsilon: see ``batch_normalization``.
+        input_size: side in pixels that images of any size are resized to, bilinearly and without
+            antialiasing (recipe D's 72 of the 32 of CIFAR-10); None: ``image_shape`` is expected.
 
     Returns:
         A model from [B, H, W, C] to features [B, D] of the compute dtype; D is ``width_multiplier``
@@ -60,12 +63,18 @@ def build_resnet50v2(
             is out of range.
 
     """
+    if input_size is not None:
+        image_shape = (input_size, input_size, image_shape[2])
     check_stem("resnet50v2", stem, image_shape)
     stage_channels = scaled_channels(width_multiplier)
     initial = Initializer(initializer, seed)
     norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
-    images = keras.Input(image_shape, name="images")
-    x = keras.layers.Rescaling(2.0, offset=-1.0, name="rescale")(images)
+    if input_size is None:
+        images = resized = keras.Input(image_shape, name="images")
+    else:
+        images = keras.Input((None, None, image_shape[2]), name="images")
+        resized = keras.layers.Resizing(input_size, input_size, name="resize")(images)
+    x = keras.layers.Rescaling(2.0, offset=-1.0, name="rescale")(resized)
     x = _stem(x, stem, stage_channels[0], initial)
     for stage, (channels, count) in enumerate(zip(stage_channels, _BLOCKS, strict=True), start=1):
         for index in range(1, count + 1):

@@ -59,6 +59,17 @@ class ResNet50V2Settings(ResNetSettings):
 
     implementation: ClassVar[str] = f"{_ROOM}.resnet50v2:build_resnet50v2"
     name: Literal["resnet50v2"] = "resnet50v2"
+    input_size: int | None = Field(
+        None,
+        ge=8,
+        description="side in pixels that images and views of another size are resized to; null: "
+        "they are taken as they are",
+    )
+
+    @property
+    def patch_side(self) -> int | None:
+        """Side in pixels of the views that it takes beside whole images."""
+        return self.input_size
 
 
 @ENCODERS.register

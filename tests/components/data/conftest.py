@@ -4,7 +4,6 @@ import csv
 import gzip
 import hashlib
 import io
-import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -25,8 +24,6 @@ from twofold.components.data.sources.source import Source
 from twofold.components.data.store.tf_example import Example, frame
 from twofold.components.pages.dataset_page import render_report
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-
 
 def encoded(seed, size=(8, 8), mode="RGB", file_format="JPEG", **options):
     """The bytes of an image file of random pixels."""
@@ -40,19 +37,6 @@ def encoded(seed, size=(8, 8), mode="RGB", file_format="JPEG", **options):
 @pytest.fixture(scope="session")
 def image_bytes():
     return encoded
-
-
-@pytest.fixture(scope="session")
-def shared_file():
-    """A function from a relative path to a file of the shared test data; skips where it is not."""
-
-    def find(name):
-        root = Path(os.environ.get("TWOFOLD_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
-        if not (root / name).exists():
-            pytest.skip(f"{root / name} is missing; set TWOFOLD_SHARED_DATA to the shared data")
-        return root / name
-
-    return find
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@ import re
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from twofold.components.encoders.build import build_encoder
 
@@ -56,6 +57,20 @@ def test_the_stem_decides_the_size_of_the_last_map(stem, size, last):
 
     assert resnet.get_layer("final_norm").output.shape[1:3] == last
     assert resnet.output_shape == (None, 32)
+
+
+def test_an_input_size_takes_images_of_any_size_resized_as_by_tensorflow():
+    narrow = {"stem": "small", "width_multiplier": 1 / 64}
+    resizing = build_encoder("resnet50v2", (32, 32, 3), seed=0, input_size=48, **narrow)
+    plain = build_encoder("resnet50v2", (48, 48, 3), seed=0, **narrow)
+    plain.set_weights(resizing.get_weights())
+    images = np.random.default_rng(0).random((2, 32, 20, 3), np.float32)
+    resized = tf.image.resize(images, [48, 48])
+
+    expected = plain(resized, training=False)
+
+    np.testing.assert_allclose(resizing(images, training=False), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(resizing(resized, training=False), expected)
 
 
 def test_an_image_too_small_is_refused_with_name_and_sizes():
