@@ -34,6 +34,7 @@ _PICTURES = {
     "out, the more the embedding keeps its images together.",
     "rsm_histogram": "How the similarities spread.",
     "probe_loss": "How the recipe's probe learns on the frozen features: the loss of each epoch.",
+    "probe_accuracy": "How the recipe's probe learns: the held-out accuracy after each epoch.",
     "robustness_gain": "By how many points the student's accuracy on corrupted images exceeds its "
     "teacher's.",
     "finetune_fractions": "Held-out accuracy after fine-tuning on shares of the labels.",

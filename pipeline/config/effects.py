@@ -188,6 +188,11 @@ METHOD = (
 
 EVALUATION = (
     Effect(
+        ("probe_reads",),
+        lambda _, config: bool(getattr(config.method, "projector", ())) and config.study is None,
+        "a method.projector with a layer, and no study",
+    ),
+    Effect(
         ("measured_images",),
         lambda evaluation, _: bool(
             {"clustering", "retrieval", "uniformity"} & set(evaluation.measures)

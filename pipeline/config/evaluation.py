@@ -29,8 +29,21 @@ class EvaluationConfig(Section):
     probe_schedule_epochs: int | None = Field(
         100, ge=1, description="epochs to the end of its rate's cosine; null: a constant rate"
     )
-    probe_learning_rate: float = Field(1e-3, gt=0.0, description="its learning rate, of Adam")
+    probe_learning_rate: float = Field(1e-3, gt=0.0, description="its learning rate")
     probe_batch_size: int = Field(1000, ge=1, description="its images a step")
+    probe_last_batch: Literal["keep", "drop"] = Field(
+        "keep", description="whether it takes the images that fill no batch, too"
+    )
+    probe_optimizer: Literal["adam", "lamb"] = Field("adam", description="what trains it")
+    probe_penalty: float = Field(
+        0.0, ge=0.0, description="factor on the sum of its squared weights, added to its loss"
+    )
+    probe_initializer: Literal["pytorch", "keras"] = Field(
+        "pytorch", description="its first weights: of PyTorch, or of Keras (Glorot, bias 0)"
+    )
+    probe_reads: Literal["features", "projections"] = Field(
+        "features", description="what it classifies: the encoder's output, or the projector's"
+    )
     regularisation: float = Field(
         1.0, gt=0.0, description="inverse strength of the logistic regression, scikit-learn's C"
     )

@@ -275,6 +275,10 @@ def _fit(
         batch_size=evaluation.probe_batch_size,
         learning_rate=evaluation.probe_learning_rate,
         schedule_epochs=evaluation.probe_schedule_epochs,
+        optimizer=evaluation.probe_optimizer,
+        penalty=evaluation.probe_penalty,
+        last_batch=evaluation.probe_last_batch,
+        initializer=evaluation.probe_initializer,
         seed=seed,
     )
 

@@ -113,6 +113,11 @@ CASES = [
         ],
         ["evaluation.finetune_views.blur_probability=0.5"],
     ),
+    (
+        "evaluation.probe_reads=projections",
+        ["method.projector=[]"],
+        ["method.projector=[8]"],
+    ),
     ("method.projector_batch_norm=true", ["method.projector=[8]"], ["method.projector=[8, 8]"]),
     (
         "method.teacher.training.momentum=0.8",

@@ -145,20 +145,43 @@ def plot_probe_losses(losses: Mapping[str, Sequence[float]], path: Path, title: 
     """
     if not losses or not all(losses.values()):
         raise EvaluationError("A figure of losses needs at least one epoch, but there is none.")
-    figure = new_figure(width=6.6 if len(losses) > 1 else 5.2, height=3.6)
+    _plot_epochs(losses, path, title, "training loss, nats an image")
+
+
+def plot_probe_accuracies(accuracies: Sequence[float], path: Path, title: str) -> None:
+    """Draw the held-out accuracy of a linear classifier on frozen features, epoch by epoch.
+
+    Args:
+        accuracies: shares in [0, 1], after each epoch.
+        path: of the PNG file; folders that lack are made.
+        title: above all.
+
+    Raises:
+        EvaluationError: if there is nothing to draw.
+
+    """
+    if not accuracies:
+        raise EvaluationError("A figure of accuracies needs at least one epoch, but there is none.")
+    _plot_epochs({"": [100 * one for one in accuracies]}, path, title, "held-out accuracy, %")
+
+
+def _plot_epochs(
+    lines: Mapping[str, Sequence[float]], path: Path, title: str, measure: str
+) -> None:
+    figure = new_figure(width=6.6 if len(lines) > 1 else 5.2, height=3.6)
     panel = figure.add_subplot()
     panel.set_title(plain(title), fontsize=12)
     colours = cycle(COLOURS)
-    for (name, values), colour in zip(losses.items(), colours, strict=False):
+    for (name, values), colour in zip(lines.items(), colours, strict=False):
         epochs = range(1, len(values) + 1)
         marker = "o" if len(values) == 1 else None
         panel.plot(epochs, values, color=colour, linewidth=1.4, marker=marker, label=plain(name))
     panel.set_xlabel("epoch of the classifier")
-    panel.set_ylabel("training loss, nats an image")
+    panel.set_ylabel(measure)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.grid(color="0.9", linewidth=0.8)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
-    if len(losses) > 1:
+    if len(lines) > 1:
         figure.legend(loc="outside right upper", fontsize=9, frameon=False)
     write_png(figure, path)

@@ -17,6 +17,7 @@ from twofold.components.evaluation.geometry.retrieval import retrieval
 from twofold.components.evaluation.geometry.similarity_matrix import sample_rows
 from twofold.components.evaluation.plots.classifier_plots import (
     plot_confusion,
+    plot_probe_accuracies,
     plot_probe_losses,
     plot_reliability,
 )
@@ -123,7 +124,7 @@ def measure_classes(
         context: of the run.
         details: takes the settings that were chosen, and what is recorded beside the metrics.
         store: the embeddings.
-        parts: the baselines in it.
+        parts: the baselines in it, and what else a probe reads.
         splits: what was embedded.
         held_out_name: the split to measure on.
 
@@ -143,27 +144,15 @@ def measure_classes(
     if not probe.converged:
         context.say("the logistic regression stopped before it converged")
     metrics = _accuracies("linear_probe", probe, images)
-    recipe_probe = fit_recipe_probe(
-        images.train.embeddings,
-        images.train.labels,
-        classes=len(names),
-        epochs=config.probe_epochs,
-        batch_size=config.probe_batch_size,
-        learning_rate=config.probe_learning_rate,
-        schedule_epochs=config.probe_schedule_epochs,
-        seed=context.config.seed,
-    )
-    metrics |= _accuracies("recipe_probe", recipe_probe, images)
-    plot_probe_losses(
-        {"": recipe_probe.losses},
-        context.run.path / "figures" / "probe_loss.png",
-        "Training loss of the recipe's probe on frozen features",
-    )
+    read = images
+    if config.probe_reads == "projections":
+        read = gather(store, splits, held_out_name, "projector")
+    metrics |= _recipe_probe(context, details, read, len(names))
     chosen["neighbours"], right = _neighbours(context, images, choice, len(names))
     metrics |= accuracy_metrics("knn/test_accuracy", right, len(images.held_out.labels))
     metrics |= _structure(context, images.held_out)
     metrics |= _mistakes(context, details, probe, images.held_out, names)
-    for part in parts:
+    for part in (one for one in parts if one in config.baselines):
         baseline = gather(store, splits, held_out_name, part)
         to_choose = baseline.to_choose(context.config.seed)
         fitted, strength = _probe(context, baseline.train, to_choose, len(names))
@@ -194,6 +183,43 @@ def _probe(
         train.embeddings, train.labels, classes=classes, regularisation=strength
     )
     return probe, strength
+
+
+def _recipe_probe(
+    context: Context, details: dict[str, Any], images: Images, classes: int
+) -> dict[str, float]:
+    """Trains the recipe's probe, and leaves its curves."""
+    config, figures = context.config.evaluation, context.run.path / "figures"
+    probe = fit_recipe_probe(
+        images.train.embeddings,
+        images.train.labels,
+        classes=classes,
+        epochs=config.probe_epochs,
+        batch_size=config.probe_batch_size,
+        learning_rate=config.probe_learning_rate,
+        schedule_epochs=config.probe_schedule_epochs,
+        optimizer=config.probe_optimizer,
+        penalty=config.probe_penalty,
+        last_batch=config.probe_last_batch,
+        initializer=config.probe_initializer,
+        held_out=(images.held_out.embeddings, images.held_out.labels),
+        seed=context.config.seed,
+    )
+    details["recipe_probe"] = {
+        "loss": list(probe.losses),
+        "test_accuracy": list(probe.accuracies),
+    }
+    plot_probe_losses(
+        {"": probe.losses},
+        figures / "probe_loss.png",
+        f"Training loss of the recipe's probe on frozen {config.probe_reads}",
+    )
+    plot_probe_accuracies(
+        probe.accuracies,
+        figures / "probe_accuracy.png",
+        f"Held-out accuracy of the recipe's probe on frozen {config.probe_reads}",
+    )
+    return _accuracies("recipe_probe", probe, images)
 
 
 def _accuracies(name: str, probe: LinearProbe, images: Images) -> dict[str, float]:

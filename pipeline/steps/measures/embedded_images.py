@@ -56,14 +56,17 @@ def embed_splits(
         splits: what to embed, by name.
 
     Returns:
-        The store, and the baselines that are in it.
+        The store, and which of the baselines are in it, with the projector where the recipe's probe
+        reads it.
 
     """
     store = _store_to_fill(context)
     for name, split in splits.items():
         store.write_rows(name, split.keys, split.labels)
     projector = None
-    parts = list(dict.fromkeys(context.config.evaluation.baselines))
+    evaluation = context.config.evaluation
+    read = ["projector"] if evaluation.probe_reads == "projections" else []
+    parts = list(dict.fromkeys([*evaluation.baselines, *read]))
     if "projector" in parts:
         projector = rebuild_projector(context.config, encoder, context.run.path / "checkpoints")
         if projector is None:

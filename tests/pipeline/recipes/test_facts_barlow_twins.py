@@ -105,6 +105,20 @@ def test_steps_and_rate_are_those_of_the_printed_run() -> None:
     assert [float(schedule(step)) for step in (0, 97, 15_519)] == pytest.approx([0.001] * 3)
 
 
+def test_the_linear_evaluation_is_that_of_the_source() -> None:
+    evaluation = RECIPE.evaluation
+    assert evaluation.probe_reads == "projections"
+    assert evaluation.probe_epochs == 35
+    assert evaluation.probe_batch_size == 512
+    assert evaluation.probe_last_batch == "drop"
+    assert evaluation.probe_optimizer == "lamb"
+    assert evaluation.probe_learning_rate == 0.001
+    assert evaluation.probe_schedule_epochs is None
+    # Keras's L2 is the factor on the sum of squares.
+    assert evaluation.probe_penalty == 0.02
+    assert evaluation.probe_initializer == "keras"
+
+
 def test_the_first_loss_follows_the_source_line_by_line() -> None:
     random = np.random.default_rng(0)
     first, second = random.random((2, 16, 32, 32, 3), np.float32)

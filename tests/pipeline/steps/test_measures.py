@@ -54,6 +54,32 @@ def test_measures_asked_for_later_read_the_embeddings_that_are_there(
     assert len(keys) == len(np.load(arrays[1])) == len(set(keys.tolist()))
 
 
+def test_the_recipes_probe_can_read_the_projections_and_leaves_a_value_an_epoch(
+    twofold: Twofold, two_classes: Path, tmp_path: Path
+) -> None:
+    metrics = _call(
+        twofold,
+        two_classes,
+        tmp_path,
+        "evaluation.probe_reads=projections",
+        "evaluation.probe_epochs=3",
+        "evaluation.probe_optimizer=lamb",
+        "evaluation.probe_penalty=0.02",
+        "evaluation.probe_last_batch=drop",
+        "evaluation.probe_initializer=keras",
+        "evaluation.probe_schedule_epochs=null",
+    )
+    run = tmp_path / "folder_simclr"
+    details = json.loads((run / "run.json").read_text())["steps"]["evaluate"]["details"]
+    accuracies = details["recipe_probe"]["test_accuracy"]
+    assert len(accuracies) == len(details["recipe_probe"]["loss"]) == 3
+    assert accuracies[-1] == metrics["recipe_probe/test_accuracy"]
+    for figure in ("probe_loss", "probe_accuracy"):
+        assert (run / "figures" / f"{figure}.png").is_file()
+    # The projector is embedded for the probe alone.
+    assert "linear_probe_projector/test_accuracy" not in metrics
+
+
 def test_no_sweep_and_no_more_measures_leave_the_settings_as_they_are(
     twofold: Twofold, two_classes: Path, tmp_path: Path
 ) -> None:

@@ -1,4 +1,5 @@
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -208,11 +209,81 @@ class TestRecipeProbe:
         assert not np.array_equal(fitted(1), fitted(2))
         np.testing.assert_array_equal(fitted(2), fitted(4))
 
+    def test_initial_weights_can_be_keras_s(self):
+        # Glorot and Bengio (2010), equation 16.
+        probe = fit_recipe_probe(
+            np.ones((2, 400), np.float32),
+            np.array([0, 1]),
+            classes=200,
+            epochs=1,
+            learning_rate=0.0,
+            initializer="keras",
+        )
+        assert not probe.bias.any()
+        assert np.abs(probe.weights).max() == pytest.approx(0.1, rel=0.01)
+        assert probe.weights.std() == pytest.approx(0.1 / np.sqrt(3), rel=0.05)
+
+    def test_one_step_of_lamb_moves_the_weights_by_the_rate_times_their_norm(self):
+        # You et al. (2020), algorithm 2; where the norm is 0, as of the bias, it is Adam's.
+        embeddings, labels = clusters(images=50)
+        still, moved = (
+            fit_recipe_probe(
+                embeddings,
+                labels,
+                classes=3,
+                epochs=1,
+                learning_rate=rate,
+                schedule_epochs=None,
+                optimizer="lamb",
+                initializer="keras",
+            )
+            for rate in (0.0, 0.01)
+        )
+        step = np.linalg.norm(moved.weights - still.weights)
+        assert step == pytest.approx(0.01 * np.linalg.norm(still.weights), rel=1e-3)
+        np.testing.assert_allclose(np.abs(moved.bias), 0.01, rtol=1e-2)
+
+    def test_the_penalty_is_on_the_squared_weights_and_not_in_the_reported_loss(self):
+        embeddings, labels = clusters(images=50)
+        options: dict[str, Any] = {"classes": 3, "epochs": 1, "schedule_epochs": None}
+        still = fit_recipe_probe(embeddings, labels, learning_rate=0.0, **options)
+        moved = fit_recipe_probe(embeddings, labels, learning_rate=0.01, penalty=1e6, **options)
+        # Adam's first step goes by the sign of the gradient, here that of the weights.
+        np.testing.assert_allclose(
+            moved.weights - still.weights, -0.01 * np.sign(still.weights), rtol=1e-3
+        )
+        assert moved.losses == pytest.approx(still.losses)
+
+    @pytest.mark.parametrize(("images", "steps"), [(60, 1), (50, 1), (49, 1), (100, 2)])
+    def test_what_fills_no_batch_can_be_dropped_unless_it_is_all(self, images, steps):
+        embeddings, labels = clusters(images=images)
+        options: dict[str, Any] = {"classes": 3, "epochs": 1, "batch_size": 50}
+        options["schedule_epochs"] = None
+        still, moved = (
+            fit_recipe_probe(
+                embeddings, labels, learning_rate=rate, last_batch="drop", **options
+            ).bias
+            for rate in (0.0, 1e-4)
+        )
+        # Adam moves by at most about its rate a step, and that far where the sign stays.
+        assert np.abs(moved - still).max() == pytest.approx(steps * 1e-4, rel=0.05)
+
+    def test_the_accuracy_on_held_out_images_is_measured_after_each_epoch(self):
+        embeddings, labels = clusters(images=90)
+        held_out = embeddings[60:], labels[60:]
+        probe = fit_recipe_probe(
+            embeddings[:60], labels[:60], classes=3, epochs=4, learning_rate=0.1, held_out=held_out
+        )
+        assert len(probe.accuracies) == len(probe.losses) == 4
+        assert probe.accuracies[-1] == probe.accuracy(*held_out)
+        assert probe.accuracies[0] != probe.accuracies[-1]
+
     @pytest.mark.parametrize("name", ["epochs", "batch_size", "schedule_epochs"])
     def test_a_count_below_one_is_refused_by_name(self, name):
         embeddings, labels = clusters(images=10)
+        zero: dict[str, Any] = {name: 0}
         with pytest.raises(EvaluationError, match=f"{name} must be at least 1, but it is 0"):
-            fit_recipe_probe(embeddings, labels, classes=3, **{name: 0})
+            fit_recipe_probe(embeddings, labels, classes=3, **zero)
 
 
 @pytest.mark.parametrize("fit", [fit_logistic_regression, fit_recipe_probe])
