@@ -84,7 +84,11 @@ setup(
     python_requires=">=3.11,<3.14",
     package_dir=ROOTS,
     packages=PACKAGES,
-    package_data={"twofold": ["py.typed"], "twofold.components.pages": ["templates/*"]},
+    package_data={
+        "twofold": ["py.typed"],
+        "twofold.components.pages": ["templates/*"],
+        "twofold.pipeline.recipes": ["printed/*.csv"],
+    },
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["twofold = twofold.pipeline.cli.app:main"]},

@@ -24,6 +24,7 @@ from twofold.components.evaluation.metrics import (
 from twofold.components.pages.charts import Chart, Series, line_chart, share_chart
 from twofold.components.pages.expected_result import ExpectedResult
 from twofold.components.pages.page_template import page_environment, png_uri, short
+from twofold.components.pages.printed_comparison import PrintedComparison
 
 # Pictures with a place of their own on the page; any other comes at the end.
 _PICTURES = {
@@ -138,6 +139,7 @@ class RunContent:
         links: (text, relative address) of files beside the page.
         expected: results of the recipe that was run.
         expected_notes: on what they were measured, and in what the run differs.
+        printed: the curves that the recipe's source prints, beside the run's own.
 
     """
 
@@ -158,6 +160,7 @@ class RunContent:
     links: Sequence[tuple[str, str]] = ()
     expected: Sequence[ExpectedResult] = ()
     expected_notes: Sequence[str] = ()
+    printed: PrintedComparison | None = None
 
 
 def render_run(content: RunContent) -> str:

@@ -10,6 +10,7 @@ from types import ModuleType
 from twofold.components.errors import ConfigError
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.config.expected import Expected
+from twofold.pipeline.config.printed_curves import PrintedCurve, read_printed_curves
 
 
 def recipe_names() -> list[str]:
@@ -41,6 +42,19 @@ def expected_results(name: str) -> tuple[Expected, ...]:
     """Returns what a recipe's metrics were measured to be."""
     found: tuple[Expected, ...] = _module(name).EXPECTED
     return found
+
+
+def printed_curves(name: str) -> tuple[tuple[PrintedCurve, ...], str]:
+    """Returns the curves that a recipe's source prints, and the recipe that is the published one.
+
+    A recipe names that one by ``PRINTED_CURVES``; one whose source prints no curve has none.
+
+    Raises:
+        ConfigError: if there is no recipe of that name.
+
+    """
+    published = getattr(_module(name), "PRINTED_CURVES", None)
+    return ((), name) if published is None else (read_printed_curves(published), published)
 
 
 def _module(name: str) -> ModuleType:

@@ -69,3 +69,5 @@ EXPECTED = (
         protocol=CIFAR10_JPEG,
     ),
 )
+
+PRINTED_CURVES = "cifar10_barlow_twins"

@@ -47,3 +47,5 @@ EXPECTED = (
     ),
     Expected("knn/test_accuracy", 0.364, protocol=CIFAR10_JPEG, settings=_MEASURED),
 )
+
+PRINTED_CURVES = "cifar10_barlow_twins"

@@ -98,3 +98,5 @@ EXPECTED = (
         note="the reference prints 62.81 for the student of a longer run, 59.70 for its teacher",
     ),
 )
+
+PRINTED_CURVES = "cifar10_consistency"

@@ -35,3 +35,5 @@ EXPECTED = (
     Expected("classifier/test_accuracy", None, protocol=CIFAR10_JPEG),
     Expected("robustness/mean_accuracy_all", None, protocol=CIFAR10_JPEG),
 )
+
+PRINTED_CURVES = "cifar10_consistency"

@@ -58,3 +58,5 @@ EXPECTED = (
     ),
     Expected("finetune_scratch/test_accuracy", None, note="the reference prints 61.5 and 62.9"),
 )
+
+PRINTED_CURVES = "stl10_simclr"

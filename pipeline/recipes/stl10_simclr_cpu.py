@@ -37,3 +37,5 @@ EXPECTED = (
     Expected("finetune/test_accuracy", 0.477, low=0.446, high=0.508, protocol=IMAGENETTE),
     Expected("finetune_scratch/test_accuracy", 0.39, low=0.360, high=0.421, protocol=IMAGENETTE),
 )
+
+PRINTED_CURVES = "stl10_simclr"

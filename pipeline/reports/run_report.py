@@ -16,6 +16,7 @@ from twofold.components.pages.charts import Series
 from twofold.components.pages.run_page import Examples, RunContent, StepCost, render_run
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.reports.expected_results import expected_notes, expected_results
+from twofold.pipeline.reports.printed_curve_report import printed_comparison
 from twofold.pipeline.runs.record_format import RECORD
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import (
@@ -61,7 +62,8 @@ def collect(record: RunRecord, datasets: str) -> RunContent:
     config = _config(record, notes)
     directory = files.join(datasets, record.dataset) if record.dataset else None
     manifest = _manifest(record, directory, notes)
-    curves = record.curves()
+    curves, teacher = record.curves(), record.curves("tensorboard-teacher")
+    finetuned = _finetune_curves(record)
     examples = _examples(record, config, manifest, datasets, notes)
     changed = () if config is None else changed_settings(config, RunConfig())
     return RunContent(
@@ -82,8 +84,8 @@ def collect(record: RunRecord, datasets: str) -> RunContent:
         metrics=record.metrics,
         held_out=_labelled(record, manifest),
         curves=curves,
-        teacher_curves=record.curves("tensorboard-teacher"),
-        finetune_curves=_finetune_curves(record),
+        teacher_curves=teacher,
+        finetune_curves=finetuned,
         figures=record.figures(),
         notes=notes,
         facts=list(_facts(record)),
@@ -91,6 +93,9 @@ def collect(record: RunRecord, datasets: str) -> RunContent:
         examples=examples,
         expected=expected_results(record),
         expected_notes=() if config is None else expected_notes(record, config),
+        printed=printed_comparison(
+            record, config, {"pretraining": curves, "teacher": teacher, **finetuned}
+        ),
     )
 
 
