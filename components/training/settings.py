@@ -91,9 +91,10 @@ class TrainingSettings(Section):
         description="regular expressions: weights whose path matches one, and all vectors, are "
         "neither decayed nor adapted; empty: all are",
     )
-    schedule: Literal["cosine", "constant"] = Field(
+    schedule: Literal["cosine", "cosine_wave", "constant"] = Field(
         "cosine",
-        description="the rate after the warm-up: half a cosine to final_learning_rate, or as it is",
+        description="the rate after the warm-up: half a cosine to final_learning_rate, and then "
+        "that or, as in PyTorch, up again and down; or as it is",
     )
     final_learning_rate: float = Field(
         0.0,

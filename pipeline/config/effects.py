@@ -132,7 +132,7 @@ TRAINING = (
     ),
     Effect(
         ("schedule_epochs", "schedule_every", "final_learning_rate"),
-        lambda training, _: training.schedule == "cosine",
+        lambda training, _: training.schedule != "constant",
         "training.schedule=cosine",
     ),
     Effect(

@@ -27,7 +27,10 @@ class EvaluationConfig(Section):
 
     probe_epochs: int = Field(10, ge=1, description="epochs of the recipe's linear probe")
     probe_schedule_epochs: int | None = Field(
-        100, ge=1, description="epochs to the end of its rate's cosine; null: a constant rate"
+        100,
+        ge=1,
+        description="epochs in which its rate falls to 0 by a cosine, to rise again after them as "
+        "in PyTorch; null: a constant rate",
     )
     probe_learning_rate: float = Field(1e-3, gt=0.0, description="its learning rate")
     probe_batch_size: int = Field(1000, ge=1, description="its images a step")

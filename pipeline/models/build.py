@@ -119,6 +119,7 @@ def build_training_schedule(training: TrainingSettings, settings: LoopSettings) 
         end_step=max(warmup + 1, end),
         final=scaled(training.final_learning_rate),
         held_steps=settings.steps_per_epoch if training.schedule_every == "epoch" else 1,
+        wave=training.schedule == "cosine_wave",
     )
 
 

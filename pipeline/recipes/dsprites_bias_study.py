@@ -1,30 +1,28 @@
-"""Recipe E's biased training set: which encoders mistake position for shape where both go together.
+"""Recipe E's biased training set: which encoders mistake position for shape, as published.
 
     twofold run dsprites_bias_study --set data.source=npz --set data.path=dsprites_subset.npz
 
-Squares lie to the left, ovals in the middle, hearts to the right, in training alone; the probe sees
-these images, too. The control trains on as many images without that bias. Both are held to the same
-unbiased held-out images. All encoders are the network of ``dsprites_best``, which averages over
-positions; with ``--set encoder.pooling=flatten --set encoder.filters=[6,16] --set
-encoder.units=[120,84,84] --name flattened`` they are the published one.
+Squares lie to the left, ovals in the middle, hearts to the right, in training alone; the classifier
+sees these images, too. The control trains on as many images without that bias. Both are held to the
+same unbiased held-out images, 5 per cent of all. Four encoders each: supervised (80 epochs),
+untrained, VAE (450) and SimCLR (150), the network of the tutorial, and curves of their accuracies
+over shares of the labels, on held-out and on training images. ``figures/images_biased.png`` and
+``images_control.png`` show twenty images of each set with their centres and the bounds of posX.
 
-Cost: 54 minutes of one CPU core that has AVX2 and no AVX512, beside other work: 16 for each SimCLR,
-9 for each supervised network.
+The publication says that SimCLR alone stays good, and is even better than its control; it shows no
+numbers. Of all 20,000 images 6,115 have the bias, and of the 19,000 that its split leaves to train
+on 5,808; the control has as many. Where fewer labels take more than 100 epochs, the classifier's
+rate rises again, as it does in PyTorch.
 
-In ``EXPECTED``, accuracies of shapes are those of the recipe's probe, or of the supervised
-network's own classifier; beside them stand those of logistic regression and of kNN.
-
-The average over positions keeps the position from passing for the shape, whoever trains the
-network. The published network takes the one for the other. Supervised, it has 34.66 % on the biased
-set, which is chance, and 90.06 on the control; untrained, the recipe's probe has 34.92 and 39.90.
-SimCLR on the biased set has 60.30 by the recipe's probe after 60 epochs at these settings, and had
-75.80 (85.18 by logistic regression, 88.75 by kNN) after 600 steps of 1,000 images at temperature
-0.5, as published; the reference says that its own stays good.
+Cost: about two hours of one CPU core (not measured): a VAE 35 minutes, SimCLR 15, the supervised
+networks 10, of each set.
 """
 
-from twofold.pipeline.config import StudyConfig, override
+from twofold.components.data.sources.permuted_split import PermutedSplit
+from twofold.pipeline.config import StudyConfig
 from twofold.pipeline.config.expected import PUBLIC_DSPRITES, Expected
-from twofold.pipeline.recipes.dsprites_best import CONFIG as BEST
+from twofold.pipeline.recipes.dsprites_study import CONFIG as STUDY
+from twofold.pipeline.recipes.dsprites_study import FRACTIONS, RANDOM, SUPERVISED, VAE
 
 # Squares, ovals, hearts at posX indices 0-9, 11-20, 22-30 of 0-31; positions are shares of 31.
 _BIAS = (
@@ -32,45 +30,45 @@ _BIAS = (
     "{label: [2, 2], posX: [0.69, 0.98]}]"
 )
 # As many as meet the rules among the training images of the public subset.
-_CONTROL = "data.training_images=4886"
-_SUPERVISED = ("views.policy=none", "method.name=supervised")
-_RANDOM = ("views.policy=none", "method.name=random", "evaluation.probe_epochs=25")
+_CONTROL = "data.training_images=5808"
+_SETS = {"control": _CONTROL, "biased": _BIAS}
+_PROBE = "evaluation.probe_epochs=30"
+_ENCODERS = {
+    "supervised": (*SUPERVISED, "training.epochs=80"),
+    "random": (*RANDOM, _PROBE),
+    "vae": (*VAE, "training.epochs=450", _PROBE),
+    "simclr": ("training.epochs=150", _PROBE),
+}
 
-CONFIG = override(
-    BEST,
-    [
-        "name=dsprites_bias_study",
-        "training.epochs=20",
-        "training.warmup_epochs=2",
-        "evaluation.label_fractions=[]",
-    ],
-).model_copy(
+_NAMES = {images: tuple(f"{encoder}_{images}" for encoder in _ENCODERS) for images in _SETS}
+
+CONFIG = STUDY.model_copy(
     update={
+        "name": "dsprites_bias_study",
+        "data": STUDY.data.model_copy(
+            update={
+                "source": STUDY.data.source.model_copy(
+                    update={"permuted_split": PermutedSplit(seed=2021, test_share=0.05)}
+                )
+            }
+        ),
         "study": StudyConfig(
             encoders={
-                "random_biased": (*_RANDOM, _BIAS),
-                "random_control": (*_RANDOM, _CONTROL),
-                "supervised_biased": (*_SUPERVISED, _BIAS),
-                "supervised_control": (*_SUPERVISED, _CONTROL),
-                "simclr_biased": (_BIAS,),
-                "simclr_control": (_CONTROL,),
+                f"{encoder}_{images}": (*settings, chosen)
+                for images, chosen in _SETS.items()
+                for encoder, settings in _ENCODERS.items()
             },
             pixels=None,
+            label_fractions=FRACTIONS,
+            curve_groups=_NAMES,
+            pictured={images: f"simclr_{images}" for images in _SETS},
+            rsm_images=None,
         ),
     }
 )
 
-_MEASURES = ("shape_accuracy", "linear_probe_accuracy", "knn_accuracy")
-
 EXPECTED = tuple(
-    Expected(f"study/{encoder}/{measure}", value, protocol=PUBLIC_DSPRITES)
-    for encoder, values in {
-        "random_biased": (0.8086, 0.9241, 0.9762),
-        "random_control": (0.8278, 0.9421, 0.9884),
-        "supervised_biased": (0.997, 0.9977, 0.9967),
-        "supervised_control": (1.0, 1.0, 1.0),
-        "simclr_biased": (1.0, 1.0, 1.0),
-        "simclr_control": (1.0, 1.0, 1.0),
-    }.items()
-    for measure, value in zip(_MEASURES, values, strict=True)
+    Expected(f"study/{encoder}/shape_accuracy", None, protocol=PUBLIC_DSPRITES)
+    for names in _NAMES.values()
+    for encoder in names
 )

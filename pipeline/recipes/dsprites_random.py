@@ -4,8 +4,8 @@
 
 Cost: half a minute on 2 CPU cores.
 
-Nothing is trained; the statistics of batch normalisation are those of the
-training images, since the reference's untrained network uses its batches' own.
+Nothing is trained; the statistics of batch normalisation are those of the training images, which
+the reference's come to while its classifier is fitted.
 """
 
 from twofold.pipeline.config import override
@@ -24,18 +24,10 @@ CONFIG = override(
 
 EXPECTED = (
     Expected(
-        "linear_probe/test_accuracy",
-        0.4346,
-        low=0.419,
-        high=0.450,
-        published=0.4467,
-        protocol=PUBLIC_DSPRITES,
-    ),
-    Expected(
         "recipe_probe/test_accuracy",
-        0.4351,
+        None,
+        published=0.4467,
         protocol=PUBLIC_DSPRITES,
         note="its probe trains 25 epochs",
     ),
-    Expected("knn/test_accuracy", 0.6928, protocol=PUBLIC_DSPRITES),
 )

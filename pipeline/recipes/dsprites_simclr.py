@@ -4,15 +4,22 @@
 
 Cost: 10 minutes on 2 CPU cores. Without the two settings it generates images of its own.
 
-``dsprites_best`` has settings that pass the published accuracy.
+``dsprites_best`` has settings of our own for a better encoder in a third of the time.
 
 Loss of seed 0 after epochs 1, 2, 5, 10, 20, 40, 60: 7.28, 7.11, 7.05, 7.02, 6.99, 6.94, 6.60.
 
-Two things are part of the recipe though it does not say so: PyTorch's initial weights, and
-torchvision's nearest-pixel sampling of the views. With bilinear sampling the loss falls faster
-(6.84 after 5 epochs) and the shape is not learned (47.9 per cent after 60 epochs, one seed).
+Four things are part of the recipe though it does not say so. PyTorch's initial weights.
+Torchvision's nearest-pixel sampling of the views: with bilinear sampling the loss falls faster
+(6.84 after 5 epochs) and the shape is not learned (47.9 per cent after 60 epochs, one seed). The
+split, which is drawn here as the publication's code draws it. And the statistics that batch
+normalisation ends with: what the publication loads from a file counts as untrained there, so that
+its classifier is fitted to batches normalised by themselves, and the moving statistics become those
+of images without a view (``training.batch_statistics=images``). With the publication's own weights
+and split the probe of 10 epochs reaches 97.7 per cent so, as published, and 96.5 with the
+statistics of the views (63 to 65 and 66.7 with two negatives; published 66.75).
 """
 
+from twofold.components.data.sources.permuted_split import PermutedSplit
 from twofold.components.encoders.convolutional.core_settings import CoreSettings
 from twofold.components.methods.contrastive.simclr_settings import SimCLRSettings
 from twofold.components.transforms.policies_settings import AffineViewsSettings
@@ -33,9 +40,9 @@ CONFIG = RunConfig(
             images=20_000,
             latent_names=("shape", "scale", "orientation", "posX", "posY"),
             label_latent="shape",
+            # The publication's: 16,000 images to train on, and 4,000.
+            permuted_split=PermutedSplit(seed=2021, test_share=0.2),
         ),
-        # Of the public subset 16,045 images train with it: 16 steps an epoch, as published.
-        split_seed=5,
     ),
     views=AffineViewsSettings(
         rotation_degrees=90, translation=0.2, scale=(0.8, 1.2), interpolation="nearest"
@@ -47,35 +54,16 @@ CONFIG = RunConfig(
         epochs=60,
         learning_rate=1e-3,
         schedule_epochs=500,
+        schedule="cosine_wave",
         schedule_every="epoch",
+        last_batch="keep",
+        batch_statistics="images",
     ),
-    evaluation=EvaluationConfig(probe_epochs=10, probe_schedule_epochs=100),
+    evaluation=EvaluationConfig(probe_epochs=10, probe_schedule_epochs=100, rsm_images=None),
 )
 
 EXPECTED = (
-    Expected(
-        "linear_probe/test_accuracy",
-        0.9564,
-        low=0.9479,
-        high=0.9608,
-        seeds=(0, 1, 2),
-        published=0.9753,
-        protocol=PUBLIC_DSPRITES,
-    ),
-    Expected(
-        "recipe_probe/test_accuracy",
-        0.9075,
-        low=0.8822,
-        high=0.9386,
-        seeds=(0, 1, 2),
-        protocol=PUBLIC_DSPRITES,
-    ),
-    Expected(
-        "knn/test_accuracy",
-        0.9577,
-        low=0.9482,
-        high=0.9641,
-        seeds=(0, 1, 2),
-        protocol=PUBLIC_DSPRITES,
-    ),
+    Expected("recipe_probe/test_accuracy", None, published=0.9753, protocol=PUBLIC_DSPRITES),
+    Expected("linear_probe/test_accuracy", None, protocol=PUBLIC_DSPRITES),
+    Expected("knn/test_accuracy", None, protocol=PUBLIC_DSPRITES),
 )

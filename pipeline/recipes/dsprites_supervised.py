@@ -4,9 +4,8 @@
 
 Cost: 1 minute on 2 CPU cores.
 
-It is still climbing after its 10 epochs, so seeds differ. The classifier
-starts from PyTorch's initial weights like the rest of the network; with Keras's, seed 0 reached
-94.26.
+It is still climbing after its 10 epochs, so seeds differ. The classifier starts from PyTorch's
+initial weights like the rest of the network.
 """
 
 from twofold.pipeline.config import override
@@ -21,24 +20,14 @@ CONFIG = override(
         "method.name=supervised",
         "training.epochs=10",
         "training.schedule_epochs=100",
+        "training.batch_statistics=training",
     ],
 )
 
 EXPECTED = (
     Expected(
-        "linear_probe/test_accuracy",
-        0.979,
-        low=0.9699,
-        high=0.9881,
-        seeds=(0, 1),
-        protocol=PUBLIC_DSPRITES,
-    ),
-    Expected(
-        "pretrain/test/accuracy",
-        0.9796,
-        low=0.9709,
-        high=0.9884,
-        seeds=(0, 1),
+        "classifier/test_accuracy",
+        None,
         published=0.9870,
         protocol=PUBLIC_DSPRITES,
     ),

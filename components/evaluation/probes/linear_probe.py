@@ -230,8 +230,8 @@ def fit_recipe_probe(
         epochs: passes over the embeddings, at least 1.
         batch_size: images a step, at least 1.
         learning_rate: of the optimizer in the first epoch.
-        schedule_epochs: length of a cosine annealing of the rate to 0, stepped once an epoch;
-            later epochs train at rate 0. None keeps the rate constant.
+        schedule_epochs: length of a cosine annealing of the rate to 0, stepped once an epoch; the
+            rate of later epochs rises again as it fell, as PyTorch's does. None keeps it constant.
         optimizer: "adam", with an epsilon of 1e-8, or "lamb".
         penalty: factor on the sum of the squared weights, which is added to the loss, at least 0.
         last_batch: "keep" takes what fills no batch, too; "drop" leaves it out, unless it is all.
@@ -295,7 +295,7 @@ def fit_recipe_probe(
     taken = images - left_over
     for epoch in range(epochs):
         if schedule_epochs is not None:
-            progress = min(epoch / schedule_epochs, 1.0)
+            progress = epoch / schedule_epochs
             updates.learning_rate.assign(learning_rate * (1 + np.cos(np.pi * progress)) / 2)
         order = random.permutation(images)[:taken]
         starts = range(0, taken, batch_size)

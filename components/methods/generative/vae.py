@@ -104,7 +104,7 @@ def _trunk(parts: Parts) -> keras.Model | None:
         return None
     encoder = parts["encoder"]
     read = encoder.get_layer(parts.context.encoder.last_dense_input)
-    return keras.Model(encoder.inputs, [encoder.output, read.output], name="trunk")
+    return keras.Model(encoder.input, [encoder.output, read.output], name="trunk")
 
 
 def _head(parts: Parts) -> keras.Model:

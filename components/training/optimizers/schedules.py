@@ -94,6 +94,26 @@ class _Staircase(keras.optimizers.schedules.LearningRateSchedule):
         return self._schedule(tf.minimum(step, held))
 
 
+class _Wave(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that is run through backwards once it has ended, then forwards again."""
+
+    def __init__(
+        self,
+        schedule: keras.optimizers.schedules.LearningRateSchedule,
+        end_step: int,
+        warmup_steps: int,
+    ) -> None:
+        super().__init__()
+        self._schedule, self._warmup = schedule, warmup_steps
+        self._length = end_step - warmup_steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        step = tf.cast(step, tf.int64)
+        since = (step - self._warmup) % (2 * self._length)
+        folded = self._warmup + self._length - tf.abs(since - self._length)
+        return self._schedule(tf.where(step < self._warmup, step, folded))
+
+
 def build_schedule(
     peak: float,
     *,
@@ -101,6 +121,7 @@ def build_schedule(
     end_step: int | None = None,
     final: float = 0.0,
     held_steps: int = 1,
+    wave: bool = False,
 ) -> ScaledSchedule:
     """Builds a linear warm-up followed by half a cosine (Loshchilov & Hutter, 2017, equation 5).
 
@@ -116,6 +137,8 @@ def build_schedule(
         final: the rate at ``end_step`` and after it, in [0, peak].
         held_steps: steps that the cosine's rate is held for, at least 1; with those of an epoch it
             changes at the start of each.
+        wave: whether the rate rises again after ``end_step`` as it fell, and so on, as that of
+            PyTorch's ``CosineAnnealingLR`` does.
 
     Raises:
         SettingsError: if a number is out of its range.
@@ -146,6 +169,8 @@ def build_schedule(
         warmup_target=peak if warmup_steps else None,
         warmup_steps=warmup_steps,
     )
+    if wave:
+        cosine = _Wave(cosine, end_step, warmup_steps)
     if held_steps > 1:
         cosine = _Staircase(cosine, held_steps, warmup_steps)
     return ScaledSchedule(cosine, peak)

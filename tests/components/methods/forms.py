@@ -120,7 +120,7 @@ def build_form(form, **changes):
         encoder = _encoder(3, units=(FEATURES,))
         read = encoder.get_layer("average")
         fixed.setdefault("encoder", encoder)
-        fixed.setdefault("trunk", keras.Model(encoder.inputs, [encoder.output, read.output]))
+        fixed.setdefault("trunk", keras.Model(encoder.input, [encoder.output, read.output]))
         fixed.setdefault("head", build_log_variance_head(FEATURES, seed=3, units=FEATURES))
     if name == "k_means":
         fixed.setdefault("encoder", _dictionary())

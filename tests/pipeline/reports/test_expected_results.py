@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from twofold.pipeline.config import RunConfig, override
+from twofold.pipeline.config.expected import PUBLIC_DSPRITES, Expected
 from twofold.pipeline.recipes import load_recipe
 from twofold.pipeline.reports.expected_results import (
     changed_from_recipe,
@@ -89,7 +90,16 @@ def study(*settings: str, **metrics: float) -> tuple[RunRecord, RunConfig]:
     return RunRecord(Path("study"), values), config
 
 
-def test_a_study_expects_the_results_of_its_encoders() -> None:
+def test_a_study_expects_the_results_of_its_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = [
+        Expected(
+            f"study/{encoder}/shape_accuracy", 0.98, 0.97, 0.99, (0, 1, 2), protocol=PUBLIC_DSPRITES
+        )
+        for encoder in ("supervised", "simclr", "vae")
+    ]
+    monkeypatch.setattr(
+        "twofold.pipeline.reports.expected_results.recipes.expected_results", lambda name: measured
+    )
     found, config = study(supervised=0.985, simclr=0.5)
 
     rows = {row.title: row for row in expected_results(found)}

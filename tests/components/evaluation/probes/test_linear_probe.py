@@ -198,7 +198,7 @@ class TestRecipeProbe:
         np.testing.assert_array_equal(first.bias, same.bias)
         assert not np.allclose(first.weights, other.weights)
 
-    def test_the_rate_follows_a_cosine_over_the_epochs_and_stays_at_zero(self):
+    def test_the_rate_follows_a_cosine_over_the_epochs_and_rises_again(self):
         embeddings, labels = clusters(images=50)
 
         def fitted(epochs):
@@ -207,7 +207,26 @@ class TestRecipeProbe:
             ).weights
 
         assert not np.array_equal(fitted(1), fitted(2))
-        np.testing.assert_array_equal(fitted(2), fitted(4))
+        # The third epoch has rate 0, the fourth that of the second.
+        np.testing.assert_allclose(fitted(2), fitted(3), atol=1e-7)
+        assert not np.allclose(fitted(3), fitted(4), atol=1e-4)
+
+    def test_the_loss_of_each_epoch_is_the_mean_cross_entropy_of_its_images(self):
+        embeddings, labels = clusters(images=50)
+        # A rate of 0 keeps the first weights, so that each epoch has their loss.
+        probe = fit_recipe_probe(
+            embeddings,
+            labels,
+            classes=3,
+            epochs=2,
+            batch_size=20,
+            learning_rate=0.0,
+            schedule_epochs=None,
+        )
+        logits = embeddings @ probe.weights + probe.bias
+        own = logits[np.arange(50), labels]
+        expected = np.mean(np.log(np.exp(logits).sum(axis=1)) - own)
+        assert probe.losses == pytest.approx([expected, expected], rel=1e-5)
 
     def test_initial_weights_can_be_keras_s(self):
         # Glorot and Bengio (2010), equation 16.

@@ -68,6 +68,17 @@ def test_a_held_rate_changes_with_the_epoch_alone():
     np.testing.assert_allclose(rates, PEAK * np.array(shares), rtol=1e-5, atol=1e-9)
 
 
+def test_a_wave_rises_again_as_it_fell():
+    # As PyTorch's CosineAnnealingLR, of which this is the closed form at every step.
+    schedule = build_schedule(PEAK, warmup_steps=10, end_step=50, wave=True, final=0.002)
+    for step in (10, 20, 49, 50, 51, 70, 89, 90, 91, 130, 200):
+        expected = 0.002 + (PEAK - 0.002) * (1 + math.cos(math.pi * (step - 10) / 40)) / 2
+        assert float(schedule(step)) == pytest.approx(expected, rel=1e-5)
+    assert float(schedule(5)) == pytest.approx(PEAK / 2)
+    held = build_schedule(PEAK, end_step=40, wave=True, held_steps=8)
+    assert float(held(63)) == float(held(56)) == pytest.approx(float(held(24)))
+
+
 def test_a_warm_up_is_never_held():
     schedule = build_schedule(PEAK, warmup_steps=6, end_step=16, held_steps=4)
 
