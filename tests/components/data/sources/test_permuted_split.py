@@ -1,6 +1,7 @@
 """Permuted split: the published split of the tutorial's subset, drawn without PyTorch."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,3 +47,17 @@ def test_sources_that_know_positions_give_their_images_the_split(tmp_path: Path)
         assert read == expected
         without = build_source(name, **settings)
         assert without.info().fingerprint != source.info().fingerprint
+
+
+def test_the_biased_set_of_the_tutorial_is_a_part_of_the_public_subset(shared_file: Any) -> None:
+    with np.load(shared_file("dsprites/dsprites_subset.npz"), allow_pickle=False) as archive:
+        classes = archive["latents_classes"]
+    shapes, positions = classes[:, 0], classes[:, 3]
+    ranges = ((0, 9), (11, 20), (22, 30))
+    biased = np.zeros(len(classes), bool)
+    for shape, (low, high) in enumerate(ranges):
+        biased |= (shapes == shape) & (positions >= low) & (positions <= high)
+    assert biased.sum() == 6_115
+    split = PermutedSplit(seed=2021, test_share=0.05)
+    trained = [split.split_of(position, len(classes)) == "train" for position in range(20_000)]
+    assert (sum(trained), (biased & trained).sum()) == (19_000, 5_808)
