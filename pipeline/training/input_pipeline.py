@@ -103,8 +103,10 @@ class InputPipeline:
         smallest = min(part[1] for part in parts) if labelled is None else training.batch_size
         each = smallest // (replicas * training.accumulate)
         if each < 2:
+            of_last = smallest < training.batch_size
+            named = "training.last_batch=keep with " if of_last else ""
             raise DataError(
-                f"training.batch_size={training.batch_size} leaves {each} image for each of "
+                f"{named}training.batch_size={training.batch_size} leaves {each} image for each of "
                 f"{replicas} replicas and training.accumulate={training.accumulate} parts: "
                 f"expected at least 2"
             )

@@ -248,7 +248,7 @@ def test_a_last_smaller_batch_is_trained_on_where_it_is_kept(
     ("settings", "replicas", "message"),
     [
         (("training.batch_size=10",), 2, "leaves 5 of 25 training images, which must divide among"),
-        (("training.batch_size=8",), 1, "leaves 1 image for each of 1 replicas"),
+        (("training.batch_size=8",), 1, "last_batch=keep with training.batch_size=8 leaves 1 im"),
     ],
 )
 def test_a_last_batch_that_is_too_small_is_refused(
