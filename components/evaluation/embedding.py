@@ -25,7 +25,7 @@ def build_embedding(
 
     """
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *image_shape], tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec([None, *image_shape], tf.uint8)], autograph=False)
     def features(batch: tf.Tensor) -> tf.Tensor:
         return tf.cast(encoder(to_unit_range(batch), training=False), tf.float32)
 

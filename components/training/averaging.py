@@ -176,7 +176,7 @@ def reestimate_batch_norm(model: keras.Model, batches: Iterable[tf.Tensor]) -> N
     try:
         for layer in layers:
             layer.momentum = 0.0
-        forward = tf.function(lambda images: model(images, training=True))
+        forward = tf.function(lambda images: model(images, training=True), autograph=False)
         for images in batches:
             forward(images)
             totals = [

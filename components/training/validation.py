@@ -81,7 +81,8 @@ def build_validation(
         input_signature=[
             tf.TensorSpec([None, *images.shape[1:]], tf.uint8),
             tf.TensorSpec([None], tf.int32),
-        ]
+        ],
+        autograph=False,
     )
     def measure(batch: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = encoder(to_unit_range(batch), training=False)

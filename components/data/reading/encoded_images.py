@@ -41,6 +41,7 @@ class Decoding:
     raw: bool
     stored: tuple[int, int, int] | None
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, records: tf.Tensor) -> tf.Tensor:
         """Serialised examples, string [B], to uint8 [B, H, W, C]."""
         parsed = record_schema.parse(records, 0, raw=self.raw)
@@ -134,6 +135,7 @@ class EncodedImages(ImageRows):
         def read_from(start: np.ndarray) -> np.ndarray:
             return np.array(self.records.read(self._batch_from(int(start))), object)
 
+        @tf.autograph.experimental.do_not_convert
         def read(start: tf.Tensor) -> tf.Tensor:
             examples = tf.numpy_function(read_from, [start], tf.string, stateful=False)
             return tf.ensure_shape(examples, [None])
@@ -182,7 +184,7 @@ class EncodedImages(ImageRows):
     def _decode(self) -> Callable[[tf.Tensor], tf.Tensor]:
         examples = tf.TensorSpec([None], tf.string)
         concrete: Callable[[tf.Tensor], tf.Tensor] = tf.function(
-            self.decoding.__call__, input_signature=[examples]
+            self.decoding.__call__, input_signature=[examples], autograph=False
         ).get_concrete_function()
         return concrete
 

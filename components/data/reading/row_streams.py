@@ -155,11 +155,13 @@ def stream_elements(
 
     types = [*(part.type for part in parts), *(_COLUMNS[name][0] for name in columns)]
 
+    @tf.autograph.experimental.do_not_convert
     def read(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
         step, replica = first_step + number // served, ids[number % served]
         positions = [stream.positions(step, replica) for stream in streams]
         return tuple(tf.numpy_function(gather, positions, types, stateful=False))
 
+    @tf.autograph.experimental.do_not_convert
     def element(*gathered: tf.Tensor) -> dict[str, tf.Tensor]:
         images, values = gathered[: len(parts)], gathered[len(parts) :]
         found = {n: tf.ensure_shape(x, [share]) for n, x in zip(columns, values, strict=True)}

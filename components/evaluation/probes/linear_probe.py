@@ -276,7 +276,7 @@ def fit_recipe_probe(
     features = tf.constant(embeddings, tf.float32)
     targets = tf.constant(labels, tf.int32)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)], autograph=False)
     def step(rows: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(

@@ -100,7 +100,7 @@ class Source:
         )
         spec = tf.TensorSpec([None, *self.image_shape], tf.uint8, "images")
 
-        @tf.function(input_signature=[spec])
+        @tf.function(input_signature=[spec], autograph=False)
         def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
             answers = {"embedding": self.embed(images=images)["embedding"]}
             if module.head is not None:

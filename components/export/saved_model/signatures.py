@@ -59,6 +59,17 @@ _HASH_BUCKETS = 2**63 - 1
 _EVALUATION_CROP = CropRanges(area=(0.7, 1.0), aspect=(3 / 4, 4 / 3), flip=True)
 
 
+def _function(*signature: tf.TensorSpec) -> Callable[[Callable[..., Any]], Function]:
+    """Makes a graph of a function that has no control flow of Python for AutoGraph to convert.
+
+    Converting what is called, too, takes longer than building the graphs does.
+    """
+    made: Callable[[Callable[..., Any]], Function] = tf.function(
+        input_signature=signature, autograph=False
+    )
+    return made
+
+
 def evaluation_view(*, flip: bool = True) -> ViewFunction:
     """The views of ``classify_tta``: a crop of 70 to 100 % of the area, half of them mirrored."""
     ranges = dataclasses.replace(_EVALUATION_CROP, flip=flip)
@@ -81,7 +92,7 @@ class SignatureBuilder:
         self._shape = [None, rule.height, rule.width, rule.channels]
         self.encode = self.share(encode)
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        @_function(tf.TensorSpec([None], tf.string))
         def decode(files: tf.Tensor) -> tf.Tensor:
             return tf.ensure_shape(decode_images(files, rule), self._shape)
 
@@ -89,15 +100,15 @@ class SignatureBuilder:
 
     def share(self, encode: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
         """Makes an encoder a function of its own."""
-        shared: Callable[[tf.Tensor], tf.Tensor] = tf.function(
-            encode, input_signature=[tf.TensorSpec(self._shape, tf.float32)]
-        )
+        shared: Callable[[tf.Tensor], tf.Tensor] = _function(
+            tf.TensorSpec(self._shape, tf.float32)
+        )(encode)
         return shared
 
     def embed(self) -> Function:
         """``embed``."""
 
-        @tf.function(input_signature=[tf.TensorSpec(self._shape, tf.uint8, "images")])
+        @_function(tf.TensorSpec(self._shape, tf.uint8, "images"))
         def embed(images: tf.Tensor) -> Outputs:
             return {"embedding": self.encode(to_unit_range(self._check_images(images)))}
 
@@ -106,7 +117,7 @@ class SignatureBuilder:
     def embed_bytes(self) -> Function:
         """``embed_bytes``."""
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+        @_function(tf.TensorSpec([None], tf.string, "image_bytes"))
         def embed_bytes(image_bytes: tf.Tensor) -> Outputs:
             return {"embedding": self.encode(self._read(image_bytes))}
 
@@ -121,7 +132,7 @@ class SignatureBuilder:
         """``classify``, by a head and, if it has one, its encoder."""
         encode = encode or self.encode
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+        @_function(tf.TensorSpec([None], tf.string, "image_bytes"))
         def classify(image_bytes: tf.Tensor) -> Outputs:
             features = encode(self._read(image_bytes))
             logits = head(features)
@@ -140,7 +151,7 @@ class SignatureBuilder:
         """``classify_examples``; ``feature`` names what holds the file in an example."""
         features = {feature: tf.io.FixedLenFeature([], tf.string)}
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "inputs")])
+        @_function(tf.TensorSpec([None], tf.string, "inputs"))
         def classify_examples(inputs: tf.Tensor) -> Outputs:
             examples = tf.io.parse_example(tf.ensure_shape(inputs, [None]), features)
             probabilities = tf.nn.softmax(head(self.encode(self._read(examples[feature]))))
@@ -153,12 +164,10 @@ class SignatureBuilder:
     ) -> Function:
         """``classify_tta``."""
 
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec([None], tf.string, "image_bytes"),
-                tf.TensorSpec(None, tf.int64, "views"),
-                tf.TensorSpec(None, tf.int64, "seed"),
-            ]
+        @_function(
+            tf.TensorSpec([None], tf.string, "image_bytes"),
+            tf.TensorSpec(None, tf.int64, "views"),
+            tf.TensorSpec(None, tf.int64, "seed"),
         )
         def classify_tta(image_bytes: tf.Tensor, views: tf.Tensor, seed: tf.Tensor) -> Outputs:
             image_bytes = tf.ensure_shape(image_bytes, [None])
@@ -170,11 +179,14 @@ class SignatureBuilder:
             pixels = self._read(image_bytes)
             total = tf.nn.softmax(head(self.encode(pixels)))
             most = tf.cast(tf.reduce_max(tf.concat([counts, [1]], axis=0)), tf.int32)
-            for number in tf.range(1, most):
+
+            def add(number: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
                 drawn_view = view(pixels, keyed_random.fold_in(keys, number))
                 more = tf.nn.softmax(head(self.encode(drawn_view)))
                 asked = tf.cast(number, tf.int64) < counts
-                total += tf.where(asked[:, None], more, 0.0)
+                return number + 1, total + tf.where(asked[:, None], more, 0.0)
+
+            _, total = tf.while_loop(lambda number, _: number < most, add, (1, total))
             mean = total / tf.cast(counts, tf.float32)[:, None]
             return {"probabilities": mean, "class_names": _tile(class_names, mean)}
 
@@ -183,11 +195,8 @@ class SignatureBuilder:
     def augment(self, views: TrainingViews) -> Function:
         """``augment``."""
 
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec(self._shape, tf.uint8, "images"),
-                tf.TensorSpec(None, tf.int64, "seed"),
-            ]
+        @_function(
+            tf.TensorSpec(self._shape, tf.uint8, "images"), tf.TensorSpec(None, tf.int64, "seed")
         )
         def augment(images: tf.Tensor, seed: tf.Tensor) -> Outputs:
             images = self._check_images(images)
