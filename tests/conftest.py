@@ -6,6 +6,7 @@ tests imports it, and not before.
 
 import gc
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,3 +53,9 @@ def shared_file() -> Callable[[str], Path]:
         return root / name
 
     return find
+
+
+def pytest_unconfigure():
+    """Waits for what processes were forked from, so that its time counts among the tests'."""
+    if "tests.forked" in sys.modules:
+        sys.modules["tests.forked"].stop()

@@ -1,7 +1,6 @@
 """The installed command, from raw images to an HTTP answer."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,11 +14,14 @@ import numpy as np
 import pytest
 import yaml
 
+from tests import forked
 from twofold.components.data.reading.reader import read_encoded
 from twofold.components.evaluation.metrics import unknown_names
 from twofold.serving.client import EncoderClient
 
 COMMAND = str(Path(sys.executable).with_name("twofold"))
+# The same in a process that is forked from one with TensorFlow, which asks its model by itself.
+FORKED = [sys.executable, "-m", "tests.pipeline.proved_here"]
 SMALL = (
     "data.images=400",
     "training.epochs=4",
@@ -32,15 +34,22 @@ SMALL = (
 
 
 def _arguments(*arguments: str, settings: tuple[str, ...] = SMALL) -> list[str]:
-    return [COMMAND, *arguments, *(part for one in settings for part in ("--set", one))]
+    return [*arguments, *(part for one in settings for part in ("--set", one))]
 
 
 def _twofold(
     *arguments: str, settings: tuple[str, ...] = SMALL
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        _arguments(*arguments, settings=settings), capture_output=True, text=True, check=False
+        [COMMAND, *_arguments(*arguments, settings=settings)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+
+def _forked(*arguments: str, settings: tuple[str, ...] = SMALL) -> subprocess.CompletedProcess[str]:
+    return forked.run([*FORKED, *_arguments(*arguments, settings=settings)])
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +157,14 @@ def test_show_is_taken_back_unchanged(run: Path, workdir: Path, tmp_path: Path) 
     assert finished.stdout.count("reused") == 4
 
 
+def test_what_was_deleted_is_made_again(run: Path, workdir: Path) -> None:
+    shutil.rmtree(run / "saved_model")
+    finished = _forked("run", "quickstart", "--workdir", str(workdir), "--update")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("reused") == 3
+    assert (run / "saved_model" / "1" / "saved_model.pb").is_file()
+
+
 def test_another_configuration_needs_another_name_or_leave(run: Path, workdir: Path) -> None:
     other = (*SMALL, "evaluation.neighbours=5")
     refused = _twofold("run", "quickstart", "--workdir", str(workdir), settings=other)
@@ -155,36 +172,30 @@ def test_another_configuration_needs_another_name_or_leave(run: Path, workdir: P
     assert "evaluation.neighbours: 20 there, 5 here" in refused.stderr
     assert "--name" in refused.stderr
     assert "--update" in refused.stderr
-    updated = _twofold(
+    updated = _forked(
         "evaluate", "quickstart", "--workdir", str(workdir), "--update", settings=other
     )
     assert updated.returncode == 0, updated.stderr
-    back = _twofold("run", "quickstart", "--workdir", str(workdir), "--update")
+    arguments = ("run", "quickstart", "--workdir", str(workdir), "--update", "--until", "evaluate")
+    back = _forked(*arguments)
     assert back.stdout.count("reused") == 2, "preparation and pretraining do not depend on it"
 
 
-def test_a_killed_run_resumes_to_the_same_encoder(run: Path, workdir: Path) -> None:
+def test_a_killed_run_resumes_to_the_same_encoder(run: Path, workdir: Path, tmp_path: Path) -> None:
     expected = np.load(run / "embeddings" / "test.npy")
     arguments = ("run", "quickstart", "--workdir", str(workdir), "--name", "killed")
-    with subprocess.Popen(_arguments(*arguments), stdout=subprocess.DEVNULL) as process:
-        while not (workdir / "killed" / "checkpoints" / "checkpoint").exists():
-            assert process.poll() is None, "the run ended before its first checkpoint"
-            time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    arguments = (*arguments, "--until", "evaluate")
+    process = forked.Forked([*FORKED, *_arguments(*arguments)], tmp_path)
+    while not (workdir / "killed" / "checkpoints" / "checkpoint").exists():
+        assert process.poll() is None, process.text(2)
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
     record = json.loads((workdir / "killed" / "run.json").read_text())
     assert record["steps"]["pretrain"]["status"] == "running"
-    finished = _twofold(*arguments)
+    finished = _forked(*arguments)
     assert finished.returncode == 0, finished.stderr
     np.testing.assert_array_equal(np.load(workdir / "killed" / "embeddings" / "test.npy"), expected)
-
-
-def test_what_was_deleted_is_made_again(run: Path, workdir: Path) -> None:
-    shutil.rmtree(run / "saved_model")
-    finished = _twofold("run", "quickstart", "--workdir", str(workdir), "--update")
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.count("reused") == 3
-    assert (run / "saved_model" / "1" / "saved_model.pb").is_file()
 
 
 def test_one_step_needs_those_before_it(workdir: Path) -> None:
