@@ -79,7 +79,7 @@ def run(
 
 def stop() -> None:
     """Ends the process that others are forked from, so that its time counts as its parent's."""
-    server: Any = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
+    server: Any = multiprocessing.forkserver._forkserver
     server._stop()
 
 

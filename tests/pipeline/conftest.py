@@ -13,6 +13,7 @@ from PIL import Image
 from twofold.components.evaluation.plots import run_plots
 from twofold.components.export.proof import proof
 from twofold.pipeline.cli.app import main
+from twofold.pipeline.steps.plots import training_plots
 
 # A run on a folder of small images, as short as it can be.
 SHORT = (
@@ -65,10 +66,11 @@ def _other_tests_stay_free_of_determinism(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _pictures_keep_their_colours() -> Iterator[None]:
-    """Finding the best 256 takes longer than drawing; the tests of plots do it."""
+def _pictures_are_small() -> Iterator[None]:
+    """A run draws views of two images, and looks for no best 256 colours; tests of plots do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_plots, "_in_few_colours", lambda image: image)
+        patch.setattr(training_plots, "_IMAGES", 2)
         yield
 
 

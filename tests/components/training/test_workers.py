@@ -4,18 +4,16 @@ import json
 import os
 import pickle
 import socket
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.components.training.trained import assert_alike, float64, train_on
 
 FORMS = ("simclr", "nnclr", "barlow_twins", "self_training")
 WORKERS = 2
 TIMEOUT_SECONDS = 240
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -38,14 +36,13 @@ def _free_addresses():
 def _start(index, addresses, directory):
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
     command = [sys.executable, "-m", "tests.components.training.worker"]
-    with (directory / f"{index}.log").open("wb") as log:
-        return subprocess.Popen(
-            [*command, str(directory / f"{index}.pickle"), *FORMS],
-            cwd=ROOT,
-            env=os.environ | {"TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": "-1"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    output = directory / f"worker-{index}"
+    output.mkdir()
+    return forked.Forked(
+        [*command, str(directory / f"{index}.pickle"), *FORMS],
+        output,
+        env=os.environ | {"TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": "-1"},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +59,7 @@ def trained(tmp_path_factory):
         for worker in workers:
             worker.kill()
             worker.wait()
-    logs = "\n".join(log.read_text() for log in sorted(directory.glob("*.log")))
+    logs = "\n".join(worker.text(2) for worker in workers)
     assert codes == [0] * WORKERS, logs
     return [pickle.loads(path.read_bytes()) for path in sorted(directory.glob("*.pickle"))]
 

@@ -1,7 +1,6 @@
 """Folders as people have them go the whole way: to measures where there are labels, to a model."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import forked
 from tests.pipeline.conftest import Outcome, save_images, short_run
 
 Twofold = Callable[..., Outcome]
-COMMAND = str(Path(sys.executable).with_name("twofold"))
 
 
 def _metrics(workdir: Path) -> dict[str, float]:
@@ -35,9 +34,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     save_images(images / "test/日本", 4)
     (images / "unlabelled" / "zéro.png").touch()
     arguments = short_run(images, workdir, "data.max_reject_share=0.1")
-    finished = subprocess.run(
-        [COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=240
-    )
+    finished = forked.run([sys.executable, "-m", "twofold", *arguments], timeout=240)
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr == ""
     return workdir, finished.stdout

@@ -9,8 +9,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from tests import forked
 from tests.pipeline.conftest import Outcome, short_run
 from twofold.components.errors import ConfigError, ConversionError
+from twofold.components.export.convert import convert_process
+from twofold.components.export.proof import inspection
+from twofold.components.export.proof.smoke_test import ask
 from twofold.pipeline.config import RunConfig, override
 
 Twofold = Callable[..., Outcome]
@@ -21,9 +25,12 @@ def _record(run: Path) -> dict[str, Any]:
     return record
 
 
+@pytest.mark.usefixtures("proved_here")
 def test_files_for_other_runtimes_come_and_go_without_training_again(
-    twofold: Twofold, two_classes: Path, tmp_path: Path
+    twofold: Twofold, two_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(convert_process, "subprocess", forked)
+    monkeypatch.setattr(inspection, "run_smoke_test", ask)
     arguments = short_run(two_classes, tmp_path, "data.licence=CC0")
     run = tmp_path / "folder_simclr"
     ended = twofold(*arguments, "--format", "saved_model,onnx,keras")

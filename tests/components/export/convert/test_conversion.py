@@ -1,12 +1,14 @@
 """Conversions of a real encoder, each file run by its own runtime."""
 
 import dataclasses
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import forked
 from twofold.components.encoders.build import build_encoder
 from twofold.components.errors import ConversionError
 from twofold.components.export.convert import convert_litert, convert_onnx, convert_process
@@ -89,6 +91,20 @@ def converted(saved_model, images, head, logits, tmp_path_factory):
     return {one.format: one for one in found}
 
 
+@pytest.fixture
+def fresh_processes(monkeypatch):
+    """Converts in processes that have imported nothing, as the product does."""
+    monkeypatch.setattr(convert_process, "subprocess", subprocess)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forked_processes():
+    """Converts in processes that need not import TensorFlow anew, which takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convert_process, "subprocess", forked)
+        yield
+
+
 def graph_model(directory, features):
     """Saves an ``embed`` of a given function of images in [0, 1]."""
     module = tf.Module()
@@ -168,6 +184,7 @@ def test_openvino_reads_the_onnx_file(converted, images, embeddings):
     np.testing.assert_allclose(answer, embeddings, atol=1e-5 * np.abs(embeddings).max())
 
 
+@pytest.mark.usefixtures("fresh_processes")
 def test_without_a_head_there_is_only_the_embedding_and_earlier_files_are_replaced(
     saved_model, images, tmp_path
 ):
@@ -283,6 +300,7 @@ def test_a_missing_package_is_named_with_how_to_install_it(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("fresh_processes")
 def test_a_process_that_crashes_is_one_line(tmp_path):
     (tmp_path / "crash.py").write_text(
         "import os, sys\n\n"
