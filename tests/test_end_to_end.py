@@ -183,8 +183,8 @@ def test_another_configuration_needs_another_name_or_leave(run: Path, workdir: P
 
 def test_a_killed_run_resumes_to_the_same_encoder(run: Path, workdir: Path, tmp_path: Path) -> None:
     expected = np.load(run / "embeddings" / "test.npy")
-    arguments = ("run", "quickstart", "--workdir", str(workdir), "--name", "killed")
-    arguments = (*arguments, "--until", "evaluate")
+    killed = ("--name", "killed", "--until", "evaluate")
+    arguments = ("run", "quickstart", "--workdir", str(workdir), *killed)
     process = forked.Forked([*FORKED, *_arguments(*arguments)], tmp_path)
     while not (workdir / "killed" / "checkpoints" / "checkpoint").exists():
         assert process.poll() is None, process.text(2)
