@@ -8,6 +8,12 @@ from twofold.components.evaluation.metrics import describe, interval_text, value
 
 # Of a title, what all accuracies have in common.
 _HELD_OUT = ", held-out accuracy"
+# What is to be held against the same encoder with its first weights.
+_OF_THE_ENCODER = (
+    "linear_probe/test_accuracy",
+    "recipe_probe/test_accuracy",
+    "knn/test_accuracy",
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,12 @@ class Expected:
             where that is not known.
         high: likewise the highest.
         seeds: that were run.
-        published: what the recipe's source prints; None where it prints nothing.
+        published: what the recipe's source prints, measured as this was: by its probe, not by
+            another; None where it prints nothing.
+        untrained: likewise of the same encoder with its first weights, one value or the lowest and
+            highest; None where that was not measured.
+        tuned: whether the recipe's settings were chosen on the images that are reported, which
+            makes the value too high.
         protocol: on which data.
         settings: ``key=value``, those other than the recipe's and the protocol's own.
         note: what else a reader should know.
@@ -57,6 +68,8 @@ class Expected:
     high: float | None = None
     seeds: tuple[int, ...] = (0,)
     published: float | None = None
+    untrained: tuple[float, ...] | None = None
+    tuned: bool = False
     protocol: Protocol = AS_IT_STANDS
     settings: tuple[str, ...] = ()
     note: str = ""
@@ -78,11 +91,26 @@ class Expected:
 
     @property
     def remarks(self) -> str:
-        """Seeds where they are others than 0, what is published, and the note."""
-        seeds = "" if self.seeds == (0,) else f"seeds {', '.join(map(str, self.seeds))}"
-        published = "" if self.published is None else value_text(self.metric, self.published)
-        parts = (seeds, published and f"published {published}", self.note)
+        """How it was measured, what it is to be held against, and the note."""
+        parts = [
+            f"seed{'s' if len(self.seeds) > 1 else ''} {', '.join(map(str, self.seeds))}",
+            " ".join(f"`--set {setting}`" for setting in self.settings),
+            self._untrained(),
+            ""
+            if self.published is None
+            else f"published {value_text(self.metric, self.published)}",
+            "settings tuned on the reported images" if self.tuned else "",
+            self.note,
+        ]
+        if self.value is None:
+            parts[0] = ""
         return "; ".join(part for part in parts if part)
+
+    def _untrained(self) -> str:
+        if self.untrained is not None:
+            return f"untrained {' to '.join(value_text(self.metric, x) for x in self.untrained)}"
+        measured = self.value is not None and self.metric in _OF_THE_ENCODER
+        return "untrained not measured" if measured else ""
 
     @property
     def sentence(self) -> str:

@@ -57,7 +57,14 @@ CONFIG = RunConfig(
 )
 
 EXPECTED = (
-    Expected("linear_probe/test_accuracy", 0.7618, low=0.753, high=0.770, protocol=CIFAR10_JPEG),
-    Expected("recipe_probe/test_accuracy", 0.7158, protocol=CIFAR10_JPEG),
-    Expected("knn/test_accuracy", 0.6468, protocol=CIFAR10_JPEG),
+    Expected(
+        "linear_probe/test_accuracy",
+        0.7618,
+        low=0.753,
+        high=0.770,
+        tuned=True,
+        protocol=CIFAR10_JPEG,
+    ),
+    Expected("recipe_probe/test_accuracy", 0.7158, tuned=True, protocol=CIFAR10_JPEG),
+    Expected("knn/test_accuracy", 0.6468, tuned=True, protocol=CIFAR10_JPEG),
 )

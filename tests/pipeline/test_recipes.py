@@ -75,14 +75,37 @@ def test_what_a_recipe_expects_is_of_known_metrics_and_of_settings_it_can_have(n
         override(load_recipe(name), [*one.protocol.settings, *one.settings])
 
 
-def test_an_expected_result_says_its_range_seeds_and_what_is_published() -> None:
+@pytest.mark.parametrize("name", recipe_names())
+def test_nothing_published_stands_beside_a_probe_that_the_publication_does_not_use(
+    name: str,
+) -> None:
+    """None of the five trains a probe until it converges, or takes nearest neighbours."""
+    ours = ("linear_probe/", "linear_probe_", "knn/")
+    for one in expected_results(name):
+        assert one.published is None or not one.metric.startswith(ours)
+
+
+def test_an_expected_result_says_how_it_was_measured_and_what_it_is_held_against() -> None:
     one = Expected(
-        "linear_probe/test_accuracy", 0.95, 0.94, 0.96, seeds=(0, 1), published=0.9, note="so far"
+        "recipe_probe/test_accuracy",
+        0.95,
+        0.94,
+        0.96,
+        seeds=(0, 1),
+        published=0.9,
+        untrained=(0.4, 0.5),
+        tuned=True,
+        settings=("training.epochs=3",),
+        note="so far",
     )
 
     assert one.sentence == (
-        "linear probe: 95.00% (94.00% to 96.00%); seeds 0, 1; published 90.00%; so far"
+        "recipe's probe: 95.00% (94.00% to 96.00%); seeds 0, 1; `--set training.epochs=3`; "
+        "untrained 40.00% to 50.00%; published 90.00%; settings tuned on the reported images; "
+        "so far"
     )
+    alone = Expected("knn/test_accuracy", 0.5)
+    assert alone.sentence == "kNN: 50.00%; seed 0; untrained not measured"
     assert one.holds(0.94)
     # 3,969 of 3,970 images are 99.97 %, as the bound is written.
     assert Expected("knn/test_accuracy", 0.9990, low=0.9980, high=0.9997).holds(3969 / 3970)
