@@ -44,7 +44,7 @@ def plot_latent_values(
     """
     _check(images, latents, len(names))
     rows = math.ceil(len(images) / _COLUMNS)
-    figure = new_figure(width=2.0 * _COLUMNS, height=0.4 + rows * (1.9 + 0.15 * len(names)))
+    figure = new_figure(width=2.0 * _COLUMNS, height=0.5 + rows * (2.05 + 0.18 * len(names)))
     panels = _panels(figure, len(images), title)
     for panel, image, values in zip(panels, images, latents, strict=True):
         _show(panel, image)
