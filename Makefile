@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install quickstart test test-durations test-long test-wheel test-parity has-parity-python test-fidelity \
+.PHONY: install quickstart test test-durations coverage test-long test-wheel test-parity has-parity-python test-fidelity \
 	test-engines engines has-engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
 	benchmark-runtimes links lint readme format clean
@@ -32,6 +32,11 @@ test: install
 test-durations: install
 	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --durations=50; \
 		status=$$?; times; exit $$status
+
+# The same, with the lines and branches of the product that they reach, and a floor for these
+# (pyproject.toml).
+coverage: install
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --cov --cov-report=term
 
 test-long: install
 	$(BIN)/python -m pytest -m long

@@ -64,6 +64,7 @@ EXTRAS = {
         "openvino>=2026.1",
         "pytest>=8",
         "pytest-xdist>=3.6",
+        "pytest-cov>=7",
         "hypothesis>=6.100",
         # It configures TensorFlow for tests once it is imported.
         "wrapt>=1.15",

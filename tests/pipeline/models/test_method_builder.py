@@ -36,7 +36,9 @@ EMP_SSL = ("method.name=emp_ssl", "method.patches=3", "method.projector=[8]", *P
 
 
 def _pretrain(twofold: Twofold, images: Path, workdir: Path, *settings: str) -> Outcome:
-    return twofold(*short_run(images, workdir, *settings), "--until=pretrain")
+    # Beside the images, so that tests of the same ones share a data set.
+    datasets = ("--datasets", str(images.parent / "datasets"))
+    return twofold(*short_run(images, workdir, *settings), *datasets, "--until=pretrain")
 
 
 def _metrics(workdir: Path) -> dict[str, float]:
