@@ -38,7 +38,9 @@ def _defined_classes() -> dict[str, tuple[str, list[str]]]:
 
 def _is_exception(name: str, classes: dict[str, tuple[str, list[str]]]) -> bool:
     if name in classes:
-        return any(_is_exception(base, classes) for base in classes[name][1])
+        # A class may have the name of another library's that it derives from.
+        others = {other: known for other, known in classes.items() if other != name}
+        return any(_is_exception(base, others) for base in classes[name][1])
     known = getattr(builtins, name, None)
     return isinstance(known, type) and issubclass(known, BaseException)
 
