@@ -63,7 +63,7 @@ EXTRAS = {
         # It reads the ONNX files; the benchmark of runtimes measures it beside the others.
         "openvino>=2026.1",
         "pytest>=8",
-        "pytest-xdist>=3.6",
+        "pytest-xdist>=3.7",
         "pytest-cov>=7",
         "hypothesis>=6.100",
         # It configures TensorFlow for tests once it is imported.

@@ -16,6 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Any
 
 # What whole runs and conversions import.
@@ -38,6 +39,7 @@ class Forked:
             env: its environment; None for this process's.
 
         """
+        self._command = list(command)
         module, *arguments = command[command.index("-m") + 1 :]
         self.output = output
         self._process = _PROCESSES.Process(
@@ -59,7 +61,7 @@ class Forked:
         self._process.join(timeout)
         status = self._process.exitcode
         if status is None:
-            raise TimeoutError(f"process {self._process.pid} still runs after {timeout} s")
+            raise TimeoutExpired(self._command, timeout or 0.0)
         return status
 
     def text(self, stream: int) -> str:

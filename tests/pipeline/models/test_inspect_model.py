@@ -1,6 +1,8 @@
 import pytest
 
+from tests import forked
 from tests.exported import describe, save_tiny
+from twofold.components.export.proof import smoke_test
 from twofold.components.export.proof.smoke_test import Answers, ask
 
 
@@ -9,7 +11,8 @@ def version(tmp_path):
     return describe(save_tiny(tmp_path / "models" / "3"))
 
 
-def test_a_model_is_told_and_found_intact_in_a_fresh_process(twofold, version):
+def test_a_model_is_told_and_found_intact_in_a_process_of_its_own(twofold, version, monkeypatch):
+    monkeypatch.setattr(smoke_test, "subprocess", forked)
     (version.parent / "2").mkdir()
     (version.parent / "encoder.tflite").write_bytes(bytes(2048))
 
