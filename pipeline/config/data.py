@@ -115,11 +115,6 @@ class DataConfig(Section):
         "report", description="what to do about training images that resemble a held-out one"
     )
 
-    @property
-    def draws_repeat(self) -> bool:
-        """Whether a batch may hold an image several times: it is drawn with replacement."""
-        return self.sampling != "uniform"
-
     @pydantic.model_validator(mode="before")
     @classmethod
     def _gather(cls, values: Any) -> Any:

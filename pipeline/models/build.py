@@ -26,6 +26,7 @@ from twofold.components.training.precision import keep_gradients
 from twofold.components.training.step import Average, OnlineProbe, StepSettings, TrainState
 from twofold.components.transforms.policies import build_view
 from twofold.pipeline.config import RunConfig, SwaSettings, TrainingSettings
+from twofold.pipeline.models.method_builder import draws_repeat
 
 
 def build_training_views(config: RunConfig) -> TwoViews:
@@ -53,7 +54,7 @@ def step_settings(config: RunConfig, replicas: int) -> StepSettings:
         accumulate=training.accumulate,
         # Replicas exchange tensors in mid-step, which XLA cannot compile.
         compiled=whole and replicas == 1,
-        repeats=config.data.draws_repeat,
+        repeats=draws_repeat(config),
     )
 
 

@@ -44,10 +44,15 @@ def build_method(
         steps=steps,
         seed=config.seed,
         compile_views=config.training.compile != "none",
-        repeats=config.data.draws_repeat,
+        repeats=draws_repeat(config),
         read_teacher=None if teacher is None else functools.partial(read_final, teacher),
     )
     return build.build_method(config.method, context)
+
+
+def draws_repeat(config: RunConfig) -> bool:
+    """Tells whether a batch may hold an image several times: it is drawn with replacement."""
+    return config.data.sampling != "uniform"
 
 
 def rebuild_projector(

@@ -25,6 +25,7 @@ from twofold.components.transforms.policies_settings import NoViewsSettings
 from twofold.components.transforms.settings import ViewsSettings
 from twofold.pipeline.config import RunConfig, TrainingSettings
 from twofold.pipeline.models.build import build_state
+from twofold.pipeline.models.method_builder import draws_repeat
 from twofold.pipeline.runs.run_context import ProgressFactory
 from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.prepared_images import TrainingImages
@@ -161,7 +162,7 @@ def _views_of(batches: InputPipeline, views: ViewsSettings) -> Iterator[tf.Tenso
     @tf.function(autograph=False)
     def draw(images: tf.Tensor, key_hashes: tf.Tensor) -> tf.Tensor:
         keys = keyed_random.image_keys(batches.config.seed, tf.constant(0, tf.int64), key_hashes)
-        if batches.config.data.draws_repeat:
+        if draws_repeat(batches.config):
             keys = keyed_random.tell_repeats_apart(keys, key_hashes)
         return sample_views((policy,), images, keys, compiled=compiled)[0]
 
