@@ -6,7 +6,9 @@ Cost: 10 minutes on 2 CPU cores. Without the two settings it generates images of
 
 ``dsprites_best`` has settings of our own for a better encoder in a third of the time.
 
-Loss of seed 0 after epochs 1, 2, 5, 10, 20, 40, 60: 7.28, 7.11, 7.05, 7.02, 6.99, 6.94, 6.60.
+Loss of seed 0 after epochs 1, 2, 5, 10, 20, 40, 60: 7.29, 7.11, 7.05, 7.00, 6.98, 6.92, 6.63.
+The reference, trained again in PyTorch: 7.29, 7.13, 7.05, 7.01, 6.98, 6.82, 6.54, and then 94.6 per
+cent by the probe of 10 epochs.
 
 Four things are part of the recipe though it does not say so. PyTorch's initial weights.
 Torchvision's nearest-pixel sampling of the views: with bilinear sampling the loss falls faster
@@ -15,8 +17,8 @@ split, which is drawn here as the publication's code draws it. And the statistic
 normalisation ends with: what the publication loads from a file counts as untrained there, so that
 its classifier is fitted to batches normalised by themselves, and the moving statistics become those
 of images without a view (``training.batch_statistics=images``). With the publication's own weights
-and split the probe of 10 epochs reaches 97.7 per cent so, as published, and 96.5 with the
-statistics of the views (63 to 65 and 66.7 with two negatives; published 66.75).
+and split the probe of 10 epochs reaches 97.6 per cent so, as published, and 96.5 with the
+statistics of the views.
 """
 
 from twofold.components.data.sources.permuted_split import PermutedSplit
@@ -63,7 +65,22 @@ CONFIG = RunConfig(
 )
 
 EXPECTED = (
-    Expected("recipe_probe/test_accuracy", None, published=0.9753, protocol=PUBLIC_DSPRITES),
-    Expected("linear_probe/test_accuracy", None, protocol=PUBLIC_DSPRITES),
-    Expected("knn/test_accuracy", None, protocol=PUBLIC_DSPRITES),
+    Expected(
+        "recipe_probe/test_accuracy",
+        0.9343,
+        low=0.926,
+        high=0.942,
+        published=0.9753,
+        protocol=PUBLIC_DSPRITES,
+        note="the publication's own weights, read with method.name=pretrained: 97.62",
+    ),
+    Expected(
+        "linear_probe/test_accuracy",
+        0.9715,
+        low=0.966,
+        high=0.976,
+        protocol=PUBLIC_DSPRITES,
+        note="the publication's own weights: 98.70",
+    ),
+    Expected("knn/test_accuracy", 0.977, low=0.972, high=0.981, protocol=PUBLIC_DSPRITES),
 )
