@@ -1,13 +1,12 @@
 """Recipe C against a table of facts from its source, keras.io's Barlow Twins.
 
 What the source draws at random is held to the distribution that it states, over 4,096 images, and
-to statistics of its own code's views where CIFAR-10 as JPEG files is at hand: set TWOFOLD_CIFAR10
-to the ``train.zip`` of class folders.
+to statistics of its own code's views where CIFAR-10 as JPEG files is at hand.
 """
 
 import io
-import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -250,11 +249,8 @@ def test_the_corrected_recipe_differs_in_nothing_else() -> None:
     assert CORRECTED.model_copy(update={"name": RECIPE.name, "views": RECIPE.views}) == RECIPE
 
 
-def photographs(count: int) -> np.ndarray:
+def photographs(path: Path, count: int) -> np.ndarray:
     """Reads photographs, evenly spaced over the classes, uint8 [count, 32, 32, 3]."""
-    path = os.environ.get("TWOFOLD_CIFAR10")
-    if path is None or not Path(path).exists():
-        pytest.skip("TWOFOLD_CIFAR10 names no train.zip of CIFAR-10 in class folders")
     with zipfile.ZipFile(path) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
         chosen = [names[row] for row in np.linspace(0, len(names) - 1, count).astype(int)]
@@ -262,8 +258,10 @@ def photographs(count: int) -> np.ndarray:
     return np.stack(images)
 
 
-def test_views_of_photographs_have_the_statistics_of_the_published_codes() -> None:
-    images = photographs(COUNT)
+def test_views_of_photographs_have_the_statistics_of_the_published_codes(
+    shared_file: Callable[[str], Path],
+) -> None:
+    images = photographs(shared_file("cifar10-jpeg/train.zip"), COUNT)
     policy = build_view(RECIPE.views, RECIPE.seed)
     keys = keyed_random.image_keys(0, tf.constant(0, tf.int64), tf.range(COUNT, dtype=tf.int64))
     first, second = make_views((policy, policy), tf.constant(images), keys).numpy()
