@@ -35,7 +35,7 @@ def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
     """
     if replicas is not None and replicas < 1:
         raise SettingsError(f"training.replicas must be at least 1, received {replicas}")
-    if _count_workers() > 1:
+    if count_workers() > 1:
         return _join_workers(replicas)
     gpus = tf.config.list_physical_devices("GPU")
     count = replicas if replicas is not None else max(1, len(gpus))
@@ -51,7 +51,7 @@ def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(devices)
 
 
-def _count_workers() -> int:
+def count_workers() -> int:
     """Returns how many workers ``TF_CONFIG`` names; the chief is one of them."""
     try:
         cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()

@@ -32,6 +32,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import google_crc32c
+
 from twofold.components.errors import DataError
 from twofold.components.write_errors import naming_file
 
@@ -118,6 +120,20 @@ def read_range(path: Path | str, start: int, stop: int) -> bytes:
     system, name = file_system(path)
     content: bytes = system.cat_file(name, start=start, end=stop)
     return content
+
+
+def crc32c(path: Path) -> int:
+    """Give the CRC-32C of a local file's content.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+
+    """
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(_READ_AHEAD):
+            checksum = google_crc32c.extend(checksum, block)
+    return checksum
 
 
 def exists(path: Path | str) -> bool:

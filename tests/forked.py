@@ -52,6 +52,11 @@ class Forked:
         """Its exit status, None while it runs."""
         return self._process.exitcode
 
+    def send(self, number: int) -> None:
+        """Sends it a signal."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
     def kill(self) -> None:
         """Ends it by SIGKILL."""
         self._process.kill()

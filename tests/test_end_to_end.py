@@ -185,16 +185,26 @@ def test_a_killed_run_resumes_to_the_same_encoder(run: Path, workdir: Path, tmp_
     expected = np.load(run / "embeddings" / "test.npy")
     killed = ("--name", "killed", "--until", "evaluate")
     arguments = ("run", "quickstart", "--workdir", str(workdir), *killed)
-    process = forked.Forked([*FORKED, *_arguments(*arguments)], tmp_path)
-    while not (workdir / "killed" / "checkpoints" / "checkpoint").exists():
-        assert process.poll() is None, process.text(2)
-        time.sleep(0.01)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    record = json.loads((workdir / "killed" / "run.json").read_text())
-    assert record["steps"]["pretrain"]["status"] == "running"
+    ended = {}
+    for number, known in ((signal.SIGTERM, 0), (signal.SIGKILL, 1)):
+        process = forked.Forked([*FORKED, *_arguments(*arguments)], tmp_path)
+        # Once a checkpoint is there that was not there before.
+        while len({*(workdir / "killed" / "checkpoints").glob("ckpt-*")}) <= known:
+            assert process.poll() is None, process.text(2)
+            time.sleep(0.01)
+        process.send(number)
+        status = process.wait()
+        record = json.loads((workdir / "killed" / "run.json").read_text())
+        ended[status] = record["steps"]["pretrain"]
+    assert [*ended] == [143, -signal.SIGKILL]
+    assert ended[143]["status"] == "interrupted"
+    assert ended[143]["error"].startswith("interrupted at step ")
+    assert ended[-signal.SIGKILL]["status"] == "running"
     finished = _forked(*arguments)
     assert finished.returncode == 0, finished.stderr
+    record = json.loads((workdir / "killed" / "run.json").read_text())["steps"]["pretrain"]
+    assert (record["status"], record["attempts"]) == ("done", 3)
+    assert record["seconds"] > ended[143]["seconds"]
     np.testing.assert_array_equal(np.load(workdir / "killed" / "embeddings" / "test.npy"), expected)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,24 @@ import keras
 import tensorflow as tf
 
 from twofold.components import files
-from twofold.components.errors import CheckpointError
+from twofold.components.errors import CheckpointError, TrainingDivergedError
+from twofold.components.training.resuming.checkpoint_files import (
+    CHECKSUMS,
+    COURSE,
+    StoredCheckpoint,
+    damage,
+    list_checkpoints,
+    remove_remains,
+    write_checksums,
+)
 from twofold.components.training.step import TrainState
+from twofold.components.write_errors import advising
 
 _DESCRIPTION = "model.json"
 _FINAL = "final"
+_WEIGHTS = "weights"
+# Of what a checkpoint holds a copy of.
+_BESIDE = "beside"
 
 
 def _trackables(state: TrainState) -> dict[str, Any]:
@@ -36,49 +50,176 @@ def _trackables(state: TrainState) -> dict[str, Any]:
 class Checkpoints:
     """The checkpoints of one training run.
 
-    The state file that names the newest checkpoint is written after the checkpoint itself, so that
-    a kill at any moment leaves the one before in force.
+    Each appears whole or not at all, flushed to the disk, with checksums; the newest intact one is
+    found by listing the directory.
 
     Args:
-        directory: created when missing.
+        directory: created when missing; what killed saves left in it is removed.
         state: built (``TrainState.build``), in its strategy's scope.
         keep: how many of the newest to keep.
+        fingerprint: of what the training comes from, recorded in each checkpoint.
+        beside: a directory of weights (``write_weights``) that belongs to the course of training: a
+            checkpoint holds a copy of it, which is put back with the checkpoint.
+        say: told which checkpoints are passed over, and why.
 
     """
 
-    def __init__(self, directory: Path, state: TrainState, keep: int = 2) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        state: TrainState,
+        keep: int = 2,
+        *,
+        fingerprint: str | None = None,
+        beside: Path | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        remove_remains(directory)
+        self._directory = directory
         self._state = state
         self._checkpoint = tf.train.Checkpoint(**_trackables(state))
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(directory), max_to_keep=keep
-        )
+        self._keep = keep
+        self._fingerprint = fingerprint
+        self._beside = beside
+        self._say = say
+        self._passed_over: set[StoredCheckpoint] = set()
 
-    def restore(self) -> int:
-        """Restores the newest checkpoint, if there is one.
+    def restore(self) -> Resumption:
+        """Restores the newest intact checkpoint, if there is one.
 
         Returns:
-            The step that training goes on from; 0 when there was no checkpoint.
+            Where training goes on from: step 0 where no checkpoint is intact.
 
         Raises:
-            CheckpointError: if the checkpoint is damaged or is of another model.
+            CheckpointError: if the checkpoint is of another model.
+            OSError: if a file cannot be read, which says nothing about its content.
 
         """
-        path = self._manager.latest_checkpoint
-        if path is None:
-            return 0
-        try:
-            self._checkpoint.restore(path).assert_existing_objects_matched()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
-            raise CheckpointError(
-                f"cannot restore {path}: expected a whole checkpoint of this model, "
-                f"received: {error}"
-            ) from error
-        return self._state.step
+        for found in list_checkpoints(self._directory):
+            problem = damage(found.path) if found.checked else _unreadable(found.prefix)
+            if problem is not None:
+                self._passed_over.add(found)
+                self._say(f"{found.path.name} is damaged and passed over: {problem}")
+                continue
+            try:
+                self._checkpoint.read(found.prefix).assert_existing_objects_matched()
+            except (AssertionError, ValueError, tf.errors.OpError) as error:
+                raise CheckpointError(
+                    f"cannot restore {found.path}: expected a checkpoint of this model, "
+                    f"received: {error}"
+                ) from error
+            interval = self._take_course(found.path) if found.checked else []
+            if self._passed_over:
+                self._say(f"training goes on from {found.path.name}")
+            return Resumption(self._state.step, interval)
+        if self._passed_over:
+            self._say(f"no checkpoint in {self._directory} is intact: training begins anew")
+        return Resumption(0)
 
-    def save(self) -> None:
-        """Writes a checkpoint named by its step."""
-        self._manager.save(checkpoint_number=self._state.step)
+    def save(self, interval: Sequence[Mapping[str, float]] = ()) -> None:
+        """Writes a checkpoint named by its step, and removes those that it makes superfluous.
+
+        Args:
+            interval: the metrics of steps that are in no mean yet.
+
+        Raises:
+            TrainingDivergedError: if something that was trained is no longer finite. The
+                checkpoint before is kept, and this one does not count.
+            OSError: if it cannot be written, such as on a full disk; as above.
+
+        """
+        step = self._state.step
+        target = self._directory / f"ckpt-{step}"
+        # What is there under this name was passed over: training would have gone on from it.
+        files.remove_tree(target)
+        advice = "free some space, and the same command goes on from the checkpoint before it"
+        with advising(target, advice), files.new_directory(target) as staging:
+            prefix = str(staging / "state")
+            self._checkpoint.write(prefix)
+            _check_finite(prefix, f"step {step}", but=self._state.extra)
+            if self._beside is not None and self._beside.is_dir():
+                _copy(self._beside, staging / _BESIDE)
+            course = {"fingerprint": self._fingerprint, "interval": list(interval)}
+            files.write_json(staging / COURSE, course)
+            write_checksums(staging)
+        self._passed_over = {found for found in self._passed_over if found.step != step}
+        self._remove_superfluous(step)
+
+    def _take_course(self, path: Path) -> list[dict[str, float]]:
+        if self._beside is not None and (path / _BESIDE).is_dir():
+            with files.new_directory(self._beside, replace=True) as staging:
+                _copy(path / _BESIDE, staging)
+        course = json.loads((path / COURSE).read_bytes())
+        return list(course["interval"])
+
+    def _remove_superfluous(self, step: int) -> None:
+        stored = list_checkpoints(self._directory)
+        good = [found for found in stored if found not in self._passed_over]
+        for found in good[self._keep :]:
+            found.remove()
+        for found in self._passed_over:
+            if found.step < step:
+                found.remove()
+
+
+@dataclasses.dataclass(frozen=True)
+class Resumption:
+    """Where a training goes on from.
+
+    Attributes:
+        step: updates made.
+        interval: the metrics of the last of them that are in no mean yet.
+
+    """
+
+    step: int
+    interval: list[dict[str, float]] = dataclasses.field(default_factory=list)
+
+
+def _unreadable(prefix: str) -> str | None:
+    """Says what is wrong with TensorFlow's files of this prefix, whose checksums are its own."""
+    try:
+        for _ in _tensors(prefix):
+            pass
+    except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:
+        return f"{prefix}: {' '.join(str(error).split())}"
+    return None
+
+
+def _tensors(prefix: str) -> Iterator[tuple[str, tf.DType, Any]]:
+    reader = tf.train.load_checkpoint(prefix)
+    for name, dtype in sorted(reader.get_variable_to_dtype_map().items()):
+        yield name, dtype, reader.get_tensor(name)
+
+
+def _check_finite(prefix: str, of: str, but: Container[str] = ()) -> None:
+    """Reads written weights back, and refuses those that are not finite.
+
+    Args:
+        prefix: of TensorFlow's files.
+        of: what they are the weights of, for the message.
+        but: objects that may hold others, as monitors do before the first epoch.
+
+    Raises:
+        TrainingDivergedError: naming one that is not.
+
+    """
+    for name, dtype, values in _tensors(prefix):
+        if name.partition("/")[0] in but or not dtype.is_floating:
+            continue
+        if not bool(tf.reduce_all(tf.math.is_finite(values))):
+            raise TrainingDivergedError(
+                f"the weights of {of} are no longer finite, and not kept "
+                f"({name.partition('/.ATTRIBUTES')[0]}): expected finite numbers; a lower "
+                f"training.learning_rate may help"
+            )
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    for path in sorted(source.iterdir()):
+        files.write_bytes(target / path.name, path.read_bytes())
 
 
 def write_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
@@ -89,28 +230,48 @@ def write_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
             ``read_weights``.
         models: the networks by name.
 
+    Raises:
+        TrainingDivergedError: if a weight is not finite; what was there is kept.
+        OSError: if they cannot be written, such as on a full disk; as above.
+
     """
-    with files.new_directory(directory, replace=True) as staging:
-        tf.train.Checkpoint(**models).write(str(staging / "weights"))
+    advice = "free some space, and run the same command again"
+    with advising(directory, advice), files.new_directory(directory, replace=True) as staging:
+        prefix = str(staging / _WEIGHTS)
+        tf.train.Checkpoint(**models).write(prefix)
+        _check_finite(prefix, str(directory))
+        write_checksums(staging)
 
 
 def read_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
     """Gives networks the weights that ``write_weights`` wrote; others in the files are passed over.
 
     Raises:
-        CheckpointError: if there are none, or they do not fit.
+        CheckpointError: if there are none, or they are damaged or do not fit.
 
     """
     files.restore_directory(directory)
-    if not (directory / "weights.index").exists():
+    if not (directory / f"{_WEIGHTS}.index").exists():
         raise CheckpointError(f"{directory} holds no finished weights: expected weights.index")
+    if (problem := weights_damage(directory)) is not None:
+        raise CheckpointError(
+            f"{problem}: run the command that trained them again, which makes them anew from the "
+            f"last checkpoint"
+        )
     try:
-        status = tf.train.Checkpoint(**models).read(str(directory / "weights"))
+        status = tf.train.Checkpoint(**models).read(str(directory / _WEIGHTS))
         status.assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         raise CheckpointError(
             f"the weights in {directory} do not fit {', '.join(models)}: {error}"
         ) from error
+
+
+def weights_damage(directory: Path) -> str | None:
+    """Says what is damaged of weights that ``write_weights`` wrote, naming the file."""
+    if (directory / CHECKSUMS).exists():
+        return damage(directory)
+    return _unreadable(str(directory / _WEIGHTS))
 
 
 def write_final(directory: Path, models: Mapping[str, keras.Model]) -> None:
@@ -123,9 +284,21 @@ def read_final(directory: Path, models: Mapping[str, keras.Model]) -> None:
     read_weights(directory / _FINAL, models)
 
 
-def is_final(directory: Path) -> bool:
-    """Tells whether training in a checkpoint directory has ended."""
-    return (directory / _FINAL / "weights.index").exists()
+def is_final(directory: Path, say: Callable[[str], None] = lambda line: None) -> bool:
+    """Tells whether training in a checkpoint directory has ended, with weights that are intact.
+
+    Args:
+        directory: of the training.
+        say: told what is damaged.
+
+    """
+    final = directory / _FINAL
+    files.restore_directory(final)
+    if not final.is_dir():
+        return False
+    if (problem := weights_damage(final)) is not None:
+        say(f"the finished weights are damaged and made again: {problem}")
+    return problem is None
 
 
 def write_description(directory: Path, description: Mapping[str, Any]) -> None:

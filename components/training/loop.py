@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from twofold.components.errors import TrainingDivergedError
 from twofold.components.training.checkpoint import Checkpoints
+from twofold.components.training.resuming.interruption import StopRequest
 from twofold.components.training.step import Batch, TrainState, TrainStep
 
 
@@ -23,6 +25,7 @@ class LoopSettings:
         steps_per_epoch: updates an epoch.
         log_every: steps over which metrics are averaged.
         checkpoint_every: steps between checkpoints; the last step always has one.
+        checkpoint_seconds: after which there is one anyway, at the end of a step.
 
     """
 
@@ -30,6 +33,7 @@ class LoopSettings:
     steps_per_epoch: int
     log_every: int
     checkpoint_every: int
+    checkpoint_seconds: float = math.inf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +43,13 @@ class Callbacks:
     Attributes:
         metrics: called with the step and the means since the last call.
         progress: called with the step after each one.
+        saved: called after each checkpoint.
 
     """
 
     metrics: Callable[[int, Mapping[str, float]], None]
     progress: Callable[[int], None]
+    saved: Callable[[], None] = lambda: None
 
 
 class EpochEnd(Protocol):
@@ -65,6 +71,7 @@ def run_loop(
     settings: LoopSettings,
     callbacks: Callbacks,
     epoch_end: EpochEnd | None = None,
+    stop: StopRequest | None = None,
 ) -> dict[str, float]:
     """Trains from the newest checkpoint to the last step.
 
@@ -80,48 +87,75 @@ def run_loop(
         settings: lengths.
         callbacks: listeners.
         epoch_end: measures after each epoch and may end the training early.
+        stop: whether to end before the last step, with a checkpoint.
 
     Returns:
         The metrics of the last interval; empty when there was nothing left to do.
 
     Raises:
-        TrainingDivergedError: if the loss becomes infinite or no number. The checkpoint before it
-            is kept.
+        TrainingDivergedError: if the loss or a weight becomes infinite or no number. The checkpoint
+            before it is kept.
+        Interruption: if it was told to end.
 
     """
-    first = checkpoints.restore()
+    stop = stop or StopRequest()
+    start = checkpoints.restore()
+    first = start.step
     callbacks.progress(first)
     if first >= settings.steps or (epoch_end is not None and epoch_end.stopped):
         return {}
-    interval: list[dict[str, tf.Tensor]] = []
+    interval: list[Mapping[str, tf.Tensor | float]] = list(start.interval)
     means: dict[str, float] = {}
     batches = iter(batches_from(first))
-    for step in range(first + 1, settings.steps + 1):
+    saved_at = time.monotonic()
+
+    def advance(step: int) -> bool:
+        """Makes a step and what is due after it; tells whether training goes on."""
+        nonlocal means, saved_at
         interval.append(train_step(next(batches)))
         epoch_ends = step % settings.steps_per_epoch == 0
-        checkpoint_due = step % settings.checkpoint_every == 0 or step == settings.steps
-        # Averages end at every checkpoint, so that none spans a resume.
-        if step % settings.log_every == 0 or epoch_ends or checkpoint_due:
+        last = step == settings.steps
+        # Not at checkpoints, which depend on the clock: the curves are those of the steps alone.
+        if step % settings.log_every == 0 or epoch_ends or last:
             means = _means(interval)
             interval.clear()
-            if not math.isfinite(means["loss"]):
-                raise TrainingDivergedError(
-                    f"the loss is {means['loss']} at step {step}: expected a finite number; "
-                    f"a lower training.learning_rate may help"
-                )
+            _check_finite(means["loss"], step)
             if epoch_end is not None and epoch_ends:
                 means |= epoch_end()
             callbacks.metrics(step, means)
-        stopped = epoch_end is not None and epoch_end.stopped
-        if checkpoint_due or stopped:
-            checkpoints.save()
+        ended = last or (epoch_end is not None and epoch_end.stopped)
+        late = time.monotonic() - saved_at >= settings.checkpoint_seconds
+        if ended or late or stop.requested or step % settings.checkpoint_every == 0:
+            pending = [{name: float(value) for name, value in one.items()} for one in interval]
+            for metrics in pending:
+                _check_finite(metrics["loss"], step)
+            checkpoints.save(pending)
+            saved_at = time.monotonic()
+            callbacks.saved()
+            if stop.requested:
+                stop.end(step)
         callbacks.progress(step)
-        if stopped:
-            break
+        return not ended
+
+    # The first step takes long to compile, and leaves nothing yet that would be worth a checkpoint.
+    going_on = advance(first + 1)
+    with stop.holding():
+        for step in range(first + 2, settings.steps + 1):
+            if not going_on:
+                break
+            going_on = advance(step)
     return means
 
 
-def _means(interval: list[dict[str, tf.Tensor]]) -> dict[str, float]:
+def _check_finite(loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise TrainingDivergedError(
+            f"the loss is {loss} at step {step}: expected a finite number; a lower "
+            f"training.learning_rate may help"
+        )
+
+
+def _means(interval: list[Mapping[str, tf.Tensor | float]]) -> dict[str, float]:
     return {
         name: math.fsum(float(metrics[name]) for metrics in interval) / len(interval)
         for name in interval[0]

@@ -27,6 +27,10 @@ class SwaSettings(Section):
     period_steps: int = Field(10, ge=1, description="steps from one snapshot to the next")
 
 
+# When checkpoints are written, which changes no weight and no curve.
+CHECKPOINT_INTERVALS = ("checkpoint_every_epochs", "checkpoint_minutes")
+
+
 class PlateauSettings(Section):
     """A lower learning rate when a validation metric stands still."""
 
@@ -147,6 +151,12 @@ class TrainingSettings(Section):
     log_every: int = Field(16, ge=1, description="steps from one point of the curves to the next")
     checkpoint_every_epochs: int = Field(
         5, ge=1, description="epochs from one checkpoint to the next; the end has one anyway"
+    )
+    checkpoint_minutes: float = Field(
+        10.0,
+        gt=0.0,
+        description="minutes from one checkpoint to the next, beside those by epochs; not where "
+        "several workers train",
     )
     validation_images: int | None = Field(
         None,

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from twofold.components.errors import SettingsError, UsageError
+from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline.cli.commands import (
     check_commands,
     model_commands,
@@ -68,7 +69,8 @@ def _common(
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line: exit status 0 done, 1 failed with a one-line cause, 2 wrong usage.
 
-    Wrong usage is what a command, its settings or a configuration file say and cannot be done.
+    Wrong usage is what a command, its settings or a configuration file say and cannot be done. A
+    run that was told to end does so with 143 (SIGTERM, SIGUSR1), 130 (SIGINT) or 75 (time is up).
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     # What follows "--" is Beam's.
@@ -85,6 +87,9 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             errors.print(f"error: {escape(error_line(error))}")
         sys.exit(2 if isinstance(error, UsageError | SettingsError) else 1)
+    except Interruption as end:
+        errors.print(f"{escape(str(end))}; the same command goes on from the last checkpoint")
+        sys.exit(end.status)
     except SystemExit as end:
         # Typer takes the keyboard interrupt and ends without a word.
         if end.code == _INTERRUPTED:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from twofold.components.errors import ConfigError, DataError, EvaluationError
 from twofold.components.evaluation.metrics import describe, value_text
 from twofold.components.pages.charts import Series
 from twofold.components.pages.run_page import Examples, RunContent, StepCost, render_run
+from twofold.components.training.resuming.checkpoint_files import list_checkpoints
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.reports.expected_results import expected_notes, expected_results
 from twofold.pipeline.reports.printed_curve_report import printed_comparison
@@ -35,7 +35,6 @@ from twofold.pipeline.tensorflow_import import import_tensorflow
 PAGE = "report.html"
 # Below this many dimensions in use, an embedding holds next to nothing.
 _COLLAPSED_RANK = 1.5
-_CHECKPOINT = re.compile(r'^model_checkpoint_path: "([^"]+)"', re.MULTILINE)
 
 
 def write_run_report(record: RunRecord, datasets: str) -> Path:
@@ -254,15 +253,10 @@ def _roles_of_images(record: RunRecord) -> Iterator[tuple[str, str]]:
 
 
 def _checkpoint(record: RunRecord) -> str:
-    folder = record.path / "checkpoints"
     steps = record.details("pretrain").get("steps")
     after = f", after {steps:,} training steps" if isinstance(steps, int) else ""
-    try:
-        newest = _CHECKPOINT.search((folder / "checkpoint").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        newest = None
-    name = Path(newest[1]).name if newest else "final"
-    return f"checkpoints/{name}{after}"
+    stored = list_checkpoints(record.path / "checkpoints")
+    return f"checkpoints/{stored[0].path.name if stored else 'final'}{after}"
 
 
 def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:

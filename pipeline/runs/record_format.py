@@ -36,6 +36,7 @@ class _Step(pydantic.BaseModel):
     reused: _Reused | None = None
     details: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
+    attempts: int = 1
     seconds: float = 0
     cpu_seconds: float = 0
 

@@ -9,12 +9,15 @@ import hashlib
 import json
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from twofold.components import files, path_schemes
 from twofold.components.errors import ConfigError, OtherConfigurationError, RunDirectoryError
+from twofold.components.training.resuming.checkpoint_files import has_checkpoint
+from twofold.components.training.resuming.interruption import Interruption
+from twofold.components.training.settings import CHECKPOINT_INTERVALS
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.config.data import without_other_sources
 from twofold.pipeline.runs.record_format import RECORD, parse_record
@@ -60,6 +63,7 @@ class RunDirectory:
         self.takes_over = update
         self._facts = dict(facts)
         self._lock: IO[str] | None = None
+        self._clock: Callable[[], None] = lambda: None
         self._superseded: Path | None = None
         self._before = _read_files(path, (RECORD, CONFIG, METRICS))
         if path.exists() and not path.is_dir():
@@ -89,6 +93,7 @@ class RunDirectory:
             for line in differences
             # What is exported changes no other step, and costs little to do anew.
             if not line.startswith("export.") and not line.startswith("export:")
+            if line.partition(": ")[0].rpartition(".")[2] not in CHECKPOINT_INTERVALS
         )
         if self._has_work() and changes and not update:
             raise OtherConfigurationError(
@@ -119,7 +124,7 @@ class RunDirectory:
         done = {
             name for name, entry in self._record["steps"].items() if entry.get("status") == "done"
         }
-        return bool(done - {"prepare"}) or (self.path / "checkpoints" / "checkpoint").exists()
+        return bool(done - {"prepare"}) or has_checkpoint(self.path / "checkpoints")
 
     def is_done(self, step: str, step_fingerprint: str) -> bool:
         """Tells whether a step was finished from these very inputs."""
@@ -141,7 +146,7 @@ class RunDirectory:
         return dict(details)
 
     def seconds(self, step: str) -> float:
-        """Returns how long the step's last run took; 0 where it was killed."""
+        """Returns how long a step took, over all attempts as far as they are known."""
         return float(self._record["steps"][step].get("seconds", 0))
 
     def forget(self, step: str) -> None:
@@ -211,7 +216,10 @@ class RunDirectory:
     def record(
         self, step: str, step_fingerprint: str, facts: Mapping[str, Any] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Runs a step's block between "running" and "done" or "failed".
+        """Runs a step's block between "running" and "done", "failed" or "interrupted".
+
+        What attempts took that did not finish the step from the same inputs, or whose training is
+        gone on with, is added to what this one takes.
 
         Args:
             step: its name.
@@ -230,21 +238,37 @@ class RunDirectory:
             **(facts or {}),
         }
         self._begin()
+        before = self._record["steps"].get(step, {})
+        gone_on_with = before.get("status") != "done" or step == "pretrain"
+        if before.get("fingerprint") != step_fingerprint or not gone_on_with:
+            before = {}
+        entry["attempts"] = before.get("attempts", min(1, len(before))) + 1
         self._record["steps"][step] = entry
-        self._write()
-        start, cpu_start = time.monotonic(), time.process_time()
+        started = time.monotonic(), time.process_time()
+        spent = float(before.get("seconds", 0)), float(before.get("cpu_seconds", 0))
+        self._clock = lambda: entry.update(
+            seconds=round(spent[0] + time.monotonic() - started[0], 2),
+            # Of all threads, but not of other processes.
+            cpu_seconds=round(spent[1] + time.process_time() - started[1], 2),
+        )
+        self.note_time()
         try:
             yield entry
+        except Interruption as end:
+            entry |= {"status": "interrupted", "error": str(end)}
+            raise
         except BaseException as error:
             entry |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
             raise
         else:
             entry["status"] = "done"
         finally:
-            entry["seconds"] = round(time.monotonic() - start, 2)
-            # Of all threads, but not of other processes.
-            entry["cpu_seconds"] = round(time.process_time() - cpu_start, 2)
-            self._write()
+            self.note_time()
+
+    def note_time(self) -> None:
+        """Records how long the running step took so far, in case that it is killed."""
+        self._clock()
+        self._write()
 
     def metrics(self) -> dict[str, float]:
         """Returns the metrics of all finished steps, what ``metrics.json`` holds."""

@@ -23,7 +23,10 @@ from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.checks import check_trainable, find_held_out_split
 from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_training_views
-from twofold.pipeline.steps.reuse.fingerprints import training_images
+from twofold.pipeline.steps.reuse.fingerprints import (
+    training_images,
+    without_checkpoint_intervals,
+)
 from twofold.pipeline.steps.training_remarks import remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
 from twofold.pipeline.training.pretraining import (
@@ -32,7 +35,7 @@ from twofold.pipeline.training.pretraining import (
     pretrained_encoder,
     random_encoder,
 )
-from twofold.pipeline.training.stage import Stage, set_aside_other_inputs
+from twofold.pipeline.training.stage import Stage, attendance, set_aside_other_inputs
 
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"
@@ -59,6 +62,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         checkpoints=path / "checkpoints",
         tensorboard=path / "tensorboard",
         teacher=teacher,
+        attendance=attendance(context),
     )
     set_aside_other_inputs(stage, context.run.set_aside)
     plot_training_views(config, data.training.labelled, path)
@@ -121,7 +125,7 @@ def _train_teacher(
             "training": settings.training,
         }
     )
-    values = teacher.model_dump(mode="json")
+    values = without_checkpoint_intervals(teacher.model_dump(mode="json"))
     inputs = {key: values[key] for key in ("seed", "views", "encoder", "training")}
     # As the step began with it, maybe before an update.
     code = context.run.entry("pretrain").get("code")
@@ -133,6 +137,7 @@ def _train_teacher(
         fingerprint=fingerprint({**training_images(context), **inputs}),
         checkpoints=path / TEACHER,
         tensorboard=path / "tensorboard-teacher",
+        attendance=attendance(context),
     )
     set_aside_other_inputs(stage, context.run.set_aside)
     finished = pretrain(stage, data, strategy, context.progress)

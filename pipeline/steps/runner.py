@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 
 from twofold.components import files
 from twofold.components.errors import DataError, OtherCodeError, StepError, UsageError
+from twofold.components.training.resuming.checkpoint_files import has_checkpoint
 from twofold.pipeline.runs.code_fingerprint import code_digest
 from twofold.pipeline.runs.record_format import RECORD
 from twofold.pipeline.runs.run_context import Context
@@ -187,6 +188,8 @@ def _refuse_to_replace(context: Context, first: str) -> None:
 def _run_if_needed(context: Context, name: str) -> bool:
     if reuse_step(context, name):
         return False
+    if context.stop.requested:
+        context.stop.end()
     standing, run = examine(context, name), context.run
     facts = step_facts(name, context)
     made_by, before = step_inputs(name, context), run.entry(name)
@@ -196,7 +199,11 @@ def _run_if_needed(context: Context, name: str) -> bool:
         facts = {key: before[key] for key in _MADE_FROM if key in before}
         facts["reused"] = _accepted(context, name, standing)
         made_by = str(before["fingerprint"])
-    if standing.kind == "damaged" and name == "pretrain" and _has_checkpoint(context):
+    if (
+        standing.kind == "damaged"
+        and name == "pretrain"
+        and has_checkpoint(context.run.path / "checkpoints")
+    ):
         # It goes on from what the same code made, or other code whose result was accepted.
         facts = {key: before[key] for key in (*_MADE_FROM, "reused") if key in before}
         made_by = str(before["fingerprint"])
@@ -216,7 +223,9 @@ def _run_if_needed(context: Context, name: str) -> bool:
         entry["files"] = describe_files(run.path, name)
         if name == "prepare" and run.takes_over:
             _leave_other_images(context, images)
-    context.say(f"{name}: done in {run.seconds(name):.1f} s")
+    attempts = run.entry(name)["attempts"]
+    counted = f" in {attempts} attempts" if attempts > 1 else ""
+    context.say(f"{name}: done in {run.seconds(name):.1f} s{counted}")
     return True
 
 
@@ -257,16 +266,16 @@ def _check_repair(context: Context, name: str) -> None:
     if name != "pretrain":
         return
     path, seconds = context.run.path, context.run.seconds(name)
-    if not _has_checkpoint(context) and seconds > _SOON and context.other_code != "update":
+    if (
+        not has_checkpoint(context.run.path / "checkpoints")
+        and seconds > _SOON
+        and context.other_code != "update"
+    ):
         raise UsageError(
             f"the finished weights in {path} are damaged, and no checkpoint is left to make "
             f"them from: train again with --update, which takes {_duration(seconds)}"
         )
     context.run.set_aside(path / "checkpoints" / "final")
-
-
-def _has_checkpoint(context: Context) -> bool:
-    return any(context.run.path.glob("checkpoints/ckpt-*.index"))
 
 
 def _images(context: Context) -> dict[str, Any]:

@@ -119,6 +119,7 @@ class InputPipeline:
             steps_per_epoch=per_epoch,
             log_every=training.log_every,
             checkpoint_every=training.checkpoint_every_epochs * per_epoch,
+            checkpoint_seconds=60 * training.checkpoint_minutes,
         )
 
     def distribute(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from twofold.components import distribute
 from twofold.components.training.checkpoint import (
     Checkpoints,
     is_final,
@@ -20,6 +22,8 @@ from twofold.components.training.checkpoint import (
 from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
 from twofold.components.training.method import Method
 from twofold.components.training.precision import precision
+from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
+from twofold.components.training.resuming.interruption import StopRequest
 from twofold.components.training.step import Batch, TrainState, build_train_step
 from twofold.components.training.tensorboard import TensorBoardWriter
 from twofold.components.training.training_curves import Rate
@@ -27,8 +31,28 @@ from twofold.components.training.validation import EpochRules
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import describe, step_settings
 from twofold.pipeline.models.method_builder import build_method
-from twofold.pipeline.runs.run_context import ProgressFactory
+from twofold.pipeline.runs.run_context import Context, ProgressFactory
 from twofold.pipeline.training.input_pipeline import InputPipeline
+
+
+def _unheard(line: str) -> None:
+    """Tells nobody."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Attendance:
+    """Who attends to a training from outside.
+
+    Attributes:
+        say: prints one line for a person.
+        saved: called after each checkpoint.
+        stop: whether training is to end before its last step.
+
+    """
+
+    say: Callable[[str], None] = _unheard
+    saved: Callable[[], None] = lambda: None
+    stop: StopRequest = dataclasses.field(default_factory=StopRequest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +66,7 @@ class Stage:
         checkpoints: where its weights and its description are kept.
         tensorboard: where its curves are kept; None where nobody will look at them.
         teacher: checkpoint directory of a finished teacher, for self-training.
+        attendance: who is told of its course.
 
     """
 
@@ -51,6 +76,7 @@ class Stage:
     checkpoints: Path
     tensorboard: Path | None
     teacher: Path | None = None
+    attendance: Attendance = dataclasses.field(default_factory=Attendance)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +103,11 @@ class StagePlan:
     description: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+def attendance(context: Context) -> Attendance:
+    """Lets a run attend to its training."""
+    return Attendance(context.say, context.run.note_time, context.stop)
+
+
 def set_aside_other_inputs(stage: Stage, set_aside: Callable[..., None]) -> None:
     """Sets aside the checkpoints and curves of other inputs, which training must not go on from.
 
@@ -90,8 +121,9 @@ def set_aside_other_inputs(stage: Stage, set_aside: Callable[..., None]) -> None
     try:
         text = (stage.checkpoints / "model.json").read_text(encoding="utf-8")
         present = json.loads(text)
-    except (FileNotFoundError, json.JSONDecodeError):
-        present = {}
+    except (FileNotFoundError, ValueError):
+        # Its checkpoints say so, too.
+        present = {"fingerprint": recorded_fingerprint(stage.checkpoints)}
     if present.get("fingerprint") != stage.fingerprint:
         curves = () if stage.tensorboard is None else (stage.tensorboard,)
         set_aside(stage.checkpoints, *curves)
@@ -114,7 +146,9 @@ def train_stage(
         The method with its finished networks.
 
     Raises:
-        TrainingDivergedError: if the loss is no longer a finite number.
+        TrainingDivergedError: if the loss, or a weight, is no longer a finite number.
+        Interruption: if training was told to end before its last step.
+        OSError: if a checkpoint cannot be written, such as on a full disk.
         ValueError: if the images do not fit the networks.
 
     """
@@ -125,15 +159,26 @@ def train_stage(
     shape = batches.images.image_shape
     with strategy.scope(), precision(config.training.precision):
         method = build_method(config, shape, classes, settings.steps, stage.teacher)
-    if plan.final_weights is not None and is_final(stage.checkpoints):
+    write_description(
+        stage.checkpoints, {**describe(config, shape, stage.fingerprint), **plan.description}
+    )
+    if plan.final_weights is not None and is_final(stage.checkpoints, stage.attendance.say):
         read_final(stage.checkpoints, method.models)
         return method
     with strategy.scope():
         state = plan.build_state(method, settings)
-    checkpoints = Checkpoints(stage.checkpoints, state)
-    write_description(
-        stage.checkpoints, {**describe(config, shape, stage.fingerprint), **plan.description}
+    checkpoints = Checkpoints(
+        stage.checkpoints,
+        state,
+        fingerprint=stage.fingerprint,
+        beside=best_weights(stage),
+        say=stage.attendance.say,
     )
+    stop = stage.attendance.stop
+    if distribute.count_workers() > 1:
+        # Saving takes all of them, each at the same step, and their clocks and signals differ.
+        settings = dataclasses.replace(settings, checkpoint_seconds=math.inf)
+        stop = StopRequest()
     train_step = build_train_step(strategy, method, state, step_settings(config, replicas))
     writer = None if stage.tensorboard is None else TensorBoardWriter(stage.tensorboard)
     batch_size = config.training.batch_size
@@ -159,8 +204,13 @@ def train_stage(
                 batches_from,
                 checkpoints,
                 settings,
-                Callbacks(metrics=on_metrics, progress=lambda step: show(step * batch_size)),
+                Callbacks(
+                    metrics=on_metrics,
+                    progress=lambda step: show(step * batch_size),
+                    saved=stage.attendance.saved,
+                ),
                 plan.epoch_rules(state),
+                stop,
             )
     finally:
         if writer is not None:

@@ -47,7 +47,12 @@ CASES = [
     ),
     *(
         (f"training.{setting}", ["method.name=random"], ["evaluation.finetune_epochs=1"])
-        for setting in ("precision=bfloat16", "log_every=3", "checkpoint_every_epochs=3")
+        for setting in (
+            "precision=bfloat16",
+            "log_every=3",
+            "checkpoint_every_epochs=3",
+            "checkpoint_minutes=3",
+        )
     ),
     (
         "training.weight_decay=0.1",

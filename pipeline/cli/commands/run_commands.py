@@ -14,6 +14,7 @@ from twofold.pipeline.cli.commands.run_options import (
     BeamArgument,
     DatasetsOption,
     FormatOption,
+    MaxMinutesOption,
     NameOption,
     RecipeArgument,
     ReuseOption,
@@ -45,6 +46,7 @@ def run(
     update: UpdateOption = False,
     reuse: ReuseOption = False,
     formats: FormatOption = None,
+    max_minutes: MaxMinutesOption = None,
 ) -> None:
     """Prepare, pretrain, evaluate and export; finished steps are reused.
 
@@ -53,7 +55,9 @@ def run(
     if until not in STEPS:
         raise typer.BadParameter(f"expected one of {', '.join(STEPS)}", param_hint="--until")
     settings = _with_formats(settings, formats)
-    with open_run(recipe, settings, workdir, datasets, name, update, reuse, beam) as context:
+    with open_run(
+        recipe, settings, workdir, datasets, name, update, reuse, beam, max_minutes
+    ) as context:
         if context.config.study is not None:
             ran = [STUDY] if run_study(context) else []
             out.print(escape(str(context.run.path)))

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from twofold.components.errors import ConfigError, UsageError
+from twofold.components.training.resuming.interruption import StopRequest
 from twofold.pipeline import config as configuration
 from twofold.pipeline import recipes
 from twofold.pipeline.cli.console import errors, out
@@ -65,6 +66,15 @@ ReuseOption = Annotated[
         "--reuse",
         help="keep the results of finished steps that other code made; with --update, too: steps "
         "are done again for their settings alone",
+    ),
+]
+MaxMinutesOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-minutes",
+        min=0.0,
+        help="end after these, training with a checkpoint and exit status 75; the same command "
+        "goes on",
     ),
 ]
 FormatOption = Annotated[
@@ -125,10 +135,14 @@ def open_run(
     update: bool,
     reuse: bool,
     beam: list[str] | None,
+    max_minutes: float | None = None,
 ) -> Iterator[Context]:
     """Opens the directory of a run that was asked for, and closes it at the end.
 
+    Signals that end a process, and the limit, end the run after a checkpoint.
+
     Raises:
+        Interruption: if the run was told to end.
         ConfigError: if the recipe, the file, a setting or the name cannot be used.
         RunDirectoryError: if the directory cannot be used.
 
@@ -147,7 +161,8 @@ def open_run(
         run_environment() | {"recipe": Path(recipe).name},
         update=update,
     )
-    with contextlib.closing(directory):
+    stop = StopRequest(max_minutes, say=lambda line: errors.print(escape(line)))
+    with contextlib.closing(directory), stop.listening():
         yield Context(
             config=config,
             run=directory,
@@ -155,5 +170,6 @@ def open_run(
             beam_options=tuple(beam or ()),
             progress=functools.partial(progress_bar, errors),
             say=lambda line: out.print(escape(line)),
+            stop=stop,
             other_code="reuse" if reuse else "update" if update else "ask",
         )

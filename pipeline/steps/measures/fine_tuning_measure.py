@@ -26,6 +26,7 @@ from twofold.components.evaluation.probes.fine_tuning import (
 from twofold.components.evaluation.probes.label_fractions import MeanInterval
 from twofold.components.training.checkpoint import is_final, read_weights, write_final
 from twofold.components.training.method import Method, to_unit_range
+from twofold.components.training.resuming.checkpoint_files import remove_checkpoints
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context, after
 from twofold.pipeline.steps.measures.embedded_images import array_name
@@ -190,5 +191,4 @@ def _count_correct(method: Method, split: Split) -> int:
 def _forget_course(stage: Stage) -> None:
     """Removes what only a resume needs."""
     shutil.rmtree(best_weights(stage), ignore_errors=True)
-    for path in (stage.checkpoints / "checkpoint", *stage.checkpoints.glob("ckpt-*")):
-        path.unlink(missing_ok=True)
+    remove_checkpoints(stage.checkpoints)

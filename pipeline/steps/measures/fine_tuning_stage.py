@@ -29,10 +29,20 @@ from twofold.components.transforms.policies_settings import NoViewsSettings
 from twofold.pipeline.config import RunConfig, TrainingSettings
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
-from twofold.pipeline.steps.reuse.fingerprints import part_code, training_images
+from twofold.pipeline.steps.reuse.fingerprints import (
+    part_code,
+    training_images,
+    without_checkpoint_intervals,
+)
 from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.prepared_images import TrainingImages
-from twofold.pipeline.training.stage import Stage, StagePlan, best_weights, train_stage
+from twofold.pipeline.training.stage import (
+    Stage,
+    StagePlan,
+    attendance,
+    best_weights,
+    train_stage,
+)
 
 # The folders of a run: the fine-tuned encoder with its head, what was measured of others, curves.
 FINETUNED = "finetuned"
@@ -110,6 +120,7 @@ def configure(context: Context, job: Job, train: Split) -> RunConfig:
                 compile=whole.training.compile,
                 log_every=whole.training.log_every,
                 checkpoint_every_epochs=whole.training.checkpoint_every_epochs,
+                checkpoint_minutes=whole.training.checkpoint_minutes,
             ),
         }
     )
@@ -123,7 +134,7 @@ def images_seen(config: RunConfig, train: Split) -> int:
 
 def fine_tuning_stage(context: Context, job: Job, config: RunConfig, images: Images) -> Stage:
     """Gives the stage of a job: where it is kept, and what its weights come from."""
-    settings = config.model_dump(mode="json")
+    settings = without_checkpoint_intervals(config.model_dump(mode="json"))
     inputs: dict[str, Any] = {
         **training_images(context),
         "code": part_code("finetune", context),
@@ -148,6 +159,7 @@ def fine_tuning_stage(context: Context, job: Job, config: RunConfig, images: Ima
         fingerprint=fingerprint(inputs),
         checkpoints=folder,
         tensorboard=context.run.path / CURVES[job.start] if job.whole else None,
+        attendance=attendance(context),
     )
 
 

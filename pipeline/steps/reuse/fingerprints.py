@@ -17,6 +17,7 @@ from twofold.components.encoders.settings import ENCODERS
 from twofold.components.errors import CheckpointError, ConfigError
 from twofold.components.methods.settings import METHODS, MethodSettings
 from twofold.components.settings import Implemented, Section
+from twofold.components.training.settings import CHECKPOINT_INTERVALS
 from twofold.components.transforms.settings import VIEWS
 from twofold.pipeline.config import RunConfig, parse_config
 from twofold.pipeline.config.data_source import preparation_settings
@@ -46,7 +47,21 @@ def step_inputs(step: str, context: Context) -> str:
 def step_values(step: str, context: Context) -> dict[str, Any]:
     """Returns the settings that a step is made by and what it is made of, as plain JSON values."""
     values: dict[str, Any] = json.loads(json.dumps(_INPUTS[step](context), default=str))
-    return values
+    return without_checkpoint_intervals(values)
+
+
+def without_checkpoint_intervals(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves out, at any depth, the settings of when checkpoints are written.
+
+    Args:
+        values: settings as plain JSON values.
+
+    """
+    return {
+        key: without_checkpoint_intervals(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if key not in CHECKPOINT_INTERVALS
+    }
 
 
 def earlier_fingerprint(step: str, values: Mapping[str, Any]) -> str:
@@ -71,7 +86,8 @@ def same_values(recorded: Mapping[str, Any], now: Mapping[str, Any], config: Run
         filled = parse_config(whole | sections, "run.json").model_dump(mode="json")
     except ConfigError:
         return False
-    return {**recorded, **{name: filled[name] for name in sections}} == now
+    whole = {**recorded, **{name: filled[name] for name in sections}}
+    return without_checkpoint_intervals(whole) == now
 
 
 def step_dependencies(step: str, context: Context) -> Dependencies:

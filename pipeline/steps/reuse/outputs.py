@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
-
+from twofold.components import files
 from twofold.components.methods.settings import METHODS
 
 EMBEDDINGS = "embeddings"
@@ -22,7 +21,6 @@ _CHECKED = {
 }
 # Bytes of a file that is read whenever it is reused.
 _ALWAYS_READ = 1 << 20
-_BLOCK = 4 << 20
 # Has to be there in a run that did not record its files.
 _ESSENTIAL = {
     "pretrain": ("checkpoints/final/weights.index", "checkpoints/final/weights.data-*"),
@@ -38,7 +36,7 @@ def describe_files(run: Path, step: str) -> dict[str, dict[str, Any]]:
         status = path.stat()
         described[name] = {
             "bytes": status.st_size,
-            "crc32c": _checksum(path),
+            "crc32c": files.crc32c(path),
             "modified_ns": status.st_mtime_ns,
         }
     return described
@@ -85,17 +83,9 @@ def _difference(path: Path, recorded: int | Mapping[str, Any]) -> str | None:
     if isinstance(recorded, int):
         return None
     untouched = size > _ALWAYS_READ and status.st_mtime_ns == recorded["modified_ns"]
-    if not untouched and _checksum(path) != recorded["crc32c"]:
+    if not untouched and files.crc32c(path) != recorded["crc32c"]:
         return f"{path} is not as it was written: its checksum differs"
     return None
-
-
-def _checksum(path: Path) -> int:
-    checksum = 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            checksum = google_crc32c.extend(checksum, block)
-    return checksum
 
 
 def results(run: Path, step: str, *, pretrained: bool, embedded: bool) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from twofold.components import files
 from twofold.components.data.store.manifest import MANIFEST_FILE, damaged_files, read_code
 from twofold.components.errors import OtherCodeError, RunDirectoryError
+from twofold.components.training.resuming.checkpoint_files import has_checkpoint
 from twofold.pipeline.runs.code_fingerprint import (
     Dependencies,
     changed_modules,
@@ -180,7 +181,7 @@ def _same_but_for_preparation(context: Context, step: str, entry: Mapping[str, A
 def _has_partial_work(context: Context, step: str) -> bool:
     """Tells whether an unfinished step left what it would go on from."""
     if step == "pretrain":
-        return (context.run.path / "checkpoints" / "checkpoint").exists()
+        return has_checkpoint(context.run.path / "checkpoints")
     if step == "prepare":
         values = step_values(step, context)
         name = f"{context.config.data.source.name}-{earlier_fingerprint(step, values)}"

@@ -308,7 +308,7 @@ def test_a_run_directory_of_another_configuration(
     shutil.copytree(finished, workdir)
     record = workdir / "folder_simclr" / "run.json"
     (record.parent / "checkpoints").mkdir()
-    (record.parent / "checkpoints" / "checkpoint").touch()
+    (record.parent / "checkpoints" / "ckpt-3.index").touch()
     before = record.read_bytes()
     changed = "evaluation.neighbours: 20 there, 5 here"
     arguments = short_run(two_classes, workdir, "evaluation.neighbours=5")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.pipeline.conftest import Outcome
 from twofold.components.errors import DataError
+from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline.cli.app import COMMANDS
 from twofold.pipeline.cli.commands import run_commands
 from twofold.pipeline.recipes import load_recipe, recipe_names
@@ -123,6 +124,26 @@ def test_a_failure_is_one_line_and_with_debug_its_traceback(
         assert "Traceback (most recent call last)" in debugged.error
 
 
+@pytest.mark.parametrize(
+    ("cause", "status"), [("SIGTERM", 143), ("SIGINT", 130), ("--max-minutes 3", 75)]
+)
+def test_a_run_that_was_told_to_end_does_so_with_its_status(
+    cause: str,
+    status: int,
+    twofold: Twofold,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    contexts = _stand_in(monkeypatch, Interruption(cause, status, step=7))
+    limit = ("--max-minutes", "0") if status == 75 else ()
+    ended = twofold("run", "quickstart", "--workdir", str(tmp_path), *limit)
+    assert ended.status == status
+    assert " ".join(ended.error.split()) == (
+        f"interrupted at step 7 ({cause}); the same command goes on from the last checkpoint"
+    )
+    assert contexts[0].stop.requested == (status == 75)
+
+
 def test_an_interrupted_run_says_how_to_go_on(
     twofold: Twofold, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -159,7 +180,7 @@ def test_update_and_reuse_together_take_other_settings_and_keep_what_other_code_
     contexts = _stand_in(monkeypatch, None)
     run = tmp_path / "quickstart"
     (run / "checkpoints").mkdir(parents=True)
-    (run / "checkpoints" / "checkpoint").touch()
+    (run / "checkpoints" / "ckpt-3.index").touch()
     other = load_recipe("quickstart").model_dump(mode="json") | {"seed": 7}
     (run / "run.json").write_text(json.dumps({"steps": {}, "configuration": other}))
     arguments = ("run", "quickstart", "--workdir", str(tmp_path), "--reuse")

@@ -1,5 +1,6 @@
 """Finished work on disk: whole or not at all, and known by what it was made from."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twofold.components.errors import RunDirectoryError
+from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.runs.run_directory import (
     RunDirectory,
@@ -102,6 +104,49 @@ def test_a_failed_step_is_on_record_with_its_cause(path: Path, error: BaseExcept
     assert again.metrics() == {}
 
 
+def test_an_interrupted_step_is_on_record_with_where_it_ended(path: Path) -> None:
+    run = RunDirectory(path, CONFIG, FACTS)
+    with pytest.raises(Interruption), run.record("pretrain", "f1"):
+        raise Interruption("SIGTERM", 143, step=7)
+    entry = _steps(path)["pretrain"]
+    assert (entry["status"], entry["error"]) == ("interrupted", "interrupted at step 7 (SIGTERM)")
+    assert not RunDirectory(path, CONFIG, FACTS).is_done("pretrain", "f1")
+
+
+def _attempt(path: Path, step: str, made_by: str, *, seconds: float, ends: str = "done") -> float:
+    """Makes an attempt of a step by a clock that does not tick; gives the seconds on record."""
+    run, now = RunDirectory(path, CONFIG, FACTS), [0.0]
+    with pytest.MonkeyPatch.context() as patch:
+        for clock in ("monotonic", "process_time"):
+            patch.setattr(f"twofold.pipeline.runs.run_directory.time.{clock}", lambda: now[0])
+        with contextlib.suppress(KeyboardInterrupt), run.record(step, made_by):
+            now[0] = seconds
+            if ends == "killed":
+                # A checkpoint was the last that was heard of it.
+                run.note_time()
+                now[0] += 50
+                patch.setattr(run, "note_time", lambda: None)
+            if ends != "done":
+                raise KeyboardInterrupt
+    entry = _steps(path)[step]
+    assert entry["seconds"] == entry["cpu_seconds"]
+    return float(str(entry["seconds"]))
+
+
+def test_a_step_costs_what_all_its_attempts_took(path: Path) -> None:
+    assert _attempt(path, "pretrain", "f1", seconds=10, ends="interrupted") == 10
+    assert _attempt(path, "pretrain", "f1", seconds=20, ends="killed") == 30
+    assert _attempt(path, "pretrain", "f1", seconds=5) == 35
+    assert _steps(path)["pretrain"]["attempts"] == 3
+    # Its finished weights were damaged, and are made from the last checkpoint.
+    assert _attempt(path, "pretrain", "f1", seconds=1) == 36
+    # Of other inputs, from the start.
+    assert _attempt(path, "pretrain", "f2", seconds=3) == 3
+    assert _steps(path)["pretrain"]["attempts"] == 1
+    # What is measured again is not gone on with.
+    assert [_attempt(path, "evaluate", "f1", seconds=4) for _ in range(2)] == [4, 4]
+
+
 def test_a_killed_step_counts_as_not_finished(path: Path) -> None:
     first = RunDirectory(path, CONFIG, FACTS)
     with first.record("prepare", "f1"):
@@ -165,7 +210,7 @@ def test_a_checkpoint_is_work_to_keep(path: Path) -> None:
     with RunDirectory(path, CONFIG, FACTS).record("prepare", "f1"):
         pass
     (path / "checkpoints").mkdir()
-    (path / "checkpoints" / "checkpoint").touch()
+    (path / "checkpoints" / "ckpt-3.index").touch()
     with pytest.raises(RunDirectoryError, match="another configuration"):
         RunDirectory(path, OTHER, FACTS)
 
@@ -224,7 +269,7 @@ def test_a_run_whose_record_is_lost_is_refused_in_a_short_line(
     tmp_path: Path, record: object, update: bool
 ) -> None:
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "checkpoint").touch()
+    (tmp_path / "checkpoints" / "ckpt-3.index").touch()
     if record is not None:
         (tmp_path / "run.json").write_text(json.dumps(record))
     with pytest.raises(RunDirectoryError, match=r"expected a run directory .* --name") as refusal:

@@ -1,11 +1,14 @@
 """What other code made is named, and kept or done again as the user says."""
 
+import dataclasses
 import json
+import shutil
 
 import pytest
 
 from tests.pipeline.steps.reuse.conftest import CONFIG, LOOP, MADE, PROBE, SHARDS, Edit, Runs
 from twofold.components.errors import OtherCodeError
+from twofold.components.training.resuming.interruption import Interruption, StopRequest
 from twofold.pipeline.config import override
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
@@ -114,10 +117,31 @@ def test_one_step_needs_those_before_it_to_be_of_this_code(runs: Runs, edit: Edi
     assert run_one_step(runs.context(), "evaluate") == []
 
 
+def test_when_checkpoints_are_written_makes_no_other_run(runs: Runs) -> None:
+    changed = ("training.checkpoint_minutes=3", "training.checkpoint_every_epochs=2")
+    assert runs("ask", *changed) == []
+    # As earlier versions recorded.
+    inputs = runs.entry("pretrain")["inputs"]
+    inputs["training"]["checkpoint_every_epochs"] = 7
+    runs.change(pretrain={"inputs": inputs})
+    assert runs("ask", *changed) == []
+
+
+def test_a_run_whose_time_is_up_begins_no_other_step(runs: Runs) -> None:
+    context = dataclasses.replace(runs.context(), stop=StopRequest(max_minutes=0.0))
+    assert run_steps(context) == [], "nothing is left to do"
+    context.run.close()
+    shutil.rmtree(runs.path / "embeddings")
+    context = dataclasses.replace(runs.context(), stop=StopRequest(max_minutes=0.0))
+    with pytest.raises(Interruption, match="--max-minutes 0"):
+        run_steps(context)
+    context.run.close()
+
+
 def test_unfinished_training_of_other_code_is_not_gone_on_with_in_silence(
     runs: Runs, edit: Edit
 ) -> None:
-    (runs.path / "checkpoints" / "checkpoint").touch()
+    (runs.path / "checkpoints" / "ckpt-3.index").touch()
     runs.change(pretrain={"status": "running"}, evaluate={"status": "failed"})
     began_as = runs.entry("pretrain")["fingerprint"]
     edit(LOOP, "STEPS = 3")
