@@ -20,6 +20,7 @@ from twofold.components.methods.labelled.self_training_settings import SelfTrain
 from twofold.pipeline.config import RunConfig, load_yaml, override
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps import training_remarks
+from twofold.pipeline.steps.plots import training_plots
 
 Twofold = Callable[..., Outcome]
 
@@ -102,11 +103,11 @@ def test_an_encoder_of_patches_is_measured_on_whole_images(
 
 
 def test_a_vae_leaves_a_picture_of_its_reconstructions(
-    twofold: Twofold, two_classes: Path, tmp_path: Path
+    twofold: Twofold, two_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = _pretrain(
-        twofold, two_classes, tmp_path, "method.name=vae", "method.latent=4", "views.policy=none"
-    )
+    monkeypatch.setattr(training_plots, "_IMAGES", 3)
+    settings = ("method.name=vae", "method.latent=4", "views.policy=none")
+    ended = twofold(*short_run(two_classes, tmp_path, *settings), "--until=pretrain")
     assert ended.status == 0, ended
     metrics = _metrics(tmp_path)
     parts = metrics["pretrain/reconstruction"] + metrics["pretrain/kl"]
