@@ -124,7 +124,8 @@ class RunContent:
     Attributes:
         name: of the run.
         lineage: what it was made from and with: (what, its value).
-        changed: settings other than the defaults: (key path, value, default).
+        changed: settings other than the defaults: (key path, value, default); None where the
+            settings could not be read.
         configuration: all settings, YAML.
         steps: in their order.
         metrics: name -> value.
@@ -145,7 +146,7 @@ class RunContent:
 
     name: str
     lineage: Sequence[tuple[str, str]]
-    changed: Sequence[tuple[str, str, str]]
+    changed: Sequence[tuple[str, str, str]] | None
     configuration: str
     steps: Sequence[StepCost]
     metrics: Mapping[str, float]

@@ -23,19 +23,23 @@ class Protocol:
     Attributes:
         data: the images, in words.
         settings: ``key=value``, those other than the recipe's own.
+        held_out: how many held-out images that data has; None where the recipe says which images.
 
     """
 
     data: str = ""
     settings: tuple[str, ...] = ()
+    held_out: int | None = None
 
 
 AS_IT_STANDS = Protocol()
 PUBLIC_DSPRITES = Protocol(
     "the public subset of dSprites", ("data.source=npz", "data.path=dsprites_subset.npz")
 )
-CIFAR10_JPEG = Protocol("CIFAR-10 recompressed as quality-75 JPEG")
-IMAGENETTE = Protocol("Imagenette at 96x96, 5,000 + 1,000 photographs of ten classes")
+CIFAR10_JPEG = Protocol("CIFAR-10 recompressed as quality-75 JPEG", held_out=10_000)
+IMAGENETTE = Protocol(
+    "Imagenette at 96x96, 5,000 + 1,000 photographs of ten classes", held_out=1_000
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Expected:
         """How it was measured, what it is to be held against, and the note."""
         parts = [
             f"seed{'s' if len(self.seeds) > 1 else ''} {', '.join(map(str, self.seeds))}",
-            " ".join(f"`--set {setting}`" for setting in self.settings),
+            " ".join(f"--set {setting}" for setting in self.settings),
             self._untrained(),
             ""
             if self.published is None

@@ -28,8 +28,12 @@ _WITHOUT_EFFECT = (
 )
 
 
-def expected_results(record: RunRecord) -> list[ExpectedResult]:
-    """Gives a row for each expected result; none where the run is not of a recipe."""
+def expected_results(record: RunRecord, config: RunConfig | None) -> list[ExpectedResult]:
+    """Gives a row for each expected result; none where the run is not of a recipe.
+
+    Whether a value lies in the range is said only of a run with the settings that the range was
+    measured with, and of as many held-out images.
+    """
     rows = []
     for one in _expected(record):
         found = record.metrics.get(one.metric)
@@ -39,10 +43,19 @@ def expected_results(record: RunRecord) -> list[ExpectedResult]:
                 expected=one.text,
                 remarks=one.remarks,
                 found=None if found is None else value_text(one.metric, found),
-                within=None if found is None else one.holds(found),
+                within=None
+                if found is None or not _is_comparable(record, config, one)
+                else one.holds(found),
             )
         )
     return rows
+
+
+def _is_comparable(record: RunRecord, config: RunConfig | None, expected: Expected) -> bool:
+    settings = (*expected.protocol.settings, *expected.settings)
+    if config is None or changed_from_recipe(str(record.values["recipe"]), settings, config):
+        return False
+    return expected.protocol.held_out in (None, record.held_out[1])
 
 
 def expected_notes(record: RunRecord, config: RunConfig) -> list[str]:

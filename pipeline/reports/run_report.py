@@ -64,13 +64,14 @@ def collect(record: RunRecord, datasets: str) -> RunContent:
     curves, teacher = record.curves(), record.curves("tensorboard-teacher")
     finetuned = _finetune_curves(record)
     examples = _examples(record, config, manifest, datasets, notes)
-    changed = () if config is None else changed_settings(config, RunConfig())
     return RunContent(
         name=record.name,
         lineage=list(_lineage(record)),
-        changed=[
+        changed=None
+        if config is None
+        else [
             (key, setting_text(value), setting_text(default))
-            for key, value, default in changed
+            for key, value, default in changed_settings(config, RunConfig())
             if key != "name"
         ],
         configuration=_configuration_text(record, config),
@@ -90,7 +91,7 @@ def collect(record: RunRecord, datasets: str) -> RunContent:
         facts=list(_facts(record)),
         links=list(_links(record, directory if manifest is not None else None)),
         examples=examples,
-        expected=expected_results(record),
+        expected=expected_results(record, config),
         expected_notes=() if config is None else expected_notes(record, config),
         printed=printed_comparison(
             record, config, {"pretraining": curves, "teacher": teacher, **finetuned}
@@ -115,8 +116,9 @@ def _config(record: RunRecord, notes: list[str]) -> RunConfig | None:
         return parse_config(record.configuration, str(record.path / RECORD), recorded=True)
     except ConfigError as error:
         notes.append(
-            f"The settings are those of another version of Twofold, so that no images are shown "
-            f"and no defaults are told: {error}."
+            f"This Twofold cannot read the settings, so that no images are shown and no defaults "
+            f"are told: {error}. They are another version's, or name what a program registered, "
+            f"which has to make this page, too."
         )
         return None
 

@@ -27,7 +27,7 @@ from twofold.pipeline.steps.reuse.fingerprints import (
     training_images,
     without_checkpoint_intervals,
 )
-from twofold.pipeline.steps.training_remarks import remark_on_training
+from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
 from twofold.pipeline.training.pretraining import (
     Data,
@@ -52,6 +52,8 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     check_trainable(config, manifest)
     remark_on_training(context)
     data = _load(context, manifest)
+    if config.method.trains and config.training.labelled_batch_size is None:
+        remark_on_batches(context, len(data.training.together.labels))
     if data.training.deciding is not None:
         details["deciding_images"] = len(data.training.deciding.labels)
     teacher, teacher_metrics = _train_teacher(context, data, strategy)

@@ -7,6 +7,27 @@ import tensorflow as tf
 from twofold.components.training.precision import bfloat16_instructions
 from twofold.pipeline.runs.run_context import Context
 
+# Below so many steps an epoch, what fills no batch may be a good part of the images.
+_FEW_STEPS = 10
+
+
+def remark_on_batches(context: Context, images: int) -> None:
+    """Says how many of so many training images are left out of each epoch, where that may be many.
+
+    Args:
+        context: of the run.
+        images: to train on, in one stream.
+
+    """
+    training = context.config.training
+    steps, left_out = divmod(images, training.batch_size)
+    if training.last_batch == "drop" and 0 < steps < _FEW_STEPS and left_out:
+        context.say(
+            f"{steps} step{'s' if steps > 1 else ''} an epoch: {left_out:,} of {images:,} training "
+            f"images fill no batch of {training.batch_size:,} and are left out of it, others each "
+            f"time; a lower training.batch_size makes more steps"
+        )
+
 
 def remark_on_training(context: Context) -> None:
     """Says what a person may not expect of gradients that are accumulated, and of bfloat16."""

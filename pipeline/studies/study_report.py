@@ -81,7 +81,7 @@ def write_study_report(record: RunRecord) -> Path:
             for member in members
         ],
         notes=[] if len(study.seeds) > 1 else ["One seed: another one moves every number."],
-        expected=expected_results(record),
+        expected=expected_results(record, config),
         expected_notes=expected_notes(record, config),
     )
     page = record.path / PAGE

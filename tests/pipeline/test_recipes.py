@@ -100,7 +100,7 @@ def test_an_expected_result_says_how_it_was_measured_and_what_it_is_held_against
     )
 
     assert one.sentence == (
-        "recipe's probe: 95.00% (94.00% to 96.00%); seeds 0, 1; `--set training.epochs=3`; "
+        "recipe's probe: 95.00% (94.00% to 96.00%); seeds 0, 1; --set training.epochs=3; "
         "untrained 40.00% to 50.00%; published 90.00%; settings tuned on the reported images; "
         "so far"
     )

@@ -73,7 +73,7 @@ class ResizedWindowViewsSettings(ViewsSettings):
 
 @VIEWS.register
 class TFModelsViewsSettings(ResizedWindowViewsSettings):
-    """The same, then RandAugment of TF Models (recipe D's noisy view)."""
+    """Flip, resize, window of whole pixels, RandAugment of TF Models (recipe D's noisy view)."""
 
     implementation: ClassVar[str] = f"{_ROOM}:randaugment_tf_models"
     policy: Literal["randaugment_tf_models"] = "randaugment_tf_models"  # type: ignore[assignment]
@@ -94,7 +94,7 @@ class ConsistencyViewsSettings(ViewsSettings):
 
 @VIEWS.register
 class TorchvisionViewsSettings(ConsistencyViewsSettings):
-    """The same, then RandAugment of torchvision."""
+    """Flip and crop in the image's own size, then RandAugment of torchvision."""
 
     implementation: ClassVar[str] = f"{_ROOM}:randaugment_torchvision"
     policy: Literal["randaugment_torchvision"] = "randaugment_torchvision"  # type: ignore[assignment]

@@ -290,6 +290,25 @@ def test_bfloat16_on_a_processor_without_instructions_for_it_is_remarked_on(
     assert ("float32 may be several times as fast" in ended.out) == said
 
 
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (292, "1 step an epoch: 36 of 292 training images fill no batch of 256 and are left out"),
+        (600, "2 steps an epoch: 88 of 600 training images"),
+        (512, None),
+        (2_600, None),
+    ],
+)
+def test_images_that_fill_no_batch_are_remarked_on_where_they_may_be_many(
+    images: int, said: str | None
+) -> None:
+    told: list[str] = []
+    config = override(RunConfig(), ["training.batch_size=256"])
+    context = SimpleNamespace(config=config, say=told.append)
+    training_remarks.remark_on_batches(cast("Context", context), images)
+    assert [line[: len(said or "")] for line in told] == ([] if said is None else [said])
+
+
 def test_a_teachers_bfloat16_is_remarked_on_by_its_own_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

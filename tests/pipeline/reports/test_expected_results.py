@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from twofold.pipeline.config import RunConfig, override
-from twofold.pipeline.config.expected import PUBLIC_DSPRITES, Expected
+from twofold.pipeline.config.expected import PUBLIC_DSPRITES, Expected, Protocol
 from twofold.pipeline.recipes import load_recipe
 from twofold.pipeline.reports.expected_results import (
     changed_from_recipe,
@@ -28,7 +28,7 @@ def test_each_expected_result_stands_beside_the_one_that_was_found() -> None:
     config = load_recipe("quickstart")
     found = record(config, linear_probe__test_accuracy=0.9990, recipe_probe__test_accuracy=0.5)
 
-    linear, recipe, knn = expected_results(found)
+    linear, recipe, knn = expected_results(found, config)
 
     assert (linear.title, linear.found, linear.within) == ("linear probe", "99.90%", True)
     assert (recipe.found, recipe.within) == ("50.00%", False)
@@ -48,6 +48,29 @@ def test_what_makes_other_results_likely_is_said(settings: tuple[str, ...], said
 
     (note,) = expected_notes(record(config), config)
     assert said in note
+
+
+def test_a_range_says_nothing_of_other_settings_or_other_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = load_recipe("quickstart")
+    found = record(config, linear_probe__test_accuracy=0.9990)
+    other = override(config, ["training.epochs=3"])
+    assert expected_results(found, other)[0].within is None
+    assert expected_results(found, None)[0].within is None
+
+    of_photographs = Expected(
+        "linear_probe/test_accuracy", 0.999, 0.998, 1.0, protocol=Protocol("photos", held_out=1000)
+    )
+    monkeypatch.setattr(
+        "twofold.pipeline.reports.expected_results.recipes.expected_results",
+        lambda name: (of_photographs,),
+    )
+    details = {"held_out_split": "test", "images": {"test": 48}}
+    found.values["steps"]["evaluate"]["details"] = details
+    assert expected_results(found, config)[0].within is None
+    details["images"] = {"test": 1000}
+    assert expected_results(found, config)[0].within is True
 
 
 def test_names_formats_and_places_change_no_result() -> None:
@@ -74,7 +97,7 @@ def test_a_run_of_no_recipe_and_a_member_of_a_study_expect_nothing() -> None:
     config = load_recipe("quickstart")
 
     for recipe in ("my.yaml", "dsprites_study"):
-        assert expected_results(record(config, recipe)) == []
+        assert expected_results(record(config, recipe), config) == []
         assert expected_notes(record(config, recipe), config) == []
 
 
@@ -102,7 +125,7 @@ def test_a_study_expects_the_results_of_its_encoders(monkeypatch: pytest.MonkeyP
     )
     found, config = study(supervised=0.985, simclr=0.5)
 
-    rows = {row.title: row for row in expected_results(found)}
+    rows = {row.title: row for row in expected_results(found, config)}
     assert rows["supervised, shape accuracy"].within
     assert rows["simclr, shape accuracy"].within is False
     assert rows["vae, shape accuracy"].found is None

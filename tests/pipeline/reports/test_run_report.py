@@ -179,7 +179,8 @@ def test_settings_of_another_version_are_shown_as_they_are(run: Path, twofold: T
 
     assert twofold("report", str(run)).status == 0
     text = page_of(run).text
-    assert "The settings are those of another version of Twofold" in text
+    assert "This Twofold cannot read the settings" in text
+    assert "Not known." in text
     assert "unheard_of: 3" in text
 
 
