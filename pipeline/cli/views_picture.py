@@ -13,6 +13,7 @@ from twofold.components import keyed_random
 from twofold.components.data.rules.image_rules import RejectedError, check
 from twofold.components.data.sources import build_source
 from twofold.components.data.sources.source import Item
+from twofold.components.encoders.patches.bag_of_patches_settings import BagOfPatchesSettings
 from twofold.components.errors import DataError
 from twofold.components.evaluation.plots.run_plots import plot_views
 from twofold.components.transforms.decode import DecodeRule, decode_images
@@ -21,6 +22,8 @@ from twofold.components.transforms.settings import ViewsSettings
 from twofold.components.transforms.views import make_views
 from twofold.pipeline.config import RunConfig, override
 
+# An encoder of patches that views of any size fit: what is drawn goes into none.
+_ANY_SIZE = RunConfig(encoder=BagOfPatchesSettings(patch=1, stride=1))
 _FILES = (".jpg", ".jpeg", ".png")
 
 
@@ -36,7 +39,7 @@ def parse_policy(policy: str, settings: Sequence[str]) -> ViewsSettings:
 
     """
     chosen = [f"policy={policy}"]
-    config = override(RunConfig(), chosen, section="views", origin=f"POLICY {policy}")
+    config = override(_ANY_SIZE, chosen, section="views", origin=f"POLICY {policy}")
     return override(config, settings, section="views").views
 
 

@@ -36,6 +36,17 @@ def test_a_policy_is_drawn_on_images_of_a_folder(
     assert min(_size(out)) > 100
 
 
+@pytest.mark.parametrize("policy", ["resized_window", "randaugment_tf_models", "patches"])
+@pytest.mark.parametrize("arguments", [(), ("--set", "side=32", "--size=40")])
+def test_views_may_have_a_size_of_their_own(
+    policy: str, arguments: tuple[str, ...], twofold: Twofold, tmp_path: Path
+) -> None:
+    out = tmp_path / "views.png"
+    ended = twofold("views", policy, "--out", str(out), "--count=1", "--each=1", *arguments)
+    assert (ended.status, ended.error) == (0, "")
+    assert min(_size(out)) > 100
+
+
 def test_without_images_sprites_are_drawn(twofold: Twofold, tmp_path: Path) -> None:
     small, large = tmp_path / "small.png", tmp_path / "large.png"
     for out, count in ((small, "2"), (large, "9")):
