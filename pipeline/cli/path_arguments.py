@@ -66,13 +66,28 @@ def local_or_bucket(param: typer.CallbackParam, value: str | None) -> str | None
         path_schemes.check_local(value, _name(param))
     if not scheme:
         _check_folder(param, Path(value).expanduser())
+    check_lasting(value, _name(param))
+    return value
+
+
+def check_lasting(path: str, name: str) -> None:
+    """Refuses a path in a file system that begins and ends with the command.
+
+    Args:
+        path: what was received.
+        name: of the argument or setting that it is.
+
+    Raises:
+        UsageError: naming it, what was received, and what is supported.
+
+    """
+    scheme = path.partition("://")[0].lower() if files.is_remote(path) else ""
     if scheme in VANISHING:
         raise UsageError(
-            f"{_name(param)}: what is written to {scheme}:// is lost when the command ends: "
-            f"expected a path on a local disk or in a bucket, as in gs://BUCKET/FOLDER, received "
-            f"{value}"
+            f"{name}: {scheme}:// begins empty, and what is written there is lost when the command "
+            f"ends: expected a path on a local disk or in a bucket, as in gs://BUCKET/FOLDER, "
+            f"received {path}"
         )
-    return value
 
 
 def plain_name(param: typer.CallbackParam, value: str | None) -> str | None:

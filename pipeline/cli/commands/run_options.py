@@ -17,6 +17,7 @@ from twofold.pipeline import config as configuration
 from twofold.pipeline import recipes
 from twofold.pipeline.cli.console import errors, out
 from twofold.pipeline.cli.path_arguments import (
+    check_lasting,
     local,
     local_folder,
     local_or_bucket,
@@ -115,6 +116,7 @@ def load_config(recipe: str, settings: list[str] | None) -> RunConfig:
 
     Raises:
         ConfigError: if either cannot be used.
+        UsageError: images are said to be where nothing outlives a command.
 
     """
     path = Path(recipe)
@@ -122,7 +124,12 @@ def load_config(recipe: str, settings: list[str] | None) -> RunConfig:
         loaded = configuration.load_yaml(path)
     else:
         loaded = recipes.load_recipe(recipe)
-    return configuration.override(loaded, settings or [])
+    config = configuration.override(loaded, settings or [])
+    for key, value in config.data.source.model_dump(mode="json").items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str):
+                check_lasting(one, f"data.{key}")
+    return config
 
 
 @contextlib.contextmanager

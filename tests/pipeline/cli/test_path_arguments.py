@@ -166,6 +166,29 @@ def test_data_sets_are_kept_where_they_outlive_the_command(
     assert words in line
 
 
+@pytest.mark.parametrize(
+    ("key", "settings"),
+    [
+        ("data.path", ["data.source=folder", "data.path=[images, memory://x]"]),
+        ("data.path", ["data.source=tfrecord", "data.path=memory://x"]),
+        ("data.root", ["data.source=listing", "data.path=x.csv", "data.root=memory://x"]),
+    ],
+)
+@pytest.mark.parametrize("command", ["show", "prepare"])
+def test_images_are_read_where_they_were_before_the_command(
+    command: str, key: str, settings: list[str], twofold: Twofold, tmp_path: Path
+) -> None:
+    arguments = [part for one in settings for part in ("--set", one)]
+    if command == "prepare":
+        arguments += ["--workdir", str(tmp_path / "work")]
+    ended = twofold(command, "quickstart", *arguments)
+    assert ended.status == 2
+    (line,) = ended.error.splitlines()
+    assert line.startswith(f"error: {key}: memory:// begins empty, ")
+    assert line.endswith("as in gs://BUCKET/FOLDER, received memory://x")
+    assert not (tmp_path / "work").exists()
+
+
 def test_a_path_is_told_as_it_was_typed(twofold: Twofold) -> None:
     ended = twofold("compare", "run", "--out", "file:///tmp/z")
     assert ended.status == 2
