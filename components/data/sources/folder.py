@@ -14,6 +14,7 @@ from twofold.components import files
 from twofold.components.data.sources.access.archives import (
     UNREADABLE,
     FileContainer,
+    Folder,
     open_container,
 )
 from twofold.components.data.sources.access.spooled_listing import Row, Spool, read_entries
@@ -52,7 +53,8 @@ class FolderSettings(SourceSettings):
     first_folders: Literal["auto", "classes"] = Field(
         "auto",
         description="classes: each first folder is a class, whatever its name; auto: train, valid, "
-        "test, unlabelled and the like are what these names say",
+        "test, unlabelled and the like are what these names say, as are training_set, dev and the "
+        "like where all of them name splits",
     )
 
     def build(self, *, convertible: bool = False) -> FolderSource:
@@ -151,7 +153,8 @@ class FolderSource:
             )
         layout = FolderLayout(by_split=False, reserved=False)
         if self._first_folders == "auto":
-            layout = names.layout(paths)
+            in_folder = len(self._containers) == 1 and isinstance(self._containers[0], Folder)
+            layout = names.layout(paths, paths if in_folder else None)
         info = SourceInfo(
             kind="folder",
             class_names=names.class_names(layout),

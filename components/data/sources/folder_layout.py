@@ -23,6 +23,10 @@ SPLIT_NAMES = {
     "unsupervised": "unlabelled",
 }
 
+# What else the first folders are called where all of them name splits.
+_NEAR_NAMES = SPLIT_NAMES | {"dev": "validation", "eval": "validation", "holdout": "test"}
+_AFFIXES = re.compile(r"(?:(?:images?|data|set)[_ -])?(.*?)(?:[_ -]?(?:images?|data|set))?")
+
 # Labels above this are identifiers rather than classes.
 MOST_CLASSES = 100_000
 
@@ -34,8 +38,8 @@ class FolderLayout:
     """What the folders of a source's images mean.
 
     Attributes:
-        by_split: whether the first folder of every image is a split; the next one is the class
-            then, and otherwise the first.
+        by_split: whether the first folder of every image is a split, if only nearly by its name
+            (``test_set``); the next one is the class then, and otherwise the first.
         reserved: whether a folder where a class would stand, named like one of images without
             labels (``unlabelled``), is one.
 
@@ -52,7 +56,7 @@ class FolderLayout:
 
         """
         folders = key.split("/")[:-1]
-        split = split_named(folders.pop(0)) if self.by_split else None
+        split = _nearly_named(folders.pop(0)) if self.by_split else None
         if split == "unlabelled" or not folders:
             return split, None
         if self.reserved and is_unlabelled(folders[0]):
@@ -63,6 +67,12 @@ class FolderLayout:
 def split_named(text: str) -> str | None:
     """The split that a name of `SPLIT_NAMES` means, in capitals or not; None for any other."""
     return SPLIT_NAMES.get(text.lower())
+
+
+def _nearly_named(text: str) -> str | None:
+    """The split that a first folder's name means where all of them mean one."""
+    name = _AFFIXES.fullmatch(text.lower())
+    return split_named(text) or (_NEAR_NAMES.get(name[1]) if name else None)
 
 
 def is_unlabelled(text: str) -> bool:
@@ -89,39 +99,72 @@ class FolderNames:
         first, second = folders[:2]
         self.first.add(first)
         # There may be a folder for each image.
-        telling = split_named(first) or split_named(second)
+        telling = _nearly_named(first) or split_named(second)
         self.second.setdefault(first, set()).add(second if telling else "")
 
-    def layout(self, where: str) -> FolderLayout:
+    def layout(self, where: str, folder: str | None = None) -> FolderLayout:
         """Tells the layout of names that leave no doubt.
 
         Args:
             where: the source's paths, for the message of an error.
+            folder: the one folder that holds all of it, for the message, too; None for archives
+                and where there are several.
 
         Raises:
-            DataError: splits stand beside what is no split, or inside the classes.
+            DataError: splits stand beside what is no split, or inside a class or another split.
 
         """
+        if all(_nearly_named(name) for name in self.first):
+            self._check_splits(where)
+            return FolderLayout(by_split=True)
         splits = sorted(
             name for name in self.first if split_named(name) and not is_unlabelled(name)
         )
         others = sorted(name for name in self.first if not split_named(name))
-        if splits and others:
+        if splits:
             raise DataError(
                 f"{where}: {_listed(splits)} would be a split and {_listed(others)} would not: "
                 f"expected all images in folders such as train/, test/ and unlabelled/, or "
                 f"data.first_folders=classes if each first folder is a class"
             )
-        if splits:
-            return FolderLayout(by_split=True)
-        inner = {name for classes in others for name in self.second[classes]}
-        if len(inner) > 1 and all(split_named(name) for name in inner):
-            raise DataError(
-                f"{where}: each of {_listed(others)} holds {_listed(sorted(inner))}: expected the "
-                f"splits outside the classes, as in {sorted(inner)[0]}/{others[0]}/, or "
-                f"data.first_folders=classes if these are no splits"
-            )
+        self._check_classes(others, where, folder)
         return FolderLayout(by_split=False)
+
+    def _check_splits(self, where: str) -> None:
+        """Refuses splits inside a split, but for what has no label in it (``train/unlabelled``)."""
+        outer = sorted(name for name in self.first if _nearly_named(name) != "unlabelled")
+        inner = [
+            f"{one}/{other}"
+            for one in outer
+            for other in sorted(self.second[one])
+            if split_named(other) and not is_unlabelled(other)
+        ]
+        if inner:
+            raise DataError(
+                f"{where}: {_listed(inner, 3)} would be a split inside a split: expected classes "
+                f"in {inner[0].partition('/')[0]}/: move it out, rename it if it is a class, or "
+                f"name splits and labels in a table (data.source=listing)"
+            )
+
+    def _check_classes(self, classes: Sequence[str], where: str, folder: str | None) -> None:
+        """Refuses splits, and images without a label, inside a class."""
+        inner = [
+            (one, other)
+            for one in classes
+            for other in sorted(self.second[one])
+            if split_named(other)
+        ]
+        if not inner:
+            return
+        first, split = inner[0]
+        expected = f"the splits outside the classes, as in {split}/{first}/"
+        if self.first - {""} == {first}:
+            expected = f"data.path={folder}/{first}" if folder else f"them without {first}/ around"
+        raise DataError(
+            f"{where}: {_listed(['/'.join(one) for one in inner], 3)} would be a split inside a "
+            f"class: expected {expected}, or data.first_folders=classes if {first}/ is a class "
+            f"with all that is in it"
+        )
 
     def class_names(self, layout: FolderLayout) -> tuple[str, ...]:
         """The classes, sorted."""
@@ -135,7 +178,7 @@ class FolderNames:
         lines = list(describe_classes(classes))
         for name in sorted(self.first - {""}):
             if layout.by_split or (layout.reserved and is_unlabelled(name)):
-                lines.append(describe_split(f"{name}/", split_named(name)))
+                lines.append(describe_split(f"{name}/", _nearly_named(name)))
         loose = layout.by_split or not classes
         if "" in self.first and not loose:
             lines.append("taken without a label: images outside the class folders")

@@ -160,8 +160,18 @@ def test_a_split_has_the_names_that_other_tools_write(tmp_path, write_files, nam
         (["test/a/1.jpg", "1.jpg"], "test/ would be a split and images in no folder would not"),
         (
             ["cat/train/1.jpg", "cat/test/1.jpg", "dog/train/2.jpg"],
-            "each of cat/, dog/ holds test/, train/: expected the splits outside the classes, as "
-            "in test/cat/",
+            "cat/test/, cat/train/, dog/train/ would be a split inside a class: expected the "
+            "splits outside the classes, as in test/cat/",
+        ),
+        (
+            ["cat/train/1.jpg", "cat/test/1.jpg", "dog/train/2.jpg", "cat/cover.jpg"],
+            "cat/test/, cat/train/, dog/train/ would be a split inside a class",
+        ),
+        (["cat/1.jpg", "dog/1.jpg", "dog/Test/1.jpg"], "dog/Test/ would be a split inside a class"),
+        (
+            ["cat/1.jpg", "cat/unlabelled/1.jpg", "dog/unlabeled/1.jpg"],
+            "cat/unlabelled/, dog/unlabeled/ would be a split inside a class: expected the splits "
+            "outside the classes, as in unlabelled/cat/",
         ),
     ],
 )
@@ -175,6 +185,79 @@ def test_folders_that_may_be_splits_or_classes_need_a_choice(tmp_path, write_fil
     chosen = build_source("folder", path=tmp_path, first_folders="classes")
     first = {key: key.split("/")[0] if "/" in key else None for key in keys}
     assert labels_and_splits(chosen) == {key: (None, name) for key, name in first.items()}
+
+
+@pytest.mark.parametrize("beside", [[], ["cover.jpg"], ["photos/cover.jpg"]])
+def test_splits_inside_one_folder_are_to_be_reached_through_it(tmp_path, write_files, beside):
+    keys = ["photos/train/cat/1.jpg", "photos/unlabelled/1.jpg", *beside]
+    write_files(tmp_path / "f", dict.fromkeys(keys, b""))
+    message = "photos/train/, photos/unlabelled/ would be a split inside a class: expected "
+    with pytest.raises(DataError, match=f"{message}data.path={tmp_path}/f/photos, or "):
+        build_source("folder", path=tmp_path / "f").info()
+    archive = write_zip(tmp_path / "f.zip", dict.fromkeys(keys, b""))
+    with pytest.raises(DataError, match=f"{message}them without photos/ around, or "):
+        build_source("folder", path=archive).info()
+
+
+@pytest.mark.parametrize(
+    ("keys", "inner"),
+    [
+        (["train/cat/1.jpg", "train/dog/1.jpg", "train/test/1.jpg"], "train/test/"),
+        (["test/cat/1.jpg", "train/cat/1.jpg", "train/Train/1.jpg"], "train/Train/"),
+        (["training_set/cat/1.jpg", "training_set/val/1.jpg"], "training_set/val/"),
+    ],
+)
+def test_a_split_inside_a_split_is_no_class(tmp_path, write_files, keys, inner):
+    write_files(tmp_path, dict.fromkeys(keys, b""))
+    with pytest.raises(DataError, match=f"{inner} would be a split inside a split") as refused:
+        build_source("folder", path=tmp_path).info()
+    assert "move it out, rename it if it is a class, or name splits" in str(refused.value)
+
+
+def test_what_is_in_a_folder_without_labels_tells_nothing(tmp_path, write_files):
+    keys = ["cat/1.jpg", "unlabelled/train/1.jpg"]
+    write_files(tmp_path, dict.fromkeys(keys, b""))
+    assert labels_and_splits(build_source("folder", path=tmp_path)) == {
+        "cat/1.jpg": (None, "cat"),
+        "unlabelled/train/1.jpg": ("unlabelled", None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("training_set", "train"),
+        ("Train-Data", "train"),
+        ("images_train", "train"),
+        ("dev", "validation"),
+        ("eval", "validation"),
+        ("test_set", "test"),
+        ("testset", "test"),
+        ("holdout", "test"),
+    ],
+)
+def test_where_all_first_folders_nearly_name_splits_they_are_splits(
+    tmp_path, write_files, name, split
+):
+    keys = [f"{name}/cat/1.jpg", f"{name}/dog/1.jpg", "unlabelled_images/cat/1.jpg"]
+    write_files(tmp_path, dict.fromkeys(keys, b""))
+    source = build_source("folder", path=tmp_path)
+    assert labels_and_splits(source) == {
+        f"{name}/cat/1.jpg": (split, "cat"),
+        f"{name}/dog/1.jpg": (split, "dog"),
+        "unlabelled_images/cat/1.jpg": ("unlabelled", None),
+    }
+    assert source.info().taken_as == (
+        "taken as classes: cat, dog",
+        f"taken as the {split} split: {name}/",
+        "taken as images without a label: unlabelled_images/",
+    )
+
+
+def test_beside_other_folders_a_name_near_that_of_a_split_is_a_class(tmp_path, write_files):
+    write_files(tmp_path, {"cat/1.jpg": b"", "dev/1.jpg": b"", "data/1.jpg": b""})
+    source = build_source("folder", path=tmp_path)
+    assert source.info().class_names == ("cat", "data", "dev")
 
 
 def test_a_class_may_be_called_like_a_split_where_that_is_said(tmp_path, write_files):
