@@ -99,7 +99,8 @@ def collect(records: Sequence[RunRecord]) -> ComparisonContent:
 def measured_of(record: RunRecord) -> Measured:
     """Gives what a run's measures depend on."""
     split, images = record.held_out
-    return Measured(record.configuration, record.dataset_fingerprint, split, images)
+    deciding = int(record.details("pretrain").get("deciding_images", 0))
+    return Measured(record.configuration, record.dataset_fingerprint, split, images, deciding)
 
 
 def _seeds(count: int) -> str:

@@ -14,7 +14,8 @@ from twofold.pipeline.runs.run_record import flat
 # of.
 _TASK = (
     *("method", "views", "second_views", "probe_views"),
-    *("data.image_size", "data.sampling", "data.label_share"),
+    *("data.image_size", "data.sampling", "data.label_share", "data.label_seed"),
+    *("data.training_rules", "data.training_images", "data.training_seed"),
     *("training.batch_size", "training.labelled_batch_size", "training.accumulate"),
 )
 _CORRUPTIONS = (
@@ -25,6 +26,17 @@ _CORRUPTIONS = (
     "evaluation.corruption_seed",
     "evaluation.corrupted_tfds",
     "evaluation.robustness_baseline",
+)
+_STRENGTHS = ("evaluation.regularisation", "evaluation.regularisation_sweep")
+_TEMPERATURE = "evaluation.neighbour_temperature"
+_FINE_TUNING = (
+    "evaluation.finetune_epochs",
+    "evaluation.finetune_learning_rate",
+    "evaluation.finetune_batch_size",
+    "evaluation.finetune_views",
+    "evaluation.finetune_layer_decay",
+    "evaluation.finetune_head",
+    "evaluation.label_fraction_seeds",
 )
 # How measures whose names begin so are taken; of several, the first counts.
 _PROTOCOLS = (
@@ -42,6 +54,10 @@ _PROTOCOLS = (
             "evaluation.probe_reads",
         ),
     ),
+    ("linear_probe", _STRENGTHS),
+    ("label_fraction/", (*_STRENGTHS, "evaluation.label_fraction_seeds")),
+    ("knn/", ("evaluation.neighbours", "evaluation.neighbour_sweep", _TEMPERATURE)),
+    ("finetune", _FINE_TUNING),
     ("robustness/", _CORRUPTIONS),
     ("teacher/robustness/", _CORRUPTIONS),
     ("embedding/alignment", ("views", "second_views")),
@@ -62,6 +78,7 @@ class Measured:
         data: the fingerprint of its data set; None where that is not known.
         split: that measures were taken on.
         images: how many it has.
+        deciding: how many images were cut from the training images to decide during training.
 
     """
 
@@ -69,6 +86,7 @@ class Measured:
     data: str | None
     split: str | None
     images: int
+    deciding: int = 0
 
 
 def differing_conditions(measure: str, first: Measured, other: Measured) -> list[str]:
@@ -100,13 +118,15 @@ def _conditions(measure: str, of: Measured) -> dict[str, Any]:
         return {}
     if basis is Basis.TASK:
         keys: tuple[str, ...] = _TASK
-        conditions: dict[str, Any] = {"training images": of.data}
+        conditions: dict[str, Any] = {"training images": (of.data, of.deciding)}
     else:
         keys = next((keys for prefix, keys in _PROTOCOLS if measure.startswith(prefix)), ())
         conditions = {IMAGES: (of.data, of.split, of.images)}
+        if measure.startswith("pretrain/validation/"):
+            conditions["deciding images"] = of.deciding
     settings = dict(flat(of.configuration))
     return conditions | {
         key: value
         for key, value in settings.items()
-        if key in keys or key.partition(".")[0] in keys
+        if any(key == one or key.startswith(f"{one}.") for one in keys)
     }

@@ -35,7 +35,7 @@ class _Step(pydantic.BaseModel):
     files: dict[str, int | _File] | None = None
     reused: _Reused | None = None
     details: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, pydantic.StrictFloat | pydantic.StrictInt] = {}
     attempts: int = 1
     seconds: float = 0
     cpu_seconds: float = 0

@@ -7,8 +7,10 @@ refused before it is run. Pickles of Python's own unpickler are limited in size 
 
 from __future__ import annotations
 
+import lzma
 import math
 import pickle
+import struct
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -43,7 +45,9 @@ _STORAGES = {
 _DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, OSError, EOFError, MemoryError),
     *(ValueError, TypeError, KeyError, IndexError, AttributeError, ImportError, RecursionError),
-    *(NotImplementedError, OverflowError),
+    *(NotImplementedError, OverflowError, struct.error, lzma.LZMAError),
+    # Of an archive that is encrypted.
+    RuntimeError,
 )
 
 

@@ -19,7 +19,7 @@ from twofold.components.methods.settings import METHODS, MethodSettings
 from twofold.components.settings import Implemented, Section
 from twofold.components.training.settings import CHECKPOINT_INTERVALS
 from twofold.components.transforms.settings import VIEWS
-from twofold.pipeline.config import RunConfig, parse_config
+from twofold.pipeline.config import EvaluationConfig, RunConfig, override, parse_config
 from twofold.pipeline.config.data_source import preparation_settings
 from twofold.pipeline.runs.code_fingerprint import Code, Dependencies, code_digest, read_code
 from twofold.pipeline.runs.run_context import Context
@@ -225,6 +225,7 @@ def _evaluate(context: Context) -> dict[str, Any]:
         "pretrain": context.run.fingerprint_of("pretrain"),
         "evaluation": context.config.evaluation.model_dump(mode="json"),
         "robustness_baseline": read_baseline(context.config.evaluation),
+        **_corrupted(context.config.evaluation),
     }
 
 
@@ -237,10 +238,41 @@ def _export(context: Context) -> dict[str, Any]:
 
 
 def _study(context: Context) -> dict[str, Any]:
+    alone = context.config.model_copy(update={"study": None})
+    encoders = {} if context.config.study is None else context.config.study.encoders
+    read = {name: _files_of(override(alone, list(own))) for name, own in encoders.items()}
     return {
         "source": earlier_fingerprint("prepare", step_values("prepare", context)),
         "configuration": context.config.model_dump(mode="json", exclude={"name"}),
+        **({"files": read} if any(read.values()) else {}),
     }
+
+
+def _files_of(config: RunConfig) -> dict[str, Any]:
+    """Returns what a run's steps are made from that lies in files beside its data set."""
+    baseline = read_baseline(config.evaluation)
+    return {
+        **_weights(config.method),
+        **_corrupted(config.evaluation),
+        **({} if baseline is None else {"robustness_baseline": baseline}),
+    }
+
+
+def _corrupted(evaluation: EvaluationConfig) -> dict[str, Any]:
+    """Fingerprints a folder of published corruptions by names, sizes and descriptions."""
+    if evaluation.corrupted_tfds is None:
+        return {}
+    folder = Path(evaluation.corrupted_tfds).expanduser()
+    content = [
+        (
+            path.relative_to(folder).as_posix(),
+            path.stat().st_size,
+            path.read_text(encoding="utf-8") if path.suffix == ".json" else "",
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    return {"corrupted": fingerprint({"content": content})}
 
 
 _INPUTS = {

@@ -49,6 +49,19 @@ def reason(measure: str, *settings: str, dataset: str = "a") -> str:
             "other evaluation.probe_epochs",
         ),
         (
+            "linear_probe/test_accuracy",
+            ("evaluation.regularisation=1e-9",),
+            "other evaluation.regularisation",
+        ),
+        ("knn/test_accuracy", ("evaluation.neighbours=1",), "other evaluation.neighbours"),
+        ("knn/test_accuracy", ("evaluation.regularisation=1e-9",), ""),
+        (
+            "finetune/test_accuracy",
+            ("evaluation.finetune_epochs=3", "evaluation.finetune_head=linear_probe"),
+            "other evaluation.finetune_epochs, evaluation.finetune_head",
+        ),
+        ("pretrain/loss", ("data.training_images=9",), "other data.training_images"),
+        (
             "robustness/mean_accuracy",
             ("evaluation.robustness=main", "evaluation.corruption_severities=[5]"),
             "other evaluation.robustness, evaluation.corruption_severities",
@@ -100,3 +113,13 @@ def test_each_group_is_held_to_the_first_by_what_it_shares_with_it() -> None:
     assert third is not None
     assert third.value == 0.0
     assert [one and one.value for one in rows["knn/test_accuracy"].differences] == [None, 0.0, 0.0]
+
+
+def test_images_that_decided_during_training_are_none_of_another_runs() -> None:
+    """They were cut from the training images, and named validation after what they do."""
+    cut = record_of()
+    cut.values["steps"]["pretrain"] = {"status": "done", "details": {"deciding_images": 12}}
+    first, other = measured_of(record_of()), measured_of(cut)
+    assert why_not_compared("pretrain/validation/accuracy", first, other) == "other deciding images"
+    assert why_not_compared("pretrain/loss", first, other) == "other training images"
+    assert why_not_compared("knn/test_accuracy", first, other) == ""

@@ -293,6 +293,7 @@ def test_a_run_whose_record_is_lost_is_refused_in_a_short_line(
         b'{"steps": {"pretrain": {"code": [3]}}}',
         b'{"steps": {"pretrain": {"reused": {"code": {"m": 3}}}}}',
         b'{"steps": {"pretrain": {"metrics": [3]}}}',
+        b'{"steps": {"pretrain": {"metrics": {"pretrain/loss": "x"}}}}',
         b'{"steps": {"pretrain": {"seconds": "long"}}}',
     ],
 )

@@ -256,6 +256,26 @@ def test_a_damaged_file_is_refused_wherever_it_was_cut_or_changed(tmp_path: Path
         assert "\n" not in str(refused.value)
 
 
+def test_a_pickle_that_ends_within_a_number_is_damaged(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "short.pth", b"\x80\x02J\x01", {})
+    with pytest.raises(CheckpointError, match="is damaged"):
+        read_state_dict(path)
+
+
+def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
+    path = write_state_dict(tmp_path / "net.pth", ARRAYS)
+    content = bytearray(path.read_bytes())
+    # Bit 0 of the flags in each local header (offset 6) and each entry of the directory (offset 8).
+    for magic, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.find(magic)
+        while at >= 0:
+            content[at + offset] |= 1
+            at = content.find(magic, at + 4)
+    path.write_bytes(bytes(content))
+    with pytest.raises(CheckpointError, match=r"is damaged \(.*encrypted"):
+        read_state_dict(path)
+
+
 def test_a_pickle_alone_cannot_take_more_memory_than_it_is_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

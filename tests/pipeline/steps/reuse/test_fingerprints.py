@@ -116,6 +116,39 @@ def test_the_same_images_in_another_folder_are_the_same_data(
     assert here == there
 
 
+def test_a_study_is_of_the_files_that_its_encoders_read(tmp_path: Path) -> None:
+    weights, baseline = tmp_path / "net.pth", tmp_path / "metrics.json"
+    own = ("method.name=pretrained", f"method.weights={weights}")
+    settings = ("evaluation.robustness=main", f"evaluation.robustness_baseline={tmp_path}")
+    config = override(START, settings).model_copy(
+        update={"study": StudyConfig(encoders={"published": own})}
+    )
+    context = Context(
+        config, RunDirectory(tmp_path / "run", config, {}), str(tmp_path), (), no_progress, print
+    )
+
+    def inputs(content: bytes, accuracy: float) -> str:
+        weights.write_bytes(content)
+        baseline.write_text(f'{{"robustness/mean_accuracy": {accuracy}}}')
+        return step_inputs("study", context)
+
+    first = inputs(b"a", 0.5)
+    assert inputs(b"b", 0.5) != first
+    assert inputs(b"a", 0.25) != first
+    assert inputs(b"a", 0.5) == first
+
+
+def test_published_corruptions_are_known_by_what_is_in_their_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "corrupted"
+    folder.mkdir()
+    settings = ("evaluation.robustness=main", f"evaluation.corrupted_tfds={folder}")
+    before = _inputs(tmp_path / "a", *settings)
+    (folder / "noise.tfrecord").write_bytes(b"records")
+    after = _inputs(tmp_path / "b", *settings)
+    changed = [step for step in STEPS if before[step] != after[step]]
+    assert changed == ["evaluate", "export"]
+
+
 @pytest.mark.parametrize(
     ("key", "settings"),
     [
