@@ -45,8 +45,6 @@ def pytest_collection_finish():
     """Spares the garbage collector the modules: a million objects that live to the end."""
     gc.collect()
     gc.freeze()
-    # Tracing a graph makes many objects, and few circles of them.
-    gc.set_threshold(10_000, 10, 10)
 
 
 @pytest.fixture(scope="session")
