@@ -42,7 +42,8 @@ def _is_exception(name: str, classes: dict[str, tuple[str, list[str]]]) -> bool:
         others = {other: known for other, known in classes.items() if other != name}
         return any(_is_exception(base, others) for base in classes[name][1])
     known = getattr(builtins, name, None)
-    return isinstance(known, type) and issubclass(known, BaseException)
+    # What is told to end a program, as KeyboardInterrupt is, is no error.
+    return isinstance(known, type) and issubclass(known, Exception)
 
 
 def _drawn() -> dict[str, tuple[str | None, str | None]]:
