@@ -57,12 +57,12 @@ def test_nothing_but_twofold_comes_to_the_top_level(wheel):
     assert {top for top in tops if not top.endswith(".dist-info")} == {"twofold"}
 
 
-def test_every_module_and_template_of_the_checkout_is_in_the_wheel(wheel):
+def test_every_module_template_and_table_of_the_checkout_is_in_the_wheel(wheel):
     root = Path(__file__).resolve().parents[1]
     expected = {
         f"twofold/{path.relative_to(root).as_posix()}".replace("twofold/pipeline/api/", "twofold/")
         for top in ("components", "pipeline", "serving")
-        for kind in ("*.py", "*.html", "*.css", "py.typed")
+        for kind in ("*.py", "*.html", "*.css", "*.csv", "py.typed")
         for path in (root / top).rglob(kind)
     }
     found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
