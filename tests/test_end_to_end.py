@@ -186,10 +186,12 @@ def test_a_killed_run_resumes_to_the_same_encoder(run: Path, workdir: Path, tmp_
     killed = ("--name", "killed", "--until", "evaluate")
     arguments = ("run", "quickstart", "--workdir", str(workdir), *killed)
     ended = {}
-    for number, known in ((signal.SIGTERM, 0), (signal.SIGKILL, 1)):
+    checkpoints = workdir / "killed" / "checkpoints"
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        known = {*checkpoints.glob("ckpt-*")}
         process = forked.Forked([*FORKED, *_arguments(*arguments)], tmp_path)
         # Once a checkpoint is there that was not there before.
-        while len({*(workdir / "killed" / "checkpoints").glob("ckpt-*")}) <= known:
+        while known.issuperset(checkpoints.glob("ckpt-*")):
             assert process.poll() is None, process.text(2)
             time.sleep(0.01)
         process.send(number)
