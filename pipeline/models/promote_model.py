@@ -316,7 +316,7 @@ def _hold(name: str, candidate: Lineage | None, served: Served) -> tuple[str, bo
         return f"it records no {name}", False
     if served.lineage is None or not _has(served.lineage, name):
         return f"version {served.number} records no {name} to hold it to", False
-    # Of other images a note tells; they are no reason to keep what is served for ever.
+    # Of other images a note tells; they are no reason to keep what is served forever.
     differing = differing_conditions(name, _measured(served.lineage), _measured(candidate))
     settings = [key for key in differing if not key.endswith(" images")]
     if settings:

@@ -17,7 +17,7 @@ from twofold.components.evaluation.probes.label_fractions import (
     mean_interval,
     t_interval,
 )
-from twofold.components.evaluation.probes.linear_probe import LinearProbe, fit_recipe_probe
+from twofold.components.evaluation.probes.linear_probe import LinearProbe
 from twofold.components.methods.build import build_classifier
 from twofold.components.training.checkpoint import read_final
 from twofold.components.training.validation import build_validation
@@ -26,6 +26,7 @@ from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.checks import held_out_split
 from twofold.pipeline.steps.measures.embedded_images import open_store
+from twofold.pipeline.steps.measures.recipe_probe import train_recipe_probe
 from twofold.pipeline.studies.study_figures import Embedded, Numbers, Summary, draw_study
 from twofold.pipeline.studies.study_members import (
     Member,
@@ -267,18 +268,12 @@ def _probes(config: RunConfig, study: StudyConfig, embedded: Embedded, epochs: i
 def _fit(
     evaluation: EvaluationConfig, embedded: Embedded, rows: np.ndarray, epochs: int, seed: int
 ) -> LinearProbe:
-    return fit_recipe_probe(
+    return train_recipe_probe(
+        evaluation,
         embedded.training[rows],
         embedded.train.labels[rows],
         classes=len(embedded.train.class_names),
         epochs=epochs,
-        batch_size=evaluation.probe_batch_size,
-        learning_rate=evaluation.probe_learning_rate,
-        schedule_epochs=evaluation.probe_schedule_epochs,
-        optimizer=evaluation.probe_optimizer,
-        penalty=evaluation.probe_penalty,
-        last_batch=evaluation.probe_last_batch,
-        initializer=evaluation.probe_initializer,
         seed=seed,
     )
 

@@ -211,7 +211,7 @@ def _table(turns: dict[str, dict[int, list[dict[str, float]]]], folder: Path) ->
 
 
 def main() -> None:
-    """Converts, measures in turns, and prints a row an engine."""
+    """Converts, measures interleaved, and prints one row per engine."""
     parser = argparse.ArgumentParser(description="Times one encoder in several runtimes.")
     parser.add_argument("--encoder", default="conv4")
     parser.add_argument("--size", type=int, default=96)

@@ -36,10 +36,10 @@ from twofold.components.evaluation.probes.linear_probe import (
     LinearProbe,
     choose_regularisation,
     fit_logistic_regression,
-    fit_recipe_probe,
 )
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.measures.embedded_images import array_name
+from twofold.pipeline.steps.measures.recipe_probe import train_recipe_probe
 
 _VALIDATION = "validation"
 _MATRIX_IN_RECORD = 50
@@ -190,18 +190,12 @@ def _recipe_probe(
 ) -> dict[str, float]:
     """Trains the recipe's probe, and leaves its curves."""
     config, figures = context.config.evaluation, context.run.path / "figures"
-    probe = fit_recipe_probe(
+    probe = train_recipe_probe(
+        config,
         images.train.embeddings,
         images.train.labels,
         classes=classes,
         epochs=config.probe_epochs,
-        batch_size=config.probe_batch_size,
-        learning_rate=config.probe_learning_rate,
-        schedule_epochs=config.probe_schedule_epochs,
-        optimizer=config.probe_optimizer,
-        penalty=config.probe_penalty,
-        last_batch=config.probe_last_batch,
-        initializer=config.probe_initializer,
         held_out=(images.held_out.embeddings, images.held_out.labels),
         seed=context.config.seed,
     )
