@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from twofold.components.training.tensorboard.scalar_tags import curve_of
+
 
 class Rate:
     """How many images a second were seen between two moments of a training.
@@ -44,19 +46,21 @@ def read_scalars(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
     Returns:
         Name -> (steps int64 [n] ascending, values float64 [n]); where a resumed run repeated a
-        step, the later value.
+        step, the later value. What only TensorBoard shows is left out.
 
     """
     accumulator = EventAccumulator(str(directory), size_guidance={"tensors": 0, "images": 1})
     accumulator.Reload()
     curves = {}
     for tag in accumulator.Tags()["tensors"]:
-        if accumulator.SummaryMetadata(tag).plugin_data.plugin_name != "scalars":
+        curve = curve_of(tag)
+        plugin = accumulator.SummaryMetadata(tag).plugin_data.plugin_name
+        if curve is None or plugin != "scalars":
             continue
         by_step = {
             event.step: float(tf.make_ndarray(event.tensor_proto))
             for event in accumulator.Tensors(tag)
         }
         steps = sorted(by_step)
-        curves[tag] = (np.array(steps, np.int64), np.array([by_step[step] for step in steps]))
+        curves[curve] = (np.array(steps, np.int64), np.array([by_step[step] for step in steps]))
     return curves

@@ -25,7 +25,7 @@ from twofold.components.training.precision import precision
 from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
 from twofold.components.training.resuming.interruption import StopRequest
 from twofold.components.training.step import Batch, TrainState, build_train_step
-from twofold.components.training.tensorboard import TensorBoardWriter
+from twofold.components.training.tensorboard.event_writer import TensorBoardWriter
 from twofold.components.training.training_curves import Rate
 from twofold.components.training.validation import EpochRules
 from twofold.pipeline.config import RunConfig
@@ -190,7 +190,8 @@ def train_stage(
         added = {}
         if plan.learning_rate_curve:
             added["learning_rate"] = float(state.optimizer.learning_rate.numpy())
-        writer.scalars(step, {**means, **added, "images_per_second": rate.since(step)})
+        values = {**means, **added, "images_per_second": rate.since(step)}
+        writer.scalars(step, values, images=step * batch_size)
 
     def batches_from(first_step: int) -> Iterable[Batch]:
         rate.begin(first_step)

@@ -12,7 +12,7 @@ from twofold.components.data.reading.split import Split
 from twofold.components.evaluation.plots.run_plots import plot_dictionary, plot_views
 from twofold.components.training.method import Method
 from twofold.components.training.step import PROBE_VIEW
-from twofold.components.training.tensorboard import TensorBoardWriter
+from twofold.components.training.tensorboard.event_writer import TensorBoardWriter
 from twofold.components.transforms.policies import build_view
 from twofold.components.transforms.views import make_views
 from twofold.pipeline.config import RunConfig
@@ -69,6 +69,6 @@ def plot_learned(method: Method, split: Split, run: Path) -> None:
 
 
 def _show_in_tensorboard(run: Path, path: Path) -> None:
-    writer = TensorBoardWriter(run / "tensorboard")
+    writer = TensorBoardWriter(run / "tensorboard", part=path.stem)
     writer.image(0, path.stem, path)
     writer.close()

@@ -22,7 +22,7 @@ _NO_RESULT = (
     "twofold.components.pages.*",
     "twofold.pipeline.steps.plots.*",
     # How curves are written for TensorBoard; their last values are metrics as they are read back.
-    "twofold.components.training.tensorboard",
+    "twofold.components.training.tensorboard.*",
     # What metrics are called, and how their values are written.
     "twofold.components.evaluation.metric_catalogue",
     "twofold.components.evaluation.metrics",

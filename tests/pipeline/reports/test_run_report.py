@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.components.pages.dataset_pages import Page
+from tests.components.training.tensorboard.event_files import read as read_events
 from tests.pipeline.conftest import UNTRAINED, Outcome, prove_here, short_run
 from twofold.components.data.store.manifest import load_manifest
 from twofold.pipeline.cli.app import main
@@ -66,13 +66,21 @@ def test_a_run_leaves_its_page(made: Path) -> None:
     assert f"Accuracies are of {sum(labels.values())} held-out images." in page.text
 
 
-def test_the_pictures_of_pretraining_are_in_tensorboard(made: Path) -> None:
-    accumulator = EventAccumulator(str(made / "tensorboard"), size_guidance={"tensors": 0})
-    accumulator.Reload()
-    assert {"views", "loss"} <= {*accumulator.Tags()["tensors"]}
+def test_tensorboard_has_the_pictures_of_pretraining_and_its_curves_in_groups(made: Path) -> None:
+    accumulator = read_events(made / "tensorboard")
     (views,) = accumulator.Tensors("views")
     # Width, height, and the picture.
     assert views.tensor_proto.string_val[2].startswith(b"\x89PNG")
+    scalars = {tag for tag in accumulator.Tags()["tensors"] if "/" in tag}
+    groups = {tag.partition("/")[0] for tag in scalars}
+    assert groups == {"loss", "task", "probe", "geometry", "rate", "system", "by_images"}
+    for tag in scalars:
+        assert accumulator.SummaryMetadata(tag).summary_description, tag
+    # Its metrics and its page know them by the names of always.
+    curves = {"loss", "contrastive_accuracy", "feature_std", "learning_rate", "test/accuracy"}
+    record = read_record(made)
+    assert curves <= {*record.curves()}
+    assert record.metrics["pretrain/loss"] == record.curves()["loss"][1][-1]
 
 
 def test_neighbours_are_among_the_images_that_were_trained_on(

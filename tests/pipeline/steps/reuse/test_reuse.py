@@ -25,7 +25,7 @@ def test_nothing_is_done_twice(runs: Runs) -> None:
         ("twofold.pipeline.steps.plots.training_plots", "IMAGES = 20"),
         ("twofold.pipeline.steps.plots.similarity_plot", "IMAGES = 20"),
         (PROBE, "plot_weights(1, 'weights.png')"),
-        ("twofold.components.training.tensorboard", "FLUSHED = True"),
+        ("twofold.components.training.tensorboard.event_writer", "FLUSHED = True"),
         ("twofold.components.write_errors", "NAMED = True"),
         ("twofold.components.pages.page_template", "STYLE = 'dark'"),
         ("twofold.pipeline.steps.training_remarks", "LEAST_IMAGES = 2"),
