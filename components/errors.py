@@ -9,7 +9,8 @@
             OtherCodeError                          a result of other code: reuse or update it?
             OtherConfigurationError (RunDirectoryError)  a directory of another configuration's run
         CheckpointError (ValueError)                a checkpoint directory
-        TrainingDivergedError (ArithmeticError)     a loss that is no longer finite
+        AlarmError (RuntimeError)                   a training that an alarm stopped
+            TrainingDivergedError (ArithmeticError) a loss that is no longer finite
         RunDirectoryError (ValueError)              a run's directory, or its record
         StepError (RuntimeError)                    a step whose earlier steps are not finished
         ExportError (ValueError)                    an encoder that cannot be exported as asked
@@ -26,7 +27,8 @@ In parentheses is another exception that a class also is, mostly a built-in one.
 happened, what was expected and what was received, with the file, key or field at fault and what to
 type instead.
 
-The command line ends with status 2 for a ``UsageError`` or a ``SettingsError``, with 1 for others.
+The command line ends with status 2 for a ``UsageError`` or a ``SettingsError``, with 4 for an
+``AlarmError``, with 1 for others.
 It shows a ``TwofoldError`` as its message, and an ``OSError`` (a full disk, a file
 that may not be read) as the machine's; any other exception is a fault of the program. This module
 imports nothing, so that ``serving`` may import it wherever it runs.
@@ -67,8 +69,23 @@ class CheckpointError(TwofoldError, ValueError):
     """A checkpoint directory that does not hold what was expected."""
 
 
-class TrainingDivergedError(TwofoldError, ArithmeticError):
-    """The loss is no longer a finite number."""
+class AlarmError(TwofoldError, RuntimeError):
+    """A training that an alarm stopped; the command line's exit status 4."""
+
+
+class TrainingDivergedError(AlarmError, ArithmeticError):
+    """The loss, or a weight, is no longer a finite number.
+
+    Args:
+        message: naming it.
+        step: updates made before the first such loss and the one that had it; None where it is a
+            weight of the last step.
+
+    """
+
+    def __init__(self, message: str, step: int | None = None) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 class RunDirectoryError(TwofoldError, ValueError):

@@ -96,7 +96,38 @@ class Checkpoints:
             OSError: if a file cannot be read, which says nothing about its content.
 
         """
-        for found in list_checkpoints(self._directory):
+        restored = self._restore_first(list_checkpoints(self._directory))
+        if restored is not None:
+            return restored
+        if self._passed_over:
+            self._say(f"no checkpoint in {self._directory} is intact: training begins anew")
+        return Resumption(0)
+
+    def roll_back(self, before: int) -> Resumption | None:
+        """Restores the newest intact checkpoint before a step, and removes those after it.
+
+        A kill in between leaves checkpoints that training goes on from as it did before.
+
+        Args:
+            before: a step.
+
+        Returns:
+            Where training goes on from; None where there is none, and nothing was changed.
+
+        Raises:
+            OSError: if a file cannot be read, which says nothing about its content.
+
+        """
+        stored = list_checkpoints(self._directory)
+        restored = self._restore_first([found for found in stored if found.step < before])
+        if restored is not None:
+            for found in stored:
+                if found.step > restored.step:
+                    found.remove()
+        return restored
+
+    def _restore_first(self, candidates: Sequence[StoredCheckpoint]) -> Resumption | None:
+        for found in candidates:
             problem = damage(found.path) if found.checked else _unreadable(found.prefix)
             if problem is not None:
                 self._passed_over.add(found)
@@ -109,19 +140,27 @@ class Checkpoints:
                     f"cannot restore {found.path}: expected a checkpoint of this model, "
                     f"received: {error}"
                 ) from error
-            interval = self._take_course(found.path) if found.checked else []
+            resumption = Resumption(self._state.step)
+            if found.checked:
+                resumption = self._take_course(found.path, resumption)
             if self._passed_over:
                 self._say(f"training goes on from {found.path.name}")
-            return Resumption(self._state.step, interval)
-        if self._passed_over:
-            self._say(f"no checkpoint in {self._directory} is intact: training begins anew")
-        return Resumption(0)
+            return resumption
+        return None
 
-    def save(self, interval: Sequence[Mapping[str, float]] = ()) -> None:
+    def save(
+        self,
+        interval: Sequence[Mapping[str, float]] = (),
+        alarms: Mapping[str, Any] | None = None,
+        *,
+        keep_before: int | None = None,
+    ) -> None:
         """Writes a checkpoint named by its step, and removes those that it makes superfluous.
 
         Args:
             interval: the metrics of steps that are in no mean yet.
+            alarms: what they know (``AlarmWatch.state``).
+            keep_before: of the checkpoints before this step the newest is kept, too.
 
         Raises:
             TrainingDivergedError: if something that was trained is no longer finite. The
@@ -131,33 +170,43 @@ class Checkpoints:
         """
         step = self._state.step
         target = self._directory / f"ckpt-{step}"
-        # What is there under this name was passed over: training would have gone on from it.
-        files.remove_tree(target)
         advice = "free some space, and the same command goes on from the checkpoint before it"
-        with advising(target, advice), files.new_directory(target) as staging:
+        # What is there under this name was passed over, or is what training was rolled back to.
+        with advising(target, advice), files.new_directory(target, replace=True) as staging:
             prefix = str(staging / "state")
             self._checkpoint.write(prefix)
             _check_finite(prefix, f"step {step}", but=self._state.extra)
             if self._beside is not None and self._beside.is_dir():
                 _copy(self._beside, staging / _BESIDE)
-            course = {"fingerprint": self._fingerprint, "interval": list(interval)}
+            course = {
+                "fingerprint": self._fingerprint,
+                "interval": list(interval),
+                "alarms": dict(alarms or {}),
+            }
             files.write_json(staging / COURSE, course)
             write_checksums(staging)
         self._passed_over = {found for found in self._passed_over if found.step != step}
-        self._remove_superfluous(step)
+        self._remove_superfluous(step, keep_before)
 
-    def _take_course(self, path: Path) -> list[dict[str, float]]:
+    def _take_course(self, path: Path, resumption: Resumption) -> Resumption:
         if self._beside is not None and (path / _BESIDE).is_dir():
             with files.new_directory(self._beside, replace=True) as staging:
                 _copy(path / _BESIDE, staging)
         course = json.loads((path / COURSE).read_bytes())
-        return list(course["interval"])
+        return dataclasses.replace(
+            resumption, interval=list(course["interval"]), alarms=course.get("alarms", {})
+        )
 
-    def _remove_superfluous(self, step: int) -> None:
+    def _remove_superfluous(self, step: int, keep_before: int | None) -> None:
         stored = list_checkpoints(self._directory)
         good = [found for found in stored if found not in self._passed_over]
-        for found in good[self._keep :]:
-            found.remove()
+        kept = good[: self._keep]
+        if keep_before is not None:
+            # Of a training that has just begun, its first weights.
+            kept += [found for found in good if found.step < max(1, keep_before)][:1]
+        for found in good:
+            if found not in kept:
+                found.remove()
         for found in self._passed_over:
             if found.step < step:
                 found.remove()
@@ -170,11 +219,13 @@ class Resumption:
     Attributes:
         step: updates made.
         interval: the metrics of the last of them that are in no mean yet.
+        alarms: what these knew.
 
     """
 
     step: int
     interval: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    alarms: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def _unreadable(prefix: str) -> str | None:

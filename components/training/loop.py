@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import tensorflow as tf
 
-from twofold.components.errors import TrainingDivergedError
-from twofold.components.training.checkpoint import Checkpoints
+from twofold.components.errors import AlarmError, TrainingDivergedError
+from twofold.components.training.alarms.alarm_watch import Alarm, AlarmWatch
+from twofold.components.training.alarms.rules import name_terms
+from twofold.components.training.checkpoint import Checkpoints, Resumption
 from twofold.components.training.resuming.interruption import StopRequest
 from twofold.components.training.step import Batch, TrainState, TrainStep
 
@@ -52,6 +54,14 @@ class Callbacks:
     saved: Callable[[], None] = lambda: None
 
 
+class _HaltedError(Exception):
+    """An alarm asks for weights of before."""
+
+    def __init__(self, alarm: Alarm) -> None:
+        super().__init__(alarm.line)
+        self.alarm = alarm
+
+
 class EpochEnd(Protocol):
     """What happens after each epoch; see ``twofold.components.training.validation``."""
 
@@ -72,6 +82,7 @@ def run_loop(
     callbacks: Callbacks,
     epoch_end: EpochEnd | None = None,
     stop: StopRequest | None = None,
+    alarms: AlarmWatch | None = None,
 ) -> dict[str, float]:
     """Trains from the newest checkpoint to the last step.
 
@@ -88,6 +99,8 @@ def run_loop(
         callbacks: listeners.
         epoch_end: measures after each epoch and may end the training early.
         stop: whether to end before the last step, with a checkpoint.
+        alarms: look at the metrics, and may end the training early, or roll it back; None for the
+            one that finds a loss that is no finite number.
 
     Returns:
         The metrics of the last interval; empty when there was nothing left to do.
@@ -95,11 +108,79 @@ def run_loop(
     Raises:
         TrainingDivergedError: if the loss or a weight becomes infinite or no number. The checkpoint
             before it is kept.
+        AlarmError: if another alarm stopped it, with a checkpoint.
         Interruption: if it was told to end.
 
     """
-    stop = stop or StopRequest()
+    stop, alarms = stop or StopRequest(), alarms or AlarmWatch()
     start = checkpoints.restore()
+    alarms.resume(start.alarms)
+    if (before := alarms.stopped()) is not None:
+        raise AlarmError(before.line)
+    if alarms.may_roll_back and start.step == 0:
+        checkpoints.save([], alarms.state())
+    while True:
+        try:
+            return _run_from(
+                start,
+                state,
+                train_step,
+                batches_from,
+                checkpoints,
+                settings,
+                callbacks,
+                epoch_end,
+                stop,
+                alarms,
+            )
+        except TrainingDivergedError as error:
+            cause: Exception = error
+            alarm = alarms.diverged(error.step or state.step, str(error))
+        except _HaltedError as error:
+            cause, alarm = error, error.alarm
+        if alarm.action == "rollback":
+            back = _roll_back(alarm, state, checkpoints, alarms)
+            if back is not None:
+                start = back
+                continue
+        alarms.stop(alarm)
+        raise cause if isinstance(cause, AlarmError) else AlarmError(alarm.line) from None
+
+
+def _roll_back(
+    alarm: Alarm, state: TrainState, checkpoints: Checkpoints, alarms: AlarmWatch
+) -> Resumption | None:
+    """Goes back to the newest checkpoint that a check has found nothing wrong after.
+
+    The learning rate is lowered from there on, which the checkpoint is written again with: what is
+    killed and resumed afterwards equals what is not.
+    """
+    scale = state.extra.get("rate_scale")
+    if scale is None:
+        return None
+    back = checkpoints.roll_back(before=max(1, alarms.healthy_step))
+    if back is None:
+        return None
+    alarms.resume(back.alarms, rules_only=True)
+    scale.assign(scale * alarms.rollback_rate)
+    alarms.roll_back(alarm, back.step)
+    checkpoints.save(back.interval, alarms.state())
+    return back
+
+
+def _run_from(
+    start: Resumption,
+    state: TrainState,
+    train_step: TrainStep,
+    batches_from: Callable[[int], Iterable[Batch]],
+    checkpoints: Checkpoints,
+    settings: LoopSettings,
+    callbacks: Callbacks,
+    epoch_end: EpochEnd | None,
+    stop: StopRequest,
+    alarms: AlarmWatch,
+) -> dict[str, float]:
+    """Trains from what was restored to the last step."""
     first = start.step
     callbacks.progress(first)
     if first >= settings.steps or (epoch_end is not None and epoch_end.stopped):
@@ -112,26 +193,42 @@ def run_loop(
     def advance(step: int) -> bool:
         """Makes a step and what is due after it; tells whether training goes on."""
         nonlocal means, saved_at
-        interval.append(train_step(next(batches)))
+        began = time.monotonic()
+        batch = next(batches)
+        fed = time.monotonic()
+        interval.append(train_step(batch))
+        alarms.timed(waited=fed - began, computed=time.monotonic() - fed)
+        halting = None
         epoch_ends = step % settings.steps_per_epoch == 0
         last = step == settings.steps
         # Not at checkpoints, which depend on the clock: the curves are those of the steps alone.
         if step % settings.log_every == 0 or epoch_ends or last:
-            means = _means(interval)
+            asked = time.monotonic()
+            taken = _numbers(interval)
+            alarms.timed(synchronised=time.monotonic() - asked)
             interval.clear()
-            _check_finite(means["loss"], step)
+            _check_finite(taken, step)
+            means = _means(taken)
             if epoch_end is not None and epoch_ends:
                 means |= epoch_end()
+            means |= alarms.measure(step, epoch_ends or last)
             callbacks.metrics(step, means)
+            halting = alarms.check(step, means)
+            if halting is not None and halting.action == "rollback":
+                raise _HaltedError(halting)
         ended = last or (epoch_end is not None and epoch_end.stopped)
         late = time.monotonic() - saved_at >= settings.checkpoint_seconds
-        if ended or late or stop.requested or step % settings.checkpoint_every == 0:
-            pending = [{name: float(value) for name, value in one.items()} for one in interval]
-            for metrics in pending:
-                _check_finite(metrics["loss"], step)
-            checkpoints.save(pending)
+        if halting is not None:
+            halting = alarms.stop(halting)
+        if ended or late or halting or stop.requested or step % settings.checkpoint_every == 0:
+            pending = _numbers(interval)
+            _check_finite(pending, step)
+            keep = alarms.healthy_step if alarms.may_roll_back else None
+            checkpoints.save(pending, alarms.state(), keep_before=keep)
             saved_at = time.monotonic()
             callbacks.saved()
+            if halting is not None:
+                raise AlarmError(halting.line)
             if stop.requested:
                 stop.end(step)
         callbacks.progress(step)
@@ -147,16 +244,33 @@ def run_loop(
     return means
 
 
-def _check_finite(loss: float, step: int) -> None:
-    if not math.isfinite(loss):
-        raise TrainingDivergedError(
-            f"the loss is {loss} at step {step}: expected a finite number; a lower "
-            f"training.learning_rate may help"
-        )
+def _numbers(interval: Sequence[Mapping[str, tf.Tensor | float]]) -> list[dict[str, float]]:
+    """Waits for the metrics of steps."""
+    return [{name: float(value) for name, value in one.items()} for one in interval]
 
 
-def _means(interval: list[Mapping[str, tf.Tensor | float]]) -> dict[str, float]:
+def _check_finite(taken: Sequence[Mapping[str, float]], step: int) -> None:
+    """Refuses losses that are no finite numbers.
+
+    Args:
+        taken: the metrics of the last steps.
+        step: the last of them.
+
+    Raises:
+        TrainingDivergedError: naming the first step that had one, and which terms.
+
+    """
+    for number, metrics in enumerate(taken, step - len(taken) + 1):
+        if not math.isfinite(metrics["loss"]):
+            raise TrainingDivergedError(
+                f"the loss is {metrics['loss']} at step {number} ({name_terms(metrics)}): expected "
+                f"a finite number; a lower training.learning_rate may help",
+                number,
+            )
+
+
+def _means(interval: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {
-        name: math.fsum(float(metrics[name]) for metrics in interval) / len(interval)
+        name: math.fsum(metrics[name] for metrics in interval) / len(interval)
         for name in interval[0]
     }

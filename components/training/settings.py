@@ -8,6 +8,7 @@ import pydantic
 from pydantic import Field
 
 from twofold.components.settings import Section, Texts
+from twofold.components.training.alarms.alarms_settings import AlarmsSettings
 
 
 class EmaSettings(Section):
@@ -162,6 +163,15 @@ class TrainingSettings(Section):
         None,
         ge=1,
         description="most images to look at after each epoch, chosen by their keys; null: all",
+    )
+    on_divergence: Literal["stop", "rollback"] = Field(
+        "stop",
+        description="what is done where the loss is no finite number: end with exit status 4, or "
+        "go on from the last good checkpoint, once, at alarms.rollback_rate times the rate",
+    )
+    alarms: AlarmsSettings = Field(
+        default_factory=AlarmsSettings,
+        description="what else is watched while training goes on, and what is done about it",
     )
 
     @pydantic.model_validator(mode="after")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from twofold.components.errors import SettingsError, UsageError
+from twofold.components.errors import AlarmError, SettingsError, UsageError
 from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline.cli.commands import (
     check_commands,
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 
 _INTERRUPTED = 130
+_STOPPED_BY_ALARM = 4
 
 # In the order of `twofold --help`.
 COMMANDS: Mapping[str, Callable[..., None]] = {
@@ -70,7 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command line: exit status 0 done, 1 failed with a one-line cause, 2 wrong usage.
 
     Wrong usage is what a command, its settings or a configuration file say and cannot be done. A
-    run that was told to end does so with 143 (SIGTERM, SIGUSR1), 130 (SIGINT) or 75 (time is up).
+    training that an alarm stopped ends with 4. A run that was told to end does so with 143
+    (SIGTERM, SIGUSR1), 130 (SIGINT) or 75 (time is up).
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     # What follows "--" is Beam's.
@@ -86,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
             traceback.print_exc()
         else:
             errors.print(f"error: {escape(error_line(error))}")
-        sys.exit(2 if isinstance(error, UsageError | SettingsError) else 1)
+        sys.exit(_status(error))
     except Interruption as end:
         errors.print(f"{escape(str(end))}; the same command goes on from the last checkpoint")
         sys.exit(end.status)
@@ -95,3 +97,9 @@ def main(arguments: list[str] | None = None) -> None:
         if end.code == _INTERRUPTED:
             errors.print("interrupted; the same command goes on from the last checkpoint")
         raise
+
+
+def _status(error: Exception) -> int:
+    if isinstance(error, AlarmError):
+        return _STOPPED_BY_ALARM
+    return 2 if isinstance(error, UsageError | SettingsError) else 1

@@ -153,6 +153,57 @@ TRAINING = (
         "leaves no snapshot to average",
     ),
     Effect(
+        (
+            "alarms.geometry_every",
+            "alarms.geometry_images",
+            "alarms.collapsed_deviation",
+            "alarms.collapsed_rank",
+            "alarms.collapsed_uniformity",
+        ),
+        lambda training, _: training.alarms.collapse != "off",
+        "training.alarms.collapse=warn",
+    ),
+    Effect(
+        ("alarms.collapsed_rank", "alarms.stalled_probe", "alarms.probe_epochs"),
+        lambda _, config: not config.method.classifies,
+        "a method.name that does not classify on its own",
+    ),
+    Effect(
+        ("alarms.probe_epochs",),
+        lambda training, _: training.alarms.stalled_probe != "off",
+        "training.alarms.stalled_probe=warn",
+    ),
+    Effect(
+        ("alarms.spike_score",),
+        lambda training, _: training.alarms.loss_spike != "off",
+        "training.alarms.loss_spike=warn",
+    ),
+    Effect(
+        ("alarms.starved_share",),
+        lambda training, _: training.alarms.input_starvation != "off",
+        "training.alarms.input_starvation=warn",
+    ),
+    Effect(
+        ("alarms.checks",),
+        lambda training, _: (
+            training.alarms.collapse != "off" or training.alarms.input_starvation != "off"
+        ),
+        "training.alarms.collapse=warn",
+    ),
+    Effect(
+        ("alarms.stale_queue",),
+        lambda _, config: hasattr(config.method, "queue_size"),
+        "a method.name that has a queue",
+    ),
+    Effect(
+        ("alarms.rollback_rate",),
+        lambda training, _: (
+            "rollback"
+            in (training.on_divergence, training.alarms.collapse, training.alarms.loss_spike)
+        ),
+        "training.on_divergence=rollback",
+    ),
+    Effect(
         ("plateau",),
         lambda training, _: training.plateau.patience < training.epochs - 1,
         "training.epochs of more than training.plateau.patience + 1",

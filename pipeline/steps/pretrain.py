@@ -35,7 +35,7 @@ from twofold.pipeline.training.pretraining import (
     pretrained_encoder,
     random_encoder,
 )
-from twofold.pipeline.training.stage import Stage, attendance, set_aside_other_inputs
+from twofold.pipeline.training.stage import Attendance, Stage, attendance, set_aside_other_inputs
 
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"
@@ -56,7 +56,8 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         remark_on_batches(context, len(data.training.together.labels))
     if data.training.deciding is not None:
         details["deciding_images"] = len(data.training.deciding.labels)
-    teacher, teacher_metrics = _train_teacher(context, data, strategy)
+    attended = attendance(context, details)
+    teacher, teacher_metrics = _train_teacher(context, data, strategy, attended)
     stage = Stage(
         name="pretrain",
         config=config,
@@ -64,7 +65,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         checkpoints=path / "checkpoints",
         tensorboard=path / "tensorboard",
         teacher=teacher,
-        attendance=attendance(context),
+        attendance=attended,
     )
     set_aside_other_inputs(stage, context.run.set_aside)
     plot_training_views(config, data.training.labelled, path)
@@ -114,7 +115,7 @@ def _load(context: Context, manifest: Manifest) -> Data:
 
 
 def _train_teacher(
-    context: Context, data: Data, strategy: tf.distribute.Strategy
+    context: Context, data: Data, strategy: tf.distribute.Strategy, attended: Attendance
 ) -> tuple[Path | None, dict[str, float]]:
     """Trains the teacher of self-training; returns its checkpoint directory and its metrics."""
     settings, path = context.config.method.teacher_stage, context.run.path
@@ -139,7 +140,7 @@ def _train_teacher(
         fingerprint=fingerprint({**training_images(context), **inputs}),
         checkpoints=path / TEACHER,
         tensorboard=path / "tensorboard-teacher",
-        attendance=attendance(context),
+        attendance=attended,
     )
     set_aside_other_inputs(stage, context.run.set_aside)
     finished = pretrain(stage, data, strategy, context.progress)

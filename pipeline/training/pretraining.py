@@ -30,6 +30,7 @@ from twofold.pipeline.runs.run_context import ProgressFactory
 from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.prepared_images import TrainingImages
 from twofold.pipeline.training.stage import Stage, StagePlan, best_weights, train_stage
+from twofold.pipeline.training.training_alarms import build_alarms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +78,7 @@ def pretrain(
         epoch_rules=lambda state: _epoch_rules(stage, data.validation, state),
         final_weights=lambda state: _take_final_weights(stage, batches, state),
         learning_rate_curve=True,
+        alarms=lambda state: build_alarms(batches, state),
     )
     return train_stage(stage, plan, strategy, progress)
 

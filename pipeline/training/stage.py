@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from twofold.components import distribute
+from twofold.components.training.alarms.alarm_watch import Alarm, AlarmWatch
 from twofold.components.training.checkpoint import (
     Checkpoints,
     is_final,
@@ -39,6 +40,10 @@ def _unheard(line: str) -> None:
     """Tells nobody."""
 
 
+def _unnoted(stage: str, alarms: Sequence[Alarm]) -> None:
+    """Tells nobody."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Attendance:
     """Who attends to a training from outside.
@@ -47,12 +52,14 @@ class Attendance:
         say: prints one line for a person.
         saved: called after each checkpoint.
         stop: whether training is to end before its last step.
+        alarms: called with the stage's name and all its alarms so far, when there is one more.
 
     """
 
     say: Callable[[str], None] = _unheard
     saved: Callable[[], None] = lambda: None
     stop: StopRequest = dataclasses.field(default_factory=StopRequest)
+    alarms: Callable[[str, Sequence[Alarm]], None] = _unnoted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +99,7 @@ class StagePlan:
             and stand for the stage from then on; None where its caller decides what is kept.
         learning_rate_curve: whether the learning rate is among the curves.
         description: for ``model.json``, beside what an encoder is rebuilt from.
+        alarms: that look at what is trained; by default those of a loss that is no number.
 
     """
 
@@ -101,11 +109,27 @@ class StagePlan:
     final_weights: Callable[[TrainState], None] | None
     learning_rate_curve: bool
     description: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    alarms: Callable[[TrainState], AlarmWatch] = lambda state: AlarmWatch()
 
 
-def attendance(context: Context) -> Attendance:
-    """Lets a run attend to its training."""
-    return Attendance(context.say, context.run.note_time, context.stop)
+def attendance(context: Context, details: dict[str, Any] | None = None) -> Attendance:
+    """Lets a run attend to its training.
+
+    Args:
+        context: of the run.
+        details: of the step's record, for the alarms.
+
+    """
+
+    def note(stage: str, alarms: Sequence[Alarm]) -> None:
+        if details is None or not alarms:
+            return
+        others = [one for one in details.get("alarms", ()) if one["stage"] != stage]
+        own = [{"stage": stage, **dataclasses.asdict(alarm)} for alarm in alarms]
+        details["alarms"] = [*others, *own]
+        context.run.note_time()
+
+    return Attendance(context.say, context.run.note_time, context.stop, note)
 
 
 def set_aside_other_inputs(stage: Stage, set_aside: Callable[..., None]) -> None:
@@ -147,6 +171,7 @@ def train_stage(
 
     Raises:
         TrainingDivergedError: if the loss, or a weight, is no longer a finite number.
+        AlarmError: if another alarm stopped it.
         Interruption: if training was told to end before its last step.
         OSError: if a checkpoint cannot be written, such as on a full disk.
         ValueError: if the images do not fit the networks.
@@ -193,6 +218,18 @@ def train_stage(
         values = {**means, **added, "images_per_second": rate.since(step)}
         writer.scalars(step, values, images=step * batch_size)
 
+    alarms = plan.alarms(state)
+
+    def on_alarm(alarm: Alarm) -> None:
+        # What stops training is what its command says in the end.
+        if alarm.action != "stop":
+            stage.attendance.say(f"{stage.name}: {alarm.line}")
+        if writer is not None:
+            writer.text(alarm.step, f"alarms/{alarm.name}", alarm.line)
+        stage.attendance.alarms(stage.name, alarms.raised)
+
+    alarms.told = on_alarm
+
     def batches_from(first_step: int) -> Iterable[Batch]:
         rate.begin(first_step)
         return batches.distribute(strategy, first_step, settings.steps)
@@ -212,8 +249,10 @@ def train_stage(
                 ),
                 plan.epoch_rules(state),
                 stop,
+                alarms,
             )
     finally:
+        stage.attendance.alarms(stage.name, alarms.raised)
         if writer is not None:
             writer.close()
     if plan.final_weights is not None:

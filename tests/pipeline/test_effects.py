@@ -43,8 +43,38 @@ CASES = [
             "averaging={kind: ema}",
             "early_stopping={patience: 3}",
             "validation_images=9",
+            "on_divergence=rollback",
+            "alarms={collapse: stop}",
         )
     ),
+    *(
+        (
+            f"training.alarms.{setting}",
+            [f"training.alarms.{alarm}=off"],
+            [f"training.alarms.{alarm}=stop"],
+        )
+        for alarm, setting in (
+            ("collapse", "geometry_every=2"),
+            ("collapse", "geometry_images=9"),
+            ("collapse", "collapsed_deviation=0.1"),
+            ("collapse", "collapsed_rank=2.0"),
+            ("collapse", "collapsed_uniformity=-0.1"),
+            ("loss_spike", "spike_score=9.0"),
+            ("stalled_probe", "probe_epochs=2"),
+            ("input_starvation", "starved_share=0.2"),
+        )
+    ),
+    *(
+        (f"training.alarms.{setting}", ["method.name=supervised"], ["method.name=simclr"])
+        for setting in ("collapsed_rank=2.0", "stalled_probe=stop", "probe_epochs=2")
+    ),
+    (
+        "training.alarms.checks=5",
+        ["training.alarms.collapse=off", "training.alarms.input_starvation=off"],
+        ["training.alarms.input_starvation=warn"],
+    ),
+    ("training.alarms.stale_queue=off", ["method.name=simclr"], ["method.name=moco"]),
+    ("training.alarms.rollback_rate=0.5", [], ["training.on_divergence=rollback"]),
     *(
         (f"training.{setting}", ["method.name=random"], ["evaluation.finetune_epochs=1"])
         for setting in (

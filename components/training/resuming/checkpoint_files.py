@@ -82,8 +82,11 @@ def remove_checkpoints(directory: Path) -> None:
 
 
 def remove_remains(directory: Path) -> None:
-    """Removes what saves that failed or were killed left behind."""
+    """Removes what failed or killed saves left behind, and puts back what they were replacing."""
     files.remove_abandoned(directory, ".tmp-ckpt-")
+    for aside in directory.glob(".ckpt-*.old"):
+        files.restore_directory(directory / aside.name[1:].removesuffix(".old"))
+        shutil.rmtree(aside, ignore_errors=True)
     for path in directory.iterdir():
         if _LEFT.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)

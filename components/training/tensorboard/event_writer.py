@@ -55,6 +55,12 @@ class TensorBoardWriter:
                         tf.summary.scalar(f"{BY_IMAGES}/{tag}", value, description=text)
         self._writer.flush()
 
+    def text(self, step: int, name: str, text: str) -> None:
+        """Writes a line of text."""
+        with self._writer.as_default(step=step):
+            tf.summary.text(name, text)
+        self._writer.flush()
+
     def image(self, step: int, name: str, path: Path) -> None:
         """Writes a PNG file as a picture."""
         picture = tf.io.decode_png(path.read_bytes(), channels=3)
