@@ -12,6 +12,8 @@
         AlarmError (RuntimeError)                   a training that an alarm stopped
             TrainingDivergedError (ArithmeticError) a loss that is no longer finite
         RunDirectoryError (ValueError)              a run's directory, or its record
+            DirectoryInUseError                     a directory that another process works in
+        StudyError (RuntimeError)                   a study of which some runs failed
         StepError (RuntimeError)                    a step whose earlier steps are not finished
         ExportError (ValueError)                    an encoder that cannot be exported as asked
         ExportedModelError (ValueError)             an exported model that is missing or damaged
@@ -94,6 +96,14 @@ class RunDirectoryError(TwofoldError, ValueError):
 
 class OtherConfigurationError(UsageError, RunDirectoryError):
     """A run directory that holds another configuration's work, which only --update may replace."""
+
+
+class DirectoryInUseError(RunDirectoryError):
+    """A run directory that another process works in, or worked in meanwhile."""
+
+
+class StudyError(TwofoldError, RuntimeError):
+    """A study of which some runs failed; the message names them."""
 
 
 class StepError(TwofoldError, RuntimeError):

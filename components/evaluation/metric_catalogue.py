@@ -131,6 +131,8 @@ _IN_STUDIES = {
     "teacher/robustness/clean_accuracy": ("teacher_clean_accuracy", "its teacher, uncorrupted"),
     "teacher/robustness/mean_accuracy": ("teacher_robust_accuracy", "its teacher on these"),
     "robustness/gain_over_teacher": ("gain_over_teacher", "gain over its teacher"),
+    # By which a sweep's settings are chosen.
+    "pretrain/validation/accuracy": ("validation_accuracy", "online probe on validation images"),
 }
 
 _ACCURACIES = (
@@ -290,7 +292,13 @@ _COSTS = (
 
 # Of the classifier beside the training, or of the network's own, on images that train nothing.
 _WATCHED = tuple(
-    _metric(f"pretrain/{split}/{name}", f"{split}, {name} at the end of pretraining", unit, better)
+    _metric(
+        f"pretrain/{split}/{name}",
+        f"{split}, {name} at the end of pretraining",
+        unit,
+        better,
+        *((_COLUMN, _SUMMARY) if (split, name) == ("validation", "accuracy") else ()),
+    )
     for split in ("validation", "test")
     for name, unit, better in (("accuracy", _SHARE, _UP), ("loss", _NUMBER, _DOWN))
 )

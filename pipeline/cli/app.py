@@ -21,7 +21,7 @@ from twofold.pipeline.cli.commands import (
     run_commands,
 )
 from twofold.pipeline.cli.console import errors
-from twofold.pipeline.cli.error_line import error_line
+from twofold.pipeline.runs.error_line import error_line
 
 app = typer.Typer(
     help="Self-supervised image encoders: prepare, pretrain, evaluate, export, serve.",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import itertools
+import json
+import re
+from typing import Annotated, Any
 
 import pydantic
 from pydantic import Field
@@ -13,13 +16,25 @@ from twofold.pipeline.config.evaluation import Fractions
 _Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Seeds = Annotated[tuple[_Seed, ...], Field(strict=False, min_length=1)]
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+# Of an encoder, of which a sweep makes several.
+_Swept = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_.-]*$")]
+_Values = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
+# What a member's settings cannot set, and what does.
+_OF_THE_STUDY = {"seed": "study.seeds", "name": "name", "study": "study"}
 
 
 class StudyConfig(Section):
     """Several encoders of the same images, measured side by side."""
 
     encoders: dict[_Name, Texts] = Field(
-        min_length=1, description="by name, the settings that make one of this configuration"
+        default_factory=dict,
+        description="by name, the settings that make one of this configuration; empty: those of "
+        "sweep alone",
+    )
+    sweep: dict[str, _Values] = Field(
+        default_factory=dict,
+        description="values by setting: every combination of them makes one more encoder of each, "
+        "named like learning_rate-0.01",
     )
     seeds: Seeds = Field((0,), description="each trains every encoder once, and occurs once")
     pixels: _Name | None = Field("raw", description="name of the images themselves; null: left out")
@@ -45,7 +60,7 @@ class StudyConfig(Section):
         default_factory=dict,
         description="figures of these curves by name, with the encoders in each; empty: one of all",
     )
-    pictured: dict[_Name, _Name] = Field(
+    pictured: dict[_Name, _Swept] = Field(
         default_factory=dict,
         description="pictures of training images by name, with the encoder whose images they are",
     )
@@ -59,17 +74,54 @@ class StudyConfig(Section):
         "none",
     )
     rsm_latents: Texts = Field((), description="latents that matrices are sorted by; empty: all")
-    reference: dict[_Name, Share] = Field(
+    reference: dict[_Swept, Share] = Field(
         default_factory=dict, description="published accuracy by encoder, to show beside ours"
     )
 
+    @property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """The settings of every encoder by its name, those of a sweep among them."""
+        if not self.sweep:
+            return dict(self.encoders)
+        bases: dict[str, Texts] = self.encoders or {"": ()}
+        members: dict[str, tuple[str, ...]] = {}
+        for base, settings in bases.items():
+            for values in itertools.product(*self.sweep.values()):
+                point = dict(zip(self.sweep, values, strict=True))
+                parts = [f"{_short(key, self.sweep)}-{_text(point[key])}" for key in point]
+                swept = [f"{key}={json.dumps(value)}" for key, value in point.items()]
+                name = "-".join(filter(None, (base, *parts)))
+                if name in members:
+                    raise ValueError(
+                        f"study.sweep: two combinations are called {name}: expected each value "
+                        f"once, and study.encoders for what has no short name"
+                    )
+                members[name] = (*settings, *swept)
+        return members
+
+    @pydantic.model_validator(mode="after")
+    def _are_some(self) -> StudyConfig:
+        if not self.encoders and not self.sweep:
+            raise ValueError("study.encoders: expected some, or study.sweep, received neither")
+        for key, settings in {**self.encoders, "": tuple(f"{key}=" for key in self.sweep)}.items():
+            for setting in settings:
+                section = setting.partition("=")[0].partition(".")[0]
+                if section in _OF_THE_STUDY:
+                    place = f"study.encoders.{key}: {setting}" if key else f"study.sweep.{section}"
+                    raise ValueError(
+                        f"{place} is no encoder's own: expected {_OF_THE_STUDY[section]}=... of "
+                        f"the whole study"
+                    )
+        return self
+
     @pydantic.model_validator(mode="after")
     def _names_differ(self) -> StudyConfig:
-        if self.pixels in self.encoders:
+        encoders = self.members
+        if self.pixels in encoders:
             raise ValueError(
                 f"study.pixels={self.pixels}: an encoder is called so: expected another name"
             )
-        measured = [*self.encoders, *([] if self.pixels is None else [self.pixels])]
+        measured = [*encoders, *([] if self.pixels is None else [self.pixels])]
         for name in self.reference:
             if name not in measured:
                 raise ValueError(
@@ -79,7 +131,7 @@ class StudyConfig(Section):
         shown = {f"curve_groups.{name}": group for name, group in self.curve_groups.items()}
         shown |= {f"pictured.{name}": (one,) for name, one in self.pictured.items()}
         for key, names in (shown | {"overlaid": self.overlaid}).items():
-            known = [*self.encoders] if key.startswith("pictured") else measured
+            known = [*encoders] if key.startswith("pictured") else measured
             for name in names:
                 if name not in known:
                     raise ValueError(
@@ -89,3 +141,17 @@ class StudyConfig(Section):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"study.seeds: expected each once, received {list(self.seeds)}")
         return self
+
+
+def _short(key: str, keys: dict[str, Any]) -> str:
+    """Gives the end of a key, or all of it where another one ends alike."""
+    end = key.rpartition(".")[2]
+    return end if [one.rpartition(".")[2] for one in keys].count(end) == 1 else key
+
+
+def _text(value: Any) -> str:
+    """Writes a value as a part of a name: 0.01, adam, 6_16 for [6, 16]."""
+    if isinstance(value, list | tuple):
+        return "_".join(map(_text, value))
+    text = value if isinstance(value, str) else json.dumps(value)
+    return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_")

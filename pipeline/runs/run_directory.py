@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from twofold.components import files, path_schemes
-from twofold.components.errors import ConfigError, OtherConfigurationError, RunDirectoryError
+from twofold.components.errors import (
+    ConfigError,
+    DirectoryInUseError,
+    OtherConfigurationError,
+    RunDirectoryError,
+)
 from twofold.components.training.resuming.checkpoint_files import has_checkpoint
 from twofold.components.training.resuming.interruption import Interruption
 from twofold.components.training.settings import CHECKPOINT_INTERVALS
@@ -25,6 +30,8 @@ from twofold.pipeline.runs.record_format import RECORD, parse_record
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
 LOCK = ".lock"
+# What is there before a step's first record is.
+_BEGUN = {LOCK, CONFIG}
 # Holds what was replaced, a folder a replacement.
 SUPERSEDED = "superseded"
 PAGE = "report.html"
@@ -66,11 +73,13 @@ class RunDirectory:
         self._clock: Callable[[], None] = lambda: None
         self._superseded: Path | None = None
         self._before = _read_files(path, (RECORD, CONFIG, METRICS))
+        # What the record held when it was last read or written.
+        self._known = self._before.get(RECORD)
         if path.exists() and not path.is_dir():
             raise RunDirectoryError(f"{path} is a file: expected a directory or a new path")
         self._record = self._read_record()
         present = self._record.get("configuration")
-        if present is None and path.is_dir() and any(path.iterdir()):
+        if present is None and path.is_dir() and {one.name for one in path.iterdir()} - _BEGUN:
             found = (
                 f"a {RECORD} without its configuration"
                 if RECORD in self._before
@@ -300,6 +309,13 @@ class RunDirectory:
             files.write_text(self.path / name, text)
         return list(broken)
 
+    def is_in_use(self) -> bool:
+        """Tells whether another process works here."""
+        lock = _try_lock(self.path / LOCK)
+        if lock is not None:
+            lock.close()
+        return lock is None
+
     def close(self) -> None:
         """Lets other processes in."""
         if self._lock is not None:
@@ -314,22 +330,36 @@ class RunDirectory:
     def _lock_directory(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         if self._lock is None:
-            lock = (self.path / LOCK).open("w", encoding="utf-8")
-            # Closing the file releases it, at the latest when this object goes.
-            weakref.finalize(self, lock.close)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                raise RunDirectoryError(
+            lock = _try_lock(self.path / LOCK)
+            if lock is None:
+                raise DirectoryInUseError(
                     f"another process works in {self.path}: wait for it, or give this run a name "
                     f"of its own with --name"
-                ) from None
+                )
+            if _read_files(self.path, (RECORD,)).get(RECORD) != self._known:
+                lock.close()
+                raise DirectoryInUseError(
+                    f"another process worked in {self.path} meanwhile: run the same command again"
+                )
             self._lock = lock
+            # At the latest when this object goes.
+            weakref.finalize(self, lock.close)
 
     def _write(self) -> None:
         files.write_json(self.path / RECORD, self._record, default=str)
+        self._known = (self.path / RECORD).read_bytes()
         files.write_json(self.path / METRICS, self.metrics())
+
+
+def _try_lock(path: Path) -> IO[str] | None:
+    """Locks a file, which closing it releases; gives None where another process holds it."""
+    lock = path.open("w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
 
 
 def _read_files(folder: Path, names: Iterable[str]) -> dict[str, bytes]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Sequence
+from typing import Literal
 
-from twofold.pipeline.config import RunConfig
+from twofold.components.errors import DirectoryInUseError
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_record import read_record
 from twofold.pipeline.steps.reuse.fingerprints import step_facts, step_inputs
@@ -14,6 +17,7 @@ from twofold.pipeline.steps.runner import (
     reuse_step,
     run_steps,
 )
+from twofold.pipeline.studies.member_queue import Unit, part_of, run_members, wait_for_images
 from twofold.pipeline.studies.study_members import (
     STEP,
     Member,
@@ -24,55 +28,76 @@ from twofold.pipeline.studies.study_members import (
 )
 from twofold.pipeline.tensorflow_import import import_tensorflow
 
+Outcome = Literal["measured", "reused", "helped"]
 
-def run_study(context: Context) -> bool:
+
+def run_study(context: Context) -> Outcome:
     """Runs the members of a study that are not finished, and measures them side by side.
 
-    The members' directories are in the study's own; each is a run like any other.
+    The members' directories are in the study's own; each is a run like any other. Where another
+    process has begun the same study, this one runs the members that nobody else runs, and leaves
+    the measuring to it. A member that fails ends no other one.
 
     Returns:
-        Whether there was anything to do.
+        Whether the study was measured, was finished before, or was helped along.
 
     Raises:
         ConfigError: if a member's settings cannot be used.
+        StudyError: if members failed.
 
     """
     study = study_of(context.config)
-    whole = [
-        (encoder, seed, member_config(context.config, encoder, seed))
+    units = [
+        Unit(encoder, seed, member_config(context.config, encoder, seed))
         for seed in study.seeds
-        for encoder in study.encoders
+        for encoder in study.members
     ]
     ask_about_other_code(context, [STEP])
     if reuse_step(context, STEP):
         restore_copies(context)
-        return False
+        return "reused"
     inputs, facts = step_inputs(STEP, context), step_facts(STEP, context)
     import_tensorflow()
-    from twofold.pipeline.reports.run_report import write_run_report
     from twofold.pipeline.studies.study_measures import measure_study
 
-    with context.run.record(STEP, inputs, facts) as entry:
-        members: list[Member] = []
-        for encoder, seed, config in whole:
-            member = Member(encoder, seed, _part(context, config))
-            _run(member, "evaluate", described=bool(members))
-            write_run_report(read_record(member.context.run.path), context.datasets)
-            members.append(member)
-            if config.method.labelled_only:
-                for fraction in trained_fractions(study, config.training.epochs):
-                    less = _for_curve(context, member, fraction)
-                    # Its own classifier is all that is asked for.
-                    _run(less, "pretrain", described=True)
-                    members.append(less)
+    with contextlib.ExitStack() as stack:
+        try:
+            entry = stack.enter_context(context.run.record(STEP, inputs, facts))
+        except DirectoryInUseError:
+            return _help(context, units)
+        members = run_members(context, units, _run_unit, wait=True)
         entry["details"]["members"] = [member.context.config.name for member in members]
         entry["metrics"] = measure_study(context, members, entry["details"])
     context.say(f"{STEP}: done in {context.run.seconds(STEP):.1f} s")
-    return True
+    return "measured"
 
 
-def _part(study: Context, config: RunConfig) -> Context:
-    return dataclasses.replace(study, config=config, run=study.run.part(config))
+def _help(context: Context, units: Sequence[Unit]) -> Outcome:
+    context.say("another process has begun this study: running what it does not run yet")
+    wait_for_images(context, units[0])
+    run_members(context, units, _run_unit, wait=False)
+    context.say(
+        "all runs of the study are finished, or under way in other processes; the one that began "
+        "it measures them, and if it has ended, the same command does"
+    )
+    return "helped"
+
+
+def _run_unit(study: Context, unit: Unit, described: bool) -> list[Member]:
+    """Runs an encoder with a seed, and those that its curve needs."""
+    from twofold.pipeline.reports.run_report import write_run_report
+
+    member = Member(unit.encoder, unit.seed, part_of(study, unit.config))
+    _run(member, "evaluate", described=described)
+    write_run_report(read_record(member.context.run.path), study.datasets)
+    members = [member]
+    if unit.config.method.labelled_only:
+        for fraction in trained_fractions(study_of(study.config), unit.config.training.epochs):
+            less = _for_curve(study, member, fraction)
+            # Its own classifier is all that is asked for.
+            _run(less, "pretrain", described=True)
+            members.append(less)
+    return members
 
 
 def _run(member: Member, until: str, *, described: bool) -> None:
@@ -102,5 +127,5 @@ def _for_curve(study: Context, member: Member, fraction: float) -> Member:
         # Of few labels all are in each batch.
         update["batch_size"] = min(whole.training.batch_size, int((split.labels >= 0).sum()))
     training = whole.training.model_copy(update=update)
-    part = _part(study, config.model_copy(update={"training": training}))
+    part = part_of(study, config.model_copy(update={"training": training}))
     return Member(member.encoder, member.seed, part, fraction)

@@ -196,7 +196,7 @@ def _centres(split: Split, rows: np.ndarray) -> np.ndarray[Any, Any]:
 
 def _boundaries(config: RunConfig) -> list[float]:
     """Gives where the encoders' rules part posX: in the middle between two ranges."""
-    members = (member_config(config, encoder, 0) for encoder in study_of(config).encoders)
+    members = (member_config(config, encoder, 0) for encoder in study_of(config).members)
     rules = next((one.data.training_rules for one in members if one.data.training_rules), ())
     ranges = sorted(rule["posX"] for rule in rules if "posX" in rule)
     return [(left[1] + right[0]) / 2 for left, right in itertools.pairwise(ranges)]

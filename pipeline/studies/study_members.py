@@ -42,7 +42,7 @@ def study_of(config: RunConfig) -> StudyConfig:
 
     """
     if config.study is None:
-        raise ConfigError(f"{config.name} is no study: expected study.encoders")
+        raise ConfigError(f"{config.name} is no study: expected study.encoders or study.sweep")
     return config.study
 
 
@@ -53,7 +53,7 @@ def member_config(config: RunConfig, encoder: str, seed: int) -> RunConfig:
         ConfigError: if its settings cannot be used, or it would see other images.
 
     """
-    settings = study_of(config).encoders[encoder]
+    settings = study_of(config).members[encoder]
     try:
         alone = override(config.model_copy(update={"study": None}), settings)
     except ConfigError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from twofold.components import files
 from twofold.components.errors import RunDirectoryError
 from twofold.components.pages.study_page import StudyContent, render_study
-from twofold.pipeline.config import parse_config, to_yaml
+from twofold.pipeline.config import StudyConfig, parse_config, to_yaml
 from twofold.pipeline.reports.expected_results import expected_notes, expected_results
 from twofold.pipeline.reports.run_report import PAGE, write_run_report
 from twofold.pipeline.runs.record_format import RECORD
@@ -80,13 +80,25 @@ def write_study_report(record: RunRecord) -> Path:
             )
             for member in members
         ],
-        notes=[] if len(study.seeds) > 1 else ["One seed: another one moves every number."],
+        notes=list(_notes(study)),
         expected=expected_results(record, config),
         expected_notes=expected_notes(record, config),
     )
     page = record.path / PAGE
     files.write_text(page, render_study(content))
     return page
+
+
+def _notes(study: StudyConfig) -> Iterator[str]:
+    if len(study.seeds) == 1:
+        yield "One seed: another one moves every number."
+    if study.sweep:
+        yield (
+            f"{len(study.members)} combinations of settings are held side by side. The accuracies "
+            f"are those of the reported images: the best of them, chosen by these, flatters "
+            f"itself. Choose by images cut from training (data.validation_share, the online probe "
+            f"on validation images), and report the chosen one by a run of its own."
+        )
 
 
 def _lineage(record: RunRecord, member: RunRecord) -> Iterator[tuple[str, str]]:

@@ -24,12 +24,12 @@ def summary_table(config: RunConfig, metrics: Mapping[str, float]) -> Table:
     further = [
         one
         for one in map(describe, names_at(Place.STUDY_SUMMARY))
-        if any(f"study/{encoder}/{one.study_name}" in metrics for encoder in study.encoders)
+        if any(f"study/{encoder}/{one.study_name}" in metrics for encoder in study.members)
     ]
     for one in further:
         table.add_column(one.column, justify="right", no_wrap=True)
     pixels = [] if study.pixels is None else [study.pixels]
-    for encoder in (*pixels, *study.encoders):
+    for encoder in (*pixels, *study.members):
         name = f"study/{encoder}/{label}_accuracy"
         keys = [name if share == 1 else f"{name}@{share:g}" for share in shares]
         keys += [f"study/{encoder}/{one.study_name}" for one in further]

@@ -24,9 +24,9 @@ from twofold.pipeline.cli.commands.run_options import (
     open_run,
 )
 from twofold.pipeline.cli.console import errors, out
-from twofold.pipeline.cli.error_line import error_line
 from twofold.pipeline.cli.result_table import result_table
 from twofold.pipeline.config import RunConfig, override
+from twofold.pipeline.runs.error_line import error_line
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.steps.runner import STEPS, run_one_step, run_steps
@@ -59,8 +59,11 @@ def run(
         recipe, settings, workdir, datasets, name, update, reuse, beam, max_minutes
     ) as context:
         if context.config.study is not None:
-            ran = [STUDY] if run_study(context) else []
+            outcome = run_study(context)
             out.print(escape(str(context.run.path)))
+            if outcome == "helped":
+                return
+            ran = [STUDY] if outcome == "measured" else []
             out.print(summary_table(context.config, context.run.metrics()))
         else:
             ran = run_steps(context, until)

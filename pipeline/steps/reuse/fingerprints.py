@@ -239,7 +239,7 @@ def _export(context: Context) -> dict[str, Any]:
 
 def _study(context: Context) -> dict[str, Any]:
     alone = context.config.model_copy(update={"study": None})
-    encoders = {} if context.config.study is None else context.config.study.encoders
+    encoders = {} if context.config.study is None else context.config.study.members
     read = {name: _files_of(override(alone, list(own))) for name, own in encoders.items()}
     return {
         "source": earlier_fingerprint("prepare", step_values("prepare", context)),

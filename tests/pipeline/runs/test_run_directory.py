@@ -241,11 +241,11 @@ def test_a_second_process_is_kept_out(path: Path) -> None:
 
 
 def test_a_closed_run_lets_other_processes_in(path: Path) -> None:
-    first, second = (RunDirectory(path, CONFIG, FACTS) for _ in range(2))
+    first = RunDirectory(path, CONFIG, FACTS)
     with first.record("prepare", "f1"):
         pass
     first.close()
-    with second.record("prepare", "f1"):
+    with RunDirectory(path, CONFIG, FACTS).record("prepare", "f1"):
         pass
 
 

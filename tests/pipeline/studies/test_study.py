@@ -238,7 +238,17 @@ def test_a_member_that_would_see_other_images_or_has_no_such_setting_is_refused(
         ("study.seeds=[1,1]", "expected each once"),
         ("study.seeds=[]", "study.seeds"),
         ("study.pixels=vae", "an encoder is called so"),
-        ("study.encoders={}", "study.encoders"),
+        ("study.encoders={}", "study.encoders: expected some, or study.sweep"),
+        ("study.sweep={training.epochs: []}", "study.sweep"),
+        (
+            "study.sweep={training.epochs: [1, 1]}",
+            "two combinations are called supervised-epochs-1",
+        ),
+        (
+            "study.sweep={seed: [1, 2]}",
+            "study.sweep.seed is no encoder's own: expected study.seeds",
+        ),
+        ("study.encoders={a: [seed=3]}", "study.encoders.a: seed=3 is no encoder's own"),
         ("study.label_fractions=[0]", "study.label_fractions"),
         ("study.reference={raw: 40}", "study.reference"),
         ("study.overlaid=[nobody]", "study.overlaid: nothing is called 'nobody': expected some"),
@@ -249,6 +259,37 @@ def test_a_member_that_would_see_other_images_or_has_no_such_setting_is_refused(
 def test_settings_of_a_study_that_cannot_be_are_refused(setting: str, cause: str) -> None:
     with pytest.raises(ConfigError, match=cause):
         override(load_recipe("dsprites_study"), [setting])
+
+
+def test_a_sweep_makes_an_encoder_of_every_combination() -> None:
+    study = StudyConfig(
+        sweep={"training.learning_rate": (0.1, 1e-5), "encoder.filters": ([6, 16],)},
+    )
+    assert study.members == {
+        "learning_rate-0.1-filters-6_16": ("training.learning_rate=0.1", "encoder.filters=[6, 16]"),
+        "learning_rate-1e_05-filters-6_16": (
+            "training.learning_rate=1e-05",
+            "encoder.filters=[6, 16]",
+        ),
+    }
+    config = member_config(RunConfig(study=study), "learning_rate-1e_05-filters-6_16", 3)
+    assert config.training.learning_rate == 1e-5
+    assert config.name == "learning_rate-1e_05-filters-6_16-seed-3"
+
+
+def test_a_sweep_is_made_of_every_encoder_and_names_keys_that_end_alike_in_full() -> None:
+    sweep = {"method.name": ("vae",), "encoder.name": ("core", "conv4")}
+    study = StudyConfig(encoders={"one": (), "two": ("training.epochs=1",)}, sweep=sweep)
+    assert list(study.members) == [
+        f"{one}-method.name-vae-encoder.name-{encoder}"
+        for one in ("one", "two")
+        for encoder in ("core", "conv4")
+    ]
+    assert study.members["two-method.name-vae-encoder.name-core"] == (
+        "training.epochs=1",
+        'method.name="vae"',
+        'encoder.name="core"',
+    )
 
 
 def test_a_study_as_yaml_comes_back_as_it_was() -> None:

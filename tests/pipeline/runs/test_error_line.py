@@ -10,7 +10,7 @@ from twofold.components.data.preparation import beam_pipeline
 from twofold.components.encoders.build import build_encoder
 from twofold.components.errors import DataError, PortInUseError
 from twofold.components.transforms import blur
-from twofold.pipeline.cli.error_line import error_line
+from twofold.pipeline.runs.error_line import error_line
 
 
 def _caught(function, *arguments, **settings) -> Exception:

@@ -1,0 +1,137 @@
+"""Queue of a study's members: run in turn by any number of processes that share its directory.
+
+A member is taken by the lock on its directory; what another process holds is left to it. So several
+machines that see the same folder, with locks (a local disk, NFS), share a study's work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+
+from twofold.components.errors import (
+    DirectoryInUseError,
+    RunDirectoryError,
+    StudyError,
+    UsageError,
+)
+from twofold.pipeline.config import RunConfig
+from twofold.pipeline.runs.error_line import error_line
+from twofold.pipeline.runs.record_format import RECORD, parse_record
+from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.studies.study_members import Member
+
+_POLL_SECONDS = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """What one process does of a study at a time: an encoder with a seed.
+
+    Attributes:
+        encoder: its name in the study.
+        seed: of the run.
+        config: of the run.
+
+    """
+
+    encoder: str
+    seed: int
+    config: RunConfig
+
+
+# From the study, what is to be run, and whether its images were described before, to its runs.
+RunUnit = Callable[[Context, Unit, bool], list[Member]]
+
+
+def part_of(study: Context, config: RunConfig) -> Context:
+    """Gives the context of a run within a study's directory."""
+    return dataclasses.replace(study, config=config, run=study.run.part(config))
+
+
+def run_members(
+    study: Context, units: Sequence[Unit], run_unit: RunUnit, *, wait: bool
+) -> list[Member]:
+    """Runs units that are not finished, whatever becomes of the others.
+
+    Args:
+        study: the study.
+        units: in their order.
+        run_unit: runs one.
+        wait: for those that other processes hold, and take over what these leave; otherwise they
+            are left to them.
+
+    Returns:
+        The members, in the order of their units.
+
+    Raises:
+        StudyError: once all others are finished, if any failed.
+        UsageError: at once, if only the user can say how to go on.
+
+    """
+    done: dict[str, list[Member]] = {}
+    failed: dict[str, Exception] = {}
+    left, told = list(units), False
+    while left:
+        held = []
+        for unit in left:
+            name = unit.config.name
+            try:
+                done[name] = run_unit(study, unit, bool(done))
+            except DirectoryInUseError:
+                held.append(unit)
+            except UsageError:
+                raise
+            except Exception as error:
+                if not _is_prepared(study, unit):
+                    # All see the same images.
+                    raise
+                failed[name] = error
+                study.say(f"{name}: failed: {error_line(error)}")
+        if not wait:
+            break
+        if len(held) == len(left):
+            if not told:
+                names = ", ".join(unit.config.name for unit in held)
+                study.say(f"waiting for {names}, which other processes run")
+            told = True
+            _pause(study)
+        left = held
+    if failed:
+        lines = "; ".join(f"{name}: {error_line(error)}" for name, error in failed.items())
+        raise StudyError(
+            f"{len(failed)} of {len(units)} runs of {study.config.name} failed, and the others are "
+            f"finished: {lines}; the same command tries these again"
+        ) from ExceptionGroup("failed runs of a study", list(failed.values()))
+    return [member for unit in units for member in done.get(unit.config.name, [])]
+
+
+def wait_for_images(study: Context, first: Unit) -> None:
+    """Waits until the process that began a study has prepared its images.
+
+    Raises:
+        DirectoryInUseError: if that process has ended before.
+
+    """
+    while not _is_prepared(study, first):
+        if not study.run.is_in_use():
+            raise DirectoryInUseError(
+                f"the process that began {study.config.name} ended before its images were "
+                f"prepared: run the same command again"
+            )
+        _pause(study)
+
+
+def _is_prepared(study: Context, unit: Unit) -> bool:
+    try:
+        steps = parse_record(study.run.path / unit.config.name / RECORD)["steps"]
+    except (FileNotFoundError, RunDirectoryError):
+        return False
+    return bool(steps.get("prepare", {}).get("status") == "done")
+
+
+def _pause(study: Context) -> None:
+    time.sleep(_POLL_SECONDS)
+    if study.stop.time_is_up:
+        study.stop.end()
