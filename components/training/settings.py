@@ -9,6 +9,14 @@ from pydantic import Field
 
 from twofold.components.settings import Section, Texts
 from twofold.components.training.alarms.alarms_settings import AlarmsSettings
+from twofold.components.training.continuing.influence import (
+    ChangesCourse,
+    ChangesNothing,
+    ChangesRounding,
+    ChangesWeights,
+    Influence,
+    InfluenceBeside,
+)
 
 
 class EmaSettings(Section):
@@ -28,10 +36,6 @@ class SwaSettings(Section):
     period_steps: int = Field(10, ge=1, description="steps from one snapshot to the next")
 
 
-# When checkpoints are written, which changes no weight and no curve.
-CHECKPOINT_INTERVALS = ("checkpoint_every_epochs", "checkpoint_minutes")
-
-
 class PlateauSettings(Section):
     """A lower learning rate when a validation metric stands still."""
 
@@ -39,7 +43,9 @@ class PlateauSettings(Section):
         "loss", description="the metric to monitor, of the labelled validation images"
     )
     factor: float = Field(0.1, gt=0.0, lt=1.0, description="what the rate is multiplied by")
-    patience: int = Field(3, ge=1, description="epochs without improvement that lower the rate")
+    patience: ChangesCourse[int] = Field(
+        3, ge=1, description="epochs without improvement that lower the rate"
+    )
 
 
 class EarlyStoppingSettings(Section):
@@ -48,7 +54,9 @@ class EarlyStoppingSettings(Section):
     metric: Literal["loss", "accuracy"] = Field(
         "loss", description="the metric to monitor, of the labelled validation images"
     )
-    patience: int = Field(10, ge=1, description="epochs without improvement that end training")
+    patience: ChangesCourse[int] = Field(
+        10, ge=1, description="epochs without improvement that end training"
+    )
     keep: Literal["best", "best_if_stopped"] = Field(
         "best",
         description="the weights that training ends with: the best of any epoch; or the last ones "
@@ -59,117 +67,126 @@ class EarlyStoppingSettings(Section):
 class TrainingSettings(Section):
     """Batches, optimizer, schedule, and when to stop."""
 
-    batch_size: int = Field(1000, ge=2, description="images a step, over all replicas")
-    labelled_batch_size: int | None = Field(
+    batch_size: ChangesWeights[int] = Field(
+        1000, ge=2, description="images a step, over all replicas"
+    )
+    labelled_batch_size: ChangesWeights[int | None] = Field(
         None,
         ge=1,
         description="how many of them come from the labelled images, the rest from those without "
         "a label, below batch_size; null: all images alike",
     )
-    last_batch: Literal["drop", "keep"] = Field(
+    last_batch: ChangesWeights[Literal["drop", "keep"]] = Field(
         "drop",
         description="what becomes of the images of an epoch that fill no batch: left out of it, or "
         "a last, smaller batch",
     )
-    epochs: int = Field(60, ge=1, description="passes over the training images")
-    optimizer: Literal["sgd", "adam", "adamw", "lars", "lamb"] = Field(
+    epochs: ChangesWeights[int] = Field(60, ge=1, description="passes over the training images")
+    optimizer: ChangesWeights[Literal["sgd", "adam", "adamw", "lars", "lamb"]] = Field(
         "adam", description="rule of the update"
     )
-    learning_rate: float = Field(
+    learning_rate: ChangesWeights[float] = Field(
         1e-3, gt=0.0, description="largest rate, before rate_scaling; after any warm-up"
     )
-    rate_scaling: Literal["none", "linear", "sqrt"] = Field(
+    rate_scaling: ChangesWeights[Literal["none", "linear", "sqrt"]] = Field(
         "none", description="how learning_rate grows with batch_size / 256"
     )
-    momentum: float = Field(0.9, ge=0.0, lt=1.0, description="of sgd and lars")
-    weight_decay: float = Field(
+    momentum: ChangesWeights[float] = Field(0.9, ge=0.0, lt=1.0, description="of sgd and lars")
+    weight_decay: ChangesWeights[float] = Field(
         0.0, ge=0.0, description="of all optimizers but adam, times the learning rate each step"
     )
-    epsilon: float | None = Field(
+    epsilon: ChangesWeights[float | None] = Field(
         None,
         gt=0.0,
         description="added to the divisor of all optimizers but sgd; null: 1e-8, of lamb 1e-6; "
         "Keras's own Adam has 1e-7",
     )
-    exclude: Texts = Field(
+    exclude: ChangesWeights[Texts] = Field(
         ("bias", "norm"),
         description="regular expressions: weights whose path matches one, and all vectors, are "
         "neither decayed nor adapted; empty: all are",
     )
-    schedule: Literal["cosine", "cosine_wave", "constant"] = Field(
+    schedule: ChangesWeights[Literal["cosine", "cosine_wave", "constant"]] = Field(
         "cosine",
         description="the rate after the warm-up: half a cosine to final_learning_rate, and then "
         "that or, as in PyTorch, up again and down; or as it is",
     )
-    final_learning_rate: float = Field(
+    final_learning_rate: ChangesWeights[float] = Field(
         0.0,
         ge=0.0,
         description="rate at the end of the cosine, before rate_scaling, at most learning_rate",
     )
-    warmup_epochs: float = Field(
+    warmup_epochs: ChangesWeights[float] = Field(
         0.0, ge=0.0, description="epochs in which the rate rises from zero, at most epochs"
     )
-    schedule_epochs: float | None = Field(
+    schedule_epochs: ChangesWeights[float | None] = Field(
         None,
         gt=0.0,
         description="epochs from the start to the end of the cosine, the warm-up among them, above "
         "warmup_epochs; may be more than are trained; null: epochs",
     )
-    schedule_every: Literal["step", "epoch"] = Field(
+    schedule_every: ChangesWeights[Literal["step", "epoch"]] = Field(
         "step", description="how often the cosine moves the rate"
     )
-    clip_norm: float | None = Field(
+    clip_norm: ChangesWeights[float | None] = Field(
         None, gt=0.0, description="largest norm of the whole gradient; null: not clipped"
     )
-    accumulate: int = Field(
+    accumulate: ChangesWeights[int] = Field(
         1,
         ge=1,
         description="equal parts that a batch is cut into to save memory; adds no negatives",
     )
-    averaging: Annotated[EmaSettings | SwaSettings, Field(discriminator="kind")] | None = Field(
-        None, description="of the weights, kind: ema or swa; null: the last weights are kept"
-    )
-    batch_statistics: Literal["training", "images"] = Field(
+    averaging: ChangesWeights[
+        Annotated[EmaSettings | SwaSettings, Field(discriminator="kind")] | None
+    ] = Field(None, description="of the weights, kind: ema or swa; null: the last weights are kept")
+    batch_statistics: ChangesWeights[Literal["training", "images"]] = Field(
         "training",
         description="what the finished encoder normalises by: moving averages over the views of "
         "training, or means over the training images as they are",
     )
-    plateau: PlateauSettings | None = Field(
+    plateau: ChangesWeights[PlateauSettings | None] = Field(
         None, description="lowers the rate when a validation metric stands still; null: never"
     )
-    early_stopping: EarlyStoppingSettings | None = Field(
+    early_stopping: ChangesWeights[EarlyStoppingSettings | None] = Field(
         None, description="ends training when a validation metric stands still; null: never"
     )
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
+    precision: ChangesWeights[Literal["float32", "bfloat16", "float16"]] = Field(
         "float32", description="of the networks' arithmetic; weights and losses stay float32"
     )
-    compile: Literal["auto", "views", "step", "none"] = Field(
+    compile: ChangesRounding[Literal["auto", "views", "step", "none"]] = Field(
         "auto", description="what XLA compiles; auto: the step on one GPU, else the views"
     )
-    replicas: int | None = Field(
+    replicas: ChangesRounding[int | None] = Field(
         None, ge=1, description="GPUs, or logical devices of a CPU; null: all GPUs, or one"
     )
-    log_every: int = Field(16, ge=1, description="steps from one point of the curves to the next")
-    checkpoint_every_epochs: int = Field(
+    log_every: ChangesNothing[int] = Field(
+        16, ge=1, description="steps from one point of the curves to the next"
+    )
+    checkpoint_every_epochs: ChangesNothing[int] = Field(
         5, ge=1, description="epochs from one checkpoint to the next; the end has one anyway"
     )
-    checkpoint_minutes: float = Field(
+    checkpoint_minutes: ChangesNothing[float] = Field(
         10.0,
         gt=0.0,
         description="minutes from one checkpoint to the next, beside those by epochs; not where "
         "several workers train",
     )
-    validation_images: int | None = Field(
+    validation_images: Annotated[
+        int | None,
+        InfluenceBeside(
+            ("plateau", "early_stopping"), any_set=Influence.COURSE, none_set=Influence.NOTHING
+        ),
+    ] = Field(
         None,
         ge=1,
         description="most images to look at after each epoch, chosen by their keys; null: all",
     )
-    on_divergence: Literal["stop", "rollback"] = Field(
+    on_divergence: ChangesCourse[Literal["stop", "rollback"]] = Field(
         "stop",
         description="what is done where the loss is no finite number: end with exit status 4, or "
         "go on from the last good checkpoint, once, at alarms.rollback_rate times the rate",
     )
-    alarms: AlarmsSettings = Field(
+    alarms: ChangesCourse[AlarmsSettings] = Field(
         default_factory=AlarmsSettings,
         description="what else is watched while training goes on, and what is done about it",
     )

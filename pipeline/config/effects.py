@@ -13,7 +13,7 @@ from typing import Any
 
 from twofold.components.methods.settings import METHODS
 from twofold.components.settings import Section
-from twofold.components.training.settings import CHECKPOINT_INTERVALS, TrainingSettings
+from twofold.components.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ _OF_BATCHES = (
     *("compile", "replicas"),
 )
 # What fine-tuning takes over.
-_OF_ANY_TRAINING = ("precision", "log_every", *CHECKPOINT_INTERVALS)
+_OF_ANY_TRAINING = ("precision", "log_every", "checkpoint_every_epochs", "checkpoint_minutes")
 _OF_TRAINING = tuple(
     name for name in TrainingSettings.model_fields if name not in (*_OF_BATCHES, *_OF_ANY_TRAINING)
 )

@@ -26,6 +26,11 @@ class _File(pydantic.BaseModel):
     modified_ns: int
 
 
+class _Part(pydantic.BaseModel):
+    step: int
+    settings: dict[str, Any]
+
+
 class _Step(pydantic.BaseModel):
     status: str | None = None
     fingerprint: str | None = None
@@ -34,6 +39,8 @@ class _Step(pydantic.BaseModel):
     source: str | None = None
     files: dict[str, int | _File] | None = None
     reused: _Reused | None = None
+    training: str | None = None
+    course: list[_Part] | None = None
     details: dict[str, Any] = {}
     metrics: dict[str, pydantic.StrictFloat | pydantic.StrictInt] = {}
     attempts: int = 1

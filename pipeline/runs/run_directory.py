@@ -20,12 +20,13 @@ from twofold.components.errors import (
     OtherConfigurationError,
     RunDirectoryError,
 )
+from twofold.components.training.continuing.influence import FREE, UNSEEN, select
 from twofold.components.training.resuming.checkpoint_files import has_checkpoint
 from twofold.components.training.resuming.interruption import Interruption
-from twofold.components.training.settings import CHECKPOINT_INTERVALS
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.config.data import without_other_sources
 from twofold.pipeline.runs.record_format import RECORD, parse_record
+from twofold.pipeline.runs.run_record import flat
 
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
@@ -35,6 +36,8 @@ _BEGUN = {LOCK, CONFIG}
 # Holds what was replaced, a folder a replacement.
 SUPERSEDED = "superseded"
 PAGE = "report.html"
+# The key of the fingerprint that the checkpoints of a training have, of what it began with.
+TRAINING = "training"
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
@@ -97,12 +100,13 @@ class RunDirectory:
         # Whether the directory's work is of the settings of now, the name apart.
         self.same_configuration = not [one for one in differences if not one.startswith("name:")]
         self._unchanged = not differences
+        free = free_settings(config)
         changes = "; ".join(
             line
             for line in differences
             # What is exported changes no other step, and costs little to do anew.
             if not line.startswith("export.") and not line.startswith("export:")
-            if line.partition(": ")[0].rpartition(".")[2] not in CHECKPOINT_INTERVALS
+            if line.partition(": ")[0] not in free
         )
         if self._has_work() and changes and not update:
             raise OtherConfigurationError(
@@ -249,7 +253,11 @@ class RunDirectory:
         self._begin()
         before = self._record["steps"].get(step, {})
         gone_on_with = before.get("status") != "done" or step == "pretrain"
-        if before.get("fingerprint") != step_fingerprint or not gone_on_with:
+        # A training may have gone on with other settings.
+        same = before.get(TRAINING, before.get("fingerprint")) == entry.get(
+            TRAINING, step_fingerprint
+        )
+        if not same or not gone_on_with:
             before = {}
         entry["attempts"] = before.get("attempts", min(1, len(before))) + 1
         self._record["steps"][step] = entry
@@ -360,6 +368,12 @@ def _try_lock(path: Path) -> IO[str] | None:
         lock.close()
         return None
     return lock
+
+
+def free_settings(config: RunConfig) -> set[str]:
+    """Returns the key paths of the settings that a training goes on with, whatever they were."""
+    unseen = {path for path, _ in flat(select(config, UNSEEN))}
+    return unseen | {f"training.{path}" for path, _ in flat(select(config.training, FREE))}
 
 
 def _read_files(folder: Path, names: Iterable[str]) -> dict[str, bytes]:

@@ -20,13 +20,10 @@ from twofold.components.training.validation import build_validation
 from twofold.pipeline.models.build import describe
 from twofold.pipeline.runs.code_fingerprint import code_digest
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.runs.run_directory import fingerprint
+from twofold.pipeline.runs.run_directory import TRAINING, fingerprint
 from twofold.pipeline.steps.checks import check_trainable, find_held_out_split
 from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_training_views
-from twofold.pipeline.steps.reuse.fingerprints import (
-    training_images,
-    without_checkpoint_intervals,
-)
+from twofold.pipeline.steps.reuse.fingerprints import settings_seen, training_images
 from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
 from twofold.pipeline.training.pretraining import (
@@ -61,7 +58,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     stage = Stage(
         name="pretrain",
         config=config,
-        fingerprint=str(context.run.fingerprint_of("pretrain")),
+        fingerprint=str(context.run.entry("pretrain")[TRAINING]),
         checkpoints=path / "checkpoints",
         tensorboard=path / "tensorboard",
         teacher=teacher,
@@ -128,7 +125,7 @@ def _train_teacher(
             "training": settings.training,
         }
     )
-    values = without_checkpoint_intervals(teacher.model_dump(mode="json"))
+    values = settings_seen(teacher)
     inputs = {key: values[key] for key in ("seed", "views", "encoder", "training")}
     # As the step began with it, maybe before an update.
     code = context.run.entry("pretrain").get("code")

@@ -14,6 +14,11 @@ from twofold.pipeline.runs.record_format import RECORD
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import PAGE, fingerprint
 from twofold.pipeline.steps.checks import check_measurable
+from twofold.pipeline.steps.reuse.course import (
+    changed_since,
+    training_facts,
+    training_fingerprint,
+)
 from twofold.pipeline.steps.reuse.fingerprints import (
     code_facts,
     embedding_fingerprint,
@@ -123,6 +128,8 @@ def reuse_step(context: Context, name: str) -> bool:
         accepted = run.entry(name).get("reused")
         made = f" (made by other code: {describe_changes(accepted['changed'])})" if accepted else ""
         context.say(f"{name}: finished before, reused{made}")
+        if name == "pretrain" and (changed := changed_since(run.entry(name), context.config)):
+            context.say(f"{name}: nothing is left to train with {', '.join(changed)}")
         return True
     if standing.kind != "code" or context.other_code != "reuse":
         return False
@@ -192,13 +199,13 @@ def _run_if_needed(context: Context, name: str) -> bool:
         context.stop.end()
     standing, run = examine(context, name), context.run
     facts = step_facts(name, context)
-    made_by, before = step_inputs(name, context), run.entry(name)
+    begun, before = step_inputs(name, context), run.entry(name)
     if standing.kind == "code" and context.other_code == "reuse":
         changes = describe_changes(standing.reasons)
         context.say(f"{name}: begun by other code ({changes}), gone on with")
         facts = {key: before[key] for key in _MADE_FROM if key in before}
         facts["reused"] = _accepted(context, name, standing)
-        made_by = str(before["fingerprint"])
+        begun = str(training_fingerprint(before))
     if (
         standing.kind == "damaged"
         and name == "pretrain"
@@ -206,17 +213,23 @@ def _run_if_needed(context: Context, name: str) -> bool:
     ):
         # It goes on from what the same code made, or other code whose result was accepted.
         facts = {key: before[key] for key in (*_MADE_FROM, "reused") if key in before}
-        made_by = str(before["fingerprint"])
+        begun = str(training_fingerprint(before))
     if standing.kind == "open" and before.get("status") == "done" and name in STEPS[:2]:
         _refuse_to_replace(context, name)
-    images = _images(context)
+    images, made_by = _images(context), begun
     if name == "prepare":
         made_by, facts = _data_set_facts(context, facts)
     for problem in standing.reasons if standing.kind == "damaged" else ():
         context.say(f"{name}: {problem}")
     if standing.kind == "damaged":
         _check_repair(context, name)
-    _make_room(context, name, made_by)
+    _make_room(context, name, begun)
+    if name == "pretrain":
+        checkpoints = run.path / "checkpoints"
+        made_by, course, change = training_facts(before, begun, context.config, checkpoints)
+        facts |= course
+        if change:
+            context.say(f"{name}: {change}")
     step = _load_step(name)
     with run.record(name, made_by, facts) as entry:
         entry["metrics"] = step.run(context, entry["details"])
@@ -302,14 +315,14 @@ def _leave_other_images(context: Context, before: Mapping[str, Any]) -> None:
     run.forget("pretrain")
 
 
-def _make_room(context: Context, name: str, made_by: str, cause: str = "") -> None:
-    """Moves aside what the step and those after it are to make anew, after reporting it."""
+def _make_room(context: Context, name: str, begun: str, cause: str = "") -> None:
+    """Moves aside what the step and those after it are to make anew, after naming it."""
     # The same images prepared again are the same data set.
     if name == "prepare":
         return
     run, again = context.run, STEPS[STEPS.index(name) :]
     finished = [one for one in again if run.entry(one).get("status") == "done"]
-    pretrained = made_from(run.path / "checkpoints" / "model.json") in (None, made_by)
+    pretrained = made_from(run.path / "checkpoints" / "model.json") in (None, begun)
     if finished or not pretrained:
         embedded = made_from(run.path / EMBEDDINGS / "index.json") == (
             embedding_fingerprint(context) if name == "evaluate" else None
@@ -318,9 +331,10 @@ def _make_room(context: Context, name: str, made_by: str, cause: str = "") -> No
         there = [path for path in listed if path.exists()]
         if there:
             spent = ", ".join(f"{one} ({_duration(run.seconds(one))})" for one in finished)
+            moved = sorted({path.relative_to(run.path).parts[0] for path in there})
             context.say(
                 f"{cause or name}: replaces {spent or 'an unfinished training'}; what is there is "
-                f"moved to {run.superseded}"
+                f"moved to {run.superseded}: {', '.join(moved)}"
             )
             run.set_aside(*there)
     for one in again[1:]:

@@ -137,6 +137,12 @@ def damage(directory: Path) -> str | None:
     return None
 
 
+def newest_intact(directory: Path) -> StoredCheckpoint | None:
+    """Returns the newest checkpoint that is not known to be damaged, if there is one."""
+    found = list_checkpoints(directory)
+    return next((one for one in found if not one.checked or damage(one.path) is None), None)
+
+
 def recorded_fingerprint(directory: Path) -> str | None:
     """Returns what the newest intact checkpoint says its training comes from, if there is one."""
     for found in list_checkpoints(directory):

@@ -31,8 +31,8 @@ from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.reuse.fingerprints import (
     part_code,
+    settings_seen,
     training_images,
-    without_checkpoint_intervals,
 )
 from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.prepared_images import TrainingImages
@@ -134,7 +134,7 @@ def images_seen(config: RunConfig, train: Split) -> int:
 
 def fine_tuning_stage(context: Context, job: Job, config: RunConfig, images: Images) -> Stage:
     """Gives the stage of a job: where it is kept, and what its weights come from."""
-    settings = without_checkpoint_intervals(config.model_dump(mode="json"))
+    settings = settings_seen(config)
     inputs: dict[str, Any] = {
         **training_images(context),
         "code": part_code("finetune", context),

@@ -17,7 +17,13 @@ from twofold.components.encoders.settings import ENCODERS
 from twofold.components.errors import CheckpointError, ConfigError
 from twofold.components.methods.settings import METHODS, MethodSettings
 from twofold.components.settings import Implemented, Section
-from twofold.components.training.settings import CHECKPOINT_INTERVALS
+from twofold.components.training.continuing.influence import (
+    FREE,
+    UNSEEN,
+    Influence,
+    fill,
+    select,
+)
 from twofold.components.transforms.settings import VIEWS
 from twofold.pipeline.config import EvaluationConfig, RunConfig, override, parse_config
 from twofold.pipeline.config.data_source import preparation_settings
@@ -47,21 +53,18 @@ def step_inputs(step: str, context: Context) -> str:
 def step_values(step: str, context: Context) -> dict[str, Any]:
     """Returns the settings that a step is made by and what it is made of, as plain JSON values."""
     values: dict[str, Any] = json.loads(json.dumps(_INPUTS[step](context), default=str))
-    return without_checkpoint_intervals(values)
+    return values
 
 
-def without_checkpoint_intervals(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Leaves out, at any depth, the settings of when checkpoints are written.
+def settings_seen(config: RunConfig) -> dict[str, Any]:
+    """Returns the settings that change more than the last digits of a result, as plain values."""
+    return select(config, {Influence.WEIGHTS, Influence.COURSE})
 
-    Args:
-        values: settings as plain JSON values.
 
-    """
-    return {
-        key: without_checkpoint_intervals(value) if isinstance(value, Mapping) else value
-        for key, value in values.items()
-        if key not in CHECKPOINT_INTERVALS
-    }
+def _settings_begun_with(config: RunConfig) -> dict[str, Any]:
+    """Returns the same without those by which a training may go on in another way."""
+    training = select(config.training, {Influence.WEIGHTS})
+    return settings_seen(config) | {"training": training}
 
 
 def earlier_fingerprint(step: str, values: Mapping[str, Any]) -> str:
@@ -81,13 +84,34 @@ def same_values(recorded: Mapping[str, Any], now: Mapping[str, Any], config: Run
     if recorded == now:
         return True
     sections = {name: recorded[name] for name in RunConfig.model_fields if name in recorded}
+    filled = fill_settings(recorded.get("configuration", sections), config)
+    if filled is None:
+        return False
+    if "configuration" in recorded:
+        return {**recorded, "configuration": _without_name(settings_seen(filled))} == now
+    begun_with = _settings_begun_with(filled)
+    return {**recorded, **{name: begun_with[name] for name in sections}} == now
+
+
+def fill_settings(recorded: Mapping[str, Any], config: RunConfig) -> RunConfig | None:
+    """Returns the settings that something was made by, of which some were not recorded.
+
+    Args:
+        recorded: of ``step_values``.
+        config: of now, whose values those have that a result does not depend on.
+
+    Returns:
+        The settings; those that were added since have their defaults. None where they are another
+        version's.
+
+    """
+    unseen = select(config, UNSEEN)
+    unseen |= {"training": select(config.training, FREE)}
     whole = config.model_dump(mode="json")
     try:
-        filled = parse_config(whole | sections, "run.json").model_dump(mode="json")
+        return parse_config(whole | fill(recorded, unseen), "run.json", recorded=True)
     except ConfigError:
-        return False
-    whole = {**recorded, **{name: filled[name] for name in sections}}
-    return without_checkpoint_intervals(whole) == now
+        return None
 
 
 def step_dependencies(step: str, context: Context) -> Dependencies:
@@ -169,7 +193,7 @@ def _prepare(context: Context) -> dict[str, Any]:
 
 
 def _pretrain(context: Context) -> dict[str, Any]:
-    config = context.config.model_dump(mode="json")
+    config = _settings_begun_with(context.config)
     keys = ("seed", "views", "second_views", "probe_views", "encoder", "method", "training")
     return {
         **training_images(context),
@@ -243,9 +267,13 @@ def _study(context: Context) -> dict[str, Any]:
     read = {name: _files_of(override(alone, list(own))) for name, own in encoders.items()}
     return {
         "source": earlier_fingerprint("prepare", step_values("prepare", context)),
-        "configuration": context.config.model_dump(mode="json", exclude={"name"}),
+        "configuration": _without_name(settings_seen(context.config)),
         **({"files": read} if any(read.values()) else {}),
     }
+
+
+def _without_name(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "name"}
 
 
 def _files_of(config: RunConfig) -> dict[str, Any]:
