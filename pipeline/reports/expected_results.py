@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from twofold.components.errors import ConfigError
 from twofold.components.evaluation.metrics import value_text
 from twofold.components.pages.expected_result import ExpectedResult
+from twofold.components.training.continuing.influence import Influence, select
 from twofold.pipeline import recipes
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.config.expected import Expected
 from twofold.pipeline.runs.run_record import RunRecord, flat, setting_text
 
-# What leaves the results as they are: names, paths, formats, and how often something is told.
+# What leaves the results as they are: names, paths and formats; and settings of a training that
+# say so themselves.
 _WITHOUT_EFFECT = (
     "name",
     "seed",
@@ -20,8 +22,6 @@ _WITHOUT_EFFECT = (
     "data.licence",
     "data.cache",
     "data.images_per_shard",
-    "training.log_every",
-    "training.checkpoint_every_epochs",
     # Seeds that were not measured have a note of their own.
     "study.seeds",
     "study.reference.",
@@ -97,11 +97,13 @@ def changed_from_recipe(name: str, settings: Iterable[str], config: RunConfig) -
         measured = override(recipes.load_recipe(name), list(settings))
     except ConfigError as error:
         return [str(error)]
+    nothing = {key for key, _ in flat(select(config, {Influence.NOTHING}))}
     before, now = (dict(flat(one.model_dump(mode="json"))) for one in (measured, config))
     return [
         f"{key}={setting_text(now.get(key))} (was {setting_text(before.get(key))})"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and not _is_without_effect(key)
+        if before.get(key) != now.get(key)
+        if key not in nothing and not _is_without_effect(key)
     ]
 
 

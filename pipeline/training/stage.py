@@ -150,7 +150,11 @@ def set_aside_other_inputs(stage: Stage, set_aside: Callable[..., None]) -> None
         present = {"fingerprint": recorded_fingerprint(stage.checkpoints)}
     if present.get("fingerprint") != stage.fingerprint:
         curves = () if stage.tensorboard is None else (stage.tensorboard,)
-        set_aside(stage.checkpoints, *curves)
+        directories = (stage.checkpoints, *curves)
+        moved = " and ".join(one.name for one in directories if one.is_dir() and any(one.iterdir()))
+        set_aside(*directories)
+        if moved:
+            stage.attendance.say(f"{stage.name}: {moved} of other settings moved to superseded/")
 
 
 def train_stage(
