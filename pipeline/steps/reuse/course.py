@@ -1,7 +1,8 @@
 """Course of a training: the settings that it went on with, and from which step.
 
 A training whose settings of ``Influence.COURSE`` or ``ROUNDING`` change goes on from its last
-checkpoint with the new ones. ``run.json`` has each change, with the step from which it counts.
+checkpoint with the new ones. ``run.json`` has what it began with and each change, with the step
+from which it counts.
 """
 
 from __future__ import annotations
@@ -49,12 +50,13 @@ def training_facts(
     goes_on = training_fingerprint(entry) == begun
     if goes_on and (found := newest_intact(checkpoints)) is not None:
         before = course = recorded_course(entry, config)
-        if course[-1]["settings"] != now:
+        if _changes(last_settings(course), now):
             course = [part for part in course if part["step"] < max(1, found.step)]
-            told = ", ".join(changed_settings(course[-1]["settings"], now))
-            if told:
+            changed = _changes(last_settings(course), now)
+            if changed:
+                told = ", ".join(_describe(last_settings(course), changed))
                 change = f"goes on from step {found.step:,} with {told}"
-                course.append({"step": found.step, "settings": now})
+                course.append({"step": found.step, "settings": changed})
     decisive = list(_decisive(course, config.training))
     made_by = fingerprint({TRAINING: begun, "course": decisive})
     if before and decisive == list(_decisive(before, config.training)):
@@ -74,16 +76,24 @@ def recorded_course(entry: Mapping[str, Any], config: RunConfig) -> list[Part]:
 def changed_since(entry: Mapping[str, Any], config: RunConfig) -> list[str]:
     """Describes the settings that count from here on and are others than training ended with."""
     course = select(config.training, {Influence.COURSE})
-    before = recorded_course(entry, config)[-1]["settings"]
-    return changed_settings(before, dict(flat(course)))
+    before = last_settings(recorded_course(entry, config))
+    return _describe(before, _changes(before, dict(flat(course))))
 
 
-def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Describes each setting of now that was another before."""
+def last_settings(course: Sequence[Part]) -> dict[str, Any]:
+    """Returns the settings that a course ends with, by their key paths below ``training``."""
+    return {name: value for part in course for name, value in part["settings"].items()}
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of now that were others before; not those that were not recorded."""
+    return {name: one for name, one in now.items() if name in before and before[name] != one}
+
+
+def _describe(before: Mapping[str, Any], changes: Mapping[str, Any]) -> list[str]:
     return [
         f"training.{name}={_text(value)} (before: {_text(before[name])})"
-        for name, value in now.items()
-        if name in before and before[name] != value
+        for name, value in changes.items()
     ]
 
 
@@ -92,14 +102,12 @@ def _settings(training: TrainingSettings) -> dict[str, Any]:
 
 
 def _decisive(course: Sequence[Part], training: TrainingSettings) -> Iterator[Part]:
-    """Gives the parts of a course that differ in more than rounding."""
+    """Gives the parts of a course that change more than rounding."""
     rounding = dict(flat(select(training, {Influence.ROUNDING})))
-    last: dict[str, Any] | None = None
     for part in course:
         settings = {name: one for name, one in part["settings"].items() if name not in rounding}
-        if settings != last:
+        if settings:
             yield {"step": part["step"], "settings": settings}
-        last = settings
 
 
 def _text(value: Any) -> str:
