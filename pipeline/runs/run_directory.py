@@ -317,6 +317,15 @@ class RunDirectory:
             files.write_text(self.path / name, text)
         return list(broken)
 
+    def claim(self) -> None:
+        """Keeps other processes out from now on.
+
+        Raises:
+            DirectoryInUseError: if one works here.
+
+        """
+        self._lock_directory()
+
     def is_in_use(self) -> bool:
         """Tells whether another process works here."""
         lock = _try_lock(self.path / LOCK)

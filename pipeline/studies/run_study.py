@@ -103,6 +103,7 @@ def _run_unit(study: Context, unit: Unit, described: bool) -> list[Member]:
 def _run(member: Member, until: str, *, described: bool) -> None:
     """Runs a member's steps; all prepare the same images, which are described once."""
     context = member.context
+    context.run.claim()
     context.say(f"{context.config.name}:")
     try:
         if described:

@@ -17,17 +17,18 @@ def summary_table(config: RunConfig, metrics: Mapping[str, float]) -> Table:
     study, label = study_of(config), label_name(config)
     shares = [1.0, *reversed(fewer_labels(study))]
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column(f"accuracy of {label}", no_wrap=True)
+    # Names of a sweep are long, and differ in their ends.
+    table.add_column(f"accuracy of {label}", overflow="fold")
     for share in shares:
         heading = "all labels" if share == 1 else f"{100 * share:.3g} %"
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right")
     further = [
         one
         for one in map(describe, names_at(Place.STUDY_SUMMARY))
         if any(f"study/{encoder}/{one.study_name}" in metrics for encoder in study.members)
     ]
     for one in further:
-        table.add_column(one.column, justify="right", no_wrap=True)
+        table.add_column(one.column, justify="right")
     pixels = [] if study.pixels is None else [study.pixels]
     for encoder in (*pixels, *study.members):
         name = f"study/{encoder}/{label}_accuracy"
