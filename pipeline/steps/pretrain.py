@@ -26,13 +26,14 @@ from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_train
 from twofold.pipeline.steps.reuse.fingerprints import settings_seen, training_images
 from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
+from twofold.pipeline.training.course_reports import METRICS, Attendance, attendance
 from twofold.pipeline.training.pretraining import (
     Data,
     pretrain,
     pretrained_encoder,
     random_encoder,
 )
-from twofold.pipeline.training.stage import Attendance, Stage, attendance, set_aside_other_inputs
+from twofold.pipeline.training.stage import Stage, set_aside_other_inputs
 
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"
@@ -61,6 +62,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         fingerprint=str(context.run.entry("pretrain")[TRAINING]),
         checkpoints=path / "checkpoints",
         tensorboard=path / "tensorboard",
+        metrics=path / METRICS,
         teacher=teacher,
         attendance=attended,
     )
@@ -137,6 +139,7 @@ def _train_teacher(
         fingerprint=fingerprint({**training_images(context), **inputs}),
         checkpoints=path / TEACHER,
         tensorboard=path / "tensorboard-teacher",
+        metrics=path / "metrics-teacher.jsonl",
         attendance=attended,
     )
     set_aside_other_inputs(stage, context.run.set_aside)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -41,6 +42,18 @@ class InputPipeline:
             unlabelled = training.batch_size - training.labelled_batch_size
             return steps_per_epoch(len(unlabelled_rows(images.unlabelled)), unlabelled)
         return steps_per_epoch(len(self._rows()), training.batch_size, keep_last=self._keeps_last)
+
+    def images_after(self, steps: int) -> int:
+        """How many images so many steps see, each as often as they do."""
+        size = self.config.training.batch_size
+        if not self._keeps_last:
+            return steps * size
+        epochs, rest = divmod(steps, self.steps_per_epoch())
+        return epochs * self._rows_of_epoch + rest * size
+
+    @functools.cached_property
+    def _rows_of_epoch(self) -> int:
+        return len(self._rows())
 
     @property
     def _keeps_last(self) -> bool:
