@@ -19,7 +19,7 @@ from twofold.components.transforms.policies import build_view
 from twofold.components.transforms.views import make_views
 from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.steps.checks import held_out_split
+from twofold.pipeline.steps.checks.data_checks import held_out_split
 from twofold.pipeline.steps.measures.class_measures import measure_classes
 from twofold.pipeline.steps.measures.embedded_images import embed_splits
 from twofold.pipeline.steps.measures.fine_tuning_measure import check_finetune, measure_finetuning

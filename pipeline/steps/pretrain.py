@@ -17,16 +17,19 @@ from twofold.components.training.checkpoint import write_description, write_fina
 from twofold.components.training.method import Method
 from twofold.components.training.training_curves import read_scalars
 from twofold.components.training.validation import build_validation
+from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import describe
 from twofold.pipeline.runs.code_fingerprint import code_digest
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import TRAINING, fingerprint
-from twofold.pipeline.steps.checks import check_trainable, find_held_out_split
+from twofold.pipeline.steps.checks.data_checks import check_trainable, find_held_out_split
 from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_training_views
 from twofold.pipeline.steps.reuse.fingerprints import settings_seen, training_images
 from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
 from twofold.pipeline.training.course_reports import METRICS, Attendance, attendance
+from twofold.pipeline.training.input_pipeline import InputPipeline
+from twofold.pipeline.training.prepared_images import TrainingImages
 from twofold.pipeline.training.pretraining import (
     Data,
     pretrain,
@@ -52,6 +55,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     data = _load(context, manifest)
     if config.method.trains and config.training.labelled_batch_size is None:
         remark_on_batches(context, len(data.training.together.labels))
+    _check(config, data.training, strategy.num_replicas_in_sync)
     if data.training.deciding is not None:
         details["deciding_images"] = len(data.training.deciding.labels)
     attended = attendance(context, details)
@@ -79,6 +83,30 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     rates = {"pretrain/images_per_second": float(np.median(curves["images_per_second"][1]))}
     finished = _measure_classifier(context, method, "classifier")
     return _last_values("pretrain", curves) | rates | teacher_metrics | finished
+
+
+def _check(config: RunConfig, images: TrainingImages, replicas: int) -> None:
+    """Refuses what the images do not allow in any stage of the training, before the first step."""
+    if not config.method.trains:
+        return
+    InputPipeline(config, images).check(replicas)
+    teacher = _teacher_config(config)
+    if teacher is not None:
+        InputPipeline(teacher, images, "method.teacher.training").check(replicas)
+
+
+def _teacher_config(config: RunConfig) -> RunConfig | None:
+    """Returns the configuration of a teacher's own training, if there is one."""
+    settings = config.method.teacher_stage
+    if settings is None:
+        return None
+    return config.model_copy(
+        update={
+            "encoder": settings.encoder or config.encoder,
+            "method": SupervisedSettings(),
+            "training": settings.training,
+        }
+    )
 
 
 def _measure_classifier(context: Context, method: Method, prefix: str) -> dict[str, float]:
@@ -117,16 +145,9 @@ def _train_teacher(
     context: Context, data: Data, strategy: tf.distribute.Strategy, attended: Attendance
 ) -> tuple[Path | None, dict[str, float]]:
     """Trains the teacher of self-training; returns its checkpoint directory and its metrics."""
-    settings, path = context.config.method.teacher_stage, context.run.path
-    if settings is None:
+    teacher, path = _teacher_config(context.config), context.run.path
+    if teacher is None:
         return None, {}
-    teacher = context.config.model_copy(
-        update={
-            "encoder": settings.encoder or context.config.encoder,
-            "method": SupervisedSettings(),
-            "training": settings.training,
-        }
-    )
     values = settings_seen(teacher)
     inputs = {key: values[key] for key in ("seed", "views", "encoder", "training")}
     # As the step began with it, maybe before an update.
