@@ -26,6 +26,7 @@ from twofold.pipeline.steps.measures.fine_tuning_measure import check_finetune, 
 from twofold.pipeline.steps.measures.robustness_measure import Fitted, measure, plan_robustness
 from twofold.pipeline.steps.plots.similarity_plot import plot_similarity
 from twofold.pipeline.training import prepared_images as step_images
+from twofold.pipeline.training.determinism import set_determinism
 
 _ALIGNED_IMAGES = 1000
 _VIEWS_AT_ONCE = 250
@@ -34,6 +35,7 @@ _PROBE_FILE = "linear_probe.npz"
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     """Embeds the images once, and takes every measure from that."""
+    set_determinism(context.config.training.deterministic)
     manifest = context.manifest()
     held_out_name = held_out_split(manifest)
     plan = plan_robustness(context, manifest)

@@ -28,6 +28,7 @@ from twofold.pipeline.steps.reuse.fingerprints import settings_seen, training_im
 from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
 from twofold.pipeline.training.course_reports import METRICS, Attendance, attendance
+from twofold.pipeline.training.determinism import set_determinism
 from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.prepared_images import TrainingImages
 from twofold.pipeline.training.pretraining import (
@@ -48,7 +49,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     config, path = context.config, context.run.path
     # Before anything else touches TensorFlow: it may have to split the CPU into logical devices.
     strategy = distribute.make_strategy(config.training.replicas)
-    tf.config.experimental.enable_op_determinism()
+    details["deterministic"] = set_determinism(config.training.deterministic)
     manifest = context.manifest()
     check_trainable(config, manifest)
     remark_on_training(context)

@@ -34,6 +34,7 @@ from twofold.pipeline.models.build import describe, step_settings
 from twofold.pipeline.models.method_builder import build_method
 from twofold.pipeline.runs.run_context import ProgressFactory
 from twofold.pipeline.training.course_reports import Attendance, CourseReports
+from twofold.pipeline.training.determinism import set_determinism
 from twofold.pipeline.training.input_pipeline import InputPipeline
 
 
@@ -143,6 +144,7 @@ def train_stage(
 
     """
     config, batches = stage.config, plan.batches
+    set_determinism(config.training.deterministic)
     replicas = strategy.num_replicas_in_sync
     settings = batches.loop_settings()
     classes = len(batches.images.labelled.class_names)

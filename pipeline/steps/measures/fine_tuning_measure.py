@@ -86,7 +86,6 @@ def measure_finetuning(
     config = context.config.evaluation
     if config.finetune_epochs is None:
         return {}
-    tf.config.experimental.enable_op_determinism()
     validation = splits.get(_VALIDATION) if held_out_name != _VALIDATION else None
     if validation is not None and not (validation.labels >= 0).any():
         validation = None

@@ -123,6 +123,7 @@ def configure(context: Context, job: Job, train: Split) -> RunConfig:
                 epsilon=whole.training.epsilon if whole.training.optimizer == "adam" else None,
                 precision=whole.training.precision,
                 compile=whole.training.compile,
+                deterministic=whole.training.deterministic,
                 log_every=whole.training.log_every,
                 checkpoint_every_epochs=whole.training.checkpoint_every_epochs,
                 checkpoint_minutes=whole.training.checkpoint_minutes,
