@@ -8,10 +8,11 @@ import keras
 import tensorflow as tf
 
 from twofold.components.training.optimizers.exclusion import Exclusion
+from twofold.components.training.optimizers.rate_apart import RateApart
 from twofold.components.training.optimizers.schedules import Rate
 
 
-class LAMB(keras.optimizers.Optimizer):
+class LAMB(RateApart):
     """Layer-wise adaptive moments (You et al., 2020, algorithm 2), as in tensorflow-addons.
 
     ``u = m_hat / (sqrt(v_hat) + epsilon) + decay * w`` with Adam's bias-corrected moments, and
@@ -92,4 +93,5 @@ class LAMB(keras.optimizers.Optimizer):
             ratio = tf.math.divide_no_nan(weight_norm, update_norm)
             usable = tf.logical_and(weight_norm > 0, update_norm > 0)
             update *= tf.where(usable, ratio, tf.ones_like(ratio))
-        self.assign_sub(variable, tf.cast(learning_rate, dtype) * update)
+        rate = self.rate_of(variable, learning_rate)
+        self.assign_sub(variable, tf.cast(rate, dtype) * update)

@@ -10,11 +10,12 @@ import keras
 from twofold.components.errors import SettingsError
 from twofold.components.training.optimizers.exclusion import Exclusion
 from twofold.components.training.optimizers.lamb import LAMB
+from twofold.components.training.optimizers.rate_apart import Adam, RateApart
 from twofold.components.training.optimizers.schedules import Rate
 from twofold.components.training.optimizers.sgd import LARS, DecayedSGD
 
 
-class ExcludingAdamW(keras.optimizers.AdamW):
+class ExcludingAdamW(RateApart, keras.optimizers.AdamW):
     """Keras's AdamW, which leaves weights undecayed by their path or rank, not by their name."""
 
     def __init__(
@@ -44,7 +45,7 @@ class _Settings:
         return default if self.epsilon is None else self.epsilon
 
 
-def _sgd(settings: _Settings) -> keras.optimizers.Optimizer:
+def _sgd(settings: _Settings) -> RateApart:
     if settings.epsilon is not None:
         raise SettingsError(f"sgd has no epsilon: expected None, received {settings.epsilon}")
     return DecayedSGD(
@@ -55,16 +56,16 @@ def _sgd(settings: _Settings) -> keras.optimizers.Optimizer:
     )
 
 
-def _adam(settings: _Settings) -> keras.optimizers.Optimizer:
+def _adam(settings: _Settings) -> RateApart:
     if settings.weight_decay:
         raise SettingsError(
             f"adam takes no weight decay: expected weight_decay=0, received "
             f"{settings.weight_decay}; adamw takes one"
         )
-    return keras.optimizers.Adam(settings.learning_rate, epsilon=settings.epsilon_or(1e-8))
+    return Adam(settings.learning_rate, epsilon=settings.epsilon_or(1e-8))
 
 
-def _adamw(settings: _Settings) -> keras.optimizers.Optimizer:
+def _adamw(settings: _Settings) -> RateApart:
     return ExcludingAdamW(
         settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -73,7 +74,7 @@ def _adamw(settings: _Settings) -> keras.optimizers.Optimizer:
     )
 
 
-def _lars(settings: _Settings) -> keras.optimizers.Optimizer:
+def _lars(settings: _Settings) -> RateApart:
     return LARS(
         settings.learning_rate,
         momentum=settings.momentum,
@@ -84,7 +85,7 @@ def _lars(settings: _Settings) -> keras.optimizers.Optimizer:
     )
 
 
-def _lamb(settings: _Settings) -> keras.optimizers.Optimizer:
+def _lamb(settings: _Settings) -> RateApart:
     return LAMB(
         settings.learning_rate,
         decay=settings.weight_decay,
@@ -93,7 +94,7 @@ def _lamb(settings: _Settings) -> keras.optimizers.Optimizer:
     )
 
 
-OPTIMIZERS: dict[str, Callable[[_Settings], keras.optimizers.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[_Settings], RateApart]] = {
     "sgd": _sgd,
     "adam": _adam,
     "adamw": _adamw,
@@ -111,7 +112,7 @@ def build_optimizer(
     exclude: Sequence[str] = ("bias", "norm"),
     trust_coefficient: float = 0.001,
     epsilon: float | None = None,
-) -> keras.optimizers.Optimizer:
+) -> RateApart:
     """Builds an optimizer; do so in the strategy's scope.
 
     "sgd" and "lars" add the weight decay to the gradient, as PyTorch's SGD and the LARS paper do;

@@ -8,10 +8,11 @@ import keras
 import tensorflow as tf
 
 from twofold.components.training.optimizers.exclusion import Exclusion
+from twofold.components.training.optimizers.rate_apart import RateApart
 from twofold.components.training.optimizers.schedules import Rate
 
 
-class DecayedSGD(keras.optimizers.SGD):
+class DecayedSGD(RateApart, keras.optimizers.SGD):
     """SGD whose weight decay is the L2 penalty's gradient, as PyTorch's.
 
     ``v <- momentum * v - rate * (g + decay * w)``, ``w <- w + v``. Keras's own ``weight_decay``
