@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import keras
@@ -49,6 +51,31 @@ def batch_normalization(
     return in_block(block or name, layer)
 
 
+# Into how many parts a global batch is cut whose statistics are apart.
+_GROUPS: contextvars.ContextVar[int] = contextvars.ContextVar("groups", default=1)
+
+
+@contextlib.contextmanager
+def grouped_statistics(groups: int) -> Iterator[None]:
+    """Lets networks that are called within normalise by the statistics of a part of the batch.
+
+    As on so many devices that do not synchronise theirs (He et al., 2020, section 3.3), however
+    many replicas there are. The parts are equal and follow each other in the global batch; moving
+    statistics take the mean of the parts'. Enter it in a replica's step, whose thread does not know
+    what was entered outside.
+
+    Args:
+        groups: how many parts, a multiple of the replicas, of which each has as many images; 1 for
+            the statistics of the global batch.
+
+    """
+    token = _GROUPS.set(groups)
+    try:
+        yield
+    finally:
+        _GROUPS.reset(token)
+
+
 NormalizationMaker = Callable[..., "BatchNormalization"]
 
 
@@ -85,6 +112,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         scale = tf.cast(self.gamma, dtype) if self.scale else tf.ones(channels, dtype)
         offset = tf.cast(self.beta, dtype) if self.center else tf.zeros(channels, dtype)
         normalise = _fused if _can_be_fused(inputs) else _merged
+        if _GROUPS.get() > 1:
+            normalise = _of_groups
         outputs, mean, variance = normalise(inputs, scale, offset, self.epsilon)
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(tf.cast(moving, dtype) * self.momentum + new * (1.0 - self.momentum))
@@ -139,6 +168,29 @@ class _Moments(NamedTuple):
     reference: tf.Tensor
     shift: tf.Tensor
     variance: tf.Tensor
+
+
+def _of_groups(
+    inputs: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns what ``_merged`` returns where parts of the batch have statistics of their own.
+
+    The mean and the variance are the means of the parts'.
+    """
+    replicas = distribute.replica_count()
+    groups, shape = _GROUPS.get() // replicas, tf.shape(inputs)
+    parts = tf.reshape(
+        tf.cast(inputs, scale.dtype), tf.concat([[groups, shape[0] // groups], shape[1:]], axis=0)
+    )
+    axes = list(range(1, len(inputs.shape)))
+    mean = tf.reduce_mean(parts, axes, keepdims=True)
+    centred = parts - mean
+    variance = tf.reduce_mean(tf.square(centred), axes, keepdims=True)
+    outputs = centred * (scale * tf.math.rsqrt(variance + epsilon)) + offset
+    moments = tf.stack([tf.reshape(one, [groups, -1]) for one in (mean, variance)])
+    moments = distribute.sum_over_replicas(tf.reduce_mean(tf.stop_gradient(moments), axis=1))
+    means, variances = tf.unstack(moments / replicas)
+    return tf.reshape(outputs, shape), means, variances
 
 
 def _merged(

@@ -10,6 +10,7 @@ from twofold.components.encoders.layers.normalisation import (
     BatchNormalization,
     as_keras_layer,
     batch_normalization,
+    grouped_statistics,
 )
 
 RANDOM = np.random.default_rng(0)
@@ -73,7 +74,7 @@ def test_photographs_of_low_contrast_are_normalised_precisely_after_a_convolutio
     np.testing.assert_allclose(in_training(layer, compiled)(maps), normalised(maps), atol=1e-2)
 
 
-def gradients_on(replicas, x, weights, dtype, **settings):
+def gradients_on(replicas, x, weights, dtype, *, groups=1, **settings):
     """Runs one training step on parts of a batch; the loss is sum(weights * tanh(outputs))."""
     strategy = strategy_of(replicas)
     with strategy.scope():
@@ -91,7 +92,7 @@ def gradients_on(replicas, x, weights, dtype, **settings):
 
     def replica(x, weights):
         variables = [layer.gamma.value, layer.beta.value]
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, grouped_statistics(groups):
             tape.watch([x, *variables])
             outputs = layer(x, training=True)
             loss = tf.reduce_sum(weights * tf.tanh(outputs))
@@ -158,6 +159,29 @@ def test_gradients_and_statistics_are_those_of_the_formula(shape, replicas):
     expected |= {"moving_mean": 0.1 * mean, "moving_variance": 0.9 + 0.1 * variance}
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("shape", [(8, 3, 2, 3), (16, 3)])
+def test_parts_of_a_batch_are_normalised_as_batches_of_their_own(shape, replicas):
+    x = RANDOM.normal(2, 3, shape)
+    weights = RANDOM.normal(size=x.shape)
+
+    found = gradients_on(replicas, x, weights, "float64", groups=4)
+
+    parts = [
+        gradients_on(1, *part, "float64")
+        for part in zip(np.split(x, 4), np.split(weights, 4), strict=True)
+    ]
+    for name in ("outputs", "x"):
+        expected = np.concatenate([part[name] for part in parts])
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-12, err_msg=name)
+    for name in ("loss", "gamma", "beta"):
+        expected = sum(part[name] for part in parts)
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9, atol=1e-12, err_msg=name)
+    for name in ("moving_mean", "moving_variance"):
+        expected = np.mean([part[name] for part in parts], axis=0)
+        np.testing.assert_allclose(found[name], expected, rtol=1e-9, err_msg=name)
 
 
 @pytest.mark.parametrize("compiled", IN_XLA)
