@@ -202,19 +202,24 @@ def same_images(image_ids: tf.Tensor | None) -> tf.Tensor | None:
 
 
 def nearest_neighbour(
-    projections: tf.Tensor, queue: tf.Tensor, same: tf.Tensor | None = None
+    projections: tf.Tensor,
+    queue: tf.Tensor,
+    same: tf.Tensor | None = None,
+    *,
+    straight_through: bool = True,
 ) -> tf.Tensor:
     """Finds each projection's nearest neighbour (NNCLR, Dwibedi et al., 2021, section 3.2).
 
     The neighbour is the queue's row with the largest dot product with the normalised projection.
-    The gradient goes straight through: what arrives at the neighbour is passed to the normalised
-    projection as it is, none to the queue.
 
     Args:
         projections: float [..., P], of any length.
-        queue: float [Q, P], rows of unit length.
+        queue: float [Q, P], rows of unit length, which get no gradient.
         same: bool [n, Q] for projections [..., n, P], rows of the same image, which are no
             neighbours as long as there are others; None where there are none.
+        straight_through: whether what arrives at a neighbour by the gradient is passed to the
+            normalised projection as it is, as in keras.io's example (recipe B); otherwise it ends
+            there, as in the paper's algorithm 1.
 
     Returns:
         Neighbours of the projections' shape, of unit length, float32 or wider.
@@ -227,6 +232,8 @@ def nearest_neighbour(
         # More than two between unit vectors.
         similarity -= 3.0 * tf.cast(same, similarity.dtype)
     neighbours = tf.gather(queue, tf.argmax(similarity, axis=-1))
+    if not straight_through:
+        return neighbours
     return projections + tf.stop_gradient(neighbours - projections)
 
 
@@ -237,13 +244,16 @@ def nnclr(
     temperature: float,
     same: tf.Tensor | None = None,
     same_in_queue: tf.Tensor | None = None,
+    *,
+    predictions: tuple[tf.Tensor, tf.Tensor] | None = None,
+    straight_through: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """NNCLR, both ways and symmetric (Dwibedi et al., 2021, section 3.2).
 
-    With the normalised projections p1 and p2 of the two views and their nearest neighbours NN in
-    the queue, the mean of four cross-entropies over the N images of the global batch, of NN(p1)
-    among all p2, of p2 among all NN(p1), of NN(p2) among all p1, and of p1 among all NN(p2), each
-    of the dot products divided by tau.
+    With the normalised predictions p1 and p2 of the two views and the nearest neighbours NN of
+    their projections in the queue, the mean of four cross-entropies over the N images of the global
+    batch, of NN(z1) among all p2, of p2 among all NN(z1), of NN(z2) among all p1, and of p1 among
+    all NN(z2), each of the dot products divided by tau.
 
     Args:
         local_first: projections [n, P] of the first view of this replica's images; any float type,
@@ -255,15 +265,21 @@ def nnclr(
         same: as of ``same_images``; views of an image that a row shows are no negatives of it.
         same_in_queue: bool [n, Q], rows of the queue that show the same image, which are no
             neighbours of it; None where there are none.
+        predictions: those of a prediction head on the two views' projections, [n, P] each; None
+            for the projections themselves, as in recipe B.
+        straight_through: see ``nearest_neighbour``.
 
     Returns:
-        (loss, accuracy), scalars: this replica's share of the loss, and of the share of projections
-        whose nearest projection in the other view is their partner, both ways.
+        (loss, accuracy), scalars: this replica's share of the loss, and of the share of predictions
+        whose nearest prediction in the other view is their partner, both ways.
 
     """
-    views = _normalise(tf.stack([local_first, local_second]))
+    projections = _normalise(tf.stack([local_first, local_second]))
     # A second normalisation of the neighbours would bend the gradient that goes straight through.
-    neighbours = nearest_neighbour(views, queue, same_in_queue)
+    neighbours = nearest_neighbour(
+        projections, queue, same_in_queue, straight_through=straight_through
+    )
+    views = projections if predictions is None else _normalise(tf.stack(predictions))
     all_views = distribute.gather(views, axis=1)
     all_neighbours = distribute.gather(neighbours, axis=1)
     first_row = distribute.first_row(tf.shape(views)[1])

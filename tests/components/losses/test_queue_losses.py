@@ -75,8 +75,45 @@ class TestNearestNeighbour:
         np.testing.assert_allclose(of_projections, expected, rtol=1e-12)
         assert of_queue is None
 
+    def test_by_the_paper_the_gradient_ends_at_the_neighbour(self):
+        projections, queue = tf.constant(random_rows(3)), tf.constant(unit(random_rows(6, seed=1)))
+
+        with tf.GradientTape() as tape:
+            tape.watch([projections, queue])
+            found = nearest_neighbour(projections, queue, straight_through=False)
+            total = tf.reduce_sum(found)
+
+        np.testing.assert_allclose(found, nearest_neighbour(projections, queue), rtol=1e-12)
+        assert tape.gradient(total, [projections, queue]) == [None, None]
+
 
 class TestNnclr:
+    def test_neighbours_of_the_projections_are_held_to_the_predictions(self):
+        # Dwibedi et al. (2021), section 3.2: NN(z, Q) against p, both ways, and the views swapped.
+        first, second, first_p, second_p = random_rows(24).reshape(4, 6, 5)
+        queue = unit(random_rows(13, seed=1))
+
+        loss, accuracy = nnclr(
+            tf.constant(first),
+            tf.constant(second),
+            tf.constant(queue),
+            0.1,
+            predictions=(tf.constant(first_p), tf.constant(second_p)),
+        )
+
+        first_nn, second_nn = (
+            np.array([neighbour_in_plain_loops(row, queue) for row in view])
+            for view in (first, second)
+        )
+        first_p, second_p = unit(first_p), unit(second_p)
+        pairs = [(first_nn, second_p), (second_p, first_nn), (second_nn, first_p)]
+        pairs.append((first_p, second_nn))
+        expected = np.mean([cross_entropy_in_plain_loops(*pair, 0.1) for pair in pairs])
+        assert loss.numpy() == pytest.approx(expected, rel=1e-9)
+        nearest = first_p @ second_p.T
+        hits = [nearest.argmax(axis) == np.arange(6) for axis in (0, 1)]
+        assert accuracy.numpy() == np.mean(hits)
+
     @given(
         images=st.integers(1, 6), temperature=st.sampled_from([0.1, 1.0]), seed=st.integers(0, 99)
     )
