@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 
@@ -13,6 +14,8 @@ from twofold.components.encoders.layers.normalisation import (
 )
 from twofold.components.errors import SettingsError
 
+OutputNorm = Literal["none", "plain", "affine"]
+
 
 def build_projector(
     features: int,
@@ -20,7 +23,7 @@ def build_projector(
     seed: int,
     units: Sequence[int] = (),
     batch_norm: bool = False,
-    output_batch_norm: bool = False,
+    output_norm: OutputNorm = "none",
     initializer: str = "keras",
     batch_norm_momentum: float = 0.9,
     batch_norm_epsilon: float = 1e-5,
@@ -34,8 +37,8 @@ def build_projector(
             recipe A's, (5000, 5000, 5000) for recipe C's.
         batch_norm: whether a batch normalisation stands before each ReLU, as in Barlow Twins,
             VICReg, BYOL and SimSiam.
-        output_batch_norm: whether the projections are batch-normalised, too, without scale or
-            offset, as in SimSiam.
+        output_norm: how the projections are batch-normalised, too: "none", not at all; "plain",
+            without scale or offset, as in SimSiam; "affine", with both, as in NNCLR.
         initializer: see ``twofold.components.encoders.layers.initializers``.
         batch_norm_momentum: see ``batch_normalization``.
         batch_norm_epsilon: see ``batch_normalization``.
@@ -49,8 +52,8 @@ def build_projector(
     norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     inputs = keras.Input((features,), name="features")
     x = _perceptron(inputs, units, initial, norm if batch_norm else None)
-    if output_batch_norm:
-        x = norm("output_norm", affine=False)(x)
+    if output_norm != "none":
+        x = norm("output_norm", affine=output_norm == "affine")(x)
     return keras.Model(inputs, x, name="projector")
 
 

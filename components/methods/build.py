@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +18,7 @@ from twofold.components.encoders.heads import (
 )
 from twofold.components.encoders.settings import ENCODERS, EncoderSettings
 from twofold.components.errors import SettingsError
+from twofold.components.methods.automatic import Choice, TrainingSize
 from twofold.components.methods.queue import SupportQueue
 from twofold.components.methods.settings import MethodSettings
 from twofold.components.training.method import Method
@@ -37,6 +40,8 @@ class MethodContext:
         seed: of all first weights.
         compile_views: whether XLA compiles the views.
         repeats: whether a batch may hold an image several times.
+        images: how many are trained on.
+        batches: see ``twofold.components.methods.automatic.TrainingSize``.
         read_teacher: gives a teacher's networks, by name, the weights that it ended with; None
             leaves them their first ones.
 
@@ -50,6 +55,8 @@ class MethodContext:
     seed: int
     compile_views: bool = True
     repeats: bool = False
+    images: int = sys.maxsize
+    batches: tuple[int, ...] = (256,)
     read_teacher: Callable[[Mapping[str, keras.Model]], None] | None = None
 
 
@@ -60,7 +67,7 @@ class Parts:
     have (``SHARED_PARTS``), or a setting of the method.
 
     Attributes:
-        settings: of the method.
+        settings: of the method; some may be null, and stand for a choice.
         context: what else it is built from.
 
     """
@@ -71,6 +78,23 @@ class Parts:
         self._builders = {**SHARED_PARTS, **implementation.own_parts()}
         self._made: dict[str, Any] = {}
 
+    @functools.cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """What the settings become that are null, where they then stand for a choice."""
+        return tuple(self.settings.automatic(self.size))
+
+    @functools.cached_property
+    def resolved(self) -> MethodSettings:
+        """The settings with the choices in place of null."""
+        return self.settings.model_copy(update={one.key: one.value for one in self.choices})
+
+    @property
+    def size(self) -> TrainingSize:
+        """What the choices are made by."""
+        features = self["encoder"].output_shape[-1]
+        context = self.context
+        return TrainingSize(features, context.images, context.batches, context.steps)
+
     def __contains__(self, name: object) -> bool:
         """Says whether there is a part of the name."""
         return name in self._builders or name in type(self.settings).model_fields
@@ -78,7 +102,9 @@ class Parts:
     def __getitem__(self, name: str) -> Any:
         """Gives a part, the same one every time."""
         if name not in self._builders:
-            return getattr(self.settings, name)
+            # A choice is made by the encoder, which other settings may be needed for.
+            given = getattr(self.settings, name)
+            return getattr(self.resolved, name) if given is None else given
         if name not in self._made:
             self._made[name] = self._builders[name](self)
         return self._made[name]
@@ -87,6 +113,16 @@ class Parts:
 def build_method(settings: MethodSettings, context: MethodContext) -> Method:
     """Builds a method with its networks; do so in the strategy's scope.
 
+    Raises:
+        SettingsError: if the images do not fit the encoder, or nothing is found for a field.
+
+    """
+    return assemble(Parts(settings, context))
+
+
+def assemble(parts: Parts) -> Method:
+    """Makes a method of its parts; do so in the strategy's scope.
+
     Every field of the method's class is a part of that name; a field that has a default may have
     none.
 
@@ -94,8 +130,8 @@ def build_method(settings: MethodSettings, context: MethodContext) -> Method:
         SettingsError: if the images do not fit the encoder, or nothing is found for a field.
 
     """
+    settings = parts.settings
     implementation: type[Method] = settings.load_implementation()
-    parts = Parts(settings, context)
     given = {}
     for field in dataclasses.fields(implementation):  # type: ignore[arg-type]
         if field.name in parts:
@@ -131,7 +167,7 @@ def build_method_projector(
     """Builds the projector of a method, with its first weights.
 
     Args:
-        settings: of the method.
+        settings: of the method, without null where it stands for a choice.
         encoder: settings of the encoder.
         features: D, the width of what the encoder gives.
         seed: of the first weights.
@@ -163,7 +199,7 @@ def _build_projector(
         seed=seed,
         units=settings.projector,
         batch_norm=settings.projector_batch_norm,
-        output_batch_norm=settings.normalised_projections,
+        output_norm=settings.output_norm,
         initializer=encoder.head_initializer,
         **encoder.head_batch_norm,
     )
@@ -177,12 +213,12 @@ def _encoder(parts: Parts) -> keras.Model:
 def _projector(parts: Parts) -> keras.Model:
     context = parts.context
     features = parts["encoder"].output_shape[-1]
-    return _build_projector(parts.settings, context.encoder, features, context.seed)
+    return _build_projector(parts.resolved, context.encoder, features, context.seed)
 
 
 def _predictor(parts: Parts) -> keras.Model:
     width = parts["projector"].output_shape[-1]
-    settings: Any = parts.settings
+    settings: Any = parts.resolved
     return build_predictor(
         width,
         seed=parts.context.seed,
@@ -193,7 +229,7 @@ def _predictor(parts: Parts) -> keras.Model:
 
 
 def _queue(parts: Parts) -> SupportQueue:
-    settings: Any = parts.settings
+    settings: Any = parts.resolved
     width = parts["projector"].output_shape[-1]
     context = parts.context
     return SupportQueue(settings.queue_size, width, seed=context.seed, images=context.repeats)

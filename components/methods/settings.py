@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
 from twofold.components.encoders.settings import AnyEncoder, EncoderSettings
+from twofold.components.errors import SettingsError
+from twofold.components.methods.automatic import Choice, TrainingSize
 from twofold.components.settings import ChosenFrom, Implemented, Registry, Section, Widths
 from twofold.components.training.settings import TrainingSettings
 from twofold.components.transforms.settings import ViewsSettings
@@ -52,6 +54,11 @@ class MethodSettings(Implemented):
     name: str
 
     @property
+    def constant_rates(self) -> tuple[str, ...]:
+        """Names of networks whose learning rate no schedule lowers after the warm-up."""
+        return ()
+
+    @property
     def teacher_stage(self) -> TeacherSettings | None:
         """The teacher that has to be trained first; None: there is none."""
         return None
@@ -60,6 +67,14 @@ class MethodSettings(Implemented):
     def weights_file(self) -> str | None:
         """The PyTorch file that the encoder's weights are read from; None: they are first ones."""
         return None
+
+    def automatic(self, size: TrainingSize) -> Iterator[Choice]:
+        """Gives what each setting that is left at null becomes, where null means to choose."""
+        yield from ()
+
+    def resolved(self, size: TrainingSize) -> Self:
+        """Returns the settings with the choices of ``automatic`` in place of null."""
+        return self.model_copy(update={one.key: one.value for one in self.automatic(size)})
 
     def choose_policies(
         self, first: ViewsSettings, second: ViewsSettings | None
@@ -82,51 +97,88 @@ class MethodSettings(Implemented):
 
         """
 
-    def check_image(self, encoder: EncoderSettings, height: int, width: int) -> None:
-        """Refuses whole images that one of its networks cannot take, without building it.
+    def check_size(self, images: int, batches: Sequence[int], replicas: int) -> None:
+        """Refuses what the images or the replicas do not allow, before anything is built.
 
         Args:
-            encoder: what it trains.
-            height: of the images, in pixels.
-            width: likewise.
+            images: how many are trained on.
+            batches: see ``twofold.components.methods.automatic.TrainingSize``.
+            replicas: how many share a batch.
 
         Raises:
-            SettingsError: naming the keys, what was expected, and what was received.
+            SettingsError: naming the keys at fault, what was expected, and what was received.
 
         """
-        encoder.check_image(height, width)
-        teacher = self.teacher_stage
-        if teacher is not None and teacher.encoder is not None:
-            teacher.encoder.check_image(height, width)
 
 
 class ProjectorSettings(MethodSettings):
-    """What methods with a projector have in common.
+    """What methods with a projector have in common."""
 
-    Attributes:
-        normalised_projections: whether the projections are batch-normalised, too.
-
-    """
-
-    normalised_projections: ClassVar[bool] = False
-    projector: Widths = Field((128, 128), description="widths of the layers; empty: identity")
+    projector: Widths | None = Field(
+        None,
+        description="widths of the layers; empty: identity; null: the paper's, for the encoder",
+    )
     projector_batch_norm: bool = Field(
         False, description="normalise over the batch after each layer but the last"
     )
 
+    @property
+    def output_norm(self) -> Literal["none", "plain", "affine"]:
+        """How projections are batch-normalised: not, without or with scale and offset."""
+        return "none"
 
-def check_queue_size(queue_size: int, training: TrainingSettings) -> None:
+    def automatic(self, size: TrainingSize) -> Iterator[Choice]:
+        """Gives the projector of ``paper_projector``, and what a method adds."""
+        if self.projector is None:
+            yield self.paper_projector(size)
+
+    def paper_projector(self, size: TrainingSize) -> Choice:
+        """Gives the projector that null means: two layers as wide as the features."""
+        width = size.features
+        return Choice("projector", (width, width), f"as wide as the encoder's {width:,} features")
+
+
+def check_queue_size(queue_size: int | None, training: TrainingSettings) -> None:
     """Refuses a queue that is smaller than a batch.
 
     Raises:
         ValueError: naming both keys.
 
     """
-    if queue_size < training.batch_size:
+    if queue_size is not None and queue_size < training.batch_size:
         raise ValueError(
             f"method.queue_size={queue_size} cannot hold a batch: expected at least "
             f"training.batch_size={training.batch_size}"
         )
+
+
+def check_queue_age(queue_size: int | None, images: int) -> None:
+    """Refuses a queue that holds more projections than there are images to train on.
+
+    Raises:
+        SettingsError: naming the key.
+
+    """
+    if queue_size is not None and queue_size > images:
+        raise SettingsError(
+            f"method.queue_size={queue_size} is more than the {images} training images, so that it "
+            f"would hold older projections of those that it is compared with: expected at most "
+            f"{images}, or null for a tenth of them"
+        )
+
+
+def complete_former(values: Any, former: Collection[str], added: Mapping[str, Any]) -> Any:
+    """Completes what was written in full when a method had fewer settings.
+
+    Args:
+        values: of a configuration, or a section itself.
+        former: the names of all settings that the method had then.
+        added: those that were added since, with the values that stand for what was done then.
+
+    """
+    if not isinstance(values, Mapping) or not values.keys() >= set(former):
+        return values
+    return values if values.keys() & added.keys() else {**values, **added}
 
 
 METHODS: Registry[MethodSettings] = Registry("method")

@@ -358,6 +358,27 @@ def write_description(directory: Path, description: Mapping[str, Any]) -> None:
     files.write_json(directory / _DESCRIPTION, description)
 
 
+def read_description(directory: Path) -> dict[str, Any]:
+    """Reads what ``write_description`` wrote.
+
+    Raises:
+        CheckpointError: if the directory holds no description, or a damaged one.
+
+    """
+    description_path = directory / _DESCRIPTION
+    try:
+        description = json.loads(description_path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{directory} holds no {_DESCRIPTION}: expected a checkpoint directory"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise CheckpointError(
+            f"{description_path} is damaged: expected JSON, received {error}"
+        ) from error
+    return dict(description)
+
+
 def load_encoder(
     directory: Path, build: Callable[[Mapping[str, Any]], keras.Model]
 ) -> tuple[keras.Model, dict[str, Any]]:
@@ -375,17 +396,7 @@ def load_encoder(
             weights do not fit.
 
     """
-    description_path = directory / _DESCRIPTION
-    try:
-        description = json.loads(description_path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{directory} holds no {_DESCRIPTION}: expected a checkpoint directory"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(
-            f"{description_path} is damaged: expected JSON, received {error}"
-        ) from error
+    description = read_description(directory)
     encoder = build(description)
     read_final(directory, {"encoder": encoder})
     return encoder, description

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from twofold.components.encoders.settings import NormalisedSettings
 from twofold.components.methods.settings import METHODS
 from twofold.components.settings import Section
 from twofold.components.training.settings import TrainingSettings
@@ -88,10 +89,7 @@ _OF_BATCHES = (
     *("compile", "replicas"),
 )
 # What fine-tuning takes over.
-_OF_ANY_TRAINING = (
-    *("precision", "deterministic"),
-    *("log_every", "checkpoint_every_epochs", "checkpoint_minutes"),
-)
+_OF_ANY_TRAINING = ("precision", "log_every", "checkpoint_every_epochs", "checkpoint_minutes")
 _OF_TRAINING = tuple(
     name for name in TrainingSettings.model_fields if name not in (*_OF_BATCHES, *_OF_ANY_TRAINING)
 )
@@ -235,15 +233,30 @@ VIEWS = (
 METHOD = (
     Effect(
         ("projector_batch_norm",),
-        lambda method, _: len(method.projector) > 1,
+        lambda method, _: (
+            not method.projector_batch_norm or method.projector is None or len(method.projector) > 1
+        ),
         "two or more widths in method.projector",
+    ),
+    Effect(
+        ("predictor_rate",),
+        lambda _, config: config.training.schedule != "constant",
+        "training.schedule=cosine",
+    ),
+    Effect(
+        ("batch_norm_groups",),
+        lambda method, config: (
+            isinstance(config.encoder, NormalisedSettings)
+            or (method.projector_batch_norm and (method.projector is None or method.projector))
+        ),
+        "an encoder.name with batch normalisation, or method.projector_batch_norm=true",
     ),
 )
 
 EVALUATION = (
     Effect(
         ("probe_reads",),
-        lambda _, config: bool(getattr(config.method, "projector", ())) and config.study is None,
+        lambda _, config: getattr(config.method, "projector", ()) != () and config.study is None,
         "a method.projector with a layer, and no study",
     ),
     Effect(
@@ -357,10 +370,10 @@ def without_effect(config: Any) -> Iterator[str]:
                 needs = effect.needs
                 for own, usual in ((TRAINING, "training."), (VIEWS, "views.")):
                     needs = needs.replace(usual, path) if effects is own else needs
-                shown = "" if isinstance(value, Section) else f"={_as_yaml(value)}"
+                shown = "" if isinstance(value, Section) else f"={as_yaml(value)}"
                 yield (
                     f"{path}{key}{shown} {effect.fault}: expected {needs}, or "
-                    f"{path}{key}={_as_yaml(default)}"
+                    f"{path}{key}={as_yaml(default)}"
                 )
 
 
@@ -421,5 +434,6 @@ def _value_and_default(section: Section, key: str) -> tuple[Any, Any]:
     return value, type(section).model_fields[head].get_default(call_default_factory=True)
 
 
-def _as_yaml(value: Any) -> str:
+def as_yaml(value: Any) -> str:
+    """Writes a value as one types it after ``KEY=``."""
     return value if isinstance(value, str) else json.dumps(value, default=list)

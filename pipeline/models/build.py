@@ -75,6 +75,14 @@ def build_state(
         exclude=training.exclude,
         epsilon=training.epsilon,
     )
+    constant = [
+        variable
+        for name in config.method.constant_rates
+        for variable in method.models[name].trainable_variables
+    ]
+    if constant and training.schedule != "constant":
+        steady = training.model_copy(update={"schedule": "constant"})
+        optimizer.set_apart(constant, build_training_schedule(steady, settings))
     extra: dict[str, Any] = {"rate_scale": schedule.scale}
     if training.plateau is not None:
         extra["plateau"] = ReduceOnPlateau(
@@ -130,14 +138,9 @@ def _average(training: TrainingSettings, method: Method, settings: LoopSettings)
         return None
     variables = TrainState(method.models, keras.optimizers.SGD()).variables
     if isinstance(averaging, SwaSettings):
-        start = snapshot_start(averaging, settings)
+        start = round(averaging.start_epoch * settings.steps_per_epoch)
         return StochasticWeightAverage(variables, start, averaging.period_steps)
     return ExponentialMovingAverage(variables, averaging.decay)
-
-
-def snapshot_start(averaging: SwaSettings, settings: LoopSettings) -> int:
-    """Returns how many steps of a training come before the first snapshot of its weights."""
-    return round(averaging.start_epoch * settings.steps_per_epoch)
 
 
 def _probe(config: RunConfig, method: Method, classes: int, replicas: int) -> OnlineProbe | None:

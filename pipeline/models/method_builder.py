@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import sys
 from pathlib import Path
 
 import keras
 
 from twofold.components.methods import build
+from twofold.components.methods.automatic import Choice, TrainingSize
 from twofold.components.methods.build import ImageShape, build_method_projector
-from twofold.components.training.checkpoint import read_final
+from twofold.components.methods.settings import METHODS, MethodSettings
+from twofold.components.training.checkpoint import read_description, read_final
 from twofold.components.training.method import Method
 from twofold.components.transforms.policies import build_view
 from twofold.pipeline.config import RunConfig
+
+# Of ``model.json``: what settings have become that were left at null.
+CHOICES = "automatic"
+
+
+@dataclasses.dataclass(frozen=True)
+class ChosenMethod:
+    """A method, and what its settings have become that were left at null.
+
+    Attributes:
+        method: with its networks.
+        settings: of the method, without null where it stands for a choice.
+        choices: what was chosen, and why.
+        size: what it was chosen by.
+
+    """
+
+    method: Method
+    settings: MethodSettings
+    choices: tuple[Choice, ...]
+    size: TrainingSize
 
 
 def build_method(
@@ -22,6 +47,23 @@ def build_method(
     steps: int,
     teacher: Path | None = None,
 ) -> Method:
+    """Builds a method for which the number of training images does not matter.
+
+    See ``choose_and_build_method``.
+    """
+    return choose_and_build_method(config, image_shape, classes, steps, teacher).method
+
+
+def choose_and_build_method(
+    config: RunConfig,
+    image_shape: ImageShape,
+    classes: int,
+    steps: int,
+    teacher: Path | None = None,
+    *,
+    images: int = sys.maxsize,
+    batches: tuple[int, ...] = (),
+) -> ChosenMethod:
     """Builds a method with its networks; do so in the strategy's scope.
 
     Args:
@@ -30,6 +72,9 @@ def build_method(
         classes: K, how many classes the labels have.
         steps: of the whole training.
         teacher: checkpoint directory of a finished teacher, for a method that has one.
+        images: how many are trained on.
+        batches: see ``twofold.components.methods.automatic.TrainingSize``; empty for those of
+            ``training.batch_size`` alone.
 
     Raises:
         ValueError: if the images do not fit the encoder or the decoder.
@@ -45,14 +90,30 @@ def build_method(
         seed=config.seed,
         compile_views=config.training.compile != "none",
         repeats=draws_repeat(config),
+        images=images,
+        batches=batches or (config.training.batch_size // config.training.accumulate,),
         read_teacher=None if teacher is None else functools.partial(read_final, teacher),
     )
-    return build.build_method(config.method, context)
+    parts = build.Parts(config.method, context)
+    return ChosenMethod(build.assemble(parts), parts.resolved, parts.choices, parts.size)
 
 
 def draws_repeat(config: RunConfig) -> bool:
     """Tells whether a batch may hold an image several times: it is drawn with replacement."""
     return config.data.sampling != "uniform"
+
+
+def read_chosen_settings(settings: MethodSettings, checkpoints: Path) -> MethodSettings:
+    """Returns a method's settings with what a training has chosen in place of null.
+
+    Args:
+        settings: of the run.
+        checkpoints: of the training.
+
+    """
+    chosen = read_description(checkpoints).get(CHOICES, {})
+    values = settings.model_dump(mode="json")
+    return METHODS.validate({**values, **{key: one["value"] for key, one in chosen.items()}})
 
 
 def rebuild_projector(
@@ -74,7 +135,8 @@ def rebuild_projector(
 
     """
     features = encoder.output_shape[-1]
-    projector = build_method_projector(config.method, config.encoder, features, config.seed)
+    settings = read_chosen_settings(config.method, checkpoints)
+    projector = build_method_projector(settings, config.encoder, features, config.seed)
     if projector is not None:
         read_final(checkpoints, {"projector": projector})
     return projector

@@ -222,6 +222,8 @@ def _lineage(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield from _roles_of_images(record)
     if "seed" in record.configuration:
         yield "seed", str(record.configuration["seed"])
+    for key, chosen in record.details("pretrain").get("automatic", {}).items():
+        yield f"method.{key}", f"{setting_text(chosen['value'])}, chosen: {chosen['reason']}"
     if steps.get("pretrain", {}).get("status") == "done":
         yield "checkpoint", _checkpoint(record)
         yield "fingerprint of its inputs", str(steps["pretrain"]["fingerprint"])

@@ -166,5 +166,5 @@ def setting_text(value: Any) -> str:
         tag = next((key for key in reversed(_CHOICES) if key in type(value).model_fields), None)
         return setting_text(getattr(value, tag)) if tag else str(value)
     if isinstance(value, list | tuple):
-        return ", ".join(map(setting_text, value)) or "none"
+        return ", ".join(map(setting_text, value)) or "empty"
     return f"{value:,}" if isinstance(value, int) else str(value)

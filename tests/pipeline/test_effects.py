@@ -79,7 +79,6 @@ CASES = [
         (f"training.{setting}", ["method.name=random"], ["evaluation.finetune_epochs=1"])
         for setting in (
             "precision=bfloat16",
-            "deterministic=off",
             "log_every=3",
             "checkpoint_every_epochs=3",
             "checkpoint_minutes=3",
@@ -155,6 +154,16 @@ CASES = [
         ["method.projector=[8]"],
     ),
     ("method.projector_batch_norm=true", ["method.projector=[8]"], ["method.projector=[8, 8]"]),
+    (
+        "method.predictor_rate=schedule",
+        ["method.name=simsiam", "training.schedule=constant"],
+        ["training.schedule=cosine"],
+    ),
+    (
+        "method.batch_norm_groups=4",
+        ["method.name=moco", "encoder.name=conv4"],
+        ["encoder.name=core"],
+    ),
     (
         "method.teacher.training.momentum=0.8",
         ["method.name=self_training"],

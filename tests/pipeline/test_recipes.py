@@ -51,6 +51,36 @@ def test_a_recipe_carries_its_name_and_its_command(name: str) -> None:
     assert f"twofold run {name}" in describe_recipe(name)
 
 
+# What each recipe has in place of its paper's heads, and how its description says so.
+DEVIATIONS: dict[str, tuple[dict[str, object], str]] = {
+    "quickstart": ({"projector": ()}, "no projection head, other than the paper"),
+    "dsprites_simclr": ({"projector": ()}, "no projection head, as the paper has"),
+    "stl10_nnclr": (
+        {
+            "projector": (128, 128),
+            "projector_batch_norm": False,
+            "predictor": (),
+            "queue_size": 10_000,
+            "neighbour_gradient": True,
+        },
+        "The paper has a projector of three batch-normalised layers, a prediction head, a queue of",
+    ),
+    "cifar10_barlow_twins": ({"projector": (5000, 5000, 5000)}, "projector has layers of 8,192"),
+    "cifar10_emp_ssl": (
+        {"projector": (256,), "projector_batch_norm": False, "patches": 8},
+        "The paper has 20 patches and a projector with a hidden layer",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DEVIATIONS)
+def test_a_recipe_sets_and_states_what_is_not_as_in_its_paper(name: str) -> None:
+    settings, statement = DEVIATIONS[name]
+    method = load_recipe(name).method.model_dump()
+    assert {key: method[key] for key in settings} == settings
+    assert statement in " ".join(describe_recipe(name).split())
+
+
 @pytest.mark.parametrize("name", [name for name in recipe_names() if "cpu" in name])
 def test_a_recipe_for_cpus_trains_by_the_method_of_the_published_one(name: str) -> None:
     of = {"stl10_nnclr_cpu": "stl10_nnclr_long"}.get(name, name.removesuffix("_cpu"))

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from twofold.components.losses.contrastive import contrastive_accuracy, nnclr, same_images
 from twofold.components.losses.redundancy import correlation_accuracy
+from twofold.components.methods.build import SHARED_PARTS, PartBuilder, Parts
 from twofold.components.methods.queue import SupportQueue, carried, to_enqueue
 from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
@@ -20,16 +21,20 @@ from twofold.components.transforms.views import ViewFunction
 class NNCLR(Method):
     """A view attracts the other view's nearest neighbour in a queue of earlier projections.
 
-    Equation 3 of the paper, in the four terms of keras.io's example (recipe B): NN(p1) against p2
-    and NN(p2) against p1, each both ways. Neighbours are looked up before the batch is enqueued, or
-    a view would find itself.
+    Section 3.2 of the paper, with its prediction head and the loss made symmetric: the neighbour of
+    the first view's projection against the second view's prediction and the other way round, each
+    both ways. Without a prediction head and with ``neighbour_gradient`` it is keras.io's example
+    (recipe B). Neighbours are looked up before the batch is enqueued, or a view would find itself.
 
     Attributes:
         encoder: [B, H, W, C] to features [B, D].
         projector: features [B, D] to projections [B, P].
+        predictor: projections [B, P] to predictions [B, P]; None for the projections themselves.
         queue: earlier projections [Q, P].
         views: two policies.
         temperature: tau of the loss.
+        neighbour_gradient: whether a neighbour's gradient goes to the projection that it was found
+            for.
         accuracies_of: "features" or "projections", what the two accuracies are computed on; neither
             takes part in the loss.
         compile_views: whether XLA compiles the views.
@@ -38,16 +43,24 @@ class NNCLR(Method):
 
     encoder: keras.Model
     projector: keras.Model
+    predictor: keras.Model | None
     queue: SupportQueue
     views: Sequence[ViewFunction]
     temperature: float
+    neighbour_gradient: bool
     accuracies_of: str
     compile_views: bool = True
 
+    @classmethod
+    def own_parts(cls) -> Mapping[str, PartBuilder]:
+        """A prediction head, or none."""
+        return {"predictor": _predictor}
+
     @property
     def models(self) -> Mapping[str, keras.Model]:
-        """The encoder and the projector."""
-        return {"encoder": self.encoder, "projector": self.projector}
+        """The encoder, the projector, and the prediction head where there is one."""
+        found = {"encoder": self.encoder, "projector": self.projector}
+        return found if self.predictor is None else {**found, "predictor": self.predictor}
 
     @property
     def memory(self) -> Mapping[str, Any]:
@@ -59,6 +72,10 @@ class NNCLR(Method):
         views = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = [self.encoder(view, training=True) for view in views]
         projections = [self.projector(one, training=True) for one in features]
+        predictions = None
+        if self.predictor is not None:
+            first, second = (self.predictor(one, training=True) for one in projections)
+            predictions = first, second
         same = same_images(batch.image_ids)
         loss, _ = nnclr(
             projections[0],
@@ -67,6 +84,8 @@ class NNCLR(Method):
             self.temperature,
             same,
             self.queue.same_images(batch.image_ids),
+            predictions=predictions,
+            straight_through=self.neighbour_gradient,
         )
         first, second = features if self.accuracies_of == "features" else projections
         return MethodOutput(
@@ -82,3 +101,8 @@ class NNCLR(Method):
     def after_update(self, outputs: Sequence[MethodOutput], step: tf.Tensor) -> None:
         """Enqueues the first view's projections."""
         self.queue.enqueue(*carried(outputs))
+
+
+def _predictor(parts: Parts) -> keras.Model | None:
+    settings: Any = parts.resolved
+    return SHARED_PARTS["predictor"](parts) if settings.predictor else None

@@ -9,6 +9,7 @@ from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from twofold.components.encoders.settings import EncoderSettings
+from twofold.components.methods.automatic import Choice, TrainingSize, as_wide
 from twofold.components.methods.settings import METHODS, ProjectorSettings
 from twofold.components.settings import Widths
 from twofold.components.training.settings import TrainingSettings
@@ -30,18 +31,38 @@ def _negatives(value: Any) -> str | int | float:
 
 @METHODS.register
 class SimCLRSettings(ProjectorSettings):
-    """NT-Xent over 2N views."""
+    """NT-Xent over 2N views.
+
+    Defaults are those of Chen et al. (2020): a projection head of two layers with a ReLU between
+    them (section 2.1), to 128 numbers (section 2.2), hidden as wide as the features (2,048 of
+    ResNet-50, as in the authors' code, which also normalises over the batch in the head; the paper
+    does not mention it). The temperature is the one of its CIFAR-10 (appendix B.9); on ImageNet
+    0.1 is best (table 5).
+    """
 
     implementation: ClassVar[str] = "twofold.components.methods.contrastive.simclr:SimCLR"
     loss_of_batch: ClassVar[bool] = True
     name: Literal["simclr"] = "simclr"
-    projector: Widths = Field((), description="widths of the layers; empty: identity")
+    projector: Widths | None = Field(
+        None,
+        description="widths of the layers; empty: identity; null: as wide as the features, then "
+        "128 (Chen et al., 2020, section 2.2)",
+    )
     temperature: float = Field(0.5, gt=0.0, description="tau of the loss")
     negatives: Annotated[str | int | float, PlainValidator(_negatives)] = Field(
         "all",
         description="all: of both views; other_view; or how many random ones an anchor has, below "
         "1 as their share of both views",
     )
+
+    def paper_projector(self, size: TrainingSize) -> Choice:
+        """Gives two layers, the first as wide as the features and the second of 128."""
+        return Choice(
+            "projector",
+            as_wide(size, 128),
+            f"as wide as the encoder's {size.features:,} features, then 128 (Chen et al., 2020, "
+            f"section 2.2)",
+        )
 
     def check(
         self, training: TrainingSettings, encoder: EncoderSettings, views: Sequence[ViewsSettings]

@@ -51,11 +51,21 @@ def test_hidden_layers_can_be_normalised_before_their_relu():
 @pytest.mark.parametrize("units", [(), (4,), (8, 4)])
 def test_projections_can_be_normalised_without_relu_scale_or_offset(units):
     plain = build_projector(16, seed=0, units=units)
-    projector = build_projector(16, seed=0, units=units, output_batch_norm=True)
+    projector = build_projector(16, seed=0, units=units, output_norm="plain")
 
     expected = normalised(np.asarray(plain(FEATURES)))
     np.testing.assert_allclose(projector(FEATURES, training=True), expected, atol=1e-4)
     assert len(projector.trainable_weights) == len(plain.trainable_weights)
+
+
+def test_projections_can_be_normalised_with_scale_and_offset():
+    plain = build_projector(16, seed=0, units=(8, 4))
+    projector = build_projector(16, seed=0, units=(8, 4), output_norm="affine")
+    projector.get_layer("output_norm").gamma.assign(np.full(4, 3.0))
+    projector.get_layer("output_norm").beta.assign(np.full(4, 0.5))
+
+    expected = 3 * normalised(np.asarray(plain(FEATURES))) + 0.5
+    np.testing.assert_allclose(projector(FEATURES, training=True), expected, atol=3e-4)
 
 
 def test_recipe_cs_projector_normalises_its_two_hidden_layers():
@@ -108,7 +118,7 @@ def test_the_gaussian_head_of_recipe_e_codes_84_numbers():
 @pytest.mark.parametrize(
     "head",
     [
-        build_projector(16, seed=0, units=(8, 4), batch_norm=True, output_batch_norm=True),
+        build_projector(16, seed=0, units=(8, 4), batch_norm=True, output_norm="plain"),
         build_predictor(16, seed=0, units=(8, 16)),
         build_gaussian_head(16, seed=0, units=84),
     ],
@@ -125,7 +135,7 @@ def test_every_normalisation_has_the_references_settings(head):
 def test_momentum_and_epsilon_reach_every_normalisation_of_heads():
     norm = CoreSettings(batch_norm_momentum=0.99, batch_norm_epsilon=1e-3).head_batch_norm
     heads = (
-        build_projector(16, seed=0, units=(8, 4), batch_norm=True, output_batch_norm=True, **norm),
+        build_projector(16, seed=0, units=(8, 4), batch_norm=True, output_norm="plain", **norm),
         build_predictor(16, seed=0, units=(8, 16), **norm),
         build_gaussian_head(16, seed=0, units=84, **norm),
     )

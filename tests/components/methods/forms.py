@@ -34,7 +34,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "byol": ("byol", {"momentum": 0.9, "steps": 10}),
     "emp_ssl": ("emp_ssl", {"patches": 3, "invariance": 5.0}),
     "k_means": ("k_means", {"patches": 3}),
-    "moco": ("moco", {"temperature": 0.2, "momentum": 0.9}),
+    "moco": ("moco", {"temperature": 0.2, "momentum": 0.9, "batch_norm_groups": 4}),
     "nnclr": ("nnclr", {"temperature": 0.2}),
     "self_training": ("self_training", {"temperature": 2.0, "confidence": 0.3443}),
     "simclr": ("simclr", {"temperature": 0.2}),

