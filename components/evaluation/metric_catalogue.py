@@ -312,9 +312,9 @@ _TRAINING = (
     _metric("pretrain/cross_entropy", "cross-entropy at the end", Unit.NATS, _DOWN),
     _metric("pretrain/reconstruction", "reconstruction error at the end", Unit.NATS, _DOWN),
     _metric("pretrain/kl", "divergence from the prior at the end", Unit.NATS),
-    _metric("pretrain/feature_deviation", "feature deviation at the end, of an even spread's"),
-    _metric("pretrain/effective_rank", "effective rank at the end of pretraining"),
-    _metric("pretrain/uniformity", "uniformity at the end of pretraining"),
+    _metric("pretrain/*_deviation", "{0} deviation at the end, of an even spread's"),
+    _metric("pretrain/*_effective_rank", "{0} effective rank at the end of pretraining"),
+    _metric("pretrain/*_uniformity", "{0} uniformity at the end of pretraining"),
     _metric("pretrain/**", "{0} at the end of pretraining"),
 )
 
@@ -380,10 +380,16 @@ CHARTS: tuple[ChartOfCurves, ...] = (
     ),
     ChartOfCurves("feature standard deviation", {"feature_std": "feature standard deviation"}),
     ChartOfCurves(
-        "deviation of unit features, of an even spread's", {"feature_deviation": "training images"}
+        "deviation, of an even spread's",
+        {"feature_deviation": "features", "projection_deviation": "projections"},
     ),
-    ChartOfCurves("effective rank", {"effective_rank": "training images"}),
-    ChartOfCurves("uniformity", {"uniformity": "training images"}),
+    ChartOfCurves(
+        "effective rank",
+        {"feature_effective_rank": "features", "projection_effective_rank": "projections"},
+    ),
+    ChartOfCurves(
+        "uniformity", {"feature_uniformity": "features", "projection_uniformity": "projections"}
+    ),
     ChartOfCurves("learning rate", {"learning_rate": "learning rate"}),
     ChartOfCurves("images per second", {"images_per_second": "images per second"}),
 )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
 from twofold.components import distribute
 from twofold.components.errors import SettingsError
+from twofold.components.training.step import Average
 
 
 def _copies(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
@@ -51,6 +53,11 @@ class ExponentialMovingAverage(tf.Module):
         self._followed = list(variables)
         self._decay = decay
         self.averages = _copies(self._followed)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is an average; it starts with the weights themselves."""
+        return True
 
     def update(self, step: tf.Tensor) -> None:
         """Takes in the weights after an update; in a replica's step or outside.
@@ -104,6 +111,11 @@ class StochasticWeightAverage(tf.Module):
         self.averages = _copies(self._followed)
         self.snapshots = keras.Variable(0, dtype="int64", trainable=False)
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is a snapshot."""
+        return int(self.snapshots.numpy()) > 0
+
     def update(self, step: tf.Tensor) -> None:
         """Takes a snapshot if one is due; in a replica's step or outside.
 
@@ -155,41 +167,81 @@ def reestimate_batch_norm(model: keras.Model, batches: Iterable[tf.Tensor]) -> N
         ValueError: if there is no batch.
 
     """
+    build_reestimation(model)(batches)
+
+
+def build_reestimation(model: keras.Model) -> Callable[[Iterable[tf.Tensor]], None]:
+    """Builds ``reestimate_batch_norm`` of a network, to be called more than once."""
     # Layers within layers of one's own make are in no public listing.
     layers = [
         layer
         for layer in model._flatten_layers()
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
     ]
-    if not layers:
-        return
     statistics = [moving for one in layers for moving in (one.moving_mean, one.moving_variance)]
     chosen = {id(moving) for moving in statistics}
-    kept = [
-        (variable, tf.convert_to_tensor(variable))
+    others = [
+        variable
         for variable in model.variables
         if not variable.trainable and id(variable) not in chosen
     ]
-    totals = [tf.zeros(moving.shape, tf.float64) for moving in statistics]
-    count = 0
-    momenta = [layer.momentum for layer in layers]
+    forward = tf.function(lambda images: model(images, training=True), autograph=False)
+
+    def reestimate(batches: Iterable[tf.Tensor]) -> None:
+        if not layers:
+            return
+        kept = [(variable, tf.convert_to_tensor(variable)) for variable in others]
+        totals = [tf.zeros(moving.shape, tf.float64) for moving in statistics]
+        count = 0
+        momenta = [layer.momentum for layer in layers]
+        try:
+            for layer in layers:
+                layer.momentum = 0.0
+            for images in batches:
+                forward(images)
+                totals = [
+                    total + tf.cast(tf.convert_to_tensor(moving), tf.float64)
+                    for total, moving in zip(totals, statistics, strict=True)
+                ]
+                count += 1
+        finally:
+            for layer, momentum in zip(layers, momenta, strict=True):
+                layer.momentum = momentum
+            for variable, value in kept:
+                variable.assign(value)
+        if count == 0:
+            raise ValueError("batch statistics need at least one batch, received none")
+        for moving, total in zip(statistics, totals, strict=True):
+            moving.assign(tf.cast(total / count, moving.dtype))
+
+    return reestimate
+
+
+@contextlib.contextmanager
+def averaged(
+    average: Average,
+    variables: Sequence[keras.Variable],
+    encoder: keras.Model,
+    estimate_statistics: Callable[[], None],
+) -> Iterator[None]:
+    """Gives networks their averaged weights for a while, as training will end with them.
+
+    Args:
+        average: of the weights; until it holds something, these stay as they are.
+        variables: the weights that it follows.
+        encoder: whose batch statistics are estimated with the averaged weights.
+        estimate_statistics: does so.
+
+    """
+    if not average.ready:
+        yield
+        return
+    moving = [variable for variable in encoder.variables if not variable.trainable]
+    kept = [(one, tf.identity(tf.convert_to_tensor(one))) for one in (*variables, *moving)]
     try:
-        for layer in layers:
-            layer.momentum = 0.0
-        forward = tf.function(lambda images: model(images, training=True), autograph=False)
-        for images in batches:
-            forward(images)
-            totals = [
-                total + tf.cast(tf.convert_to_tensor(moving), tf.float64)
-                for total, moving in zip(totals, statistics, strict=True)
-            ]
-            count += 1
+        average.assign_to(variables)
+        estimate_statistics()
+        yield
     finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
         for variable, value in kept:
             variable.assign(value)
-    if count == 0:
-        raise ValueError("batch statistics need at least one batch, received none")
-    for moving, total in zip(statistics, totals, strict=True):
-        moving.assign(tf.cast(total / count, moving.dtype))

@@ -29,6 +29,10 @@ PROBE_VIEW = 0x960BE
 class Average(Protocol):
     """Averaged weights that follow the trained ones, as in ``training.averaging``."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is an average yet."""
+
     def update(self, step: tf.Tensor) -> None:
         """Takes the weights after an update into the average."""
 

@@ -6,6 +6,7 @@ import os
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from twofold.components import files
 from twofold.components.data.store.manifest import REPORT_FILE, Manifest, load_manifest
@@ -192,6 +193,8 @@ def _notes(record: RunRecord) -> Iterator[str]:
                 f"The result of the step {name} was made by other code and kept with --reuse; "
                 f"modules that changed since: {changed}."
             )
+    for alarm in record.alarms:
+        yield _alarm_note(alarm)
     metrics = record.metrics
     if (
         metrics.get("prepare/duplicates_leaked")
@@ -209,6 +212,20 @@ def _notes(record: RunRecord) -> Iterator[str]:
     revision = record.values.get("git_revision")
     if revision and str(revision).endswith("-dirty"):
         yield "The code had changes that were not committed, so that its revision does not tell it."
+
+
+def _alarm_note(alarm: Mapping[str, Any]) -> str:
+    done = {
+        "warn": "went on",
+        "stop": "was stopped",
+        "rollback": f"went back to step {alarm['rolled_back_to']:,}, at a lower learning rate"
+        if alarm["rolled_back_to"] is not None
+        else "",
+    }
+    return (
+        f"Alarm {alarm['name']}: at step {alarm['step']:,} the training {alarm['stage']} "
+        f"{done[alarm['action']]}: {alarm['message']}."
+    )
 
 
 def _lineage(record: RunRecord) -> Iterator[tuple[str, str]]:

@@ -59,6 +59,15 @@ class RunRecord:
             if isinstance(value, int | float)
         }
 
+    @property
+    def alarms(self) -> list[dict[str, Any]]:
+        """The alarms of its trainings, in their order, as plain values of ``Alarm``."""
+        return [
+            alarm
+            for entry in self.steps.values()
+            for alarm in (entry.get("details") or {}).get("alarms", ())
+        ]
+
     def details(self, step: str) -> dict[str, Any]:
         """What a step recorded; empty where it did not."""
         return dict(self.steps.get(step, {}).get("details", {}))
@@ -95,8 +104,12 @@ class RunRecord:
         return {path.stem: path.read_bytes() for path in sorted(self.path.glob("figures/*.png"))}
 
 
-def read_record(path: Path) -> RunRecord:
+def read_record(path: Path, *, or_alarms: bool = False) -> RunRecord:
     """Reads the record of a run of which some step beyond the data is finished.
+
+    Args:
+        path: the run's directory.
+        or_alarms: whether one that an alarm stopped will do.
 
     Raises:
         RunDirectoryError: if the path holds no run, a damaged one, or one of which no such step is
@@ -112,12 +125,13 @@ def read_record(path: Path) -> RunRecord:
         ) from None
     steps = values["steps"]
     done = [name for name, entry in steps.items() if entry.get("status") == "done"]
-    if not set(done) - {"prepare"}:
+    record = RunRecord(path, values)
+    if not set(done) - {"prepare"} and not (or_alarms and record.alarms):
         raise RunDirectoryError(
             f"{path} has nothing to report: expected a finished step after prepare, found "
             f"{', '.join(done) or 'none'}"
         )
-    return RunRecord(path, values)
+    return record
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

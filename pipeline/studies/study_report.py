@@ -28,10 +28,10 @@ def write_report(path: Path, datasets: str) -> Path:
         The page's file.
 
     Raises:
-        RunDirectoryError: if the path holds no run with a finished step.
+        RunDirectoryError: if the path holds no run with a finished step or an alarm.
 
     """
-    record = read_record(path)
+    record = read_record(path, or_alarms=True)
     return (
         write_study_report(record) if STEP in record.steps else write_run_report(record, datasets)
     )
@@ -40,7 +40,7 @@ def write_report(path: Path, datasets: str) -> Path:
 def has_content(path: Path) -> bool:
     """Tells whether a directory holds a run of which there is something to report."""
     try:
-        read_record(path)
+        read_record(path, or_alarms=True)
     except RunDirectoryError:
         return False
     return True

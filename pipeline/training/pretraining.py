@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 import numpy as np
@@ -14,7 +16,7 @@ from twofold.components.data.reading.label_subset import sample_labelled
 from twofold.components.data.reading.split import Split
 from twofold.components.encoders.build import read_torch_weights
 from twofold.components.methods.build import build_configured_encoder
-from twofold.components.training.averaging import reestimate_batch_norm
+from twofold.components.training.averaging import averaged, build_reestimation
 from twofold.components.training.checkpoint import read_weights, write_weights
 from twofold.components.training.loop import LoopSettings
 from twofold.components.training.method import Method, sample_views
@@ -31,6 +33,9 @@ from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.prepared_images import TrainingImages
 from twofold.pipeline.training.stage import Stage, StagePlan, best_weights, train_stage
 from twofold.pipeline.training.training_alarms import build_alarms
+
+# Of an epoch, for the batch statistics of averaged weights that are looked at while training.
+_FEW_BATCHES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,18 +77,41 @@ def pretrain(
     def build(method: Method, settings: LoopSettings) -> TrainState:
         return build_state(config, method, settings, classes, replicas)
 
+    finished = _Finished(batches)
     plan = StagePlan(
         batches=batches,
         build_state=build,
-        epoch_rules=lambda state: _epoch_rules(stage, data.validation, state),
+        epoch_rules=lambda state: _epoch_rules(stage, data.validation, state, finished),
         final_weights=lambda state: _take_final_weights(stage, batches, state),
         learning_rate_curve=True,
-        alarms=lambda state: build_alarms(batches, state),
+        alarms=lambda state: build_alarms(batches, state, lambda: finished.weights(state)),
     )
     return train_stage(stage, plan, strategy, progress)
 
 
-def _epoch_rules(stage: Stage, validation: Split | None, state: TrainState) -> EpochRules | None:
+class _Finished:
+    """Networks as training will end with them, before it does: with averaged weights, if any."""
+
+    def __init__(self, batches: InputPipeline) -> None:
+        self._batches = batches
+        self._estimate: Callable[[], None] | None = None
+
+    @contextlib.contextmanager
+    def weights(self, state: TrainState) -> Iterator[None]:
+        """Gives the networks these weights for a while."""
+        if state.average is None:
+            yield
+            return
+        if self._estimate is None:
+            self._estimate = _statistics(state.models["encoder"], self._batches, _FEW_BATCHES)
+        encoder = state.models["encoder"]
+        with averaged(state.average, state.variables, encoder, self._estimate):
+            yield
+
+
+def _epoch_rules(
+    stage: Stage, validation: Split | None, state: TrainState, finished: _Finished
+) -> EpochRules | None:
     head = state.models.get("head") or (state.probe.head if state.probe is not None else None)
     if head is None or validation is None or not (validation.labels >= 0).any():
         return None
@@ -99,8 +127,14 @@ def _epoch_rules(stage: Stage, validation: Split | None, state: TrainState) -> E
     rows = sample_labelled(validation, training.validation_images)
     labels = np.full_like(validation.labels, -1)
     labels[rows] = validation.labels[rows]
+    measure = build_validation(state.models["encoder"], head, validation.images, labels, prefix)
+
+    def validate() -> Mapping[str, float]:
+        with finished.weights(state):
+            return measure()
+
     return EpochRules(
-        validate=build_validation(state.models["encoder"], head, validation.images, labels, prefix),
+        validate=validate,
         keep_best=lambda: write_weights(best_weights(stage), state.models),
         **monitored,
     )
@@ -151,13 +185,26 @@ def pretrained_encoder(
 
 def _estimate_statistics(encoder: keras.Model, batches: InputPipeline) -> None:
     """Gives batch normalisation the statistics of one epoch, of views or of the images."""
+    _statistics(encoder, batches)()
+
+
+def _statistics(
+    encoder: keras.Model, batches: InputPipeline, most: int | None = None
+) -> Callable[[], None]:
+    """Builds what gives batch normalisation the statistics of at most so many batches."""
     of_images = batches.config.training.batch_statistics == "images"
-    policy = NoViewsSettings() if of_images else batches.config.views
-    reestimate_batch_norm(encoder, _views_of(batches, policy))
+    draw = _draw_views(batches, NoViewsSettings() if of_images else batches.config.views)
+    reestimate = build_reestimation(encoder)
+    return lambda: reestimate(
+        draw(images, key_hashes)
+        for images, key_hashes in itertools.islice(batches.one_epoch(), most)
+    )
 
 
-def _views_of(batches: InputPipeline, views: ViewsSettings) -> Iterator[tf.Tensor]:
-    """Gives one epoch of a policy's views, float32 [B, H, W, C] in [0, 1]."""
+def _draw_views(
+    batches: InputPipeline, views: ViewsSettings
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Builds what draws a policy's views, float32 [B, H, W, C] in [0, 1], of a batch."""
     policy = build_view(views, batches.config.seed)
     compiled = batches.config.training.compile != "none"
 
@@ -168,5 +215,4 @@ def _views_of(batches: InputPipeline, views: ViewsSettings) -> Iterator[tf.Tenso
             keys = keyed_random.tell_repeats_apart(keys, key_hashes)
         return sample_views((policy,), images, keys, compiled=compiled)[0]
 
-    for images, key_hashes in batches.one_epoch():
-        yield draw(images, key_hashes)
+    return lambda images, key_hashes: draw(images, key_hashes)

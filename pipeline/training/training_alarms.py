@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -23,12 +26,17 @@ from twofold.components.training.step import TrainState
 from twofold.pipeline.training.input_pipeline import InputPipeline
 
 
-def build_alarms(batches: InputPipeline, state: TrainState) -> AlarmWatch:
+def build_alarms(
+    batches: InputPipeline,
+    state: TrainState,
+    finished: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+) -> AlarmWatch:
     """Builds the alarms that ``training.alarms`` asks for, as far as they apply.
 
     Args:
         batches: of the images to train on.
         state: what is trained.
+        finished: gives the networks, within its block, the weights that training will end with.
 
     """
     training = batches.config.training
@@ -47,7 +55,7 @@ def build_alarms(batches: InputPipeline, state: TrainState) -> AlarmWatch:
     return AlarmWatch(
         watched,
         on_divergence=training.on_divergence,
-        measure=_geometry(batches, state) if "collapse" in watched else None,
+        measure=_geometry(batches, state, finished) if "collapse" in watched else None,
         measured=lambda step, epoch_ends: epoch_ends or step % every == 0,
         rollback_rate=settings.rollback_rate,
     )
@@ -93,10 +101,18 @@ def _stream(batches: InputPipeline) -> Split:
     return batches.images.unlabelled if two else batches.images.together
 
 
-def _geometry(batches: InputPipeline, state: TrainState) -> Any:
+def _geometry(
+    batches: InputPipeline, state: TrainState, finished: Callable[[], AbstractContextManager[None]]
+) -> Callable[[], Mapping[str, float]]:
     """Measures images whose keys hash to the least, the same ones each time."""
     training, split = batches.config.training, _stream(batches)
     count = min(training.alarms.geometry_images, training.batch_size, len(split.labels))
     order = np.argsort(split.key_hashes, kind="stable")
     images = np.asarray(split.images[np.sort(order[:count])])
-    return build_geometry_check(state.models["encoder"], images)
+    check = build_geometry_check(state.models, images)
+
+    def measure() -> Mapping[str, float]:
+        with finished():
+            return check()
+
+    return measure

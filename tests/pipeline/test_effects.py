@@ -56,7 +56,7 @@ CASES = [
         for alarm, setting in (
             ("collapse", "geometry_every=2"),
             ("collapse", "geometry_images=9"),
-            ("collapse", "collapsed_deviation=0.1"),
+            ("collapse", "collapsed_deviation=0.2"),
             ("collapse", "collapsed_rank=2.0"),
             ("collapse", "collapsed_uniformity=-0.1"),
             ("loss_spike", "spike_score=9.0"),

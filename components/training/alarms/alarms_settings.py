@@ -21,8 +21,8 @@ class AlarmsSettings(Section):
 
     collapse: Cure = Field(
         "warn",
-        description="what is done where the features of all images become the same, by one of the "
-        "three measures below",
+        description="what is done where the features, or the projections, of all images become "
+        "the same, by one of the three measures below",
     )
     loss_spike: Cure = Field(
         "warn", description="what is done where the loss leaves its course upwards, see spike_score"
@@ -48,8 +48,8 @@ class AlarmsSettings(Section):
     geometry_every: int = Field(
         8,
         ge=1,
-        description="points of the curves from one measurement of the features' geometry to the "
-        "next; each epoch's end has one anyway",
+        description="points of the curves from one measurement of the geometry of features and "
+        "projections to the next; each epoch's end has one anyway",
     )
     geometry_images: int = Field(
         256,
@@ -58,20 +58,20 @@ class AlarmsSettings(Section):
         "a batch",
     )
     collapsed_deviation: float = Field(
-        0.02,
+        0.1,
         ge=0.0,
         le=1.0,
-        description="collapse: deviation of the unit features below it, where 1 is that of an even "
+        description="collapse: deviation of unit features below it, where 1 is that of an even "
         "spread over the sphere and 0 a point (Chen & He, 2021, section 4.1)",
     )
     collapsed_rank: float = Field(
-        1.05,
+        1.5,
         ge=0.0,
         description="collapse: effective rank below it, where 1 is one direction (Garrido et al., "
         "2023, equations 1 and 2); of no method that classifies",
     )
     collapsed_uniformity: float = Field(
-        -0.002,
+        -0.04,
         le=0.0,
         description="collapse: uniformity above it, where 0 is a point and -4 an even spread (Wang "
         "& Isola, 2020, section 4.1.2)",

@@ -18,6 +18,7 @@ from twofold.components.training.method import to_unit_range
 # As in the paper.
 _RANKME_EPSILON = 1e-7
 _TEMPERATURE = 2.0
+_FEATURES, _PROJECTIONS = "feature_", "projection_"
 
 
 def feature_geometry(features: NDArray[np.floating]) -> dict[str, float]:
@@ -27,7 +28,7 @@ def feature_geometry(features: NDArray[np.floating]) -> dict[str, float]:
         features: float [N, D], N >= 2.
 
     Returns:
-        ``feature_deviation``: mean over the features of the standard deviation of unit rows, times
+        ``deviation``: mean over the features of the standard deviation of unit rows, times
         sqrt(D), in [0, 1]: 0 where all are one point, 1 where they spread evenly over the sphere
         (Chen & He, 2021, section 4.1).
         ``effective_rank``: exp of the entropy of the singular values' shares, from 1, one
@@ -39,7 +40,7 @@ def feature_geometry(features: NDArray[np.floating]) -> dict[str, float]:
     """
     rows = np.asarray(features, np.float64)
     if not np.isfinite(rows).all():
-        return dict.fromkeys(("feature_deviation", "effective_rank", "uniformity"), np.nan)
+        return dict.fromkeys(("deviation", "effective_rank", "uniformity"), np.nan)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     units = rows / np.where(lengths > 0, lengths, 1.0)
     deviation = float(units.std(axis=0).mean() * np.sqrt(rows.shape[1]))
@@ -48,7 +49,7 @@ def feature_geometry(features: NDArray[np.floating]) -> dict[str, float]:
     pairs = kernel.sum() - np.trace(kernel)
     uniformity = float(np.log(pairs / (len(rows) * (len(rows) - 1))))
     return {
-        "feature_deviation": deviation,
+        "deviation": deviation,
         "effective_rank": _effective_rank(rows),
         "uniformity": min(0.0, uniformity),
     }
@@ -64,22 +65,57 @@ def _effective_rank(rows: NDArray[np.float64]) -> float:
 
 
 def build_geometry_check(
-    encoder: keras.Model, images: NDArray[np.uint8]
+    models: Mapping[str, keras.Model], images: NDArray[np.uint8]
 ) -> Callable[[], Mapping[str, float]]:
-    """Builds the measurement of an encoder as it is when it is called.
+    """Builds the measurement of networks as they are when it is called.
+
+    Batch normalisation takes the statistics of these images, as it does in training: its moving
+    averages lag behind in the first steps, in which even first weights look collapsed by them.
 
     Args:
-        encoder: [B, H, W, C] in [0, 1] to features [B, D].
+        models: "encoder", [B, H, W, C] in [0, 1] to features [B, D], and maybe "projector",
+            features to projections [B, P]; nothing that they hold is changed.
         images: uint8 [N, H, W, C], without views; N >= 2.
 
     Returns:
-        A function that gives ``feature_geometry`` of the images, the encoder in inference mode.
+        A function that gives ``feature_geometry`` of the features, and of the projections by names
+        that begin with ``projection_``.
 
     """
     held = tf.constant(images)
+    encoder, projector = models["encoder"], models.get("projector")
+    if projector is not None and not projector.variables:
+        # It gives the features themselves.
+        projector = None
+    changed = [
+        variable
+        for model in (encoder, projector)
+        if model is not None
+        for variable in model.variables
+        if not variable.trainable
+    ]
 
     @tf.function(autograph=False)
-    def embed() -> tf.Tensor:
-        return tf.cast(encoder(to_unit_range(held), training=False), tf.float32)
+    def embed() -> dict[str, tf.Tensor]:
+        features = encoder(to_unit_range(held), training=True)
+        embedded = {_FEATURES: features}
+        if projector is not None:
+            embedded[_PROJECTIONS] = projector(features, training=True)
+        return {prefix: tf.cast(rows, tf.float32) for prefix, rows in embedded.items()}
 
-    return lambda: feature_geometry(embed().numpy())
+    def measure() -> dict[str, float]:
+        kept = [tf.identity(tf.convert_to_tensor(variable)) for variable in changed]
+        try:
+            embedded = {prefix: rows.numpy() for prefix, rows in embed().items()}
+        finally:
+            for variable, value in zip(changed, kept, strict=True):
+                variable.assign(value)
+        return {
+            f"{prefix}{name}": value
+            for prefix, rows in embedded.items()
+            # A single number has no direction but its sign.
+            if rows.shape[1] > 1
+            for name, value in feature_geometry(rows).items()
+        }
+
+    return measure

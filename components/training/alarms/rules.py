@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Protocol
 
 # Of the loss, whose last so many points are its course.
@@ -96,7 +96,7 @@ class Streak:
 
 @dataclasses.dataclass
 class Collapse:
-    """The features of all images become one point, or one line.
+    """The features, or the projections, of all images become one point, or one line.
 
     Attributes:
         deviation: of unit features, times the root of their width, below which they have collapsed.
@@ -123,37 +123,40 @@ class Collapse:
 
     def check(self, now: Check) -> Finding | None:
         """Takes the next measurement, if there is one at this check."""
-        signs = list(self._signs(now.metrics))
         if "feature_deviation" not in now.metrics:
             return None
+        signs = [
+            (what, *sign)
+            for what in ("feature", "projection")
+            for sign in self._signs(what, now.metrics)
+        ]
         streak = Streak(self.checks, self.streak)
         found = streak.take(bool(signs))
         self.streak = streak.length
         if not found:
             return None
-        name, value, threshold, side = signs[0]
+        what, name, value, threshold, side = signs[0]
         return Finding(
-            what=f"the features of all images are nearly the same: {name} {value:.3g}, {side} "
+            what=f"the {what}s of all images are nearly the same: {name} {value:.3g}, {side} "
             f"{threshold:g}, at {self.checks} checks in a row",
             value=value,
             threshold=threshold,
             advice="a lower training.learning_rate, a warm-up, or what keeps this method from "
-            "collapsing (negatives, a predictor, its weights of the terms)",
+            "collapsing (negatives, a predictor, the weights of its terms)",
         )
 
-    def _signs(self, metrics: Mapping[str, float]) -> Sequence[tuple[str, float, float, str]]:
-        held = [
-            ("deviation", "feature_deviation", self.deviation, "below"),
-            ("effective rank", "effective_rank", self.rank, "below"),
-            ("uniformity", "uniformity", self.uniformity, "above"),
-        ]
-        return [
-            (name, metrics[key], threshold, side)
-            for name, key, threshold, side in held
-            if key in metrics and threshold is not None
+    def _signs(
+        self, what: str, metrics: Mapping[str, float]
+    ) -> Iterator[tuple[str, float, float, str]]:
+        """The measures that tell of a collapse: name, value, threshold, and on which side of it."""
+        for name, lowest in (("deviation", self.deviation), ("effective_rank", self.rank)):
+            value = metrics.get(f"{what}_{name}")
             # What is no number is nothing to be content with, either.
-            if not (metrics[key] >= threshold if side == "below" else metrics[key] <= threshold)
-        ]
+            if value is not None and lowest is not None and not value >= lowest:
+                yield name.replace("_", " "), value, lowest, "below"
+        value = metrics.get(f"{what}_uniformity")
+        if value is not None and not value <= self.uniformity:
+            yield "uniformity", value, self.uniformity, "above"
 
 
 @dataclasses.dataclass

@@ -23,9 +23,11 @@ _TAGS: Mapping[str, str] = {
     "online_probe/loss": "probe/training/loss",
     "online_probe/accuracy": "probe/training/accuracy",
     "feature_std": "geometry/feature_std",
-    "feature_deviation": "geometry/feature_deviation",
-    "effective_rank": "geometry/effective_rank",
-    "uniformity": "geometry/uniformity",
+    **{
+        f"{what}_{name}": f"geometry/{what}_{name}"
+        for what in ("feature", "projection")
+        for name in ("deviation", "effective_rank", "uniformity")
+    },
     "learning_rate": "rate/learning_rate",
     "gradient_norm": "rate/gradient_norm",
     "images_per_second": "system/images_per_second",
@@ -52,12 +54,16 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "beside the encoder gets right",
     "geometry/feature_std": "mean over features of the deviation of unit features (Chen & He, 2021,"
     " 4.1): 0 where all images have the same, 1 / root of the width where they are spread evenly",
-    "geometry/feature_deviation": "as feature_std, of training images without views, times the "
-    "root of the width: 0 where all have the same features, 1 where they are spread evenly",
-    "geometry/effective_rank": "directions that the features of training images use (RankMe; "
-    "Garrido et al., 2023): 1 where all have the same",
-    "geometry/uniformity": "of the unit features of training images (Wang & Isola, 2020): 0 where "
-    "all have the same, about -4 where they are spread evenly",
+    "geometry/feature_deviation": "of unit features of training images without views, times the "
+    "root of the width: 0 where all have the same, 1 where they are spread evenly (Chen & He, "
+    "2021, 4.1)",
+    "geometry/feature_effective_rank": "directions that the features of training images use: 1 "
+    "where all have the same (RankMe; Garrido et al., 2023)",
+    "geometry/feature_uniformity": "of the unit features of training images: 0 where all have the "
+    "same, about -4 where they are spread evenly (Wang & Isola, 2020)",
+    "geometry/projection_deviation": "as that of features, of projections",
+    "geometry/projection_effective_rank": "as that of features, of projections",
+    "geometry/projection_uniformity": "as that of features, of projections",
     "rate/learning_rate": "of the last step",
     "rate/gradient_norm": "of the whole gradient of the global batch, before any clipping: mean "
     "over the steps since the last point",

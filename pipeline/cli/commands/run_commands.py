@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from twofold.components.errors import ConfigError
+from twofold.components.errors import AlarmError, ConfigError
 from twofold.pipeline.cli.commands.run_options import (
     BeamArgument,
     DatasetsOption,
@@ -66,7 +67,8 @@ def run(
             ran = [STUDY] if outcome == "measured" else []
             out.print(summary_table(context.config, context.run.metrics()))
         else:
-            ran = run_steps(context, until)
+            with _page_of_stopped(context):
+                ran = run_steps(context, until)
             _report(context.run)
         _write_page(context, ran)
 
@@ -130,9 +132,20 @@ def _run_step(context: Context, step: str) -> None:
         raise ConfigError(
             f"{context.config.name} is a study of several runs: expected `twofold run`"
         )
-    ran = run_one_step(context, step)
+    with _page_of_stopped(context):
+        ran = run_one_step(context, step)
     _report(context.run)
     _write_page(context, ran)
+
+
+@contextlib.contextmanager
+def _page_of_stopped(context: Context) -> Iterator[None]:
+    """Writes the page of a run that an alarm stops, too, which has the curves that led there."""
+    try:
+        yield
+    except AlarmError:
+        _write_page(context, ["pretrain"])
+        raise
 
 
 def _report(directory: RunDirectory) -> None:
@@ -153,7 +166,7 @@ def _write_page(context: Context, ran: list[str]) -> None:
         page = write_report(context.run.path, context.datasets)
     except Exception as error:
         errors.print(
-            f"the run is finished, but its page could not be written: {escape(error_line(error))}; "
+            f"the run has ended, but its page could not be written: {escape(error_line(error))}; "
             f"`twofold report {escape(str(context.run.path))}` tries again"
         )
     else:

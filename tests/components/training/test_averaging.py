@@ -9,6 +9,7 @@ from tests.strategies import strategy_of
 from twofold.components.training.averaging import (
     ExponentialMovingAverage,
     StochasticWeightAverage,
+    averaged,
     reestimate_batch_norm,
 )
 
@@ -191,3 +192,30 @@ def test_no_batch_is_refused_and_changes_nothing():
         reestimate_batch_norm(model, [])
     assert model.layers[0].layers[0].momentum == 0.99
     np.testing.assert_array_equal(model.layers[0].layers[0].moving_variance.numpy(), 1.0)
+
+
+def test_networks_have_their_averages_for_a_while_and_then_what_they_had():
+    encoder = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(2), keras.layers.BatchNormalization()]
+    )
+    variables = encoder.trainable_variables
+    average = StochasticWeightAverage(variables, start_step=0, period=1)
+    trained = [value.copy() for value in encoder.get_weights()]
+    inputs = tf.constant(np.random.default_rng(1).normal(size=(8, 2)), tf.float32)
+
+    def estimate():
+        reestimate_batch_norm(encoder, [inputs])
+
+    with averaged(average, variables, encoder, estimate):
+        for one, other in zip(encoder.get_weights(), trained, strict=True):
+            np.testing.assert_array_equal(one, other, "there is no snapshot yet")
+    average.update(tf.constant(1, tf.int64))
+    encoder.layers[0].kernel.assign(np.ones((2, 2)))
+    now = [value.copy() for value in encoder.get_weights()]
+
+    with averaged(average, variables, encoder, estimate):
+        np.testing.assert_array_equal(encoder.layers[0].kernel, trained[0])
+        mean = tf.reduce_mean(inputs @ encoder.layers[0].kernel, axis=0)
+        np.testing.assert_allclose(encoder.layers[1].moving_mean, mean, rtol=1e-5, atol=1e-6)
+    for one, other in zip(encoder.get_weights(), now, strict=True):
+        np.testing.assert_array_equal(one, other)

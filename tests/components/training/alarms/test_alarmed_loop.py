@@ -135,7 +135,7 @@ def collapse(action: Any) -> AlarmWatch:
     rule = Collapse(deviation=0.0, rank=1.5, uniformity=0.0, checks=2)
 
     def measure() -> dict[str, float]:
-        return {"feature_deviation": 1.0, "effective_rank": 1.0, "uniformity": -1.0}
+        return {"feature_deviation": 1.0, "feature_effective_rank": 1.0}
 
     watched = {"collapse": Watched(rule, action)}
     return AlarmWatch(watched, measure=measure, measured=lambda step, _: step % 4 == 0)
@@ -169,8 +169,8 @@ def test_a_warning_changes_nothing(tmp_path):
     training.run()
     assert training.weight == -30 + STEPS
     assert [(one.name, one.step) for one in training.raised] == [("collapse", 8)]
-    assert training.metrics[8]["effective_rank"] == 1.0
-    assert "effective_rank" not in training.metrics[6]
+    assert training.metrics[8]["feature_effective_rank"] == 1.0
+    assert "feature_effective_rank" not in training.metrics[6]
 
 
 def test_a_resumed_training_warns_as_an_uninterrupted_one(tmp_path):

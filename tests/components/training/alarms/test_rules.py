@@ -14,7 +14,11 @@ from twofold.components.training.alarms.rules import (
     name_terms,
 )
 
-SOUND = {"feature_deviation": 0.5, "effective_rank": 9.0, "uniformity": -2.0}
+SOUND = {
+    f"{what}_{name}": value
+    for what in ("feature", "projection")
+    for name, value in (("deviation", 0.5), ("effective_rank", 9.0), ("uniformity", -2.0))
+}
 
 
 def found_at(rule, checks):
@@ -31,8 +35,11 @@ def checks_of(name, values):
     ("sign", "value"),
     [
         ("feature_deviation", 0.01),
-        ("effective_rank", 1.01),
-        ("uniformity", -0.001),
+        ("feature_effective_rank", 1.01),
+        ("feature_uniformity", -0.001),
+        ("projection_deviation", 0.01),
+        ("projection_effective_rank", 1.01),
+        ("projection_uniformity", -0.001),
         ("feature_deviation", math.nan),
     ],
 )
@@ -46,20 +53,21 @@ def test_a_collapse_by_any_sign_is_found_when_it_has_lasted(sign, value):
 
 def test_a_collapse_names_value_and_threshold():
     rule = Collapse(deviation=0.02, rank=1.05, uniformity=-0.002, checks=1)
-    finding = rule.check(Check(1, {**SOUND, "effective_rank": 1.01}))
+    finding = rule.check(Check(1, {**SOUND, "feature_effective_rank": 1.01}))
     assert finding is not None
+    assert "the features of" in finding.what
     assert "effective rank 1.01, below 1.05" in finding.what
     assert finding.threshold == 1.05
 
 
 def test_few_directions_are_no_collapse_where_classes_are_learned():
     rule = Collapse(deviation=0.02, rank=None, uniformity=-0.002, checks=1)
-    assert rule.check(Check(1, {**SOUND, "effective_rank": 1.0})) is None
+    assert rule.check(Check(1, {**SOUND, "feature_effective_rank": 1.0})) is None
 
 
 def test_a_check_without_a_measurement_neither_lengthens_nor_ends_a_streak():
     rule = Collapse(deviation=0.02, rank=1.05, uniformity=-0.002, checks=2)
-    ill = {**SOUND, "effective_rank": 1.0}
+    ill = {**SOUND, "feature_effective_rank": 1.0}
     checks = [Check(1, ill), Check(2, {"loss": 1.0}), Check(3, ill)]
     assert list(found_at(rule, checks)) == [3]
 
