@@ -3,6 +3,7 @@
     TwofoldError
         SettingsError (ValueError)                  an argument or a setting that cannot be used
             ConfigError                             a recipe, a configuration file, or --set
+            UnfitSettingsError (DataError)          settings that the images do not allow
         DataError (ValueError)                      images, archives, fields, prepared data sets
         EvaluationError (ValueError)                embeddings or labels that cannot be measured
         UsageError                                  a command that cannot be followed as given
@@ -53,6 +54,10 @@ class ConfigError(SettingsError):
 
 class DataError(TwofoldError, ValueError):
     """Input data that cannot be used: a path, an archive, a field, a setting, a stored data set."""
+
+
+class UnfitSettingsError(SettingsError, DataError):
+    """Settings that the images at hand do not allow; the message names the key and the images."""
 
 
 class EvaluationError(TwofoldError, ValueError):

@@ -248,8 +248,15 @@ def json_text(content: Any, *, default: Callable[[Any], Any] | None = None) -> s
     return json.dumps(content, indent=2, sort_keys=True, default=default) + "\n"
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append a line to a local text file, and return when it is on the disk."""
+def append_line(path: Path, line: str, *, flush: bool = True) -> None:
+    """Append a line to a local text file.
+
+    Args:
+        path: the file.
+        line: without its end.
+        flush: whether to return only when it is on the disk.
+
+    """
     with naming_file(path), path.open("a+b") as file:
         length = file.seek(0, os.SEEK_END)
         if length:
@@ -257,9 +264,18 @@ def append_line(path: Path, line: str) -> None:
             # What a crash cut short stays a line of its own.
             line = line if file.read(1) == b"\n" else f"\n{line}"
         file.write(f"{line}\n".encode())
-        file.flush()
-        os.fsync(file.fileno())
-    _flush(path.parent)
+        if flush:
+            file.flush()
+            os.fsync(file.fileno())
+    if flush:
+        _flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Return when what was written to a local file is on the disk."""
+    with naming_file(path):
+        _flush(path)
+        _flush(path.parent)
 
 
 def link_or_copy(source: Path | str, target: Path | str) -> None:

@@ -211,6 +211,11 @@ def _off_is_text(value: Any) -> Any:
     return "off" if value is False else value
 
 
+def _on_off_are_text(value: Any) -> Any:
+    # YAML takes a bare `on` for True.
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 def local_only(key: str) -> AfterValidator:
     """Refuses a path with a scheme in a setting, by an error that is not the value's alone.
 
@@ -244,6 +249,7 @@ def scheme_checked(key: str) -> AfterValidator:
 
 
 OffIsText = BeforeValidator(_off_is_text)
+OnOffAreText = BeforeValidator(_on_off_are_text)
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 # Lists in YAML are tuples here, which is all that strictness has to overlook.
 Range = Annotated[

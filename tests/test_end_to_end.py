@@ -208,6 +208,17 @@ def test_a_killed_run_resumes_to_the_same_encoder(run: Path, workdir: Path, tmp_
     assert (record["status"], record["attempts"]) == ("done", 3)
     assert record["seconds"] > ended[143]["seconds"]
     np.testing.assert_array_equal(np.load(workdir / "killed" / "embeddings" / "test.npy"), expected)
+    assert _intervals(workdir / "killed") == _intervals(run), "each is there once"
+    log = (workdir / "killed" / "train.log").read_text()
+    assert "interrupted at step" in log
+    assert log.count("pretrain: goes on from step") == 2
+
+
+def _intervals(run: Path) -> list[dict[str, float]]:
+    """The logged intervals of a run, without what depends on the time."""
+    read = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    timed = ("images_per_second", "wall_time")
+    return [{name: line[name] for name in line if name not in timed} for line in read]
 
 
 def test_one_step_needs_those_before_it(workdir: Path) -> None:

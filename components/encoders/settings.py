@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, TypedDict
 
 from pydantic import Field
 
+from twofold.components.errors import SettingsError
 from twofold.components.settings import ChosenFrom, Implemented, Registry
 
 InitializerName = Literal["keras", "pytorch", "he"]
@@ -36,6 +37,25 @@ class EncoderSettings(Implemented):
     learns_dictionary: ClassVar[bool] = False
     torch_weights: ClassVar[str] = ""
     name: str
+
+    @property
+    def smallest_image(self) -> int:
+        """Side in pixels of the smallest whole images that it takes."""
+        return 1
+
+    def check_image(self, height: int, width: int) -> None:
+        """Refuses whole images that it cannot take, without building it.
+
+        Raises:
+            SettingsError: naming the keys, the smallest size and the size received.
+
+        """
+        smallest = self.smallest_image
+        if min(height, width) < smallest:
+            raise SettingsError(
+                f"the encoder {self.name} needs images of at least {smallest}x{smallest}, received "
+                f"{height}x{width}: change data.image_size or encoder.name"
+            )
 
     @property
     def patch_side(self) -> int | None:

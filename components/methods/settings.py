@@ -97,6 +97,23 @@ class MethodSettings(Implemented):
 
         """
 
+    def check_image(self, encoder: EncoderSettings, height: int, width: int) -> None:
+        """Refuses whole images that one of its networks cannot take, without building it.
+
+        Args:
+            encoder: what it trains.
+            height: of the images, in pixels.
+            width: likewise.
+
+        Raises:
+            SettingsError: naming the keys, what was expected, and what was received.
+
+        """
+        encoder.check_image(height, width)
+        teacher = self.teacher_stage
+        if teacher is not None and teacher.encoder is not None:
+            teacher.encoder.check_image(height, width)
+
     def check_size(self, images: int, batches: Sequence[int], replicas: int) -> None:
         """Refuses what the images or the replicas do not allow, before anything is built.
 

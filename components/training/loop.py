@@ -43,15 +43,20 @@ class Callbacks:
     """What the loop tells others.
 
     Attributes:
-        metrics: called with the step and the means since the last call.
+        metrics: called with the step and the means since the last call; among them
+            ``learning_rate``, that of the update just made.
         progress: called with the step after each one.
         saved: called after each checkpoint.
+        resumed: called with the step that training goes on from, 0 at its start.
+        saving: called before each checkpoint, which must not know more than the metrics on disk.
 
     """
 
     metrics: Callable[[int, Mapping[str, float]], None]
     progress: Callable[[int], None]
     saved: Callable[[], None] = lambda: None
+    resumed: Callable[[int], None] = lambda step: None
+    saving: Callable[[], None] = lambda: None
 
 
 class _HaltedError(Exception):
@@ -182,6 +187,7 @@ def _run_from(
 ) -> dict[str, float]:
     """Trains from what was restored to the last step."""
     first = start.step
+    callbacks.resumed(first)
     callbacks.progress(first)
     if first >= settings.steps or (epoch_end is not None and epoch_end.stopped):
         return {}
@@ -193,22 +199,29 @@ def _run_from(
     def advance(step: int) -> bool:
         """Makes a step and what is due after it; tells whether training goes on."""
         nonlocal means, saved_at
+        epoch_ends = step % settings.steps_per_epoch == 0
+        last = step == settings.steps
+        # Not at checkpoints, which depend on the clock: the curves are those of the steps alone.
+        reports = step % settings.log_every == 0 or epoch_ends or last
+        rate = math.nan
+        if reports:
+            asked = time.monotonic()
+            # Afterwards it is that of the next update, which the end of an epoch may lower, too.
+            rate = float(state.optimizer.learning_rate.numpy())
+            alarms.timed(synchronised=time.monotonic() - asked)
         began = time.monotonic()
         batch = next(batches)
         fed = time.monotonic()
         interval.append(train_step(batch))
         alarms.timed(waited=fed - began, computed=time.monotonic() - fed)
         halting = None
-        epoch_ends = step % settings.steps_per_epoch == 0
-        last = step == settings.steps
-        # Not at checkpoints, which depend on the clock: the curves are those of the steps alone.
-        if step % settings.log_every == 0 or epoch_ends or last:
+        if reports:
             asked = time.monotonic()
             taken = _numbers(interval)
             alarms.timed(synchronised=time.monotonic() - asked)
             interval.clear()
             _check_finite(taken, step)
-            means = _means(taken)
+            means = _means(taken) | {"learning_rate": rate}
             if epoch_end is not None and epoch_ends:
                 means |= epoch_end()
             means |= alarms.measure(step, epoch_ends or last)
@@ -224,6 +237,7 @@ def _run_from(
             pending = _numbers(interval)
             _check_finite(pending, step)
             keep = alarms.healthy_step if alarms.may_roll_back else None
+            callbacks.saving()
             checkpoints.save(pending, alarms.state(), keep_before=keep)
             saved_at = time.monotonic()
             callbacks.saved()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from twofold.components.settings import Section, Texts
+from twofold.components.settings import OnOffAreText, Section, Texts
 from twofold.components.training.alarms.alarms_settings import AlarmsSettings
 from twofold.components.training.continuing.influence import (
     ChangesCourse,
@@ -17,6 +17,8 @@ from twofold.components.training.continuing.influence import (
     Influence,
     InfluenceBeside,
 )
+
+Deterministic = Literal["auto", "on", "off"]
 
 
 class EmaSettings(Section):
@@ -158,6 +160,11 @@ class TrainingSettings(Section):
     )
     replicas: ChangesRounding[int | None] = Field(
         None, ge=1, description="GPUs, or logical devices of a CPU; null: all GPUs, or one"
+    )
+    deterministic: ChangesRounding[Annotated[Deterministic, OnOffAreText]] = Field(
+        "auto",
+        description="whether the same seed gives the same bits: on (true), off (false) for speed, "
+        "which leaves runs alike statistically; auto: on for CPUs, off for GPUs",
     )
     log_every: ChangesNothing[int] = Field(
         16, ge=1, description="steps from one point of the curves to the next"

@@ -1,11 +1,10 @@
-"""Training curves: throughput as it is measured, and all scalars read back from TensorBoard logs.
+"""Training curves: all scalars read back from TensorBoard logs.
 
 The last value of each is a metric of the run.
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,29 +12,6 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from twofold.components.training.tensorboard.scalar_tags import curve_of
-
-
-class Rate:
-    """How many images a second were seen between two moments of a training.
-
-    Args:
-        batch_size: images a step.
-
-    """
-
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size = batch_size
-        self.begin(0)
-
-    def begin(self, step: int) -> None:
-        """Starts the clock at a step that a training goes on from."""
-        self._step, self._time = step, time.monotonic()
-
-    def since(self, step: int) -> float:
-        """Gives the rate up to a step since the last call, and starts anew."""
-        steps, seconds = step - self._step, time.monotonic() - self._time
-        self.begin(step)
-        return steps * self._batch_size / max(seconds, 1e-9)
 
 
 def read_scalars(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -12,7 +12,7 @@ from twofold.components import files
 from twofold.components.data.store.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from twofold.components.data.verification.verify_dataset import verify_dataset
 from twofold.components.errors import DataError
-from twofold.pipeline.cli.progress_bar import progress_bar
+from twofold.pipeline.cli.progress_bar import ProgressDisplay
 
 
 def verify(dataset: str | Path, *, out: Console, errors: Console, decode: bool = True) -> int:
@@ -33,7 +33,8 @@ def verify(dataset: str | Path, *, out: Console, errors: Console, decode: bool =
     """
     manifest = _manifest(dataset)
     images = 0 if manifest is None else sum(split.images for split in manifest.splits.values())
-    with progress_bar(errors, "verify", images, "images") as advance:
+    progress = ProgressDisplay(errors, say=lambda line: out.print(escape(line)))
+    with progress.bar("verify", images, "images") as advance:
         findings = verify_dataset(dataset, decode=decode, progress=advance)
     for finding in findings:
         out.print(escape(f"{finding.file}: {finding.problem}"))

@@ -89,7 +89,10 @@ _OF_BATCHES = (
     *("compile", "replicas"),
 )
 # What fine-tuning takes over.
-_OF_ANY_TRAINING = ("precision", "log_every", "checkpoint_every_epochs", "checkpoint_minutes")
+_OF_ANY_TRAINING = (
+    *("precision", "deterministic"),
+    *("log_every", "checkpoint_every_epochs", "checkpoint_minutes"),
+)
 _OF_TRAINING = tuple(
     name for name in TrainingSettings.model_fields if name not in (*_OF_BATCHES, *_OF_ANY_TRAINING)
 )

@@ -138,9 +138,14 @@ def _average(training: TrainingSettings, method: Method, settings: LoopSettings)
         return None
     variables = TrainState(method.models, keras.optimizers.SGD()).variables
     if isinstance(averaging, SwaSettings):
-        start = round(averaging.start_epoch * settings.steps_per_epoch)
+        start = snapshot_start(averaging, settings)
         return StochasticWeightAverage(variables, start, averaging.period_steps)
     return ExponentialMovingAverage(variables, averaging.decay)
+
+
+def snapshot_start(averaging: SwaSettings, settings: LoopSettings) -> int:
+    """Returns how many steps of a training come before the first snapshot of its weights."""
+    return round(averaging.start_epoch * settings.steps_per_epoch)
 
 
 def _probe(config: RunConfig, method: Method, classes: int, replicas: int) -> OnlineProbe | None:

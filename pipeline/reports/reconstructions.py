@@ -20,7 +20,7 @@ from twofold.pipeline.runs.record_format import RECORD
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.runs.run_record import read_record
-from twofold.pipeline.steps.checks import held_out_split
+from twofold.pipeline.steps.checks.data_checks import held_out_split
 from twofold.pipeline.training import prepared_images as step_images
 
 _PICTURE = "reconstructions"

@@ -11,6 +11,7 @@ from typing import Literal
 from twofold.components import files
 from twofold.components.data.sources.source import Source
 from twofold.components.data.store.manifest import Manifest, load_manifest
+from twofold.components.training.reporting.intervals import Interval
 from twofold.components.training.resuming.interruption import StopRequest
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.config.data_source import build_data_source
@@ -41,6 +42,7 @@ class Context:
         other_code: what becomes of a finished step that other code made: its result is reused, the
             step is done again, or the user is asked, by an exception.
         stop: whether the run is to end early.
+        show_interval: shows an interval of training: in its bar, or in a line.
 
     """
 
@@ -52,6 +54,7 @@ class Context:
     say: Callable[[str], None]
     other_code: Literal["ask", "reuse", "update"] = "ask"
     stop: StopRequest = dataclasses.field(default_factory=StopRequest)
+    show_interval: Callable[[Interval], None] = lambda interval: None
 
     @functools.cached_property
     def source(self) -> Source:

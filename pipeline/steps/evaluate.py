@@ -19,13 +19,14 @@ from twofold.components.transforms.policies import build_view
 from twofold.components.transforms.views import make_views
 from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.steps.checks import held_out_split
+from twofold.pipeline.steps.checks.data_checks import held_out_split
 from twofold.pipeline.steps.measures.class_measures import measure_classes
 from twofold.pipeline.steps.measures.embedded_images import embed_splits
 from twofold.pipeline.steps.measures.fine_tuning_measure import check_finetune, measure_finetuning
 from twofold.pipeline.steps.measures.robustness_measure import Fitted, measure, plan_robustness
 from twofold.pipeline.steps.plots.similarity_plot import plot_similarity
 from twofold.pipeline.training import prepared_images as step_images
+from twofold.pipeline.training.determinism import set_determinism
 
 _ALIGNED_IMAGES = 1000
 _VIEWS_AT_ONCE = 250
@@ -34,6 +35,7 @@ _PROBE_FILE = "linear_probe.npz"
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     """Embeds the images once, and takes every measure from that."""
+    set_determinism(context.config.training.deterministic)
     manifest = context.manifest()
     held_out_name = held_out_split(manifest)
     plan = plan_robustness(context, manifest)

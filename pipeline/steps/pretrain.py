@@ -21,23 +21,28 @@ from twofold.components.training.checkpoint import (
 from twofold.components.training.method import Method
 from twofold.components.training.training_curves import read_scalars
 from twofold.components.training.validation import build_validation
+from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import describe
 from twofold.pipeline.models.method_builder import CHOICES
 from twofold.pipeline.runs.code_fingerprint import code_digest
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import TRAINING, fingerprint
-from twofold.pipeline.steps.checks import check_trainable, find_held_out_split
+from twofold.pipeline.steps.checks.data_checks import check_trainable, find_held_out_split
 from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_training_views
 from twofold.pipeline.steps.reuse.fingerprints import settings_seen, training_images
 from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
+from twofold.pipeline.training.course_reports import METRICS, Attendance, attendance
+from twofold.pipeline.training.determinism import set_determinism
+from twofold.pipeline.training.input_pipeline import InputPipeline
+from twofold.pipeline.training.prepared_images import TrainingImages
 from twofold.pipeline.training.pretraining import (
     Data,
     pretrain,
     pretrained_encoder,
     random_encoder,
 )
-from twofold.pipeline.training.stage import Attendance, Stage, attendance, set_aside_other_inputs
+from twofold.pipeline.training.stage import Stage, set_aside_other_inputs
 
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"
@@ -49,13 +54,14 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     config, path = context.config, context.run.path
     # Before anything else touches TensorFlow: it may have to split the CPU into logical devices.
     strategy = distribute.make_strategy(config.training.replicas)
-    tf.config.experimental.enable_op_determinism()
+    details["deterministic"] = set_determinism(config.training.deterministic)
     manifest = context.manifest()
     check_trainable(config, manifest)
     remark_on_training(context)
     data = _load(context, manifest)
     if config.method.trains and config.training.labelled_batch_size is None:
         remark_on_batches(context, len(data.training.together.labels))
+    _check(config, data.training, strategy.num_replicas_in_sync)
     if data.training.deciding is not None:
         details["deciding_images"] = len(data.training.deciding.labels)
     attended = attendance(context, details)
@@ -66,6 +72,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         fingerprint=str(context.run.entry("pretrain")[TRAINING]),
         checkpoints=path / "checkpoints",
         tensorboard=path / "tensorboard",
+        metrics=path / METRICS,
         teacher=teacher,
         attendance=attended,
     )
@@ -83,6 +90,30 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     rates = {"pretrain/images_per_second": float(np.median(curves["images_per_second"][1]))}
     finished = _measure_classifier(context, method, "classifier")
     return _last_values("pretrain", curves) | rates | teacher_metrics | finished
+
+
+def _check(config: RunConfig, images: TrainingImages, replicas: int) -> None:
+    """Refuses what the images do not allow in any stage of the training, before the first step."""
+    if not config.method.trains:
+        return
+    InputPipeline(config, images).check(replicas)
+    teacher = _teacher_config(config)
+    if teacher is not None:
+        InputPipeline(teacher, images, "method.teacher.training").check(replicas)
+
+
+def _teacher_config(config: RunConfig) -> RunConfig | None:
+    """Returns the configuration of a teacher's own training, if there is one."""
+    settings = config.method.teacher_stage
+    if settings is None:
+        return None
+    return config.model_copy(
+        update={
+            "encoder": settings.encoder or config.encoder,
+            "method": SupervisedSettings(),
+            "training": settings.training,
+        }
+    )
 
 
 def _measure_classifier(context: Context, method: Method, prefix: str) -> dict[str, float]:
@@ -121,16 +152,9 @@ def _train_teacher(
     context: Context, data: Data, strategy: tf.distribute.Strategy, attended: Attendance
 ) -> tuple[Path | None, dict[str, float]]:
     """Trains the teacher of self-training; returns its checkpoint directory and its metrics."""
-    settings, path = context.config.method.teacher_stage, context.run.path
-    if settings is None:
+    teacher, path = _teacher_config(context.config), context.run.path
+    if teacher is None:
         return None, {}
-    teacher = context.config.model_copy(
-        update={
-            "encoder": settings.encoder or context.config.encoder,
-            "method": SupervisedSettings(),
-            "training": settings.training,
-        }
-    )
     values = settings_seen(teacher)
     inputs = {key: values[key] for key in ("seed", "views", "encoder", "training")}
     # As the step began with it, maybe before an update.
@@ -143,6 +167,7 @@ def _train_teacher(
         fingerprint=fingerprint({**training_images(context), **inputs}),
         checkpoints=path / TEACHER,
         tensorboard=path / "tensorboard-teacher",
+        metrics=path / "metrics-teacher.jsonl",
         attendance=attended,
     )
     set_aside_other_inputs(stage, context.run.set_aside)

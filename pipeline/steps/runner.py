@@ -13,7 +13,7 @@ from twofold.pipeline.runs.code_fingerprint import code_digest
 from twofold.pipeline.runs.record_format import RECORD
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import PAGE, fingerprint
-from twofold.pipeline.steps.checks import check_measurable
+from twofold.pipeline.steps.checks.image_size import check_image_size
 from twofold.pipeline.steps.reuse.course import (
     changed_since,
     training_facts,
@@ -64,8 +64,10 @@ def run_steps(context: Context, until: str = STEPS[-1]) -> list[str]:
     ask_about_other_code(context, names)
     ran = []
     for name in names:
+        if name == "prepare" and until != "prepare" and not is_done(context, name):
+            check_image_size(context.config, context.source)
         if name == "pretrain" and until != "pretrain" and not is_done(context, name):
-            check_measurable(context.manifest())
+            _check_later_steps(context)
         ran += [name] if _run_if_needed(context, name) else []
     restore_copies(context)
     return ran
@@ -240,6 +242,14 @@ def _run_if_needed(context: Context, name: str) -> bool:
     counted = f" in {attempts} attempts" if attempts > 1 else ""
     context.say(f"{name}: done in {run.seconds(name):.1f} s{counted}")
     return True
+
+
+def _check_later_steps(context: Context) -> None:
+    # Imported when used: with TensorFlow, which training is about to need.
+    import_tensorflow()
+    from twofold.pipeline.steps.later_steps import check_later_steps
+
+    check_later_steps(context)
 
 
 def _load_step(name: str) -> Step:

@@ -30,7 +30,7 @@ def remark_on_batches(context: Context, images: int) -> None:
 
 
 def remark_on_training(context: Context) -> None:
-    """Says what a person may not expect of gradients that are accumulated, and of bfloat16."""
+    """Says what a person may not expect of accumulation, early stopping and bfloat16."""
     training, method = context.config.training, context.config.method
     if training.accumulate > 1 and method.loss_of_batch:
         context.say(
@@ -41,6 +41,15 @@ def remark_on_training(context: Context) -> None:
     trainings = {"training": training}
     if method.teacher_stage is not None:
         trainings["method.teacher.training"] = method.teacher_stage.training
+    for name, one in trainings.items():
+        rule = one.early_stopping
+        # The first epoch is the best so far in any case.
+        if rule is not None and rule.patience >= one.epochs:
+            kept = "; the best epoch's weights are kept" if rule.keep == "best" else ""
+            context.say(
+                f"{name}.early_stopping.patience={rule.patience} outlasts {name}.epochs="
+                f"{one.epochs}: it ends nothing{kept}"
+            )
     if tf.config.list_logical_devices("GPU") or bfloat16_instructions() != []:
         return
     for name, one in trainings.items():

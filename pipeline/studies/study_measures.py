@@ -24,7 +24,7 @@ from twofold.components.training.validation import build_validation
 from twofold.pipeline.config import EvaluationConfig, RunConfig, StudyConfig
 from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.steps.checks import held_out_split
+from twofold.pipeline.steps.checks.data_checks import held_out_split
 from twofold.pipeline.steps.measures.embedded_images import open_store
 from twofold.pipeline.steps.measures.recipe_probe import train_recipe_probe
 from twofold.pipeline.studies.study_figures import Embedded, Numbers, Summary, draw_study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,9 +14,10 @@ from twofold.components.data.reading.label_subset import labelled_rows, unlabell
 from twofold.components.data.reading.reader import batches, mixed_batches
 from twofold.components.data.reading.row_streams import iterate, steps_per_epoch
 from twofold.components.data.reading.sampling import rows_to_draw
-from twofold.components.errors import DataError
+from twofold.components.errors import UnfitSettingsError
 from twofold.components.training.loop import LoopSettings
-from twofold.pipeline.config import RunConfig
+from twofold.pipeline.config import RunConfig, SwaSettings
+from twofold.pipeline.models.build import snapshot_start
 from twofold.pipeline.training.prepared_images import TrainingImages
 
 # Keys are strings, which GPUs cannot hold.
@@ -24,10 +26,18 @@ _FIELDS = ("image", "label", "key_hash")
 
 @dataclasses.dataclass(frozen=True)
 class InputPipeline:
-    """Batches of one stage of training as a function of seed and step."""
+    """Batches of one stage of training as a function of seed and step.
+
+    Attributes:
+        config: of the stage.
+        images: to train on.
+        section: what its settings of training are called, for messages.
+
+    """
 
     config: RunConfig
     images: TrainingImages
+    section: str = "training"
 
     @property
     def labelled_only(self) -> bool:
@@ -42,6 +52,18 @@ class InputPipeline:
             return steps_per_epoch(len(unlabelled_rows(images.unlabelled)), unlabelled)
         return steps_per_epoch(len(self._rows()), training.batch_size, keep_last=self._keeps_last)
 
+    def images_after(self, steps: int) -> int:
+        """How many images so many steps see, each as often as they do."""
+        size = self.config.training.batch_size
+        if not self._keeps_last:
+            return steps * size
+        epochs, rest = divmod(steps, self.steps_per_epoch())
+        return epochs * self._rows_of_epoch + rest * size
+
+    @functools.cached_property
+    def _rows_of_epoch(self) -> int:
+        return len(self._rows())
+
     @property
     def _keeps_last(self) -> bool:
         return self.config.training.last_batch == "keep"
@@ -55,24 +77,25 @@ class InputPipeline:
         )
 
     def check(self, replicas: int) -> None:
-        """Refuses batches that the images or the replicas do not allow.
+        """Refuses batches and lengths that the images or the replicas do not allow.
 
         Raises:
-            DataError: naming the field.
+            UnfitSettingsError: naming the field.
+            DataError: if images are to be drawn by labels or weights that they do not have.
             SettingsError: if the method's settings do not fit them.
 
         """
-        training, images = self.config.training, self.images
+        training, images, section = self.config.training, self.images, self.section
         labelled = training.labelled_batch_size
         if labelled is None:
             rows = len(self._rows())
             of_all = rows == len(images.together.images)
             kind = "training images" if of_all else "training images with a label"
-            field = f"training.batch_size={training.batch_size}"
+            field = f"{section}.batch_size={training.batch_size}"
             parts = [(field, training.batch_size, rows, kind)]
             last = rows % training.batch_size
             if self._keeps_last and last:
-                left = f"training.last_batch=keep leaves {last} of {rows} {kind}, which"
+                left = f"{section}.last_batch=keep leaves {last} of {rows} {kind}, which"
                 parts = [(field, training.batch_size, training.batch_size, kind)]
                 parts.append((left, last, last, kind))
         else:
@@ -80,13 +103,13 @@ class InputPipeline:
             rows_to_draw(images.labelled, sampling=self.config.data.sampling)
             parts = [
                 (
-                    f"training.labelled_batch_size={labelled}",
+                    f"{section}.labelled_batch_size={labelled}",
                     labelled,
                     len(labelled_rows(images.labelled)),
                     "training images with a label",
                 ),
                 (
-                    f"training.batch_size - training.labelled_batch_size="
+                    f"{section}.batch_size - {section}.labelled_batch_size="
                     f"{training.batch_size - labelled}",
                     training.batch_size - labelled,
                     len(unlabelled_rows(images.unlabelled)),
@@ -95,23 +118,40 @@ class InputPipeline:
             ]
         for field, size, rows, kind in parts:
             if size > rows:
-                raise DataError(f"{field} is larger than the {rows} {kind}")
+                raise UnfitSettingsError(f"{field} is larger than the {rows} {kind}")
             if size % (replicas * training.accumulate):
-                raise DataError(
+                raise UnfitSettingsError(
                     f"{field} must divide among {replicas} replicas and "
-                    f"training.accumulate={training.accumulate} parts"
+                    f"{section}.accumulate={training.accumulate} parts"
                 )
         smallest = min(part[1] for part in parts) if labelled is None else training.batch_size
         each = smallest // (replicas * training.accumulate)
         if each < 2:
             of_last = smallest < training.batch_size
-            named = "training.last_batch=keep with " if of_last else ""
-            raise DataError(
-                f"{named}training.batch_size={training.batch_size} leaves {each} image for each of "
-                f"{replicas} replicas and training.accumulate={training.accumulate} parts: "
+            named = f"{section}.last_batch=keep with " if of_last else ""
+            raise UnfitSettingsError(
+                f"{named}{section}.batch_size={training.batch_size} leaves {each} image for each "
+                f"of {replicas} replicas and {section}.accumulate={training.accumulate} parts: "
                 f"expected at least 2"
             )
+        self._check_snapshots()
         self.config.method.check_size(self.trained_images, self.part_sizes, replicas)
+
+    def _check_snapshots(self) -> None:
+        """Refuses to average the weights of no step, or of a single one."""
+        averaging, settings = self.config.training.averaging, self.loop_settings()
+        if not isinstance(averaging, SwaSettings):
+            return
+        start = snapshot_start(averaging, settings)
+        if start + averaging.period_steps < settings.steps:
+            return
+        taken = "no snapshot" if start >= settings.steps else f"one snapshot, after {start + 1}"
+        raise UnfitSettingsError(
+            f"{self.section}.averaging.start_epoch={averaging.start_epoch:g} with period_steps="
+            f"{averaging.period_steps} takes {taken} of {settings.steps} steps "
+            f"({settings.steps_per_epoch} an epoch): expected at least two, by an earlier start, a "
+            f"shorter period or more {self.section}.epochs"
+        )
 
     @property
     def trained_images(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,44 +23,20 @@ from twofold.components.training.checkpoint import (
 from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
 from twofold.components.training.method import Method
 from twofold.components.training.precision import precision
+from twofold.components.training.reporting.intervals import IntervalClock
 from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
 from twofold.components.training.resuming.interruption import StopRequest
 from twofold.components.training.step import Batch, TrainState, build_train_step
 from twofold.components.training.tensorboard.event_writer import TensorBoardWriter
-from twofold.components.training.training_curves import Rate
 from twofold.components.training.validation import EpochRules
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.config.effects import as_yaml
 from twofold.pipeline.models.build import describe, step_settings
 from twofold.pipeline.models.method_builder import CHOICES, choose_and_build_method
-from twofold.pipeline.runs.run_context import Context, ProgressFactory
+from twofold.pipeline.runs.run_context import ProgressFactory
+from twofold.pipeline.training.course_reports import Attendance, CourseReports
+from twofold.pipeline.training.determinism import set_determinism
 from twofold.pipeline.training.input_pipeline import InputPipeline
-
-
-def _unheard(line: str) -> None:
-    """Tells nobody."""
-
-
-def _unnoted(stage: str, alarms: Sequence[Alarm]) -> None:
-    """Tells nobody."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Attendance:
-    """Who attends to a training from outside.
-
-    Attributes:
-        say: prints one line for a person.
-        saved: called after each checkpoint.
-        stop: whether training is to end before its last step.
-        alarms: called with the stage's name and all its alarms so far, when there is one more.
-
-    """
-
-    say: Callable[[str], None] = _unheard
-    saved: Callable[[], None] = lambda: None
-    stop: StopRequest = dataclasses.field(default_factory=StopRequest)
-    alarms: Callable[[str, Sequence[Alarm]], None] = _unnoted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +49,7 @@ class Stage:
         fingerprint: of all that its weights come from.
         checkpoints: where its weights and its description are kept.
         tensorboard: where its curves are kept; None where nobody will look at them.
+        metrics: the file of its intervals, JSON lines; None where nobody is told of them.
         teacher: checkpoint directory of a finished teacher, for self-training.
         attendance: who is told of its course.
 
@@ -83,6 +60,7 @@ class Stage:
     fingerprint: str
     checkpoints: Path
     tensorboard: Path | None
+    metrics: Path | None = None
     teacher: Path | None = None
     attendance: Attendance = dataclasses.field(default_factory=Attendance)
 
@@ -113,26 +91,6 @@ class StagePlan:
     alarms: Callable[[TrainState], AlarmWatch] = lambda state: AlarmWatch()
 
 
-def attendance(context: Context, details: dict[str, Any] | None = None) -> Attendance:
-    """Lets a run attend to its training.
-
-    Args:
-        context: of the run.
-        details: of the step's record, for the alarms.
-
-    """
-
-    def note(stage: str, alarms: Sequence[Alarm]) -> None:
-        if details is None or not alarms:
-            return
-        others = [one for one in details.get("alarms", ()) if one["stage"] != stage]
-        own = [{"stage": stage, **dataclasses.asdict(alarm)} for alarm in alarms]
-        details["alarms"] = [*others, *own]
-        context.run.note_time()
-
-    return Attendance(context.say, context.run.note_time, context.stop, note)
-
-
 def set_aside_other_inputs(stage: Stage, set_aside: Callable[..., None]) -> None:
     """Sets aside the checkpoints and curves of other inputs, which training must not go on from.
 
@@ -150,12 +108,16 @@ def set_aside_other_inputs(stage: Stage, set_aside: Callable[..., None]) -> None
         # Its checkpoints say so, too.
         present = {"fingerprint": recorded_fingerprint(stage.checkpoints)}
     if present.get("fingerprint") != stage.fingerprint:
-        curves = () if stage.tensorboard is None else (stage.tensorboard,)
-        directories = (stage.checkpoints, *curves)
-        moved = " and ".join(one.name for one in directories if one.is_dir() and any(one.iterdir()))
-        set_aside(*directories)
+        curves = (path for path in (stage.tensorboard, stage.metrics) if path is not None)
+        places = (stage.checkpoints, *curves)
+        moved = " and ".join(one.name for one in places if _has_content(one))
+        set_aside(*places)
         if moved:
             stage.attendance.say(f"{stage.name}: {moved} of other settings moved to superseded/")
+
+
+def _has_content(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def train_stage(
@@ -183,6 +145,7 @@ def train_stage(
 
     """
     config, batches = stage.config, plan.batches
+    set_determinism(config.training.deterministic)
     replicas = strategy.num_replicas_in_sync
     settings = batches.loop_settings()
     classes = len(batches.images.labelled.class_names)
@@ -229,17 +192,17 @@ def train_stage(
         stop = StopRequest()
     train_step = build_train_step(strategy, method, state, step_settings(config, replicas))
     writer = None if stage.tensorboard is None else TensorBoardWriter(stage.tensorboard)
-    batch_size = config.training.batch_size
-    rate = Rate(batch_size)
-
-    def on_metrics(step: int, means: Mapping[str, float]) -> None:
-        if writer is None:
-            return
-        added = {}
-        if plan.learning_rate_curve:
-            added["learning_rate"] = float(state.optimizer.learning_rate.numpy())
-        values = {**means, **added, "images_per_second": rate.since(step)}
-        writer.scalars(step, values, images=step * batch_size)
+    clock = IntervalClock(
+        stage.name, settings.steps, settings.steps_per_epoch, batches.images_after
+    )
+    reports = CourseReports(
+        stage.name,
+        stage.attendance,
+        clock,
+        file=stage.metrics,
+        writer=writer,
+        learning_rate_curve=plan.learning_rate_curve,
+    )
 
     alarms = plan.alarms(state)
 
@@ -254,11 +217,12 @@ def train_stage(
     alarms.told = on_alarm
 
     def batches_from(first_step: int) -> Iterable[Batch]:
-        rate.begin(first_step)
+        clock.begin(first_step)
         return batches.distribute(strategy, first_step, settings.steps)
 
     try:
-        with progress(stage.name, settings.steps * batch_size, "images") as show:
+        total = batches.images_after(settings.steps)
+        with progress(stage.name, total, "images") as show, reports.of_the_end():
             run_loop(
                 state,
                 train_step,
@@ -266,9 +230,11 @@ def train_stage(
                 checkpoints,
                 settings,
                 Callbacks(
-                    metrics=on_metrics,
-                    progress=lambda step: show(step * batch_size),
+                    metrics=reports.interval,
+                    progress=lambda step: show(batches.images_after(step)),
                     saved=stage.attendance.saved,
+                    resumed=lambda step: reports.begin(step, settings, replicas),
+                    saving=reports.flush,
                 ),
                 plan.epoch_rules(state),
                 stop,

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import pkgutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,9 +62,11 @@ def save_images(folder: Path, count: int, *, size: int = 16) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _other_tests_stay_free_of_determinism(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pretraining switches it on for its process, which other tests share here."""
-    monkeypatch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
+def _other_tests_stay_free_of_determinism() -> Iterator[None]:
+    """Runs are deterministic, as they are for users; other tests share their process here."""
+    yield
+    if "tensorflow" in sys.modules:
+        pkgutil.resolve_name("tensorflow.python.framework.config:disable_op_determinism")()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -79,6 +79,7 @@ CASES = [
         (f"training.{setting}", ["method.name=random"], ["evaluation.finetune_epochs=1"])
         for setting in (
             "precision=bfloat16",
+            "deterministic=off",
             "log_every=3",
             "checkpoint_every_epochs=3",
             "checkpoint_minutes=3",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from twofold.components.encoders.convolutional.conv4_settings import SMALLEST
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.errors import SettingsError
 
@@ -32,9 +33,9 @@ def build_conv4(
         SettingsError: if the image is too small.
 
     """
-    if min(image_shape[:2]) < 31:
+    if min(image_shape[:2]) < SMALLEST:
         raise SettingsError(
-            f"the encoder conv4 needs images of at least 31x31, "
+            f"the encoder conv4 needs images of at least {SMALLEST}x{SMALLEST}, "
             f"received {image_shape[0]}x{image_shape[1]}"
         )
     initial = Initializer(initializer, seed)

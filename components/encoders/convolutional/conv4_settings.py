@@ -13,6 +13,9 @@ from twofold.components.encoders.settings import (
     InitializerName,
 )
 
+# Side in pixels of the smallest image of which four convolutions leave a position.
+SMALLEST = 31
+
 
 @ENCODERS.register
 class Conv4Settings(EncoderSettings):
@@ -26,3 +29,8 @@ class Conv4Settings(EncoderSettings):
         description="channels of each convolution, and width of the features",
     )
     initializer: InitializerName = Field("keras", description=INITIALIZER)
+
+    @property
+    def smallest_image(self) -> int:
+        """Side in pixels of the smallest images that it takes."""
+        return SMALLEST

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
+from twofold.components.encoders.convolutional.core_settings import smallest_image
 from twofold.components.encoders.layers.blocks import in_block
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalizations
@@ -72,9 +73,7 @@ def build_core(
 
 
 def _check_size(image_shape: tuple[int, int, int], blocks: int) -> None:
-    smallest = 1
-    for _ in range(blocks):
-        smallest = 2 * smallest + 4
+    smallest = smallest_image(blocks)
     if min(image_shape[:2]) < smallest:
         raise SettingsError(
             f"the encoder core with {blocks} convolutions needs images of at least "

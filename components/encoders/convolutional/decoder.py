@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
+from twofold.components.encoders.convolutional.core_settings import mirrored_side, mirrored_sides
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalizations
 from twofold.components.encoders.layers.upsampled import UpsampledConv2DTranspose
@@ -83,14 +84,10 @@ def build_decoder(
 
 def _mirrored(side: int, steps: int, image_shape: tuple[int, int, int]) -> int:
     """Returns the side of the last map of ``core`` on images of this side."""
-    step: int = 2**steps
-    border = (_KERNEL - 1) * (step - 1)
-    last, remainder = divmod(side - border, step)
-    if last < 1 or remainder:
-        sizes = ", ".join(str(step * small + border) for small in (1, 2, 3))
+    last = mirrored_side(side, steps)
+    if last is None:
         raise SettingsError(
             f"the decoder with {steps} convolutions rebuilds only images whose height and width "
-            f"are among {sizes} and so on, in steps of {step}, "
-            f"received {image_shape[0]}x{image_shape[1]}"
+            f"are among {mirrored_sides(steps)}, received {image_shape[0]}x{image_shape[1]}"
         )
     return last

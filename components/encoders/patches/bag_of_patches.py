@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalizations
+from twofold.components.encoders.patches.bag_of_patches_settings import check_patches
 from twofold.components.encoders.residual.convolutions import convolution
 from twofold.components.errors import SettingsError
 
@@ -55,24 +56,11 @@ def build_bag_of_patches(
             for the blocks, or pixels would lie between patches.
 
     """
-    if not filters:
-        raise SettingsError(
-            "the encoder bag_of_patches needs filters for its first convolution, received none"
-        )
+    check_patches(patch, stride, filters)
     if min(image_shape[:2]) < patch:
         raise SettingsError(
             f"the encoder bag_of_patches needs images of at least {patch}x{patch}, one patch, "
             f"received {image_shape[0]}x{image_shape[1]}"
-        )
-    if patch < 2 ** (len(filters) - 1):
-        raise SettingsError(
-            f"the encoder bag_of_patches halves a patch {len(filters) - 1} times: expected a patch "
-            f"of at least {2 ** (len(filters) - 1)} pixels, received {patch}"
-        )
-    if stride > patch:
-        raise SettingsError(
-            f"the encoder bag_of_patches would not see what lies between patches: expected a "
-            f"stride of at most the patch's {patch} pixels, received {stride}"
         )
     initial = Initializer(initializer, seed)
     norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)

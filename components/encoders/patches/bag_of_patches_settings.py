@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+import pydantic
 from pydantic import Field
 
 from twofold.components.encoders.settings import (
@@ -12,7 +14,31 @@ from twofold.components.encoders.settings import (
     InitializerName,
     NormalisedSettings,
 )
+from twofold.components.errors import SettingsError
 from twofold.components.settings import Widths
+
+
+def check_patches(patch: int, stride: int, filters: Sequence[int]) -> None:
+    """Refuses patches that the blocks cannot halve, or between which pixels are not seen.
+
+    Raises:
+        SettingsError: saying what was expected.
+
+    """
+    if not filters:
+        raise SettingsError(
+            "the encoder bag_of_patches needs filters for its first convolution, received none"
+        )
+    if patch < 2 ** (len(filters) - 1):
+        raise SettingsError(
+            f"the encoder bag_of_patches halves a patch {len(filters) - 1} times: expected a patch "
+            f"of at least {2 ** (len(filters) - 1)} pixels, received {patch}"
+        )
+    if stride > patch:
+        raise SettingsError(
+            f"the encoder bag_of_patches would not see what lies between patches: expected a "
+            f"stride of at most the patch's {patch} pixels, received {stride}"
+        )
 
 
 @ENCODERS.register
@@ -32,6 +58,16 @@ class BagOfPatchesSettings(NormalisedSettings):
     )
     features: int = Field(1024, ge=1, description="width of the features")
     initializer: InitializerName = Field("he", description=INITIALIZER)
+
+    @pydantic.model_validator(mode="after")
+    def _possible(self) -> BagOfPatchesSettings:
+        check_patches(self.patch, self.stride, self.filters)
+        return self
+
+    @property
+    def smallest_image(self) -> int:
+        """Side in pixels of the smallest images that it takes."""
+        return self.patch
 
     @property
     def patch_side(self) -> int:

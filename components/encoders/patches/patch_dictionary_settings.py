@@ -32,3 +32,8 @@ class PatchDictionarySettings(NormalisedSettings):
     grid: int = Field(3, ge=1, description="parts of the image along each side")
     mirrored: bool = Field(True, description="give an image and its mirror image the same features")
     initializer: InitializerName = Field("he", description=INITIALIZER)
+
+    @property
+    def smallest_image(self) -> int:
+        """Side in pixels of the smallest images that have a patch for each part of the grid."""
+        return self.patch + (self.grid - 1) * self.stride

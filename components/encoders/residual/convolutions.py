@@ -8,11 +8,10 @@ import keras
 
 from twofold.components.encoders.layers.blocks import in_block
 from twofold.components.encoders.layers.initializers import Initializer
+from twofold.components.encoders.residual.resnet_settings import FIRST_CHANNELS, STEMS
 from twofold.components.errors import SettingsError
 
-CHANNELS = (64, 128, 256, 512)
-# By how much each stem, and the three strided stages after it, shrink an image.
-STEMS = {"imagenet": 32, "small": 8}
+CHANNELS = tuple(FIRST_CHANNELS * factor for factor in (1, 2, 4, 8))
 
 
 def check_stem(name: str, stem: str, image_shape: tuple[int, int, int]) -> None:

@@ -10,10 +10,10 @@ from twofold.components.encoders.layers.normalisation import (
     NormalizationMaker,
     batch_normalizations,
 )
+from twofold.components.encoders.residual.resnet_settings import SMALLEST_PUBLISHED
 from twofold.components.errors import SettingsError
 
 _STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
-_SMALLEST = 27
 
 
 def build_resnet34_published(
@@ -54,10 +54,10 @@ def build_resnet34_published(
     """
     if pool_strides not in (1, 2):
         raise SettingsError(f"pool_strides must be 1 or 2, received {pool_strides}")
-    if min(image_shape[:2]) < _SMALLEST:
+    if min(image_shape[:2]) < SMALLEST_PUBLISHED:
         raise SettingsError(
-            f"the encoder resnet34_published needs images of at least {_SMALLEST}x{_SMALLEST}, "
-            f"received {image_shape[0]}x{image_shape[1]}"
+            f"the encoder resnet34_published needs images of at least "
+            f"{SMALLEST_PUBLISHED}x{SMALLEST_PUBLISHED}, received {image_shape[0]}x{image_shape[1]}"
         )
     initial = Initializer(initializer, seed)
     norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import pydantic
 from pydantic import Field
 
 from twofold.components.encoders.settings import (
@@ -13,6 +14,13 @@ from twofold.components.encoders.settings import (
     NormalisedSettings,
 )
 
+# By how much each stem, and the three strided stages after it, shrink an image: side in pixels of
+# the smallest that it takes.
+STEMS = {"imagenet": 32, "small": 8}
+# Of ``resnet34_published``, whose last map is pooled 2x2.
+SMALLEST_PUBLISHED = 27
+# Channels of the first stage, of which the narrowest network keeps one.
+FIRST_CHANNELS = 64
 _ROOM = "twofold.components.encoders.residual"
 
 
@@ -24,9 +32,16 @@ class ResNetSettings(NormalisedSettings):
         "imagenet", description="small: 3x3 without pooling, for images of about 32 pixels"
     )
     width_multiplier: float = Field(
-        1.0, gt=0.0, description="factor on the channels of every layer"
+        1.0,
+        ge=1 / FIRST_CHANNELS,
+        description="factor on the channels of every layer, of the first of 64",
     )
     initializer: InitializerName = Field("he", description=INITIALIZER)
+
+    @property
+    def smallest_image(self) -> int:
+        """Side in pixels of the smallest images that it takes."""
+        return STEMS[self.stem]
 
 
 @ENCODERS.register
@@ -66,6 +81,20 @@ class ResNet50V2Settings(ResNetSettings):
         "they are taken as they are",
     )
 
+    @pydantic.model_validator(mode="after")
+    def _fits_stem(self) -> ResNet50V2Settings:
+        if self.input_size is not None and self.input_size < STEMS[self.stem]:
+            raise ValueError(
+                f"encoder.input_size={self.input_size}: encoder.stem={self.stem} needs images of "
+                f"at least {STEMS[self.stem]}x{STEMS[self.stem]}"
+            )
+        return self
+
+    @property
+    def smallest_image(self) -> int:
+        """Side in pixels of the smallest images that it takes."""
+        return super().smallest_image if self.input_size is None else 1
+
     @property
     def patch_side(self) -> int | None:
         """Side in pixels of the views that it takes beside whole images."""
@@ -82,3 +111,8 @@ class ResNet34PublishedSettings(NormalisedSettings):
         2, description="stride in positions of the last pooling, which is 2x2; published: 2"
     )
     initializer: InitializerName = Field("keras", description=INITIALIZER)
+
+    @property
+    def smallest_image(self) -> int:
+        """Side in pixels of the smallest images that it takes."""
+        return SMALLEST_PUBLISHED

@@ -259,13 +259,11 @@ def fit_recipe_probe(
     random = np.random.default_rng(seed)
     layer = keras.layers.Dense(classes, kernel_initializer="zeros", dtype="float32")
     layer.build((None, width))
-    if initializer == "pytorch":
-        limit = 1 / np.sqrt(width)
-        bias = random.uniform(-limit, limit, classes)
-    else:
-        limit = np.sqrt(6 / (width + classes))
-        bias = np.zeros(classes)
-    layer.set_weights([random.uniform(-limit, limit, (width, classes)), bias])
+    limit = 1 / np.sqrt(width) if initializer == "pytorch" else np.sqrt(6 / (width + classes))
+    # Weights before the bias: the order decides what a seed gives.
+    kernel = random.uniform(-limit, limit, (width, classes))
+    bias = random.uniform(-limit, limit, classes) if initializer == "pytorch" else np.zeros(classes)
+    layer.set_weights([kernel, bias])
     updates: keras.optimizers.Optimizer = (
         # Recipe E's Adam has epsilon 1e-8, where Keras's default is 1e-7.
         keras.optimizers.Adam(learning_rate, epsilon=1e-8)

@@ -139,7 +139,7 @@ def convert(
 
     """
     chosen = _known(formats)
-    convert_process.require(*dict.fromkeys(name for one in chosen for name in one.packages))
+    require_packages(formats)
     source = load_source(saved_model_dir, head)
     source.check_images("sample_images", sample_images)
     if labels is not None:
@@ -179,6 +179,20 @@ def convert(
         for one in chosen:
             files.move_file(folder / one.file, out_dir / one.file)
     return converted
+
+
+def require_packages(formats: Sequence[str]) -> None:
+    """Looks whether what formats are made and proven with is installed.
+
+    Args:
+        formats: those that are none of ``FORMATS`` need nothing but TensorFlow.
+
+    Raises:
+        ConversionError: that names what is missing, and how to install it.
+
+    """
+    chosen = [FORMATS[name] for name in formats if name in FORMATS]
+    convert_process.require(*dict.fromkeys(name for one in chosen for name in one.packages))
 
 
 def _known(formats: Sequence[str]) -> list[Format]:

@@ -7,7 +7,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from twofold.components.encoders.convolutional.core_settings import (
+    CoreSettings,
+    mirrored_side,
+    mirrored_sides,
+)
 from twofold.components.encoders.settings import EncoderSettings
+from twofold.components.errors import SettingsError
 from twofold.components.methods.settings import METHODS, MethodSettings
 from twofold.components.training.settings import TrainingSettings
 from twofold.components.transforms.settings import ViewsSettings
@@ -43,4 +49,15 @@ class VAESettings(MethodSettings):
             raise ValueError(
                 f"method.latent=null: encoder.name={encoder.name} ends in no dense layer that "
                 f"could be the mean of the code: expected a width, such as method.latent=84"
+            )
+
+    def check_image(self, encoder: EncoderSettings, height: int, width: int) -> None:
+        """Refuses images that the encoder does not take, or of a size that cannot come back."""
+        super().check_image(encoder, height, width)
+        blocks = len(encoder.mirrored_filters or CoreSettings().filters)
+        if any(mirrored_side(side, blocks) is None for side in (height, width)):
+            raise SettingsError(
+                f"method.name={self.name} rebuilds images by {blocks} convolutions: expected a "
+                f"height and a width among {mirrored_sides(blocks)}, received {height}x{width}: "
+                f"change data.image_size"
             )

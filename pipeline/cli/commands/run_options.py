@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +22,7 @@ from twofold.pipeline.cli.path_arguments import (
     local_or_bucket,
     plain_name,
 )
-from twofold.pipeline.cli.progress_bar import progress_bar
+from twofold.pipeline.cli.progress_bar import ProgressDisplay
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import RunDirectory
@@ -168,6 +167,11 @@ def open_run(
         run_environment() | {"recipe": Path(recipe).name},
         update=update,
     )
+
+    def say(line: str) -> None:
+        out.print(escape(line))
+
+    progress = ProgressDisplay(errors, say)
     stop = StopRequest(max_minutes, say=lambda line: errors.print(escape(line)))
     with contextlib.closing(directory), stop.listening():
         yield Context(
@@ -175,8 +179,9 @@ def open_run(
             run=directory,
             datasets=datasets or str(workdir / DATASETS),
             beam_options=tuple(beam or ()),
-            progress=functools.partial(progress_bar, errors),
-            say=lambda line: out.print(escape(line)),
+            progress=progress.bar,
+            say=say,
             stop=stop,
+            show_interval=progress.interval,
             other_code="reuse" if reuse else "update" if update else "ask",
         )

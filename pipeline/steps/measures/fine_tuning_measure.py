@@ -13,7 +13,7 @@ import tensorflow as tf
 from twofold.components.data.reading.label_subset import keep_labels, labelled_rows
 from twofold.components.data.reading.split import Split
 from twofold.components.data.store.manifest import Manifest
-from twofold.components.errors import DataError
+from twofold.components.errors import UnfitSettingsError
 from twofold.components.evaluation.embedding_store import EmbeddingStore
 from twofold.components.evaluation.plots.study_plots import plot_fraction_curves
 from twofold.components.evaluation.probes.fine_tuning import (
@@ -49,12 +49,12 @@ def check_finetune(context: Context, manifest: Manifest) -> None:
     """Refuses to fine-tune without classes.
 
     Raises:
-        DataError: if it is asked for and the data set has fewer than two classes.
+        UnfitSettingsError: if it is asked for and the data set has fewer than two classes.
 
     """
     epochs = context.config.evaluation.finetune_epochs
     if epochs is not None and len(manifest.class_names) < 2:
-        raise DataError(
+        raise UnfitSettingsError(
             f"evaluation.finetune_epochs={epochs} trains on labels: expected at least two classes "
             f"in {manifest.name}, found {len(manifest.class_names)}"
         )
@@ -86,7 +86,6 @@ def measure_finetuning(
     config = context.config.evaluation
     if config.finetune_epochs is None:
         return {}
-    tf.config.experimental.enable_op_determinism()
     validation = splits.get(_VALIDATION) if held_out_name != _VALIDATION else None
     if validation is not None and not (validation.labels >= 0).any():
         validation = None

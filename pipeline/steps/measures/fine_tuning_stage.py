@@ -34,20 +34,25 @@ from twofold.pipeline.steps.reuse.fingerprints import (
     settings_seen,
     training_images,
 )
+from twofold.pipeline.training.course_reports import attendance
 from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.prepared_images import TrainingImages
 from twofold.pipeline.training.stage import (
     Stage,
     StagePlan,
-    attendance,
     best_weights,
     train_stage,
 )
 
-# The folders of a run: the fine-tuned encoder with its head, what was measured of others, curves.
+# In a run's folder: the fine-tuned encoder with its head, what was measured of others, curves and
+# intervals.
 FINETUNED = "finetuned"
 MEASURED = "finetuned-measured"
 CURVES = {"fine-tuned": "tensorboard-finetune", "from scratch": "tensorboard-finetune-scratch"}
+INTERVALS = {
+    "fine-tuned": "metrics-finetune.jsonl",
+    "from scratch": "metrics-finetune-scratch.jsonl",
+}
 PREFIXES = {"fine-tuned": "finetune", "from scratch": "finetune_scratch"}
 
 
@@ -118,6 +123,7 @@ def configure(context: Context, job: Job, train: Split) -> RunConfig:
                 epsilon=whole.training.epsilon if whole.training.optimizer == "adam" else None,
                 precision=whole.training.precision,
                 compile=whole.training.compile,
+                deterministic=whole.training.deterministic,
                 log_every=whole.training.log_every,
                 checkpoint_every_epochs=whole.training.checkpoint_every_epochs,
                 checkpoint_minutes=whole.training.checkpoint_minutes,
@@ -159,6 +165,7 @@ def fine_tuning_stage(context: Context, job: Job, config: RunConfig, images: Ima
         fingerprint=fingerprint(inputs),
         checkpoints=folder,
         tensorboard=context.run.path / CURVES[job.start] if job.whole else None,
+        metrics=context.run.path / INTERVALS[job.start] if job.whole else None,
         attendance=attendance(context),
     )
 

@@ -16,7 +16,7 @@ from twofold.components.data.reading.split import Split
 from twofold.components.data.sources.source import Source
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.encoders.heads import build_linear_head
-from twofold.components.errors import DataError, EvaluationError
+from twofold.components.errors import DataError, EvaluationError, UnfitSettingsError
 from twofold.components.evaluation.plots.corruption_plots import plot_gain
 from twofold.components.evaluation.probes.knn import knn_predict
 from twofold.components.evaluation.probes.linear_probe import LinearProbe
@@ -95,7 +95,7 @@ def plan_robustness(context: Context, manifest: Manifest) -> Plan | None:
     if config.robustness == "off":
         return None
     if len(manifest.class_names) < 2:
-        raise DataError(
+        raise UnfitSettingsError(
             f"evaluation.robustness={config.robustness} needs images of at least two classes, and "
             f"{manifest.name} has {len(manifest.class_names)}"
         )

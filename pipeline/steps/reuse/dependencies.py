@@ -23,6 +23,9 @@ _NO_RESULT = (
     "twofold.pipeline.steps.plots.*",
     # How curves are written for TensorBoard; their last values are metrics as they are read back.
     "twofold.components.training.tensorboard.*",
+    # How a training is shown and logged.
+    "twofold.components.training.reporting.*",
+    "twofold.pipeline.training.course_reports",
     # What metrics are called, and how their values are written.
     "twofold.components.evaluation.metric_catalogue",
     "twofold.components.evaluation.metrics",

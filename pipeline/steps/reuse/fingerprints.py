@@ -30,7 +30,7 @@ from twofold.pipeline.config.data_source import preparation_settings
 from twofold.pipeline.runs.code_fingerprint import Code, Dependencies, code_digest, read_code
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
-from twofold.pipeline.steps.checks import check_source
+from twofold.pipeline.steps.checks.data_checks import check_source
 from twofold.pipeline.steps.reuse.dependencies import DEPENDENCIES
 from twofold.pipeline.steps.robustness_baseline import read_baseline
 

@@ -102,7 +102,7 @@ def results(run: Path, step: str, *, pretrained: bool, embedded: bool) -> Iterat
     of_methods = {name for method in METHODS.classes.values() for name in method.figures}
     own = [path for path in figures if path.stem in {*_PRETRAIN_FIGURES, *of_methods}]
     if step == "pretrain" and not pretrained:
-        yield from (run / "checkpoints", run / "tensorboard", *own)
+        yield from (run / "checkpoints", run / "tensorboard", run / "metrics.jsonl", *own)
     if step in ("pretrain", "evaluate"):
         yield from (path for path in figures if path not in own)
         if not embedded:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.settings import ENCODERS
+from twofold.components.errors import SettingsError
 
 # One a convolution of He et al.'s networks, those of the shortcuts included where they have any.
 BATCH_NORMALISATIONS = {
@@ -51,6 +52,18 @@ def test_every_encoder_is_built_by_its_name(name):
     assert encoder.name == name
     features = encoder(np.zeros((2, 32, 36, 3), np.float32), training=False)
     assert features.shape == (2, encoder.output_shape[-1])
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_settings_and_builder_refuse_the_same_images(name: str) -> None:
+    settings = ENCODERS[name].model_validate({})
+    smallest = settings.smallest_image
+    settings.check_image(smallest, smallest + 1)
+    expected = f"at least {smallest}( pixels|x{smallest})"
+    with pytest.raises(SettingsError, match=expected):
+        settings.check_image(smallest, smallest - 1)
+    with pytest.raises(SettingsError, match=expected):
+        build_encoder(name, (smallest, smallest - 1, 3), seed=0, **NARROW[name])
 
 
 @pytest.fixture

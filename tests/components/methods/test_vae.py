@@ -1,8 +1,10 @@
 """The variational autoencoder."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests.components.methods.forms import (
@@ -15,6 +17,7 @@ from tests.components.methods.forms import (
 from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.convolutional.core_settings import CoreSettings
 from twofold.components.encoders.heads import build_gaussian_head
+from twofold.components.errors import SettingsError
 from twofold.components.losses.elbo import kl_to_standard_normal
 from twofold.components.methods.build import MethodContext, build_method
 from twofold.components.methods.generative.vae_settings import VAESettings
@@ -89,3 +92,16 @@ def test_a_code_can_have_two_heads_of_its_own_on_the_features():
 
 def _context(encoder):
     return MethodContext(encoder, [lambda images, keys: images], IMAGE_SHAPE, 3, 10, 0)
+
+
+@pytest.mark.parametrize(("side", "fits"), [(64, True), (62, False)])
+def test_images_that_cannot_come_back_at_their_size_are_refused_before_anything_is_built(
+    side: int, fits: bool
+) -> None:
+    # 4m + 12 for the two convolutions of core.
+    with (
+        contextlib.nullcontext()
+        if fits
+        else pytest.raises(SettingsError, match=r"among 16, 20, 24 .*, received 64x62")
+    ):
+        VAESettings().check_image(CoreSettings(), 64, side)

@@ -1,6 +1,7 @@
 """A run that was killed and resumed equals one that was not, bit for bit."""
 
 import dataclasses
+import math
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -190,6 +191,18 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, form, average, repl
     assert resumed.state.extra["rate_scale"].numpy() == 0.125
 
 
+def test_the_rate_that_is_reported_is_that_of_the_update_just_made(tmp_path):
+    metrics = _run(tmp_path, "supervised").metrics
+
+    def scheduled(updates_before):
+        return 0.01 * (1 + math.cos(math.pi * (updates_before - 2) / (STEPS - 2))) / 2
+
+    assert {step: means["learning_rate"] for step, means in metrics.items()} == pytest.approx(
+        # Half the way up, and then lowered after the epochs that end with steps 4 and 6.
+        {2: 0.01 / 2, 3: 0.01, 4: scheduled(3), 6: 0.5 * scheduled(5), 8: 0.25 * scheduled(7)}
+    )
+
+
 def test_a_run_killed_before_its_first_checkpoint_starts_over(tmp_path):
     with pytest.raises(KilledError):
         _run(tmp_path, "supervised", killed_after=1)
@@ -236,6 +249,7 @@ def test_metrics_are_logged_at_intervals_epochs_and_checkpoints(tmp_path):
     assert sorted(metrics) == [2, 3, 4, 6, 8]
     every_time = {
         "loss",
+        "learning_rate",
         "contrastive_accuracy",
         "correlation_accuracy",
         "feature_std",

@@ -109,6 +109,9 @@ def test_mixed_sizes_without_a_size_to_bring_them_to(
     save_images(tmp_path / "images" / "dog", 20, size=24)
     arguments = short_run(tmp_path / "images", workdir, "data.image_size=null")
     refuses(arguments, "2 sizes", "16x16 (20), 24x24 (20)", "data.image_size")
+    # Among the first images, before any is prepared.
+    save_images(tmp_path / "images" / "cat", 10, size=24)
+    refuses(arguments, "2 sizes or more (16x16, 24x24)", "data.image_size", status=2)
 
 
 @pytest.mark.parametrize(
@@ -118,15 +121,26 @@ def test_mixed_sizes_without_a_size_to_bring_them_to(
         ("training.replicas=3", ("training.batch_size=8", "3 replicas")),
         ("encoder.filters=[4, 4, 4]", ("encoder core", "at least 36x36", "received 16x16")),
         ("encoder={name: conv4}", ("encoder conv4", "at least 31x31", "data.image_size")),
+        (
+            "training.averaging={kind: swa, start_epoch: 0.9}",
+            ("training.averaging.start_epoch=0.9", "no snapshot of 4 steps"),
+        ),
+        ("training.averaging={kind: swa}", ("period_steps=10", "one snapshot, after 1 of 4 st")),
     ],
 )
 def test_what_does_not_fit_the_images(
     setting: str, words: tuple[str, ...], refuses: Refuses, two_classes: Path, workdir: Path
 ) -> None:
-    # A setting that no image of this size fits, or one that these images are too few for.
-    status = 2 if setting.startswith("encoder") else 1
-    refuses(short_run(two_classes, workdir, setting), *words, status=status)
+    refuses(short_run(two_classes, workdir, setting), *words, status=2)
     assert not (workdir / "folder_simclr" / "checkpoints").exists()
+
+
+def test_what_does_not_fit_the_images_own_size_before_they_are_prepared(
+    refuses: Refuses, two_classes: Path, workdir: Path
+) -> None:
+    arguments = short_run(two_classes, workdir, "data.image_size=null", "encoder={name: conv4}")
+    refuses(arguments, "encoder conv4", "at least 31x31, received 16x16", status=2)
+    assert not workdir.exists()
 
 
 def test_an_unknown_latent_before_anything_is_done(
@@ -136,6 +150,7 @@ def test_an_unknown_latent_before_anything_is_done(
         short_run(two_classes, workdir, "evaluation.rsm_latent=size"),
         "evaluation.rsm_latent='size'",
         "expected none",
+        status=2,
     )
     assert not workdir.exists()
 

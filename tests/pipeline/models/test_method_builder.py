@@ -272,6 +272,8 @@ def test_labelled_and_unlabelled_streams_share_a_step(
     record = json.loads((tmp_path / "work/folder_simclr/run.json").read_text())
     details = record["steps"]["pretrain"]["details"]
     assert (details["steps"], details["replicas"]) == (24 // 8, 2)
+    # By itself on CPUs, and as it is for users.
+    assert details["deterministic"] is True
 
 
 def test_accumulation_says_that_it_adds_no_negatives(

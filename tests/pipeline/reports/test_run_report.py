@@ -25,7 +25,6 @@ def made(two_classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two classes."""
     workdir = tmp_path_factory.mktemp("é work")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
         prove_here(patch)
         with pytest.raises(SystemExit) as end:
             main([*short_run(two_classes, workdir), "--name", "first"])

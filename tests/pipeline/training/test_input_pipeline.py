@@ -213,8 +213,6 @@ def test_a_run_measures_the_same_with_and_without_a_cache(
     twofold: Callable[..., Outcome],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Pretraining switches it on for its process, which other tests share here.
-    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
     found = []
     for name, cached, until in (("kept", "memory", "evaluate"), ("streamed", "off", "export")):
         settings = ("data.image_size=12", f"data.cache={cached}", f"name={name}")

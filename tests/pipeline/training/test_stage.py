@@ -1,7 +1,9 @@
 """What a training stage finds in its directory, and goes on from."""
 
 import contextlib
+import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,11 +15,12 @@ import pytest
 import tensorflow as tf
 
 from twofold.components.training.loop import LoopSettings
+from twofold.components.training.reporting.intervals import Interval
 from twofold.components.training.step import TrainState
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.training import stage as stage_module
+from twofold.pipeline.training.course_reports import Attendance
 from twofold.pipeline.training.stage import (
-    Attendance,
     Stage,
     StagePlan,
     set_aside_other_inputs,
@@ -25,16 +28,26 @@ from twofold.pipeline.training.stage import (
 )
 
 STEPS = 4
+LENGTHS = LoopSettings(STEPS, STEPS, log_every=4, checkpoint_every=2)
+
+
+class KilledError(BaseException):
+    """Stands for SIGKILL."""
 
 
 class Training:
     """A stage whose steps cost nothing."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(
+        self, directory: Path, metrics: Path | None = None, lengths: LoopSettings = LENGTHS
+    ) -> None:
+        self.directory, self.metrics, self.lengths = directory, metrics, lengths
         self.steps: list[int] = []
         self.said: list[str] = []
+        self.logged: list[str] = []
         self.set_aside: list[Path] = []
+        # Called with each interval, after it was written.
+        self.show: Callable[[Interval], None] = lambda interval: None
 
     def __call__(self) -> np.ndarray:
         stage = Stage(
@@ -43,13 +56,15 @@ class Training:
             "f1",
             self.directory,
             tensorboard=None,
-            attendance=Attendance(say=self.said.append),
+            metrics=self.metrics,
+            attendance=Attendance(self.said.append, log=self.logged.append, show=self.show),
         )
         batches: Any = SimpleNamespace(
-            loop_settings=lambda: LoopSettings(STEPS, STEPS, log_every=4, checkpoint_every=2),
+            loop_settings=lambda: self.lengths,
             images=SimpleNamespace(
                 labelled=SimpleNamespace(class_names=("a",)), image_shape=(2, 2, 1)
             ),
+            images_after=lambda steps: 8 * steps,
             trained_images=8,
             part_sizes=(4,),
             distribute=lambda strategy, first, steps: range(first + 1, steps + 1),
@@ -81,7 +96,7 @@ class Training:
             self.steps.append(batch)
             state.variables[0].assign(state.variables[0] * 1.1 + float(batch))
             state.steps.assign_add(1)
-            return {"loss": tf.constant(1.0)}
+            return {"loss": tf.constant(float(batch))}
 
         return step
 
@@ -145,3 +160,64 @@ def test_where_both_are_damaged_training_goes_on_from_the_checkpoint_before(
         "ckpt-4 is damaged and passed over",
         "training goes on from ckpt-2",
     ]
+
+
+def _intervals(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics file, without what depends on the time."""
+    read = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(line.pop("images_per_second") > 0 and line.pop("wall_time") > 0 for line in read)
+    return read
+
+
+def test_a_metrics_file_has_an_interval_a_line(tmp_path: Path) -> None:
+    lengths = LoopSettings(steps=6, steps_per_epoch=3, log_every=2, checkpoint_every=6)
+    Training(tmp_path / "checkpoints", tmp_path / "metrics.jsonl", lengths)()
+    common = {"learning_rate": pytest.approx(0.01)}
+    assert _intervals(tmp_path / "metrics.jsonl") == [
+        {"step": 2, "epoch": 1, "images": 16, "loss": 1.5, **common},
+        {"step": 3, "epoch": 1, "images": 24, "loss": 3.0, **common},
+        {"step": 4, "epoch": 2, "images": 32, "loss": 4.0, **common},
+        {"step": 6, "epoch": 2, "images": 48, "loss": 5.5, **common},
+    ]
+
+
+def test_after_a_kill_between_line_and_checkpoint_each_interval_is_there_once(
+    tmp_path: Path,
+) -> None:
+    lengths = LoopSettings(STEPS, STEPS, log_every=1, checkpoint_every=2)
+    whole = Training(tmp_path / "whole", tmp_path / "whole.jsonl", lengths)
+    weights = whole()
+    assert whole.logged[0] == "pretrain: begins: 4 steps, 1 epoch, 1 replica"
+    assert [line.partition(", epoch")[0] for line in whole.logged[1:]] == [
+        f"pretrain: step {step} of 4" for step in range(1, 5)
+    ]
+    assert whole.said == []
+
+    killed = Training(tmp_path / "killed", tmp_path / "killed.jsonl", lengths)
+
+    def die(interval: Interval) -> None:
+        if interval.step == 4:
+            raise KilledError
+
+    killed.show = die
+    with pytest.raises(KilledError):
+        killed()
+    assert [line["step"] for line in _intervals(tmp_path / "killed.jsonl")] == [1, 2, 3, 4]
+    assert killed.logged[-1].startswith("pretrain: KilledError")
+    killed.show = lambda interval: None
+    np.testing.assert_array_equal(killed(), weights)
+    assert killed.said == [
+        "killed.jsonl: 2 lines after step 2 cut, which training writes again",
+        "pretrain: goes on from step 2 of 4",
+    ]
+    assert _intervals(tmp_path / "killed.jsonl") == _intervals(tmp_path / "whole.jsonl")
+
+
+def test_the_intervals_of_other_inputs_are_set_aside(tmp_path: Path) -> None:
+    training = Training(tmp_path / "checkpoints", tmp_path / "metrics.jsonl")
+    training()
+    (tmp_path / "checkpoints" / "model.json").write_text('{"fingerprint": "f2"}')
+    shutil.rmtree(tmp_path / "checkpoints" / "final")
+    training.set_aside.clear()
+    training()
+    assert training.set_aside == [tmp_path / "checkpoints", tmp_path / "metrics.jsonl"]

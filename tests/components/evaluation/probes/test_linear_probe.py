@@ -181,6 +181,16 @@ class TestRecipeProbe:
             assert np.abs(drawn).max() <= 0.05
             assert drawn.std() == pytest.approx(0.05 / np.sqrt(3), rel=0.2)
 
+    def test_a_seed_draws_the_weights_before_the_bias(self):
+        # What was measured with a seed is so only in this order.
+        random, limit = np.random.default_rng(5), 1 / np.sqrt(8)
+        probe = fit_recipe_probe(
+            *clusters(images=9), classes=3, epochs=1, learning_rate=0.0, seed=5
+        )
+        weights = random.uniform(-limit, limit, (8, 3))
+        np.testing.assert_allclose(probe.weights, weights, rtol=1e-6)
+        np.testing.assert_allclose(probe.bias, random.uniform(-limit, limit, 3), rtol=1e-6)
+
     def test_separable_classes_are_all_recognised(self):
         embeddings, labels = clusters(spread=0.01)
         probe = fit_recipe_probe(

@@ -1,0 +1,163 @@
+"""Course of a training stage, as it is reported: metrics file, log, curves, terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twofold.components.training.alarms.alarm_watch import Alarm
+from twofold.components.training.loop import LoopSettings
+from twofold.components.training.reporting.intervals import Interval, IntervalClock
+from twofold.components.training.reporting.metrics_file import MetricsFile
+from twofold.components.training.reporting.training_log import TrainingLog
+from twofold.components.training.resuming.interruption import Interruption, StopRequest
+from twofold.components.training.tensorboard.event_writer import TensorBoardWriter
+from twofold.pipeline.runs.run_context import Context
+
+# What a run's trainings tell people, all in one file, and the intervals of its pretraining.
+LOG = "train.log"
+METRICS = "metrics.jsonl"
+# Of an error's message; TensorFlow's can hold a whole graph.
+_LOGGED_CHARACTERS = 500
+
+
+def _unheard(line: str) -> None:
+    """Tells nobody."""
+
+
+def _unnoted(stage: str, alarms: Sequence[Alarm]) -> None:
+    """Tells nobody."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Attendance:
+    """Who attends to a training from outside.
+
+    Attributes:
+        say: prints one line for a person, and logs it.
+        saved: called after each checkpoint.
+        stop: whether training is to end before its last step.
+        alarms: called with the stage's name and all its alarms so far, when there is one more.
+        log: takes what is not printed, too.
+        show: shows an interval on the terminal.
+
+    """
+
+    say: Callable[[str], None] = _unheard
+    saved: Callable[[], None] = lambda: None
+    stop: StopRequest = dataclasses.field(default_factory=StopRequest)
+    alarms: Callable[[str, Sequence[Alarm]], None] = _unnoted
+    log: Callable[[str], None] = _unheard
+    show: Callable[[Interval], None] = lambda interval: None
+
+
+def attendance(context: Context, details: dict[str, Any] | None = None) -> Attendance:
+    """Lets a run attend to its training.
+
+    Args:
+        context: of the run.
+        details: of the step's record, for the alarms.
+
+    """
+    log = TrainingLog(context.run.path / LOG)
+
+    def say(line: str) -> None:
+        context.say(line)
+        log(line)
+
+    def note(stage: str, alarms: Sequence[Alarm]) -> None:
+        if details is None or not alarms:
+            return
+        others = [one for one in details.get("alarms", ()) if one["stage"] != stage]
+        own = [{"stage": stage, **dataclasses.asdict(alarm)} for alarm in alarms]
+        details["alarms"] = [*others, *own]
+        context.run.note_time()
+
+    return Attendance(
+        say, context.run.note_time, context.stop, note, log=log, show=context.show_interval
+    )
+
+
+class CourseReports:
+    """Tells of a stage's course: its metrics file, its log, its curves and the terminal.
+
+    Args:
+        name: of the stage.
+        attendance: who is told.
+        clock: of the stage.
+        file: of its intervals; None where nobody is told of them.
+        writer: of its curves, or None.
+        learning_rate_curve: whether the learning rate is among the curves.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        attendance: Attendance,
+        clock: IntervalClock,
+        *,
+        file: Path | None,
+        writer: TensorBoardWriter | None,
+        learning_rate_curve: bool,
+    ) -> None:
+        self._name, self._to, self._clock = name, attendance, clock
+        self._file = None if file is None else MetricsFile(file)
+        self._writer = writer
+        self._learning_rate_curve = learning_rate_curve
+
+    def begin(self, step: int, settings: LoopSettings, replicas: int) -> None:
+        """Tells where training begins or goes on, and cuts what it will report again."""
+        if self._file is None:
+            return
+        cut = self._file.resume(step)
+        if cut:
+            self._to.say(
+                f"{self._file.path.name}: {_count(cut, 'line')} after step {step:,} cut, which "
+                f"training writes again"
+            )
+        steps, epochs = settings.steps, settings.steps // settings.steps_per_epoch
+        if step == 0:
+            self._to.log(
+                f"{self._name}: begins: {_count(steps, 'step')}, {_count(epochs, 'epoch')}, "
+                f"{_count(replicas, 'replica')}"
+            )
+        elif step < steps:
+            self._to.say(f"{self._name}: goes on from step {step:,} of {steps:,}")
+
+    def interval(self, step: int, means: Mapping[str, float]) -> None:
+        """Reports the end of an interval."""
+        interval = self._clock.end(step, means)
+        if self._file is not None:
+            self._file.write(interval.record())
+            self._to.log(interval.full_line())
+            self._to.show(interval)
+        if self._writer is not None:
+            curves = {"images_per_second": interval.images_per_second}
+            if self._learning_rate_curve:
+                curves["learning_rate"] = interval.learning_rate
+            self._writer.scalars(step, {**interval.metrics, **curves}, images=interval.images)
+
+    def flush(self) -> None:
+        """Returns when the metrics file is on the disk."""
+        if self._file is not None:
+            self._file.flush()
+
+    @contextlib.contextmanager
+    def of_the_end(self) -> Iterator[None]:
+        """Logs what ends the training before its last step."""
+        try:
+            yield
+        except BaseException as error:
+            named = error if isinstance(error, Interruption) else f"{type(error).__name__}: {error}"
+            # The error itself may be that of a full disk.
+            with contextlib.suppress(OSError):
+                self._to.log(f"{self._name}: {str(named)[:_LOGGED_CHARACTERS]}")
+            raise
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
