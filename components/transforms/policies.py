@@ -261,7 +261,7 @@ def patches(
     strength: float,
     grey_probability: float,
 ) -> ViewFunction:
-    """Crops of ``side`` pixels for encoders of patches, then the jitter and grey of SimCLR.
+    """Crops of ``side`` pixels for encoders that take these, then the jitter and grey of SimCLR.
 
     Crop with flip, colour jitter of .8, .8, .8, .2 times ``strength``, grey, as in Tong et al.
     (2023), EMP-SSL, but for its blur and solarisation. There ``area`` is .25, and patches are made

@@ -98,7 +98,7 @@ class RunConfig(Section):
                 takers = [name for name in ENCODERS if ENCODERS[name].model_validate({}).patch_side]
                 raise ValueError(
                     f"views.policy={view.policy}, views.side={view.patch_side}: expected "
-                    f"encoder.name={' or '.join(takers)} with encoder.patch of at most that, "
+                    f"encoder.name={' or '.join(takers)} that goes down to that side, "
                     f"encoder.input_size={view.patch_side} or data.image_size={view.patch_side}, "
                     f"since other encoders see whole images"
                 )

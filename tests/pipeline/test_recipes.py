@@ -31,6 +31,7 @@ def test_the_promised_recipes_are_there() -> None:
         "folder_simclr",
         "cifar10_emp_ssl",
         "cifar10_hour",
+        "cifar10_simclr_hour",
         "cifar10_consistency_corrected",
         "cifar10_self_training_study",
         "imagenette_hour",
