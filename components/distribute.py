@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from twofold.components.cluster import read_cluster
 from twofold.components.errors import SettingsError
 
 
@@ -14,9 +15,10 @@ def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
     """Chooses the distribution strategy.
 
     Several machines train one model when the environment variable ``TF_CONFIG`` names several
-    workers; every worker runs the same program, with a run directory of its own, and ends with the
-    same weights. Each takes part with all of its GPUs, or with its CPU where it has none. The call
-    waits until all workers have made it, and must come before TensorFlow's first computation.
+    workers; every worker runs the same program and ends with the same weights. Each takes part with
+    all of its GPUs, or with its CPU where it has none. The call waits until all workers have made
+    it, and must come before TensorFlow's first computation. From then on TensorFlow catches
+    SIGTERM; who listens to it has to begin anew (``StopRequest.listen_again``).
 
     Args:
         replicas: None for all GPUs (the CPU when there is none); a number for that many GPUs, or,
@@ -53,14 +55,7 @@ def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
 
 def count_workers() -> int:
     """Returns how many workers ``TF_CONFIG`` names; the chief is one of them."""
-    try:
-        cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec().as_dict()
-    except (ValueError, TypeError) as error:
-        raise SettingsError(
-            f"TF_CONFIG describes no cluster: {error}; expected JSON such as "
-            '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}'
-        ) from error
-    return sum(len(cluster.get(job, ())) for job in ("chief", "worker"))
+    return len(read_cluster().addresses)
 
 
 def _join_workers(replicas: int | None) -> tf.distribute.Strategy:

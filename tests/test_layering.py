@@ -39,6 +39,7 @@ SIBLINGS = {
 SHARED = tuple(
     f"twofold.components.{name}"
     for name in (
+        "cluster",
         "errors",
         "files",
         "path_schemes",

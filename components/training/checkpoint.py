@@ -22,6 +22,7 @@ from twofold.components.training.resuming.checkpoint_files import (
     remove_remains,
     write_checksums,
 )
+from twofold.components.training.resuming.checkpoint_store import Resumption
 from twofold.components.training.step import TrainState
 from twofold.components.write_errors import advising
 
@@ -140,7 +141,7 @@ class Checkpoints:
                     f"cannot restore {found.path}: expected a checkpoint of this model, "
                     f"received: {error}"
                 ) from error
-            resumption = Resumption(self._state.step)
+            resumption = Resumption(self._state.step, checkpoint=found)
             if found.checked:
                 resumption = self._take_course(found.path, resumption)
             if self._passed_over:
@@ -210,22 +211,6 @@ class Checkpoints:
         for found in self._passed_over:
             if found.step < step:
                 found.remove()
-
-
-@dataclasses.dataclass(frozen=True)
-class Resumption:
-    """Where a training goes on from.
-
-    Attributes:
-        step: updates made.
-        interval: the metrics of the last of them that are in no mean yet.
-        alarms: what these knew.
-
-    """
-
-    step: int
-    interval: list[dict[str, float]] = dataclasses.field(default_factory=list)
-    alarms: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def _unreadable(prefix: str) -> str | None:
@@ -323,6 +308,11 @@ def weights_damage(directory: Path) -> str | None:
     if (directory / CHECKSUMS).exists():
         return damage(directory)
     return _unreadable(str(directory / _WEIGHTS))
+
+
+def final_directory(directory: Path) -> Path:
+    """Returns where a checkpoint directory has the weights that training ended with."""
+    return directory / _FINAL
 
 
 def write_final(directory: Path, models: Mapping[str, keras.Model]) -> None:

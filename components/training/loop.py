@@ -13,9 +13,10 @@ import tensorflow as tf
 from twofold.components.errors import AlarmError, TrainingDivergedError
 from twofold.components.training.alarms.alarm_watch import Alarm, AlarmWatch
 from twofold.components.training.alarms.rules import name_terms
-from twofold.components.training.checkpoint import Checkpoints, Resumption
+from twofold.components.training.resuming.checkpoint_store import CheckpointStore, Resumption
 from twofold.components.training.resuming.interruption import StopRequest
 from twofold.components.training.step import Batch, TrainState, TrainStep
+from twofold.components.training.workers.agreement import Agreement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +83,13 @@ def run_loop(
     state: TrainState,
     train_step: TrainStep,
     batches_from: Callable[[int], Iterable[Batch]],
-    checkpoints: Checkpoints,
+    checkpoints: CheckpointStore,
     settings: LoopSettings,
     callbacks: Callbacks,
     epoch_end: EpochEnd | None = None,
     stop: StopRequest | None = None,
     alarms: AlarmWatch | None = None,
+    agreement: Agreement | None = None,
 ) -> dict[str, float]:
     """Trains from the newest checkpoint to the last step.
 
@@ -106,6 +108,7 @@ def run_loop(
         stop: whether to end before the last step, with a checkpoint.
         alarms: look at the metrics, and may end the training early, or roll it back; None for the
             one that finds a loss that is no finite number.
+        agreement: of several workers, on when to save and when to stop; None for one worker.
 
     Returns:
         The metrics of the last interval; empty when there was nothing left to do.
@@ -137,6 +140,7 @@ def run_loop(
                 epoch_end,
                 stop,
                 alarms,
+                agreement,
             )
         except TrainingDivergedError as error:
             cause: Exception = error
@@ -153,7 +157,7 @@ def run_loop(
 
 
 def _roll_back(
-    alarm: Alarm, state: TrainState, checkpoints: Checkpoints, alarms: AlarmWatch
+    alarm: Alarm, state: TrainState, checkpoints: CheckpointStore, alarms: AlarmWatch
 ) -> Resumption | None:
     """Goes back to the newest checkpoint that a check has found nothing wrong after.
 
@@ -178,12 +182,13 @@ def _run_from(
     state: TrainState,
     train_step: TrainStep,
     batches_from: Callable[[int], Iterable[Batch]],
-    checkpoints: Checkpoints,
+    checkpoints: CheckpointStore,
     settings: LoopSettings,
     callbacks: Callbacks,
     epoch_end: EpochEnd | None,
     stop: StopRequest,
     alarms: AlarmWatch,
+    agreement: Agreement | None,
 ) -> dict[str, float]:
     """Trains from what was restored to the last step."""
     first = start.step
@@ -231,9 +236,12 @@ def _run_from(
                 raise _HaltedError(halting)
         ended = last or (epoch_end is not None and epoch_end.stopped)
         late = time.monotonic() - saved_at >= settings.checkpoint_seconds
+        ending = stop.requested
+        if agreement is not None:
+            late, ending = agreement(step, late=late)
         if halting is not None:
             halting = alarms.stop(halting)
-        if ended or late or halting or stop.requested or step % settings.checkpoint_every == 0:
+        if ended or late or halting or ending or step % settings.checkpoint_every == 0:
             pending = _numbers(interval)
             _check_finite(pending, step)
             keep = alarms.healthy_step if alarms.may_roll_back else None
@@ -243,7 +251,7 @@ def _run_from(
             callbacks.saved()
             if halting is not None:
                 raise AlarmError(halting.line)
-            if stop.requested:
+            if ending:
                 stop.end(step)
         callbacks.progress(step)
         return not ended

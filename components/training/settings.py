@@ -175,8 +175,8 @@ class TrainingSettings(Section):
     checkpoint_minutes: ChangesNothing[float] = Field(
         10.0,
         gt=0.0,
-        description="minutes from one checkpoint to the next, beside those by epochs; not where "
-        "several workers train",
+        description="minutes from one checkpoint to the next, beside those by epochs; of several "
+        "workers, by the chief's clock",
     )
     validation_images: Annotated[
         int | None,

@@ -13,6 +13,7 @@ from twofold.components.data.sources.source import Source
 from twofold.components.data.store.manifest import Manifest, load_manifest
 from twofold.components.training.reporting.intervals import Interval
 from twofold.components.training.resuming.interruption import StopRequest
+from twofold.components.training.workers.worker_group import WorkerGroup
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.config.data_source import build_data_source
 from twofold.pipeline.runs.run_directory import RunDirectory
@@ -43,6 +44,7 @@ class Context:
             step is done again, or the user is asked, by an exception.
         stop: whether the run is to end early.
         show_interval: shows an interval of training: in its bar, or in a line.
+        workers: that train its encoder together; None where there is one.
 
     """
 
@@ -55,6 +57,7 @@ class Context:
     other_code: Literal["ask", "reuse", "update"] = "ask"
     stop: StopRequest = dataclasses.field(default_factory=StopRequest)
     show_interval: Callable[[Interval], None] = lambda interval: None
+    workers: WorkerGroup | None = None
 
     @functools.cached_property
     def source(self) -> Source:

@@ -21,6 +21,7 @@ from twofold.components.training.checkpoint import (
 from twofold.components.training.method import Method
 from twofold.components.training.training_curves import read_scalars
 from twofold.components.training.validation import build_validation
+from twofold.components.training.workers.lost_workers import naming_lost_workers
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.models.build import describe
 from twofold.pipeline.models.method_builder import CHOICES
@@ -28,6 +29,7 @@ from twofold.pipeline.runs.code_fingerprint import code_digest
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import TRAINING, fingerprint
 from twofold.pipeline.steps.checks.data_checks import check_trainable, find_held_out_split
+from twofold.pipeline.steps.joining_workers import agree_before_training
 from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_training_views
 from twofold.pipeline.steps.reuse.fingerprints import settings_seen, training_images
 from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
@@ -51,9 +53,21 @@ _NO_METRICS = ("learning_rate", "images_per_second")
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     """Trains from the newest checkpoint of the same inputs, or from the start."""
-    config, path = context.config, context.run.path
+    config = context.config
+    agree_before_training(context)
     # Before anything else touches TensorFlow: it may have to split the CPU into logical devices.
     strategy = distribute.make_strategy(config.training.replicas)
+    if context.workers is None:
+        return _train(context, details, strategy)
+    context.stop.listen_again()
+    with naming_lost_workers(context.workers):
+        return _train(context, details, strategy)
+
+
+def _train(
+    context: Context, details: dict[str, Any], strategy: tf.distribute.Strategy
+) -> dict[str, float]:
+    config, path, shown = context.config, context.run.path, _is_shown(context)
     details["deterministic"] = set_determinism(config.training.deterministic)
     manifest = context.manifest()
     check_trainable(config, manifest)
@@ -71,16 +85,20 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
         config=config,
         fingerprint=str(context.run.entry("pretrain")[TRAINING]),
         checkpoints=path / "checkpoints",
-        tensorboard=path / "tensorboard",
-        metrics=path / METRICS,
+        tensorboard=path / "tensorboard" if shown else None,
+        metrics=path / METRICS if shown else None,
         teacher=teacher,
         attendance=attended,
+        workers=context.workers,
     )
     set_aside_other_inputs(stage, context.run.set_aside)
-    plot_training_views(config, data.training.labelled, path)
+    if shown:
+        plot_training_views(config, data.training.labelled, path)
     if not config.method.trains:
         return _leave_untrained(stage, data, details)
     method = pretrain(stage, data, strategy, context.progress)
+    if not shown:
+        return {}
     plot_learned(method, data.validation or data.training.labelled, path)
     curves = read_scalars(path / "tensorboard")
     details["steps"] = int(max(steps[-1] for steps, _ in curves.values()))
@@ -114,6 +132,11 @@ def _teacher_config(config: RunConfig) -> RunConfig | None:
             "training": settings.training,
         }
     )
+
+
+def _is_shown(context: Context) -> bool:
+    """Tells whether people look at what this process leaves: of several workers, the chief."""
+    return context.workers is None or context.workers.cluster.is_chief
 
 
 def _measure_classifier(context: Context, method: Method, prefix: str) -> dict[str, float]:
@@ -166,9 +189,10 @@ def _train_teacher(
         config=teacher,
         fingerprint=fingerprint({**training_images(context), **inputs}),
         checkpoints=path / TEACHER,
-        tensorboard=path / "tensorboard-teacher",
-        metrics=path / "metrics-teacher.jsonl",
+        tensorboard=path / "tensorboard-teacher" if _is_shown(context) else None,
+        metrics=path / "metrics-teacher.jsonl" if _is_shown(context) else None,
         attendance=attended,
+        workers=context.workers,
     )
     set_aside_other_inputs(stage, context.run.set_aside)
     finished = pretrain(stage, data, strategy, context.progress)

@@ -73,6 +73,37 @@ def run_steps(context: Context, until: str = STEPS[-1]) -> list[str]:
     return ran
 
 
+def run_with_chief(context: Context) -> list[str]:
+    """Takes part in the training of a chief, which does everything else of the run.
+
+    Args:
+        context: of a worker that is not the chief, in a directory of its own.
+
+    Returns:
+        The steps that ran.
+
+    Raises:
+        UsageError: if the worker is not like the chief.
+        Interruption: if training was told to end, or lost a worker.
+
+    """
+    workers = context.workers
+    assert workers is not None
+    if not workers.exchange(None)[0]:
+        context.say("there is nothing to train: the chief has finished weights")
+        return []
+    ran = [name for name in STEPS[:2] if _run_if_needed(context, name)]
+    context.say(f"the weights are with {workers.cluster.name(0)}")
+    return ran
+
+
+def _announce_training(context: Context, name: str, *, needed: bool) -> None:
+    """Lets the workers of a chief know whether they are needed."""
+    workers = context.workers
+    if name == "pretrain" and workers is not None and workers.cluster.is_chief:
+        workers.exchange(needed)
+
+
 def run_one_step(context: Context, name: str) -> list[str]:
     """Runs one step on the finished work of those before it.
 
@@ -196,6 +227,7 @@ def _refuse_to_replace(context: Context, first: str) -> None:
 
 def _run_if_needed(context: Context, name: str) -> bool:
     if reuse_step(context, name):
+        _announce_training(context, name, needed=False)
         return False
     if context.stop.requested:
         context.stop.end()
@@ -233,6 +265,7 @@ def _run_if_needed(context: Context, name: str) -> bool:
         if change:
             context.say(f"{name}: {change}")
     step = _load_step(name)
+    _announce_training(context, name, needed=True)
     with run.record(name, made_by, facts) as entry:
         entry["metrics"] = step.run(context, entry["details"])
         entry["files"] = describe_files(run.path, name)

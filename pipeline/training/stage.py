@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from twofold.components import distribute
 from twofold.components.training.alarms.alarm_watch import Alarm, AlarmWatch
 from twofold.components.training.checkpoint import (
     Checkpoints,
+    final_directory,
     is_final,
     read_final,
     write_description,
@@ -25,10 +24,16 @@ from twofold.components.training.method import Method
 from twofold.components.training.precision import precision
 from twofold.components.training.reporting.intervals import IntervalClock
 from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
-from twofold.components.training.resuming.interruption import StopRequest
+from twofold.components.training.resuming.checkpoint_store import CheckpointStore
 from twofold.components.training.step import Batch, TrainState, build_train_step
 from twofold.components.training.tensorboard.event_writer import TensorBoardWriter
 from twofold.components.training.validation import EpochRules
+from twofold.components.training.workers.agreement import Agreement
+from twofold.components.training.workers.shared_checkpoints import (
+    SharedCheckpoints,
+    share_directory,
+)
+from twofold.components.training.workers.worker_group import WorkerGroup
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.config.effects import as_yaml
 from twofold.pipeline.models.build import describe, step_settings
@@ -52,6 +57,7 @@ class Stage:
         metrics: the file of its intervals, JSON lines; None where nobody is told of them.
         teacher: checkpoint directory of a finished teacher, for self-training.
         attendance: who is told of its course.
+        workers: with which it is one training; None where it is alone.
 
     """
 
@@ -63,6 +69,7 @@ class Stage:
     metrics: Path | None = None
     teacher: Path | None = None
     attendance: Attendance = dataclasses.field(default_factory=Attendance)
+    workers: WorkerGroup | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +146,7 @@ def train_stage(
     Raises:
         TrainingDivergedError: if the loss, or a weight, is no longer a finite number.
         AlarmError: if another alarm stopped it.
-        Interruption: if training was told to end before its last step.
+        Interruption: if training was told to end before its last step, or lost a worker.
         OSError: if a checkpoint cannot be written, such as on a full disk.
         ValueError: if the images do not fit the networks.
 
@@ -171,25 +178,25 @@ def train_stage(
             **plan.description,
         },
     )
-    if plan.final_weights is not None and is_final(stage.checkpoints, stage.attendance.say):
+    if plan.final_weights is not None and _is_final(stage):
         read_final(stage.checkpoints, method.models)
         return method
     for one in chosen.choices:
         stage.attendance.say(f"method.{one.key}={as_yaml(one.value)}: {one.reason}")
     with strategy.scope():
         state = plan.build_state(method, settings)
-    checkpoints = Checkpoints(
+    checkpoints: CheckpointStore = Checkpoints(
         stage.checkpoints,
         state,
         fingerprint=stage.fingerprint,
         beside=best_weights(stage),
         say=stage.attendance.say,
     )
-    stop = stage.attendance.stop
-    if distribute.count_workers() > 1:
-        # Saving takes all of them, each at the same step, and their clocks and signals differ.
-        settings = dataclasses.replace(settings, checkpoint_seconds=math.inf)
-        stop = StopRequest()
+    stop, workers = stage.attendance.stop, stage.workers
+    agreement = None
+    if workers is not None:
+        checkpoints = SharedCheckpoints(checkpoints, stage.checkpoints, workers)
+        agreement = Agreement(workers, stop)
     train_step = build_train_step(strategy, method, state, step_settings(config, replicas))
     writer = None if stage.tensorboard is None else TensorBoardWriter(stage.tensorboard)
     clock = IntervalClock(
@@ -239,6 +246,7 @@ def train_stage(
                 plan.epoch_rules(state),
                 stop,
                 alarms,
+                agreement,
             )
     finally:
         stage.attendance.alarms(stage.name, alarms.raised)
@@ -248,6 +256,15 @@ def train_stage(
         plan.final_weights(state)
         write_final(stage.checkpoints, state.models)
     return method
+
+
+def _is_final(stage: Stage) -> bool:
+    """Tells whether the training has ended; of several workers, the chief's, which others copy."""
+    final = is_final(stage.checkpoints, stage.attendance.say)
+    if stage.workers is None:
+        return final
+    directory = final_directory(stage.checkpoints)
+    return share_directory(stage.workers, directory, there=final)
 
 
 def best_weights(stage: Stage) -> Path:

@@ -45,7 +45,10 @@ def test_workers_that_have_another_number_of_devices_are_refused(monkeypatch):
         def __init__(self, communication_options):
             pass
 
-    cluster = {"cluster": {"chief": ["localhost:1"], "worker": ["localhost:2"]}}
+    cluster = {
+        "cluster": {"chief": ["localhost:1"], "worker": ["localhost:2"]},
+        "task": {"type": "chief", "index": 0},
+    }
     monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", TwoWorkers)
     assert isinstance(distribute.make_strategy(2), TwoWorkers)

@@ -46,6 +46,14 @@ class StoredCheckpoint:
         """What TensorFlow calls it."""
         return str(self.path / _STATE if self.checked else self.path)
 
+    def names(self) -> list[str]:
+        """Names its files, as seen from the directory that it is in."""
+        if self.checked:
+            found = [path for path in self.path.rglob("*") if path.is_file()]
+        else:
+            found = list(self.path.parent.glob(f"{self.path.name}.*"))
+        return sorted(path.relative_to(self.path.parent).as_posix() for path in found)
+
     def remove(self) -> None:
         """Removes its files."""
         if self.checked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
@@ -39,6 +40,20 @@ class Interruption(BaseException):
         self.step = step
 
 
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """Why a run is to end, and with what status.
+
+    Attributes:
+        cause: the signal's name, or the option that set the limit.
+        status: the process's exit status.
+
+    """
+
+    cause: str
+    status: int
+
+
 class StopRequest:
     """Whether a run has been told to end, by a signal or because its time is up.
 
@@ -58,8 +73,9 @@ class StopRequest:
         self._limit = max_minutes
         self._deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
         self._say = say
-        self._held = False
+        self._held = self._listens = False
         self._signal: signal.Signals | None = None
+        self._told: Told | None = None
         self._process = os.getpid()
 
     @contextmanager
@@ -69,11 +85,19 @@ class StopRequest:
             yield
             return
         before = {number: signal.signal(number, self._take) for number in STATUSES}
+        self._listens = True
         try:
             yield
         finally:
+            self._listens = False
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def listen_again(self) -> None:
+        """Takes the signals back from TensorFlow, which listens itself once workers have joined."""
+        for number in STATUSES:
+            if self._listens:
+                signal.signal(number, self._take)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -87,25 +111,40 @@ class StopRequest:
             self.end()
 
     @property
+    def told(self) -> Told | None:
+        """Why the run is to end; None while it is not."""
+        if self._told is not None:
+            return self._told
+        if self._signal is not None:
+            return Told(self._signal.name, STATUSES[self._signal])
+        if self.time_is_up:
+            return Told(f"--max-minutes {self._limit:g}", TIME_IS_UP)
+        return None
+
+    @property
     def requested(self) -> bool:
         """Whether the run is to end."""
-        return self._signal is not None or self.time_is_up
+        return self.told is not None
 
     @property
     def time_is_up(self) -> bool:
         """Whether the run has had its time."""
         return self._deadline is not None and time.monotonic() >= self._deadline
 
+    def take_over(self, cause: str, status: int) -> None:
+        """Lets the run end for what another worker was told."""
+        self._told = Told(cause, status)
+
     def end(self, step: int | None = None) -> NoReturn:
-        """Ends the run.
+        """Ends the run, once it was told to.
 
         Raises:
             Interruption: always.
 
         """
-        if self._signal is not None:
-            raise Interruption(self._signal.name, STATUSES[self._signal], step)
-        raise Interruption(f"--max-minutes {self._limit:g}", TIME_IS_UP, step)
+        told = self.told
+        assert told is not None
+        raise Interruption(told.cause, told.status, step)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         received = signal.Signals(number)

@@ -30,7 +30,7 @@ from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.runs.error_line import error_line
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import RunDirectory
-from twofold.pipeline.steps.runner import STEPS, run_one_step, run_steps
+from twofold.pipeline.steps.runner import STEPS, run_one_step, run_steps, run_with_chief
 from twofold.pipeline.studies.run_study import run_study
 from twofold.pipeline.studies.study_members import STEP as STUDY
 from twofold.pipeline.studies.study_summary import summary_table
@@ -57,8 +57,11 @@ def run(
         raise typer.BadParameter(f"expected one of {', '.join(STEPS)}", param_hint="--until")
     settings = _with_formats(settings, formats)
     with open_run(
-        recipe, settings, workdir, datasets, name, update, reuse, beam, max_minutes
+        recipe, settings, workdir, datasets, name, update, reuse, beam, max_minutes, trains=True
     ) as context:
+        if _joins_chief(context):
+            run_with_chief(context)
+            return
         if context.config.study is not None:
             outcome = run_study(context)
             out.print(escape(str(context.run.path)))
@@ -86,7 +89,20 @@ def _step_command(step: str, purpose: str) -> Callable[..., None]:
         update: UpdateOption = False,
         reuse: ReuseOption = False,
     ) -> None:
-        with open_run(recipe, settings, workdir, datasets, name, update, reuse, beam) as context:
+        with open_run(
+            recipe,
+            settings,
+            workdir,
+            datasets,
+            name,
+            update,
+            reuse,
+            beam,
+            trains=step == "pretrain",
+        ) as context:
+            if _joins_chief(context):
+                run_with_chief(context)
+                return
             _run_step(context, step)
 
     command.__doc__ = f"{purpose}.\n\nExample: twofold {step} quickstart"
@@ -116,6 +132,23 @@ def export(
     settings = _with_formats(settings, formats)
     with open_run(recipe, settings, workdir, datasets, name, update, reuse, beam) as context:
         _run_step(context, "export")
+
+
+def _joins_chief(context: Context) -> bool:
+    """Tells whether another worker is the chief of this run, and refuses what is none for several.
+
+    Raises:
+        ConfigError: for a study.
+
+    """
+    if context.workers is None:
+        return False
+    if context.config.study is not None:
+        raise ConfigError(
+            f"{context.config.name} is a study of several runs, and TF_CONFIG names workers that "
+            f"train one: unset it, or train its members by themselves"
+        )
+    return not context.workers.cluster.is_chief
 
 
 def _with_formats(settings: list[str] | None, formats: str | None) -> list[str]:

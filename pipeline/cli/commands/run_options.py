@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from twofold.components.cluster import read_cluster
 from twofold.components.errors import ConfigError, UsageError
 from twofold.components.training.resuming.interruption import StopRequest
+from twofold.components.training.workers.worker_group import WorkerGroup
 from twofold.pipeline import config as configuration
 from twofold.pipeline import recipes
 from twofold.pipeline.cli.console import errors, out
@@ -27,6 +29,7 @@ from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.runs.run_environment import run_environment
+from twofold.pipeline.runs.worker_directory import worker_directory
 
 DATASETS = "datasets"
 _RECIPE = "RECIPE|FILE.yaml"
@@ -142,10 +145,14 @@ def open_run(
     reuse: bool,
     beam: list[str] | None,
     max_minutes: float | None = None,
+    *,
+    trains: bool = False,
 ) -> Iterator[Context]:
     """Opens the directory of a run that was asked for, and closes it at the end.
 
-    Signals that end a process, and the limit, end the run after a checkpoint.
+    Signals that end a process, and the limit, end the run after a checkpoint. Where ``TF_CONFIG``
+    names several workers and the command trains, the directory is the chief's, and other workers
+    have one of their own for as long as they run.
 
     Raises:
         Interruption: if the run was told to end.
@@ -153,6 +160,41 @@ def open_run(
         RunDirectoryError: if the directory cannot be used.
 
     """
+    with contextlib.ExitStack() as stack:
+        cluster = read_cluster()
+        workers = None
+        if trains and len(cluster.addresses) > 1:
+            workers = stack.enter_context(WorkerGroup(cluster, _say_aside).opened())
+        config = _load_named(recipe, settings, name)
+        if workers is None or cluster.is_chief:
+            place = workdir
+        else:
+            place = stack.enter_context(worker_directory(workdir, config.name, cluster.index))
+        directory = RunDirectory(
+            place / config.name,
+            config,
+            run_environment() | {"recipe": Path(recipe).name},
+            update=update,
+        )
+        stack.enter_context(contextlib.closing(directory))
+        stop = StopRequest(max_minutes, say=_say_aside)
+        stack.enter_context(stop.listening())
+        progress = ProgressDisplay(errors, _say)
+        yield Context(
+            config=config,
+            run=directory,
+            datasets=datasets or str(workdir / DATASETS),
+            beam_options=tuple(beam or ()),
+            progress=progress.bar,
+            say=_say,
+            stop=stop,
+            show_interval=progress.interval,
+            workers=workers,
+            other_code="reuse" if reuse else "update" if update else "ask",
+        )
+
+
+def _load_named(recipe: str, settings: list[str] | None, name: str | None) -> RunConfig:
     config = load_config(recipe, settings)
     if name is not None:
         values = config.model_dump(mode="json") | {"name": name}
@@ -161,27 +203,12 @@ def open_run(
         raise ConfigError(
             f"name={config.name!r} is where data sets are kept: expected another name"
         )
-    directory = RunDirectory(
-        workdir / config.name,
-        config,
-        run_environment() | {"recipe": Path(recipe).name},
-        update=update,
-    )
+    return config
 
-    def say(line: str) -> None:
-        out.print(escape(line))
 
-    progress = ProgressDisplay(errors, say)
-    stop = StopRequest(max_minutes, say=lambda line: errors.print(escape(line)))
-    with contextlib.closing(directory), stop.listening():
-        yield Context(
-            config=config,
-            run=directory,
-            datasets=datasets or str(workdir / DATASETS),
-            beam_options=tuple(beam or ()),
-            progress=progress.bar,
-            say=say,
-            stop=stop,
-            show_interval=progress.interval,
-            other_code="reuse" if reuse else "update" if update else "ask",
-        )
+def _say(line: str) -> None:
+    out.print(escape(line))
+
+
+def _say_aside(line: str) -> None:
+    errors.print(escape(line))

@@ -26,6 +26,12 @@ _NO_RESULT = (
     # How a training is shown and logged.
     "twofold.components.training.reporting.*",
     "twofold.pipeline.training.course_reports",
+    # How workers meet, and what they refuse; all of them restore the same files.
+    "twofold.components.cluster",
+    "twofold.components.training.workers.agreement",
+    "twofold.components.training.workers.lost_workers",
+    "twofold.components.training.workers.worker_group",
+    "twofold.pipeline.steps.joining_workers",
     # What metrics are called, and how their values are written.
     "twofold.components.evaluation.metric_catalogue",
     "twofold.components.evaluation.metrics",
