@@ -14,6 +14,7 @@ from twofold.components.errors import AlarmError, SettingsError, UsageError
 from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline.cli.commands import (
     check_commands,
+    launch_command,
     model_commands,
     page_commands,
     picture_commands,
@@ -39,6 +40,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "recipes": recipe_commands.list_recipes,
     "show": recipe_commands.show,
     "run": run_commands.run,
+    "launch": launch_command.launch_workers,
     "prepare": run_commands.prepare,
     "pretrain": run_commands.pretrain,
     "evaluate": run_commands.evaluate,
@@ -57,7 +59,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 }
 
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    _settings = launch_command.CONTEXT if _name == "launch" else None
+    app.command(_name, context_settings=_settings)(_command)
 
 
 @app.callback()

@@ -56,11 +56,12 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     config = context.config
     agree_before_training(context)
     # Before anything else touches TensorFlow: it may have to split the CPU into logical devices.
-    strategy = distribute.make_strategy(config.training.replicas)
     if context.workers is None:
-        return _train(context, details, strategy)
-    context.stop.listen_again()
-    with naming_lost_workers(context.workers):
+        return _train(context, details, distribute.make_strategy(config.training.replicas))
+    with naming_lost_workers(context.workers) as watch:
+        strategy = distribute.make_strategy(config.training.replicas)
+        watch.joined = True
+        context.stop.listen_again()
         return _train(context, details, strategy)
 
 
@@ -97,6 +98,8 @@ def _train(
     if not config.method.trains:
         return _leave_untrained(stage, data, details)
     method = pretrain(stage, data, strategy, context.progress)
+    if context.workers is not None:
+        context.workers.part()
     if not shown:
         return {}
     plot_learned(method, data.validation or data.training.labelled, path)

@@ -33,6 +33,8 @@ _LONGEST_TEXT = 64 << 20
 _HELLO = "twofold worker"
 # A machine that is gone says nothing: its connection is held for lost after 4 + 3 * 2 seconds.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
+# How the text of a worker that ends begins.
+_LEFT = b'{"left"'
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Seconds between what is said while a worker is waited for.
 _REMINDER = 30.0
@@ -101,6 +103,7 @@ class WorkerGroup:
         self._patience = patience
         self._others: dict[int, socket.socket] = {}
         self._listener: socket.socket | None = None
+        self._parted = False
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[WorkerGroup]:
@@ -167,6 +170,20 @@ class WorkerGroup:
                     for index in self._indices:
                         self._send_bytes(index, chunk)
         return list(sizes)
+
+    def part(self) -> None:
+        """Lets all go when the last one is done; from then on nobody is lost.
+
+        Raises:
+            WorkerLost: if one of them is gone before.
+
+        """
+        self.exchange(None)
+        self._parted = True
+
+    def is_incomplete(self) -> bool:
+        """Tells whether a worker is gone; may be asked by another thread."""
+        return not self._parted and any(_is_leaving(one) for one in list(self._others.values()))
 
     def find_lost(self, seconds: float) -> WorkerLost | None:
         """Looks for a worker that is gone, after TensorFlow has said that one is.
@@ -371,6 +388,17 @@ def _has_ended(connection: socket.socket) -> bool:
         return not connection.recv(1, socket.MSG_PEEK)
     except OSError:
         return True
+
+
+def _is_leaving(connection: socket.socket) -> bool:
+    """Tells whether a connection has ended, or says so next."""
+    try:
+        if not select.select([connection], [], [], 0.0)[0]:
+            return False
+        next_bytes = connection.recv(_LENGTH.size + len(_LEFT), socket.MSG_PEEK)
+    except (OSError, ValueError):
+        return True
+    return not next_bytes or next_bytes[_LENGTH.size :] == _LEFT
 
 
 def _read_text(connection: socket.socket) -> dict[str, Any]:

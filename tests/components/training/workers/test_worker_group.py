@@ -4,6 +4,7 @@ import json
 import select
 import socket
 import threading
+import time
 
 import pytest
 
@@ -155,3 +156,35 @@ def test_an_address_that_is_taken_is_named():
         group = WorkerGroup(Cluster(addresses), lambda line: None)
         with pytest.raises(UsageError, match=f"cannot listen at {addresses[0]}"), group.opened():
             pass
+
+
+def test_a_worker_that_has_ended_is_noticed_without_reading_from_it():
+    def leave(group):
+        group.exchange(1)
+
+    def fail(group):
+        group.exchange(1)
+        raise ValueError("no")
+
+    def look(group):
+        group.exchange(1)
+        while not group.is_incomplete():
+            time.sleep(0.01)
+        return group.find_lost(1.0).who
+
+    for ends in (leave, fail):
+        seen, _ = work(look, ends)
+        assert seen.startswith("worker 1 (")
+
+
+def test_nobody_is_lost_after_parting():
+    def part(group):
+        group.part()
+
+    def stay(group):
+        group.part()
+        while select.select(list(group._others.values()), [], [], 1.0)[0] == []:
+            pass
+        return group.is_incomplete()
+
+    assert work(stay, part) == [False, None]

@@ -1,0 +1,1 @@
+"""Starting of several workers on one machine."""
