@@ -292,7 +292,9 @@ def _check_finite(taken: Sequence[Mapping[str, float]], step: int) -> None:
 
 
 def _means(interval: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Averages what every step measured; on other replicas than before, some measure less."""
     return {
         name: math.fsum(metrics[name] for metrics in interval) / len(interval)
         for name in interval[0]
+        if all(name in metrics for metrics in interval)
     }

@@ -33,8 +33,9 @@ def apply_gradients(
             not clip.
 
     Returns:
-        The global norm before clipping, a scalar, the same on every replica; None without
-        ``clip_norm``.
+        The global norm before clipping, a scalar, the same on every replica. Without ``clip_norm``
+        None where it would take an exchange of its own, with several replicas, or is of no use,
+        with scaled gradients, of which some are not finite.
 
     Raises:
         ValueError: if a variable has no gradient.
@@ -51,7 +52,9 @@ def apply_gradients(
     scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     if clip_norm is None:
         optimizer.apply(_agree(shares) if scaled else shares, variables)
-        return None
+        if scaled or distribute.replica_count() > 1:
+            return None
+        return tf.linalg.global_norm(shares)
     # The sum serves for its norm alone: scaling each share scales the sum, however many they are.
     norm = tf.linalg.global_norm(distribute.sum_over_replicas(shares))
     if scaled:

@@ -253,6 +253,7 @@ def test_metrics_are_logged_at_intervals_epochs_and_checkpoints(tmp_path):
         "contrastive_accuracy",
         "correlation_accuracy",
         "feature_std",
+        "gradient_norm",
         "online_probe/loss",
         "online_probe/accuracy",
     }

@@ -146,8 +146,9 @@ def train_single(form, *, compiled=False, steps=LEARNING_STEPS):
 def assert_alike(one, other, tolerance=1e-9):
     """Compares what two trainings gave."""
     for left, right in zip(one[0], other[0], strict=True):
-        assert left.keys() == right.keys()
-        for name in left:
+        # Where nothing is clipped, one replica alone measures it.
+        assert left.keys() ^ right.keys() <= {"gradient_norm"}
+        for name in left.keys() & right.keys():
             assert left[name] == pytest.approx(right[name], rel=0, abs=tolerance), name
     assert one[1].keys() == other[1].keys()
     for name in one[1]:

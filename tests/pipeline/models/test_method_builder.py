@@ -74,7 +74,7 @@ def test_a_method_without_labels_trains_and_says_how_it_does(
     ended = _pretrain(twofold, two_classes, tmp_path, *settings)
     assert ended.status == 0, ended
     metrics = _metrics(tmp_path)
-    common = {"loss", "feature_std", "online_probe/loss", "online_probe/accuracy"}
+    common = {"loss", "feature_std", "online_probe/loss", "online_probe/accuracy", "gradient_norm"}
     held_out = {"test/loss", "test/accuracy", "images_per_second"}
     assert set(metrics) == {f"pretrain/{name}" for name in common | held_out | expected}
     assert all(np.isfinite(value) for value in metrics.values())
