@@ -56,6 +56,8 @@ RUNTIMES = [
 
 EXTRAS = {
     "runtimes": RUNTIMES,
+    # The tab of TensorBoard that shows training.profile_steps.
+    "profile": ["tensorboard-plugin-profile>=2.21,<2.22"],
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
     "gcp": ["apache-beam[gcp]>=2.77,<2.78", "gcsfs>=2025.2"],
     "dev": [

@@ -17,6 +17,10 @@ from twofold.components.training.continuing.influence import (
     Influence,
     InfluenceBeside,
 )
+from twofold.components.training.tensorboard.tensorboard_settings import (
+    FirstAndLast,
+    TensorBoardSettings,
+)
 
 Deterministic = Literal["auto", "on", "off"]
 
@@ -196,6 +200,14 @@ class TrainingSettings(Section):
     alarms: ChangesCourse[AlarmsSettings] = Field(
         default_factory=AlarmsSettings,
         description="what else is watched while training goes on, and what is done about it",
+    )
+    tensorboard: ChangesNothing[TensorBoardSettings] = Field(
+        default_factory=TensorBoardSettings, description="what TensorBoard shows besides the curves"
+    )
+    profile_steps: ChangesNothing[FirstAndLast | None] = Field(
+        None,
+        description="steps that TensorBoard shows a profile of, in a tab that the extra profile "
+        "brings; null: none",
     )
 
     @pydantic.model_validator(mode="after")

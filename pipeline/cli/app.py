@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "verify": check_commands.verify,
     "report": page_commands.report,
     "compare": page_commands.compare,
+    "tensorboard": page_commands.tensorboard,
     "views": picture_commands.views,
     "corruptions": picture_commands.corruptions,
     "reconstructions": picture_commands.reconstructions,

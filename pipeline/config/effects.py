@@ -90,7 +90,7 @@ _OF_BATCHES = (
 )
 # What fine-tuning takes over.
 _OF_ANY_TRAINING = (
-    *("precision", "deterministic"),
+    *("precision", "deterministic", "tensorboard"),
     *("log_every", "checkpoint_every_epochs", "checkpoint_minutes"),
 )
 _OF_TRAINING = tuple(

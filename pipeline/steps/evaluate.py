@@ -24,6 +24,7 @@ from twofold.pipeline.steps.measures.class_measures import measure_classes
 from twofold.pipeline.steps.measures.embedded_images import embed_splits
 from twofold.pipeline.steps.measures.fine_tuning_measure import check_finetune, measure_finetuning
 from twofold.pipeline.steps.measures.robustness_measure import Fitted, measure, plan_robustness
+from twofold.pipeline.steps.plots.evaluation_board import show_evaluation
 from twofold.pipeline.steps.plots.similarity_plot import plot_similarity
 from twofold.pipeline.training import prepared_images as step_images
 from twofold.pipeline.training.determinism import set_determinism
@@ -61,6 +62,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     details["images"] = {name: len(split.images) for name, split in splits.items()}
     if len(train.class_names) > 1 or held_out.latent_names:
         plot_similarity(context, store.read(held_out_name), held_out)
+    show_evaluation(context, metrics, store.read(held_out_name), held_out)
     return metrics
 
 

@@ -30,6 +30,7 @@ from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import TRAINING, fingerprint
 from twofold.pipeline.steps.checks.data_checks import check_trainable, find_held_out_split
 from twofold.pipeline.steps.joining_workers import agree_before_training
+from twofold.pipeline.steps.plots.settings_board import show_end, show_settings
 from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_training_views
 from twofold.pipeline.steps.reuse.fingerprints import settings_seen, training_images
 from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
@@ -95,6 +96,7 @@ def _train(
     set_aside_other_inputs(stage, context.run.set_aside)
     if shown:
         plot_training_views(config, data.training.labelled, path)
+        show_settings(config, path)
     if not config.method.trains:
         return _leave_untrained(stage, data, details)
     method = pretrain(stage, data, strategy, context.progress)
@@ -103,6 +105,7 @@ def _train(
     if not shown:
         return {}
     plot_learned(method, data.validation or data.training.labelled, path)
+    show_end(path)
     curves = read_scalars(path / "tensorboard")
     details["steps"] = int(max(steps[-1] for steps, _ in curves.values()))
     details[CHOICES] = read_description(path / "checkpoints")[CHOICES]

@@ -15,6 +15,7 @@ from twofold.components import keyed_random
 from twofold.components.data.reading.label_subset import sample_labelled
 from twofold.components.data.reading.split import Split
 from twofold.components.encoders.build import read_torch_weights
+from twofold.components.errors import SettingsError
 from twofold.components.methods.build import build_configured_encoder
 from twofold.components.training.averaging import averaged, build_reestimation
 from twofold.components.training.checkpoint import read_weights, write_weights
@@ -30,6 +31,7 @@ from twofold.pipeline.models.build import build_state
 from twofold.pipeline.models.method_builder import draws_repeat
 from twofold.pipeline.runs.run_context import ProgressFactory
 from twofold.pipeline.training.input_pipeline import InputPipeline
+from twofold.pipeline.training.monitoring.training_board import WatchedImages
 from twofold.pipeline.training.prepared_images import TrainingImages
 from twofold.pipeline.training.stage import Stage, StagePlan, best_weights, train_stage
 from twofold.pipeline.training.training_alarms import build_alarms
@@ -72,6 +74,7 @@ def pretrain(
     config, batches = stage.config, InputPipeline(stage.config, data.training)
     replicas = strategy.num_replicas_in_sync
     batches.check(replicas)
+    check_profile_steps(config.training, batches.loop_settings().steps)
     classes = len(data.training.labelled.class_names)
 
     def build(method: Method, settings: LoopSettings) -> TrainState:
@@ -85,6 +88,12 @@ def pretrain(
         final_weights=lambda state: _take_final_weights(stage, batches, state),
         learning_rate_curve=True,
         alarms=lambda state: build_alarms(batches, state, lambda: finished.weights(state)),
+        watched=lambda state: WatchedImages(
+            data.training.labelled,
+            data.validation,
+            config.seed,
+            lambda: finished.weights(state),
+        ),
     )
     return train_stage(stage, plan, strategy, progress)
 
@@ -152,6 +161,20 @@ def _take_final_weights(stage: Stage, batches: InputPipeline, state: TrainState)
 def _keeps_best(training: TrainingSettings, state: TrainState) -> bool:
     rule = training.early_stopping
     return rule is not None and (rule.keep == "best" or state.extra["early_stopping"].stopped)
+
+
+def check_profile_steps(training: TrainingSettings, steps: int) -> None:
+    """Refuses to profile steps that training does not have.
+
+    Raises:
+        SettingsError: naming how many it has.
+
+    """
+    asked = training.profile_steps
+    if asked is not None and asked[1] > steps:
+        raise SettingsError(
+            f"training.profile_steps={list(asked)}: expected steps up to the last, {steps:,}"
+        )
 
 
 def random_encoder(

@@ -42,6 +42,11 @@ from twofold.pipeline.runs.run_context import ProgressFactory
 from twofold.pipeline.training.course_reports import Attendance, CourseReports
 from twofold.pipeline.training.determinism import set_determinism
 from twofold.pipeline.training.input_pipeline import InputPipeline
+from twofold.pipeline.training.monitoring.training_board import (
+    TrainingBoard,
+    WatchedImages,
+    show_networks,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +91,7 @@ class StagePlan:
         learning_rate_curve: whether the learning rate is among the curves.
         description: for ``model.json``, beside what an encoder is rebuilt from.
         alarms: that look at what is trained; by default those of a loss that is no number.
+        watched: what TensorBoard shows the course by; by default the weights alone.
 
     """
 
@@ -96,6 +102,7 @@ class StagePlan:
     learning_rate_curve: bool
     description: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     alarms: Callable[[TrainState], AlarmWatch] = lambda state: AlarmWatch()
+    watched: Callable[[TrainState], WatchedImages | None] = lambda state: None
 
 
 def set_aside_other_inputs(stage: Stage, set_aside: Callable[..., None]) -> None:
@@ -198,7 +205,14 @@ def train_stage(
         checkpoints = SharedCheckpoints(checkpoints, stage.checkpoints, workers)
         agreement = Agreement(workers, stop)
     train_step = build_train_step(strategy, method, state, step_settings(config, replicas))
-    writer = None if stage.tensorboard is None else TensorBoardWriter(stage.tensorboard)
+    writer = board = None
+    if stage.tensorboard is not None:
+        show_networks(stage.tensorboard, method)
+        writer = TensorBoardWriter(stage.tensorboard)
+        board = TrainingBoard(
+            writer, stage.tensorboard, method, config.training, settings, plan.watched(state)
+        )
+        train_step = board.watch(train_step)
     clock = IntervalClock(
         stage.name, settings.steps, settings.steps_per_epoch, batches.images_after
     )
@@ -210,6 +224,11 @@ def train_stage(
         writer=writer,
         learning_rate_curve=plan.learning_rate_curve,
     )
+
+    def on_metrics(step: int, means: Mapping[str, float]) -> None:
+        reports.interval(step, means)
+        if board is not None:
+            board.show(step)
 
     alarms = plan.alarms(state)
 
@@ -225,6 +244,8 @@ def train_stage(
 
     def batches_from(first_step: int) -> Iterable[Batch]:
         clock.begin(first_step)
+        if board is not None:
+            board.begin(first_step)
         return batches.distribute(strategy, first_step, settings.steps)
 
     try:
@@ -237,7 +258,7 @@ def train_stage(
                 checkpoints,
                 settings,
                 Callbacks(
-                    metrics=reports.interval,
+                    metrics=on_metrics,
                     progress=lambda step: show(batches.images_after(step)),
                     saved=stage.attendance.saved,
                     resumed=lambda step: reports.begin(step, settings, replicas),
@@ -250,6 +271,8 @@ def train_stage(
             )
     finally:
         stage.attendance.alarms(stage.name, alarms.raised)
+        if board is not None:
+            board.close()
         if writer is not None:
             writer.close()
     if plan.final_weights is not None:

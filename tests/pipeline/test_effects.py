@@ -83,6 +83,7 @@ CASES = [
             "log_every=3",
             "checkpoint_every_epochs=3",
             "checkpoint_minutes=3",
+            "tensorboard={snapshots: 3}",
         )
     ),
     (
@@ -96,6 +97,7 @@ CASES = [
         ["training.labelled_batch_size=2"],
         ["training.labelled_batch_size=null"],
     ),
+    ("training.profile_steps=[1, 2]", ["method.name=random"], ["method.name=simclr"]),
     ("training.momentum=0.8", [], ["training.optimizer=lars"]),
     ("training.epsilon=0.1", ["training.optimizer=sgd"], ["training.optimizer=adam"]),
     ("training.exclude=[]", [], ["training.optimizer=lamb"]),

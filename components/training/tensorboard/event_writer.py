@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
+from tensorboard.compat.proto import summary_pb2
 
 from twofold.components.training.tensorboard.scalar_tags import (
-    BY_IMAGES,
     LEARNING,
+    VERSUS_IMAGES,
     describe,
     tag_of,
 )
@@ -52,20 +54,49 @@ class TensorBoardWriter:
                 for tag, value in tags.items():
                     if tag.partition("/")[0] in LEARNING:
                         text = f"{describe(tag)}; over the images seen, each as often as it was"
-                        tf.summary.scalar(f"{BY_IMAGES}/{tag}", value, description=text)
+                        tf.summary.scalar(f"{VERSUS_IMAGES}/{tag}", value, description=text)
         self._writer.flush()
 
+    def scalar(self, step: int, tag: str, value: float, description: str = "") -> None:
+        """Writes a point of what is no curve of training."""
+        with self._writer.as_default(step=step):
+            tf.summary.scalar(tag, value, description=description)
+
+    def histogram(self, step: int, tag: str, values: np.ndarray, description: str = "") -> None:
+        """Writes how values are spread."""
+        with self._writer.as_default(step=step):
+            tf.summary.histogram(tag, values, description=description)
+
     def text(self, step: int, name: str, text: str) -> None:
-        """Writes a line of text."""
+        """Writes a text, which may be Markdown, and flushes."""
         with self._writer.as_default(step=step):
             tf.summary.text(name, text)
         self._writer.flush()
+
+    def pixels(self, step: int, tag: str, image: np.ndarray, description: str = "") -> None:
+        """Writes a picture, uint8 [H, W, C]."""
+        with self._writer.as_default(step=step):
+            tf.summary.image(tag, image[None], description=description)
 
     def image(self, step: int, name: str, path: Path) -> None:
         """Writes a PNG file as a picture."""
         picture = tf.io.decode_png(path.read_bytes(), channels=3)
         with self._writer.as_default(step=step):
             tf.summary.image(name, picture[None])
+        self._writer.flush()
+
+    def graph(self, graph: tf.Graph) -> None:
+        """Writes a graph of operations."""
+        with self._writer.as_default(step=0):
+            tf.summary.graph(graph)
+
+    def message(self, summary: summary_pb2.Summary) -> None:
+        """Writes a summary of a plugin as it is."""
+        with self._writer.as_default(step=0):
+            tf.summary.experimental.write_raw_pb(summary.SerializeToString())
+
+    def flush(self) -> None:
+        """Lets a watcher see what was written."""
         self._writer.flush()
 
     def close(self) -> None:

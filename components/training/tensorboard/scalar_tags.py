@@ -10,7 +10,7 @@ from collections.abc import Mapping
 # Of these groups there are curves over the images seen, too.
 LEARNING = ("loss", "task", "probe", "geometry")
 # Curves of no run's result: over the images seen, and what only TensorBoard shows.
-BY_IMAGES = "by_images"
+VERSUS_IMAGES = "versus_images"
 _GROUPS = (*LEARNING, "rate", "system")
 
 # Curve -> tag. One that is not here is of the method's own task.
@@ -66,7 +66,7 @@ _DESCRIPTIONS: Mapping[str, str] = {
     "geometry/projection_uniformity": "as that of features, of projections",
     "rate/learning_rate": "of the last step",
     "rate/gradient_norm": "of the whole gradient of the global batch, before any clipping: mean "
-    "over the steps since the last point",
+    "over the steps since the last point; of several replicas only where gradients are clipped",
     "system/images_per_second": "since the last point; the first one's counts compilation",
 }
 
@@ -93,7 +93,7 @@ def curve_of(tag: str) -> str | None:
         return rest
     if group == "probe" and rest.rpartition("/")[2] in _MEASURES:
         return rest
-    return None if rest and group in (*_GROUPS, BY_IMAGES) else tag
+    return None if rest and group in (*_GROUPS, VERSUS_IMAGES) else tag
 
 
 def describe(tag: str) -> str:

@@ -1,4 +1,4 @@
-"""Commands that write pages: `report` and `compare`."""
+"""Commands that show runs: `report`, `compare` and `tensorboard`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from rich.markup import escape
 
 from twofold.pipeline.cli.commands.run_options import DATASETS
 from twofold.pipeline.cli.console import out as console
-from twofold.pipeline.cli.path_arguments import local, local_or_bucket
+from twofold.pipeline.cli.path_arguments import local, local_folder, local_or_bucket
+from twofold.pipeline.tensorflow_import import import_tensorflow
 
 
 def report(
@@ -59,3 +60,31 @@ def compare(
     from twofold.pipeline.reports.compare_runs import compare_runs
 
     compare_runs(run_directories, out, console)
+
+
+def tensorboard(
+    run_directories: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN...]",
+            help="directories of runs or studies; none: all runs of the workdir",
+            callback=local,
+        ),
+    ] = None,
+    workdir: Annotated[
+        Path, typer.Option(help="where runs are kept", callback=local_folder)
+    ] = Path("twofold-runs"),
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="to listen on; none: 6006, or the next that is free"),
+    ] = None,
+) -> None:
+    """Start TensorBoard over runs, finished or in training, until it is interrupted.
+
+    Example: twofold tensorboard twofold-runs/quickstart
+    """
+    import_tensorflow()
+    from twofold.pipeline.cli.tensorboard_server import serve
+
+    serve(run_directories or [], workdir, host, port, lambda line: console.print(escape(line)))

@@ -26,6 +26,7 @@ _NO_RESULT = (
     # How a training is shown and logged.
     "twofold.components.training.reporting.*",
     "twofold.pipeline.training.course_reports",
+    "twofold.pipeline.training.monitoring.*",
     # How workers meet, and what they refuse; all of them restore the same files.
     "twofold.components.cluster",
     "twofold.components.training.workers.agreement",

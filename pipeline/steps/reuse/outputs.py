@@ -98,16 +98,28 @@ def results(run: Path, step: str, *, pretrained: bool, embedded: bool) -> Iterat
         embedded: the same for the embeddings.
 
     """
-    figures = sorted(run.glob("figures/*.png"))
-    of_methods = {name for method in METHODS.classes.values() for name in method.figures}
-    own = [path for path in figures if path.stem in {*_PRETRAIN_FIGURES, *of_methods}]
+    measured = evaluation_figures(run)
+    own = [path for path in sorted(run.glob("figures/*.png")) if path not in measured]
     if step == "pretrain" and not pretrained:
         yield from (run / "checkpoints", run / "tensorboard", run / "metrics.jsonl", *own)
+    elif step in ("pretrain", "evaluate"):
+        # Within the folder above.
+        yield run / "tensorboard" / "evaluation"
     if step in ("pretrain", "evaluate"):
-        yield from (path for path in figures if path not in own)
+        yield from measured
         if not embedded:
             yield run / EMBEDDINGS
     yield from (run / "saved_model", run / "runtimes")
+
+
+def evaluation_figures(run: Path) -> list[Path]:
+    """Returns the pictures in a run's directory that its evaluation drew."""
+    of_methods = {name for method in METHODS.classes.values() for name in method.figures}
+    return [
+        path
+        for path in sorted(run.glob("figures/*.png"))
+        if path.stem not in {*_PRETRAIN_FIGURES, *of_methods}
+    ]
 
 
 def made_from(file: Path) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorboard.plugins.hparams import metadata
 
 from tests.components.pages.dataset_pages import Page
 from tests.components.training.tensorboard.event_files import read as read_events
@@ -15,7 +16,14 @@ from tests.pipeline.conftest import UNTRAINED, Outcome, prove_here, short_run
 from twofold.components.data.store.manifest import load_manifest
 from twofold.pipeline.cli.app import main
 from twofold.pipeline.config import RunConfig, override
-from twofold.pipeline.runs.run_record import changed_settings, flat, read_record, setting_text
+from twofold.pipeline.runs.run_hyperparameters import compared
+from twofold.pipeline.runs.run_record import (
+    RunRecord,
+    changed_settings,
+    flat,
+    read_record,
+    setting_text,
+)
 
 Twofold = Callable[..., Outcome]
 
@@ -70,16 +78,68 @@ def test_tensorboard_has_the_pictures_of_pretraining_and_its_curves_in_groups(ma
     (views,) = accumulator.Tensors("views")
     # Width, height, and the picture.
     assert views.tensor_proto.string_val[2].startswith(b"\x89PNG")
-    scalars = {tag for tag in accumulator.Tags()["tensors"] if "/" in tag}
+    scalars = {
+        tag
+        for tag in accumulator.Tags()["tensors"]
+        if accumulator.SummaryMetadata(tag).plugin_data.plugin_name == "scalars"
+    }
     groups = {tag.partition("/")[0] for tag in scalars}
-    assert groups == {"loss", "task", "probe", "geometry", "rate", "system", "by_images"}
+    assert groups == {"loss", "task", "probe", "geometry", "rate", "system", "versus_images"}
+    assert {"probe/test/knn_accuracy", "rate/update_to_weight/encoder"} <= scalars
+    assert "weights/encoder/conv0/kernel" in accumulator.Tags()["tensors"]
     for tag in scalars:
         assert accumulator.SummaryMetadata(tag).summary_description, tag
+    found = metadata.parse_session_start_info_plugin_data(
+        accumulator.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    )
+    assert found.hparams["training.batch_size"].number_value == 8
+    assert found.hparams["method.name"].string_value == "simclr"
+    assert metadata.SESSION_END_INFO_TAG in accumulator.Tags()["tensors"]
+    assert accumulator.Tags()["graph"]
     # Its metrics and its page know them by the names of always.
     curves = {"loss", "contrastive_accuracy", "feature_std", "learning_rate", "test/accuracy"}
     record = read_record(made)
     assert curves <= {*record.curves()}
     assert record.metrics["pretrain/loss"] == record.curves()["loss"][1][-1]
+
+
+def test_tensorboard_has_the_final_evaluation_and_the_embeddings(made: Path) -> None:
+    folder = made / "tensorboard" / "evaluation"
+    accumulator, record = read_events(folder), read_record(made)
+    (accuracy,) = accumulator.Tensors("evaluation/knn/test_accuracy")
+
+    assert accuracy.step == record.details("pretrain")["steps"]
+    assert {"evaluation/rsm", "evaluation/confusion", "evaluation"} <= {
+        *accumulator.Tags()["tensors"]
+    }
+    tags = accumulator.Tags()["tensors"]
+    assert not [tag for tag in tags if "prepare/" in tag or "pretrain/" in tag or "_low" in tag]
+    rows = np.loadtxt(folder / "test.tsv", delimiter="\t")
+    assert rows.shape == np.load(made / "embeddings" / "test.npy").shape
+    titles, first, *_ = (folder / "test_images.tsv").read_text().splitlines()
+    assert titles == "image\tclass"
+    assert first.split("\t")[1] in ("cat", "dog")
+
+
+def test_runs_are_compared_by_what_they_differ_in(made: Path) -> None:
+    record = read_record(made)
+    slower = json.loads(json.dumps(record.values))
+    slower["configuration"]["training"]["learning_rate"] = 1e-4
+    both = [record, RunRecord(made, slower)]
+    (content,) = [value.metadata.plugin_data.content for value in compared(both).value]
+    experiment = metadata.parse_experiment_plugin_data(content)
+
+    (differing,) = experiment.hparam_infos
+    assert differing.name == "training.learning_rate"
+    assert differing.domain_interval.min_value == 1e-4
+    names = [(one.name.group, one.name.tag) for one in experiment.metric_infos]
+    assert ("evaluation", "evaluation/knn/test_accuracy") in names
+    assert ("", "loss/total") in names
+    # A single run is held to the defaults.
+    (content,) = [value.metadata.plugin_data.content for value in compared([record]).value]
+    alone = {one.name for one in metadata.parse_experiment_plugin_data(content).hparam_infos}
+    assert {"training.batch_size", "encoder.filters"} <= alone
+    assert "training.learning_rate" not in alone
 
 
 def test_neighbours_are_among_the_images_that_were_trained_on(

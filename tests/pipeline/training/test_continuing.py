@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.components.data.splits import rows
+from tests.components.training.tensorboard.event_files import steps
 from twofold.components.training.continuing.influence import Influence, select
 from twofold.components.training.resuming.checkpoint_files import list_checkpoints
 from twofold.pipeline.config import RunConfig, override
@@ -38,11 +39,16 @@ OTHERWISE = {
     "checkpoint_every_epochs": 1,
     "checkpoint_minutes": 1e-9,
     "validation_images": 3,
+    "tensorboard.snapshots": 2,
+    "tensorboard.images": 12,
+    "profile_steps": [4, 5],
 }
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 1), dtype=np.uint8)
 
 
-def train(directory: Path, *settings: str) -> Mapping[str, np.ndarray]:
+def train(
+    directory: Path, *settings: str, tensorboard: Path | None = None
+) -> Mapping[str, np.ndarray]:
     """Trains on 24 images, 3 steps an epoch, and gives the last weights."""
     split = dataclasses.replace(
         rows(24),
@@ -55,7 +61,7 @@ def train(directory: Path, *settings: str) -> Mapping[str, np.ndarray]:
         config=override(RunConfig(), [*SMALL, *settings]),
         fingerprint="f1",
         checkpoints=directory,
-        tensorboard=None,
+        tensorboard=tensorboard,
     )
     method = pretrain(
         stage,
@@ -89,7 +95,10 @@ def test_settings_that_change_nothing_leave_every_weight_as_it_was(
     again = Path(shutil.copytree(before, tmp_path / "again"))
     shutil.rmtree(again / "final")
     shutil.rmtree(again / "ckpt-6")
-    changed = train(again, *(f"training.{name}={value}" for name, value in OTHERWISE.items()))
+    settings = [f"training.{name}={value}" for name, value in OTHERWISE.items()]
+    changed = train(again, *settings, tensorboard=tmp_path / "tensorboard")
+    assert steps(tmp_path / "tensorboard")["probe/validation/knn_accuracy"] == [6]
+    assert [*tmp_path.glob("tensorboard/plugins/profile/*/*.xplane.pb")]
     assert changed.keys() == weights.keys()
     for name, values in weights.items():
         np.testing.assert_array_equal(changed[name], values, err_msg=name)

@@ -29,8 +29,8 @@ def test_curves_are_in_groups_over_steps_and_over_images(tmp_path: Path) -> None
         "loss/total": [3],
         "probe/training/accuracy": [3],
         "rate/learning_rate": [3],
-        "by_images/loss/total": [24],
-        "by_images/probe/training/accuracy": [24],
+        "versus_images/loss/total": [24],
+        "versus_images/probe/training/accuracy": [24],
     }
     accumulator = read(tmp_path / "run")
     for tag in accumulator.Tags()["tensors"]:

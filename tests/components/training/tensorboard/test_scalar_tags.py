@@ -31,6 +31,8 @@ def test_curves_of_earlier_versions_are_read_by_their_names(curve: str) -> None:
     assert curve_of(curve) == curve
 
 
-@pytest.mark.parametrize("tag", ["by_images/loss/total", "geometry/effective_rank", "system/x"])
+@pytest.mark.parametrize(
+    "tag", ["versus_images/loss/total", "geometry/test/effective_rank", "system/x"]
+)
 def test_what_only_tensorboard_shows_is_no_curve_of_training(tag: str) -> None:
     assert curve_of(tag) is None

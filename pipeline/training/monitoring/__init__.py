@@ -1,0 +1,1 @@
+"""Monitoring of a training in TensorBoard; no result depends on it."""
