@@ -29,6 +29,8 @@ def import_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # By itself it takes a GPU's whole memory at its start, whatever else runs there.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     choose_kernels()
     sys.stderr.flush()
     standard_error = os.dup(2)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import tensorflow as tf
 
 from twofold.components import keyed_random
+from twofold.components.transforms import conditions
 from twofold.components.transforms.colour import colour_map as colour
 from twofold.components.transforms.geometry import affine, crop
 from twofold.components.transforms.ranges import check_number
@@ -57,11 +58,8 @@ def sometimes(probability: float, view: ViewFunction) -> ViewFunction:
 
     def some(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         chosen = keyed_random.uniform(keyed_random.fold_in(keys, 0), 1)[:, 0] < probability
-        # Not only to save the work: see ``isolated``.
-        changed = tf.cond(
-            tf.reduce_any(chosen),
-            lambda: view(images, keyed_random.fold_in(keys, 1)),
-            lambda: images,
+        changed = conditions.where_any(
+            chosen, lambda: view(images, keyed_random.fold_in(keys, 1)), lambda: images
         )
         return tf.where(chosen[:, None, None, None], changed, images)
 
@@ -69,21 +67,8 @@ def sometimes(probability: float, view: ViewFunction) -> ViewFunction:
 
 
 def isolated(view: ViewFunction) -> ViewFunction:
-    """Keeps XLA from fusing a view with what comes before and after it.
-
-    XLA on a processor fuses a chain of gathers and filters into one loop that computes the same
-    source pixels over and over, which slows some chains down tenfold and makes others take minutes
-    to compile. It does not fuse across a condition, so here is one: images whose first pixel is
-    not a number come back as they are.
-    """
-
-    def alone(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-        corner = images[:, :1, :1, :1]
-        return tf.cond(
-            tf.reduce_all(tf.equal(corner, corner)), lambda: view(images, keys), lambda: images
-        )
-
-    return alone
+    """Keeps XLA on a processor from fusing a view with what comes before and after it."""
+    return lambda images, keys: conditions.isolated_images(lambda one: view(one, keys), images)
 
 
 def clip_to_unit_range(images: tf.Tensor) -> tf.Tensor:

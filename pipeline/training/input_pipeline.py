@@ -191,7 +191,9 @@ class InputPipeline:
         def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
             local = replicas // context.num_input_pipelines
             first = context.input_pipeline_id * local
-            return self._batches(first_step, steps, replicas, range(first, first + local))
+            dataset = self._batches(first_step, steps, replicas, range(first, first + local))
+            # A strategy of several replicas fetches ahead by itself.
+            return dataset if replicas > 1 else _prefetched_to_gpu(dataset)
 
         return iterate(strategy.distribute_datasets_from_function(for_worker))
 
@@ -234,3 +236,11 @@ class InputPipeline:
             labelled_batch_size=labelled,
             **common,
         )
+
+
+def _prefetched_to_gpu(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Copies the next batch to the GPU, where there is one, while it computes on this one."""
+    gpus = tf.config.list_logical_devices("GPU")
+    if not gpus:
+        return dataset
+    return dataset.apply(tf.data.experimental.prefetch_to_device(gpus[0].name))

@@ -14,7 +14,6 @@ import importlib
 import importlib.util
 import itertools
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from twofold.components.errors import ConversionError
+from twofold.components.export.child_environment import child_environment
 
 # What the folder holds beside the file.
 SAVED_MODEL = "saved_model"
@@ -101,7 +101,7 @@ def _run(verb: str, module: str, folder: Path, file: str, *options: str) -> None
         capture_output=True,
         text=True,
         errors="replace",
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env=child_environment(),
         check=False,
     )
     if finished.returncode == 0:

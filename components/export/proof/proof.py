@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from twofold.components.errors import ProofError
+from twofold.components.export.child_environment import child_environment
 
 # Batches of other sizes than the offline ones, and other machines, may sum in another order.
 RELATIVE_TOLERANCE = 1e-4
@@ -237,7 +237,7 @@ def _run(script: str, folder: Path, version_directory: Path) -> dict[str, Any]:
         *(sys.executable, "-I", str(_FOLDER / "proof_isolated.py")),
         *(",".join(_SCRIPTS[script]), str(_FOLDER / f"proof_{script}.py"), str(folder)),
     ]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = child_environment()
     finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     way = {"loader": "the C++ loader", "c_api": "the C API"}[script]
     if finished.returncode != 0:

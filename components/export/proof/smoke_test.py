@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import signal
 import statistics
 import subprocess
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from twofold.components.errors import ExportedModelError
+from twofold.components.export.child_environment import child_environment
 from twofold.components.export.saved_model.recorded_requests import RecordedSample, read_sample
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -75,7 +75,7 @@ def run_smoke_test(version: Path, runs: int = 0) -> Answers:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         command = [sys.executable, "-P", "-m", __name__, str(version), str(result), str(runs)]
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = child_environment()
         try:
             finished = subprocess.run(
                 command,

@@ -45,6 +45,7 @@ import tensorflow as tf
 from twofold.components import keyed_random
 from twofold.components.errors import SettingsError
 from twofold.components.transforms.colour import enhance, lookup
+from twofold.components.transforms.conditions import where_any
 from twofold.components.transforms.ranges import check_number
 
 OPERATIONS = (
@@ -220,24 +221,19 @@ def _layer(
     augmentation: TFModelsRandAugment,
 ) -> tf.Tensor:
     """Passes int32 [B, H, W, C] through one operation for each image."""
-
-    def is_drawn(names: tuple[str, ...]) -> tf.Tensor:
-        return tf.reduce_any(_is_one_of(operation, *names))
-
-    # As in ``randaugment_torchvision``: the conditions save passes, and XLA does not fuse across.
-    warped = tf.cond(
-        is_drawn(_WARPS),
+    warped = where_any(
+        _is_one_of(operation, *_WARPS),
         lambda: _warp(pixels, operation, is_negative, augmentation),
         lambda: pixels,
     )
-    tables = tf.cond(
-        is_drawn(_POINT_OPERATIONS),
+    tables = where_any(
+        _is_one_of(operation, *_POINT_OPERATIONS),
         lambda: _tables(warped, operation, augmentation),
         lambda: lookup.identity_tables(warped),
     )
     mapped = lookup.apply_tables(warped, tables)
-    enhanced = tf.cond(
-        is_drawn(_ENHANCEMENTS),
+    enhanced = where_any(
+        _is_one_of(operation, *_ENHANCEMENTS),
         lambda: _enhance(mapped, operation, augmentation),
         lambda: mapped,
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from twofold.components.errors import ConversionError
+from twofold.components.export.child_environment import child_environment
 from twofold.components.export.convert import convert_process
 from twofold.components.export.proof.smoke_test import run_smoke_test
 
@@ -44,3 +45,15 @@ def test_every_python_process_is_started_without_the_current_folder_on_its_path(
     ]
     assert len(started) >= 3
     assert {option for _, option in started} <= {'"-P"', '"-I"'}, started
+
+
+def test_processes_that_prove_and_convert_leave_the_gpus_to_training() -> None:
+    folder = ROOT / "components/export"
+    started = [
+        path.read_text(encoding="utf-8")
+        for path in folder.rglob("*.py")
+        if "subprocess.run(" in path.read_text(encoding="utf-8")
+    ]
+    assert len(started) == 3
+    assert all("child_environment()" in text for text in started)
+    assert child_environment()["CUDA_VISIBLE_DEVICES"] == "-1"
