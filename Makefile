@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 .PHONY: install quickstart test test-durations coverage test-long test-wheel test-parity has-parity-python test-fidelity \
 	test-engines engines has-engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
-	benchmark-runtimes links lint readme format clean
+	benchmark-runtimes gpu-check links lint readme format clean
 
 # What `make test-parity` and `make test-fidelity` compare with runs on these alone.
 PARITY_VENV ?= .venv-parity
@@ -42,7 +42,7 @@ coverage: install
 	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term
 
 test-long: install
-	$(BIN)/python -m pytest -m long
+	XLA_FLAGS= $(BIN)/python -m pytest -m long
 
 # The wheel, and an environment that has it and what it asks for, and nothing of this checkout.
 WHEEL_VENV ?= .venv-wheel
@@ -141,6 +141,12 @@ benchmark-corruptions: install
 # Five minutes, likewise.
 benchmark-runtimes: install
 	$(BIN)/python -m tests.benchmarks.runtimes
+
+# A GPU against the CPU, within ten minutes: see tests/gpu/check.py. DEVICE=CPU rehearses without.
+DEVICE ?= GPU
+
+gpu-check: install
+	$(BIN)/python -m tests.gpu.check --device $(DEVICE)
 
 # The folders as they are installed, for mypy, which does not read setup.py's package_dir.
 links:

@@ -13,6 +13,11 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What the product asks for: see twofold.pipeline.tensorflow_import.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# XLA translates and fuses as ever, and LLVM optimises less: compiled once and run once, a function
+# takes half the time. `make test-long` leaves LLVM as it is.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 
 import pytest
 import wrapt

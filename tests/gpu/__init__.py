@@ -1,0 +1,1 @@
+"""Check of a GPU: what it computes, how fast, and in how much memory."""
