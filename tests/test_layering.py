@@ -43,6 +43,7 @@ SHARED = tuple(
         "errors",
         "files",
         "path_schemes",
+        "named_objects",
         "write_errors",
         "settings",
         "keyed_random",

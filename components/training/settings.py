@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
+from twofold.components.named_objects import check_names
 from twofold.components.settings import OnOffAreText, Section, Texts
 from twofold.components.training.alarms.alarms_settings import AlarmsSettings
 from twofold.components.training.continuing.influence import (
@@ -23,6 +24,8 @@ from twofold.components.training.tensorboard.tensorboard_settings import (
 )
 
 Deterministic = Literal["auto", "on", "off"]
+
+CallbackNames = Annotated[Texts, pydantic.AfterValidator(check_names)]
 
 
 class EmaSettings(Section):
@@ -196,6 +199,11 @@ class TrainingSettings(Section):
         "stop",
         description="what is done where the loss is no finite number: end with exit status 4, or "
         "go on from the last good checkpoint, once, at alarms.rollback_rate times the rate",
+    )
+    callbacks: ChangesNothing[CallbackNames] = Field(
+        (),
+        description="module:name each, of classes without arguments whose on_begin, on_interval, "
+        "on_epoch, on_alarm and on_end are told of the training; also in the working directory",
     )
     alarms: ChangesCourse[AlarmsSettings] = Field(
         default_factory=AlarmsSettings,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 from twofold.components import files
 from twofold.components.data.sources.source import Source
@@ -43,6 +43,8 @@ class Context:
         other_code: what becomes of a finished step that other code made: its result is reused, the
             step is done again, or the user is asked, by an exception.
         stop: whether the run is to end early.
+        callbacks: told of pretraining, and of its teacher's training, beside those that the
+            settings name; see ``TrainingCallback``.
         show_interval: shows an interval of training: in its bar, or in a line.
         workers: that train its encoder together; None where there is one.
 
@@ -56,6 +58,7 @@ class Context:
     say: Callable[[str], None]
     other_code: Literal["ask", "reuse", "update"] = "ask"
     stop: StopRequest = dataclasses.field(default_factory=StopRequest)
+    callbacks: Sequence[Any] = ()
     show_interval: Callable[[Interval], None] = lambda interval: None
     workers: WorkerGroup | None = None
 

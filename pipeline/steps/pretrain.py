@@ -35,7 +35,12 @@ from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_train
 from twofold.pipeline.steps.reuse.fingerprints import settings_seen, training_images
 from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
-from twofold.pipeline.training.course_reports import METRICS, Attendance, attendance
+from twofold.pipeline.training.course_reports import (
+    CALLBACK_FAILURES,
+    METRICS,
+    Attendance,
+    attendance,
+)
 from twofold.pipeline.training.determinism import set_determinism
 from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.prepared_images import TrainingImages
@@ -46,6 +51,7 @@ from twofold.pipeline.training.pretraining import (
     random_encoder,
 )
 from twofold.pipeline.training.stage import Stage, set_aside_other_inputs
+from twofold.pipeline.training.stage_callbacks import stage_callbacks
 
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"
@@ -70,6 +76,7 @@ def _train(
     context: Context, details: dict[str, Any], strategy: tf.distribute.Strategy
 ) -> dict[str, float]:
     config, path, shown = context.config, context.run.path, _is_shown(context)
+    callbacks = stage_callbacks(context, "training") if shown else ()
     details["deterministic"] = set_determinism(config.training.deterministic)
     manifest = context.manifest()
     check_trainable(config, manifest)
@@ -92,6 +99,7 @@ def _train(
         teacher=teacher,
         attendance=attended,
         workers=context.workers,
+        callbacks=callbacks,
     )
     set_aside_other_inputs(stage, context.run.set_aside)
     if shown:
@@ -113,6 +121,11 @@ def _train(
     details["parameters"] = method.models["encoder"].count_params()
     rates = {"pretrain/images_per_second": float(np.median(curves["images_per_second"][1]))}
     finished = _measure_classifier(context, method, "classifier")
+    for failure in details.get(CALLBACK_FAILURES, ()):
+        context.say(
+            f"{failure['stage']}: callback {failure['callback']} missed what came after its "
+            f"failure; the metrics files have all intervals"
+        )
     return _last_values("pretrain", curves) | rates | teacher_metrics | finished
 
 
@@ -199,6 +212,7 @@ def _train_teacher(
         metrics=path / "metrics-teacher.jsonl" if _is_shown(context) else None,
         attendance=attended,
         workers=context.workers,
+        callbacks=stage_callbacks(context, "method.teacher.training") if _is_shown(context) else (),
     )
     set_aside_other_inputs(stage, context.run.set_aside)
     finished = pretrain(stage, data, strategy, context.progress)

@@ -35,6 +35,7 @@ from twofold.pipeline.steps.reuse.standing import (
     examine,
 )
 from twofold.pipeline.tensorflow_import import import_tensorflow
+from twofold.pipeline.training.stage_callbacks import check_callbacks
 
 STEPS = ("prepare", "pretrain", "evaluate", "export")
 # What is damaged and takes longer to make anew is not made anew without being asked for.
@@ -66,6 +67,7 @@ def run_steps(context: Context, until: str = STEPS[-1]) -> list[str]:
     for name in names:
         if name == "prepare" and until != "prepare" and not is_done(context, name):
             check_image_size(context.config, context.source)
+            check_callbacks(context.config)
         if name == "pretrain" and until != "pretrain" and not is_done(context, name):
             _check_later_steps(context)
         ran += [name] if _run_if_needed(context, name) else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class Stage:
         teacher: checkpoint directory of a finished teacher, for self-training.
         attendance: who is told of its course.
         workers: with which it is one training; None where it is alone.
+        callbacks: the user's own, with their names.
 
     """
 
@@ -75,6 +76,7 @@ class Stage:
     teacher: Path | None = None
     attendance: Attendance = dataclasses.field(default_factory=Attendance)
     workers: WorkerGroup | None = None
+    callbacks: Sequence[tuple[str, Any]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,6 +225,13 @@ def train_stage(
         file=stage.metrics,
         writer=writer,
         learning_rate_curve=plan.learning_rate_curve,
+        callbacks=stage.callbacks,
+        about={
+            "run": config.name,
+            "id": f"{config.name}-{stage.name}-{stage.fingerprint}",
+            "directory": str(stage.checkpoints.parent.absolute()),
+            "configuration": config.model_dump(mode="json"),
+        },
     )
 
     def on_metrics(step: int, means: Mapping[str, float]) -> None:
@@ -239,6 +248,7 @@ def train_stage(
         if writer is not None:
             writer.text(alarm.step, f"alarms/{alarm.name}", alarm.line)
         stage.attendance.alarms(stage.name, alarms.raised)
+        reports.alarm(alarm)
 
     alarms.told = on_alarm
 
@@ -248,36 +258,37 @@ def train_stage(
             board.begin(first_step)
         return batches.distribute(strategy, first_step, settings.steps)
 
-    try:
-        total = batches.images_after(settings.steps)
-        with progress(stage.name, total, "images") as show, reports.of_the_end():
-            run_loop(
-                state,
-                train_step,
-                batches_from,
-                checkpoints,
-                settings,
-                Callbacks(
-                    metrics=on_metrics,
-                    progress=lambda step: show(batches.images_after(step)),
-                    saved=stage.attendance.saved,
-                    resumed=lambda step: reports.begin(step, settings, replicas),
-                    saving=reports.flush,
-                ),
-                plan.epoch_rules(state),
-                stop,
-                alarms,
-                agreement,
-            )
-    finally:
-        stage.attendance.alarms(stage.name, alarms.raised)
-        if board is not None:
-            board.close()
-        if writer is not None:
-            writer.close()
-    if plan.final_weights is not None:
-        plan.final_weights(state)
-        write_final(stage.checkpoints, state.models)
+    total = batches.images_after(settings.steps)
+    with reports.of_the_end(state, settings.steps):
+        try:
+            with progress(stage.name, total, "images") as show:
+                run_loop(
+                    state,
+                    train_step,
+                    batches_from,
+                    checkpoints,
+                    settings,
+                    Callbacks(
+                        metrics=on_metrics,
+                        progress=lambda step: show(batches.images_after(step)),
+                        saved=stage.attendance.saved,
+                        resumed=lambda step: reports.begin(step, settings, replicas),
+                        saving=reports.flush,
+                    ),
+                    plan.epoch_rules(state),
+                    stop,
+                    alarms,
+                    agreement,
+                )
+        finally:
+            stage.attendance.alarms(stage.name, alarms.raised)
+            if board is not None:
+                board.close()
+            if writer is not None:
+                writer.close()
+        if plan.final_weights is not None:
+            plan.final_weights(state)
+            write_final(stage.checkpoints, state.models)
     return method
 
 

@@ -45,6 +45,7 @@ CASES = [
             "validation_images=9",
             "on_divergence=rollback",
             "alarms={collapse: stop}",
+            "callbacks=[mine:Mine]",
         )
     ),
     *(

@@ -26,11 +26,12 @@ class TrainingLog:
         self._path, self._now = path, now
 
     def __call__(self, text: str) -> None:
-        """Adds a line.
+        """Adds a line, or several.
 
         Raises:
             OSError: if it cannot be written, such as on a full disk.
 
         """
         time = self._now().astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        files.append_line(self._path, f"{time} {' '.join(text.split())}", flush=False)
+        for line in text.splitlines():
+            files.append_line(self._path, f"{time} {line.rstrip()}", flush=False)

@@ -33,6 +33,8 @@ _NO_RESULT = (
     "twofold.components.training.workers.lost_workers",
     "twofold.components.training.workers.worker_group",
     "twofold.pipeline.steps.joining_workers",
+    # A user's own callbacks are told of a training, and change nothing of it.
+    "twofold.pipeline.training.stage_callbacks",
     # What metrics are called, and how their values are written.
     "twofold.components.evaluation.metric_catalogue",
     "twofold.components.evaluation.metrics",

@@ -1,6 +1,7 @@
 """What a training stage finds in its directory, and goes on from."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import tensorflow as tf
 
 from twofold.components.training.loop import LoopSettings
 from twofold.components.training.reporting.intervals import Interval
+from twofold.components.training.reporting.training_callbacks import CallbackFailure
 from twofold.components.training.step import TrainState
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.training import stage as stage_module
@@ -46,6 +48,8 @@ class Training:
         self.said: list[str] = []
         self.logged: list[str] = []
         self.set_aside: list[Path] = []
+        self.callbacks: list[Any] = []
+        self.failures: list[CallbackFailure] = []
         # Called with each interval, after it was written.
         self.show: Callable[[Interval], None] = lambda interval: None
 
@@ -57,7 +61,13 @@ class Training:
             self.directory,
             tensorboard=None,
             metrics=self.metrics,
-            attendance=Attendance(self.said.append, log=self.logged.append, show=self.show),
+            attendance=Attendance(
+                self.said.append,
+                log=self.logged.append,
+                show=self.show,
+                callback_failed=lambda stage, failure: self.failures.append(failure),
+            ),
+            callbacks=[(type(one).__name__, one) for one in self.callbacks],
         )
         batches: Any = SimpleNamespace(
             loop_settings=lambda: self.lengths,
@@ -221,3 +231,67 @@ def test_the_intervals_of_other_inputs_are_set_aside(tmp_path: Path) -> None:
     training.set_aside.clear()
     training()
     assert training.set_aside == [tmp_path / "checkpoints", tmp_path / "metrics.jsonl"]
+
+
+class Recorder:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+
+    def __getattr__(self, event: str) -> Callable[[dict[str, Any]], None]:
+        return lambda data: self.told.append((event, data))
+
+
+class FailingCallback:
+    def on_begin(self, training: dict[str, Any]) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_callbacks_are_told_of_the_course_in_plain_data(tmp_path: Path) -> None:
+    lengths = LoopSettings(steps=4, steps_per_epoch=2, log_every=1, checkpoint_every=2)
+    training = Training(tmp_path / "checkpoints", lengths=lengths)
+    recorder = Recorder()
+    training.callbacks = [FailingCallback(), recorder]
+    weights = training()
+    assert [event for event, _ in recorder.told] == [
+        "on_begin",
+        *["on_interval", "on_interval", "on_epoch"] * 2,
+        "on_end",
+    ]
+    begin, first, *_, end = (data for _, data in recorder.told)
+    assert begin["id"] == "run-pretrain-f1"
+    assert begin["configuration"] == RunConfig().model_dump(mode="json")
+    assert (begin["run"], begin["stage"]) == ("run", "pretrain")
+    assert begin["directory"] == str(tmp_path)
+    assert [begin[name] for name in ("step", "steps", "epochs", "replicas")] == [0, 4, 2, 1]
+    assert first["metrics"] == {"loss": 1.0}
+    assert first.keys() == {field.name for field in dataclasses.fields(Interval)}
+    assert end == {"stage": "pretrain", "status": "done", "step": 4, "steps": 4, "error": None}
+    json.dumps(recorder.told)
+    (failure,) = training.failures
+    assert (failure.callback, failure.event) == ("FailingCallback", "on_begin")
+    np.testing.assert_array_equal(weights, Training(tmp_path / "alone", lengths=lengths)())
+
+
+def test_callbacks_are_told_where_training_goes_on_and_how_it_ended(tmp_path: Path) -> None:
+    lengths = LoopSettings(STEPS, STEPS, log_every=1, checkpoint_every=2)
+    training = Training(tmp_path / "checkpoints", tmp_path / "metrics.jsonl", lengths)
+
+    def fail(interval: Interval) -> None:
+        if interval.step == 3:
+            raise ValueError("two\nlines")
+
+    training.show, first = fail, Recorder()
+    training.callbacks = [first]
+    with pytest.raises(ValueError, match="two"):
+        training()
+    event, end = first.told[-1]
+    assert event == "on_end"
+    assert (end["status"], end["error"]) == ("failed", "ValueError: two lines")
+    training.show, again = lambda interval: None, Recorder()
+    training.callbacks = [again]
+    training()
+    assert again.told[0][1]["step"] == 2
+    assert again.told[0][1]["id"] == first.told[0][1]["id"]
+    assert [data["step"] for event, data in again.told if event == "on_interval"] == [3, 4]

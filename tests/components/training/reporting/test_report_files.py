@@ -85,5 +85,5 @@ def test_the_log_has_a_line_each_with_its_time_in_utc(tmp_path: Path) -> None:
     log("one")
     log("two\nlines")
     assert (tmp_path / "train.log").read_text() == (
-        "2026-01-01T23:04:05Z one\n2026-01-01T23:04:05Z two lines\n"
+        "2026-01-01T23:04:05Z one\n2026-01-01T23:04:05Z two\n2026-01-01T23:04:05Z lines\n"
     )
