@@ -42,6 +42,8 @@ class MethodContext:
         repeats: whether a batch may hold an image several times.
         images: how many are trained on.
         batches: see ``twofold.components.methods.automatic.TrainingSize``.
+        begun_steps: of the training as it began, by which choices are made; None for ``steps``, as
+            of one that was not continued.
         read_teacher: gives a teacher's networks, by name, the weights that it ended with; None
             leaves them their first ones.
 
@@ -57,6 +59,7 @@ class MethodContext:
     repeats: bool = False
     images: int = sys.maxsize
     batches: tuple[int, ...] = (256,)
+    begun_steps: int | None = None
     read_teacher: Callable[[Mapping[str, keras.Model]], None] | None = None
 
 
@@ -93,7 +96,8 @@ class Parts:
         """What the choices are made by."""
         features = self["encoder"].output_shape[-1]
         context = self.context
-        return TrainingSize(features, context.images, context.batches, context.steps)
+        steps = context.steps if context.begun_steps is None else context.begun_steps
+        return TrainingSize(features, context.images, context.batches, steps)
 
     def __contains__(self, name: object) -> bool:
         """Says whether there is a part of the name."""

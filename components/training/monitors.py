@@ -124,16 +124,13 @@ class EarlyStopping(tf.Module):
         _check_patience(patience)
         self._patience = patience
         self._record = _Record(mode, min_delta)
-        self._stopped = tf.Variable(False, trainable=False, dtype=tf.bool)
 
     @property
     def stopped(self) -> bool:
-        """Whether the training should have ended."""
-        return bool(self._stopped.numpy())
+        """Whether the training should have ended: not so with more patience than it had."""
+        return int(self._record.wait.numpy()) >= self._patience
 
     def observe(self, value: float) -> Decision:
         """Takes the next value; what is no number counts as no improvement."""
         improved = self._record.take(value)
-        if int(self._record.wait.numpy()) >= self._patience:
-            self._stopped.assign(True)
         return Decision(improved=improved, should_stop=self.stopped)

@@ -9,14 +9,14 @@ from pydantic import Field
 
 from twofold.components.named_objects import check_names
 from twofold.components.settings import OnOffAreText, Section, Texts
-from twofold.components.training.alarms.alarms_settings import AlarmsSettings
+from twofold.components.training.alarms.alarms_settings import ACTIONS, AlarmsSettings
 from twofold.components.training.continuing.influence import (
     ChangesCourse,
     ChangesNothing,
     ChangesRounding,
     ChangesWeights,
     Influence,
-    InfluenceBeside,
+    InfluenceWhere,
 )
 from twofold.components.training.tensorboard.tensorboard_settings import (
     FirstAndLast,
@@ -73,6 +73,25 @@ class EarlyStoppingSettings(Section):
     )
 
 
+def _decides(training: TrainingSettings) -> bool:
+    """Tells whether a rule decides by what is measured after each epoch."""
+    return training.plateau is not None or training.early_stopping is not None
+
+
+def _actions(training: TrainingSettings) -> set[str]:
+    return {training.on_divergence, *(getattr(training.alarms, name) for name in ACTIONS)}
+
+
+def _rolls_back(training: TrainingSettings) -> bool:
+    """Tells whether training may go on from an earlier checkpoint."""
+    return "rollback" in _actions(training)
+
+
+def _acts(training: TrainingSettings) -> bool:
+    """Tells whether an alarm may act, which looks at the points of the curves."""
+    return _rolls_back(training) or "stop" in {getattr(training.alarms, name) for name in ACTIONS}
+
+
 class TrainingSettings(Section):
     """Batches, optimizer, schedule, and when to stop."""
 
@@ -90,7 +109,9 @@ class TrainingSettings(Section):
         description="what becomes of the images of an epoch that fill no batch: left out of it, or "
         "a last, smaller batch",
     )
-    epochs: ChangesWeights[int] = Field(60, ge=1, description="passes over the training images")
+    epochs: ChangesCourse[int] = Field(
+        60, ge=1, description="passes over the training images; more of them continue a run"
+    )
     optimizer: ChangesWeights[Literal["sgd", "adam", "adamw", "lars", "lamb"]] = Field(
         "adam", description="rule of the update"
     )
@@ -134,6 +155,18 @@ class TrainingSettings(Section):
         description="epochs from the start to the end of the cosine, the warm-up among them, above "
         "warmup_epochs; may be more than are trained; null: epochs",
     )
+    continue_schedule: ChangesCourse[Literal["stretched", "restarted", "constant"] | None] = Field(
+        None,
+        description="the rate of a run that is continued with more epochs: the cosine stretched to "
+        "the new end, restarted from continue_learning_rate, or this or the rate reached held; "
+        "null: as it was, or stretched, or refused once the cosine has ended",
+    )
+    continue_learning_rate: ChangesCourse[float | None] = Field(
+        None,
+        gt=0.0,
+        description="of continue_schedule, before rate_scaling; null: learning_rate to restart "
+        "from, the rate reached to hold",
+    )
     schedule_every: ChangesWeights[Literal["step", "epoch"]] = Field(
         "step", description="how often the cosine moves the rate"
     )
@@ -173,23 +206,22 @@ class TrainingSettings(Section):
         description="whether the same seed gives the same bits: on (true), off (false) for speed, "
         "which leaves runs alike statistically; auto: on for CPUs, off for GPUs",
     )
-    log_every: ChangesNothing[int] = Field(
+    log_every: Annotated[int, InfluenceWhere(_acts, Influence.COURSE, Influence.NOTHING)] = Field(
         16, ge=1, description="steps from one point of the curves to the next"
     )
-    checkpoint_every_epochs: ChangesNothing[int] = Field(
-        5, ge=1, description="epochs from one checkpoint to the next; the end has one anyway"
-    )
-    checkpoint_minutes: ChangesNothing[float] = Field(
+    checkpoint_every_epochs: Annotated[
+        int, InfluenceWhere(_rolls_back, Influence.COURSE, Influence.NOTHING)
+    ] = Field(5, ge=1, description="epochs from one checkpoint to the next; the end has one anyway")
+    checkpoint_minutes: Annotated[
+        float, InfluenceWhere(_rolls_back, Influence.COURSE, Influence.NOTHING)
+    ] = Field(
         10.0,
         gt=0.0,
         description="minutes from one checkpoint to the next, beside those by epochs; of several "
         "workers, by the chief's clock",
     )
     validation_images: Annotated[
-        int | None,
-        InfluenceBeside(
-            ("plateau", "early_stopping"), any_set=Influence.COURSE, none_set=Influence.NOTHING
-        ),
+        int | None, InfluenceWhere(_decides, Influence.COURSE, Influence.NOTHING)
     ] = Field(
         None,
         ge=1,

@@ -140,6 +140,16 @@ TRAINING = (
         "training.schedule=cosine",
     ),
     Effect(
+        ("continue_schedule",),
+        lambda training, config: training is config.training and training.schedule != "constant",
+        "training.schedule=cosine, of no teacher",
+    ),
+    Effect(
+        ("continue_learning_rate",),
+        lambda training, _: training.continue_schedule in ("restarted", "constant"),
+        "training.continue_schedule=restarted or constant",
+    ),
+    Effect(
         ("compile",),
         lambda training, _: training.compile != "step" or training.replicas in (None, 1),
         "training.replicas=1, since what replicas exchange cannot be compiled",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
 from twofold.components.training.checkpoint import load_encoder
+from twofold.components.training.continuing.continued_schedule import join_pieces
+from twofold.components.training.continuing.phases import Phase, plan_pieces
 from twofold.components.training.loop import LoopSettings
 from twofold.components.training.method import Method, TwoViews
 from twofold.components.training.monitors import EarlyStopping, ReduceOnPlateau
@@ -20,6 +22,7 @@ from twofold.components.training.optimizers.named_optimizers import build_optimi
 from twofold.components.training.optimizers.schedules import (
     ScaledSchedule,
     build_schedule,
+    build_unscaled,
     scaled_rate,
 )
 from twofold.components.training.precision import keep_gradients
@@ -59,14 +62,28 @@ def step_settings(config: RunConfig, replicas: int) -> StepSettings:
 
 
 def build_state(
-    config: RunConfig, method: Method, settings: LoopSettings, classes: int, replicas: int
+    config: RunConfig,
+    method: Method,
+    settings: LoopSettings,
+    classes: int,
+    replicas: int,
+    phases: Sequence[Phase] = (),
 ) -> TrainState:
     """Builds the optimizer, what follows the weights, and the online probe.
 
     The probe is there if there is more than one class and the method does not classify on its own.
+
+    Args:
+        config: of the run.
+        method: to train.
+        settings: lengths.
+        classes: that labels have.
+        replicas: that share a batch.
+        phases: of a training that was continued; empty for one by its settings alone.
+
     """
     training = config.training
-    schedule = build_training_schedule(training, settings)
+    schedule = build_training_schedule(training, settings, phases)
     optimizer = build_optimizer(
         training.optimizer,
         learning_rate=schedule,
@@ -111,25 +128,43 @@ def _mode(metric: str) -> Any:
     return "min" if metric == "loss" else "max"
 
 
-def build_training_schedule(training: TrainingSettings, settings: LoopSettings) -> ScaledSchedule:
-    """Builds the learning rate of a stage of training, by its steps; in the strategy's scope."""
+def build_training_schedule(
+    training: TrainingSettings, settings: LoopSettings, phases: Sequence[Phase] = ()
+) -> ScaledSchedule:
+    """Builds the learning rate of a stage of training, by its steps; in the strategy's scope.
+
+    Args:
+        training: the settings.
+        settings: lengths.
+        phases: of a training that was continued; empty for one by its settings alone.
+
+    """
     warmup = round(training.warmup_epochs * settings.steps_per_epoch)
-    end = round((training.schedule_epochs or training.epochs) * settings.steps_per_epoch)
 
     def scaled(rate: float) -> float:
         return scaled_rate(rate, training.batch_size, rule=training.rate_scaling)
 
+    peak, final = scaled(training.learning_rate), scaled(training.final_learning_rate)
     if training.schedule == "constant":
-        return build_schedule(scaled(training.learning_rate), warmup_steps=warmup)
-    return build_schedule(
-        scaled(training.learning_rate),
-        warmup_steps=warmup,
+        return build_schedule(peak, warmup_steps=warmup)
+    held = settings.steps_per_epoch if training.schedule_every == "epoch" else 1
+    wave = training.schedule == "cosine_wave"
+
+    def begin(end: int) -> Any:
         # A warm-up as long as training leaves nothing to the cosine.
-        end_step=max(warmup + 1, end),
-        final=scaled(training.final_learning_rate),
-        held_steps=settings.steps_per_epoch if training.schedule_every == "epoch" else 1,
-        wave=training.schedule == "cosine_wave",
-    )
+        end = max(warmup + 1, end)
+        return build_unscaled(
+            peak, warmup_steps=warmup, end_step=end, final=final, held_steps=held, wave=wave
+        )
+
+    def restart(steps: int, rate: float | None) -> Any:
+        top = peak if rate is None else scaled(rate)
+        return build_unscaled(
+            top, end_step=max(1, steps), final=min(final, top), held_steps=held, wave=wave
+        )
+
+    pieces = plan_pieces(training, phases or [Phase(0, training.epochs)], settings.steps_per_epoch)
+    return ScaledSchedule(join_pieces(pieces, begin, restart, scaled), peak)
 
 
 def _average(training: TrainingSettings, method: Method, settings: LoopSettings) -> Average | None:

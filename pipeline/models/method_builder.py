@@ -63,6 +63,7 @@ def choose_and_build_method(
     *,
     images: int = sys.maxsize,
     batches: tuple[int, ...] = (),
+    begun_steps: int | None = None,
 ) -> ChosenMethod:
     """Builds a method with its networks; do so in the strategy's scope.
 
@@ -75,6 +76,7 @@ def choose_and_build_method(
         images: how many are trained on.
         batches: see ``twofold.components.methods.automatic.TrainingSize``; empty for those of
             ``training.batch_size`` alone.
+        begun_steps: of a training that was continued, as it began, by which choices are made.
 
     Raises:
         ValueError: if the images do not fit the encoder or the decoder.
@@ -92,6 +94,7 @@ def choose_and_build_method(
         repeats=draws_repeat(config),
         images=images,
         batches=batches or (config.training.batch_size // config.training.accumulate,),
+        begun_steps=begun_steps,
         read_teacher=None if teacher is None else functools.partial(read_final, teacher),
     )
     parts = build.Parts(config.method, context)

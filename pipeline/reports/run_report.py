@@ -287,6 +287,9 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
         yield "parameters of the encoder", f"{details['parameters']:,}"
     if "steps" in details:
         yield "training steps", f"{details['steps']:,}"
+    for part in (record.steps.get("pretrain", {}).get("course") or ())[1:]:
+        settings = (f"{key}={setting_text(value)}" for key, value in part["settings"].items())
+        yield f"trained from step {part['step']:,} with", ", ".join(settings)
     rate = metrics.get("pretrain/images_per_second")
     if rate:
         name = "pretrain/images_per_second"

@@ -32,6 +32,7 @@ from twofold.pipeline.steps.checks.data_checks import check_trainable, find_held
 from twofold.pipeline.steps.joining_workers import agree_before_training
 from twofold.pipeline.steps.plots.settings_board import show_end, show_settings
 from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_training_views
+from twofold.pipeline.steps.reuse.course import Part, phases_of
 from twofold.pipeline.steps.reuse.fingerprints import settings_seen, training_images
 from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
@@ -97,6 +98,7 @@ def _train(
         tensorboard=path / "tensorboard" if shown else None,
         metrics=path / METRICS if shown else None,
         teacher=teacher,
+        phases=phases_of(_course(context)),
         attendance=attended,
         workers=context.workers,
         callbacks=callbacks,
@@ -107,6 +109,8 @@ def _train(
         show_settings(config, path)
     if not config.method.trains:
         return _leave_untrained(stage, data, details)
+    per_epoch = InputPipeline(config, data.training).steps_per_epoch()
+    details["steps_per_epoch"] = per_epoch
     method = pretrain(stage, data, strategy, context.progress)
     if context.workers is not None:
         context.workers.part()
@@ -117,6 +121,8 @@ def _train(
     curves = read_scalars(path / "tensorboard")
     details["steps"] = int(max(steps[-1] for steps, _ in curves.values()))
     details[CHOICES] = read_description(path / "checkpoints")[CHOICES]
+    if details["steps"] < config.training.epochs * per_epoch:
+        details["stopped_early"] = True
     details["replicas"] = strategy.num_replicas_in_sync
     details["parameters"] = method.models["encoder"].count_params()
     rates = {"pretrain/images_per_second": float(np.median(curves["images_per_second"][1]))}
@@ -127,6 +133,12 @@ def _train(
             f"failure; the metrics files have all intervals"
         )
     return _last_values("pretrain", curves) | rates | teacher_metrics | finished
+
+
+def _course(context: Context) -> list[Part]:
+    """Returns the course of the training; of several workers the chief alone knows it."""
+    course: list[Part] = context.run.entry("pretrain")["course"]
+    return course if context.workers is None else list(context.workers.exchange(course)[0])
 
 
 def _check(config: RunConfig, images: TrainingImages, replicas: int) -> None:

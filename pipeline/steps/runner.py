@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from twofold.components import files
@@ -15,8 +16,9 @@ from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import PAGE, fingerprint
 from twofold.pipeline.steps.checks.image_size import check_image_size
 from twofold.pipeline.steps.reuse.course import (
+    Going,
     changed_since,
-    training_facts,
+    plan_training,
     training_fingerprint,
 )
 from twofold.pipeline.steps.reuse.fingerprints import (
@@ -33,6 +35,7 @@ from twofold.pipeline.steps.reuse.standing import (
     choose_data_set,
     describe_changes,
     examine,
+    is_finished,
 )
 from twofold.pipeline.tensorflow_import import import_tensorflow
 from twofold.pipeline.training.stage_callbacks import check_callbacks
@@ -168,7 +171,7 @@ def reuse_step(context: Context, name: str) -> bool:
         return True
     if standing.kind != "code" or context.other_code != "reuse":
         return False
-    finished: bool = run.entry(name)["status"] == "done"
+    finished = is_finished(context, name)
     if finished:
         # From now on its files are known, too.
         found = None if "files" in run.entry(name) else describe_files(run.path, name)
@@ -250,7 +253,7 @@ def _run_if_needed(context: Context, name: str) -> bool:
         # It goes on from what the same code made, or other code whose result was accepted.
         facts = {key: before[key] for key in (*_MADE_FROM, "reused") if key in before}
         begun = str(training_fingerprint(before))
-    if standing.kind == "open" and before.get("status") == "done" and name in STEPS[:2]:
+    if standing.kind == "open" and is_finished(context, name) and name in STEPS[:2]:
         _refuse_to_replace(context, name)
     images, made_by = _images(context), begun
     if name == "prepare":
@@ -259,13 +262,17 @@ def _run_if_needed(context: Context, name: str) -> bool:
         context.say(f"{name}: {problem}")
     if standing.kind == "damaged":
         _check_repair(context, name)
-    _make_room(context, name, begun)
+    going = None
     if name == "pretrain":
+        update = context.other_code == "update"
         checkpoints = run.path / "checkpoints"
-        made_by, course, change = training_facts(before, begun, context.config, checkpoints)
-        facts |= course
-        if change:
-            context.say(f"{name}: {change}")
+        going = plan_training(before, begun, context.config, checkpoints, update=update)
+        made_by, facts = going.made_by, {**facts, **going.facts}
+        if going.change:
+            context.say(f"{name}: {going.change}")
+    _make_room(context, name, begun, going)
+    if going is not None and going.anew:
+        run.forget(name)
     step = _load_step(name)
     _announce_training(context, name, needed=True)
     with run.record(name, made_by, facts) as entry:
@@ -360,30 +367,60 @@ def _leave_other_images(context: Context, before: Mapping[str, Any]) -> None:
     run.forget("pretrain")
 
 
-def _make_room(context: Context, name: str, begun: str, cause: str = "") -> None:
-    """Moves aside what the step and those after it are to make anew, after naming it."""
+def _make_room(
+    context: Context, name: str, begun: str, going: Going | None = None, cause: str = ""
+) -> None:
+    """Moves aside what the step and those after it are to make anew, after naming it.
+
+    Args:
+        context: of the run.
+        name: of the step.
+        begun: fingerprint of what training begins with, where that is the step.
+        going: how it goes on; None where it is not about to.
+        cause: the step because of which this is so; empty for the step itself.
+
+    """
     # The same images prepared again are the same data set.
     if name == "prepare":
         return
     run, again = context.run, STEPS[STEPS.index(name) :]
     finished = [one for one in again if run.entry(one).get("status") == "done"]
-    pretrained = made_from(run.path / "checkpoints" / "model.json") in (None, begun)
+    checkpoints = run.path / "checkpoints"
+    pretrained = made_from(checkpoints / "model.json") in (None, begun)
+    if going is not None and going.anew:
+        pretrained = False
     if finished or not pretrained:
         embedded = made_from(run.path / EMBEDDINGS / "index.json") == (
             embedding_fingerprint(context) if name == "evaluate" else None
         )
-        listed = results(run.path, name, pretrained=pretrained, embedded=embedded)
-        there = [path for path in listed if path.exists()]
+        listed = list(results(run.path, name, pretrained=pretrained, embedded=embedded))
+        if going is not None and going.further:
+            # What was finished stays as it was; its pictures are drawn anew.
+            listed += [checkpoints / "final", *sorted(run.path.glob("figures/*.png"))]
+        there = list(dict.fromkeys(path for path in listed if path.exists()))
         if there:
             spent = ", ".join(f"{one} ({_duration(run.seconds(one))})" for one in finished)
-            moved = sorted({path.relative_to(run.path).parts[0] for path in there})
+            does = f"replaces {spent or 'an unfinished training'}"
+            if going is not None and going.further:
+                does = "trains on what was finished"
+            moved = sorted({_shown(path.relative_to(run.path)) for path in there})
             context.say(
-                f"{cause or name}: replaces {spent or 'an unfinished training'}; what is there is "
-                f"moved to {run.superseded}: {', '.join(moved)}"
+                f"{cause or name}: {does}; what is there is moved to {run.superseded}: "
+                f"{', '.join(moved)}"
             )
             run.set_aside(*there)
+            description = checkpoints / "model.json"
+            if going is not None and going.further and description.exists():
+                # The finished weights stay a checkpoint that can be read.
+                copy = run.superseded / description.relative_to(run.path)
+                files.write_bytes(copy, description.read_bytes())
     for one in again[1:]:
         run.forget(one)
+
+
+def _shown(path: Path) -> str:
+    """Names what is moved: a folder of pictures as a whole."""
+    return path.parts[0] if path.parts[0] == "figures" else path.as_posix()
 
 
 def _duration(seconds: float) -> str:

@@ -78,7 +78,7 @@ def pretrain(
     classes = len(data.training.labelled.class_names)
 
     def build(method: Method, settings: LoopSettings) -> TrainState:
-        return build_state(config, method, settings, classes, replicas)
+        return build_state(config, method, settings, classes, replicas, stage.phases)
 
     finished = _Finished(batches)
     plan = StagePlan(

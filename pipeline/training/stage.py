@@ -19,6 +19,7 @@ from twofold.components.training.checkpoint import (
     write_description,
     write_final,
 )
+from twofold.components.training.continuing.phases import Phase
 from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
 from twofold.components.training.method import Method
 from twofold.components.training.precision import precision
@@ -61,6 +62,7 @@ class Stage:
         tensorboard: where its curves are kept; None where nobody will look at them.
         metrics: the file of its intervals, JSON lines; None where nobody is told of them.
         teacher: checkpoint directory of a finished teacher, for self-training.
+        phases: of a training that was continued; empty for one by its settings alone.
         attendance: who is told of its course.
         workers: with which it is one training; None where it is alone.
         callbacks: the user's own, with their names.
@@ -74,6 +76,7 @@ class Stage:
     tensorboard: Path | None
     metrics: Path | None = None
     teacher: Path | None = None
+    phases: Sequence[Phase] = ()
     attendance: Attendance = dataclasses.field(default_factory=Attendance)
     workers: WorkerGroup | None = None
     callbacks: Sequence[tuple[str, Any]] = ()
@@ -166,6 +169,7 @@ def train_stage(
     settings = batches.loop_settings()
     classes = len(batches.images.labelled.class_names)
     shape = batches.images.image_shape
+    begun = stage.phases[0].epochs * settings.steps_per_epoch if stage.phases else None
     with strategy.scope(), precision(config.training.precision):
         chosen = choose_and_build_method(
             config,
@@ -175,6 +179,7 @@ def train_stage(
             stage.teacher,
             images=batches.trained_images,
             batches=batches.part_sizes,
+            begun_steps=begun,
         )
     method = chosen.method
     write_description(

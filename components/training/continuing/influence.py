@@ -1,7 +1,7 @@
 """Influence of training settings: which of them change the weights, and which may change midway.
 
 Each setting of a training declares its influence once, where it is defined, by its type:
-``log_every: ChangesNothing[int] = Field(...)``. A section may declare it for all its settings.
+``replicas: ChangesRounding[int] = Field(...)``. A section may declare it for all its settings.
 Settings of other things, which declare none, change the weights.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic.fields import FieldInfo
@@ -47,24 +47,24 @@ ChangesNothing = Annotated[T, Influence.NOTHING]
 
 
 @dataclasses.dataclass(frozen=True)
-class InfluenceBeside:
-    """An influence that depends on whether other settings of the same section are set.
+class InfluenceWhere:
+    """An influence that depends on other settings of the same section.
 
     Attributes:
-        settings: their names.
-        any_set: the influence where one of them is not null.
-        none_set: the influence where all are.
+        holds: of the section, whether its settings are such.
+        met: the influence where they are.
+        unmet: the influence where they are not.
 
     """
 
-    settings: tuple[str, ...]
-    any_set: Influence
-    none_set: Influence
+    holds: Callable[[Any], bool]
+    met: Influence
+    unmet: Influence
 
 
-def declared_influence(field: FieldInfo) -> Influence | InfluenceBeside | None:
+def declared_influence(field: FieldInfo) -> Influence | InfluenceWhere | None:
     """Returns what a setting's definition says of its influence; None where it says nothing."""
-    kinds = (Influence, InfluenceBeside)
+    kinds = (Influence, InfluenceWhere)
     return next((one for one in field.metadata if isinstance(one, kinds)), None)
 
 
@@ -88,9 +88,8 @@ def _select(
     found = {}
     for name, field in type(section).model_fields.items():
         influence = declared_influence(field) or usual
-        if isinstance(influence, InfluenceBeside):
-            one = any(getattr(section, other) is not None for other in influence.settings)
-            influence = influence.any_set if one else influence.none_set
+        if isinstance(influence, InfluenceWhere):
+            influence = influence.met if influence.holds(section) else influence.unmet
         value = getattr(section, name)
         if isinstance(value, Section) and isinstance(plain[name], dict):
             inner = _select(value, influences, influence)

@@ -144,6 +144,32 @@ def build_schedule(
         SettingsError: if a number is out of its range.
 
     """
+    unscaled = build_unscaled(
+        peak,
+        warmup_steps=warmup_steps,
+        end_step=end_step,
+        final=final,
+        held_steps=held_steps,
+        wave=wave,
+    )
+    return ScaledSchedule(unscaled, peak)
+
+
+def build_unscaled(
+    peak: float,
+    *,
+    warmup_steps: int = 0,
+    end_step: int | None = None,
+    final: float = 0.0,
+    held_steps: int = 1,
+    wave: bool = False,
+) -> keras.optimizers.schedules.LearningRateSchedule | None:
+    """Builds what ``build_schedule`` scales; None for the peak throughout.
+
+    Raises:
+        SettingsError: if a number is out of its range.
+
+    """
     if not peak > 0:
         raise SettingsError(f"peak must be above 0, received {peak}")
     if warmup_steps < 0:
@@ -159,7 +185,7 @@ def build_schedule(
     if end_step is None:
         if final:
             raise SettingsError(f"final={final} needs end_step: a constant rate has no end")
-        return ScaledSchedule(_warmup(peak, warmup_steps), peak)
+        return _warmup(peak, warmup_steps)
     cosine: keras.optimizers.schedules.LearningRateSchedule
     cosine = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup_steps else peak,
@@ -173,7 +199,7 @@ def build_schedule(
         cosine = _Wave(cosine, end_step, warmup_steps)
     if held_steps > 1:
         cosine = _Staircase(cosine, held_steps, warmup_steps)
-    return ScaledSchedule(cosine, peak)
+    return cosine
 
 
 def _warmup(

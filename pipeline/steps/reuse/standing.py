@@ -22,6 +22,7 @@ from twofold.pipeline.runs.code_fingerprint import (
 )
 from twofold.pipeline.runs.record_format import RECORD, parse_record
 from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.steps.reuse.course import is_left
 from twofold.pipeline.steps.reuse.fingerprints import (
     earlier_fingerprint,
     same_values,
@@ -76,7 +77,7 @@ def examine(context: Context, step: str) -> Standing:
     prepared_anew = not same and _same_but_for_preparation(context, step, entry)
     if not same and not prepared_anew:
         return Standing("open")
-    finished = entry.get("status") == "done"
+    finished = is_finished(context, step)
     if not finished and not _has_partial_work(context, step):
         return Standing("open")
     changed = code_changes(entry, step_dependencies(step, context))
@@ -91,6 +92,13 @@ def examine(context: Context, step: str) -> Standing:
     if problems:
         return Standing("damaged", tuple(problems))
     return Standing("done") if changed is None else Standing("code", changed)
+
+
+def is_finished(context: Context, step: str) -> bool:
+    """Tells whether a step has ended, and is not to be longer than it was."""
+    entry = context.run.entry(step)
+    ended: bool = entry.get("status") == "done"
+    return ended and not (step == "pretrain" and is_left(entry, context.config))
 
 
 def code_changes(entry: Mapping[str, Any], dependencies: Dependencies) -> tuple[str, ...] | None:

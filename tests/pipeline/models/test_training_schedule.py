@@ -1,7 +1,10 @@
 """The learning rate of a configuration at given steps, by hand."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from twofold.components.training.continuing.phases import Phase
 from twofold.components.training.loop import LoopSettings
 from twofold.pipeline.config import RunConfig, TrainingSettings, override
 from twofold.pipeline.models.build import build_training_schedule
@@ -10,14 +13,19 @@ from twofold.pipeline.recipes import load_recipe
 PER_EPOCH = 5
 
 
-def rates(training: TrainingSettings, *steps: int, per_epoch: int = PER_EPOCH) -> list[float]:
+def rates(
+    training: TrainingSettings,
+    *steps: int,
+    per_epoch: int = PER_EPOCH,
+    phases: Sequence[Phase] = (),
+) -> list[float]:
     settings = LoopSettings(
         steps=training.epochs * per_epoch,
         steps_per_epoch=per_epoch,
         log_every=1,
         checkpoint_every=1,
     )
-    schedule = build_training_schedule(training, settings)
+    schedule = build_training_schedule(training, settings, phases)
     return [float(schedule(step)) for step in steps]
 
 
@@ -107,3 +115,42 @@ def test_recipe_e_follows_its_long_cosine_epoch_by_epoch(recipe: str, last: floa
 def test_what_no_schedule_can_be_is_refused(settings: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         override(RunConfig(), settings)
+
+
+def test_a_stretched_cosine_is_that_of_the_longer_training_from_there_on() -> None:
+    longer = TrainingSettings(epochs=4, learning_rate=0.1, warmup_epochs=1)
+    phases = (Phase(0, 2), Phase(10, 4, "stretched"))
+    steps = range(10, 20)
+    assert rates(longer, *steps, phases=phases) == rates(longer, *steps)
+    shorter = longer.model_copy(update={"epochs": 2})
+    assert rates(longer, *range(10), phases=phases) == rates(shorter, *range(10))
+
+
+def test_a_restarted_cosine_falls_from_the_largest_rate_to_the_new_end() -> None:
+    training = TrainingSettings(
+        epochs=4, learning_rate=0.1, warmup_epochs=1, final_learning_rate=0.02
+    )
+    phases = (Phase(0, 2), Phase(10, 4, "restarted"))
+    # No warm-up; half way, (0.1 + 0.02) / 2.
+    assert rates(training, 10, 15, 20, phases=phases) == pytest.approx([0.1, 0.06, 0.02])
+    other = (Phase(0, 2), Phase(10, 4, "restarted", 0.5))
+    assert rates(training, 10, 15, 20, phases=other) == pytest.approx([0.5, 0.26, 0.02])
+    # One lower than the end of the cosine before is held.
+    low = (Phase(0, 2), Phase(10, 4, "restarted", 0.01))
+    assert rates(training, 10, 15, 20, phases=low) == pytest.approx([0.01, 0.01, 0.01])
+
+
+def test_a_constant_rate_is_the_one_that_was_reached_or_given() -> None:
+    training = TrainingSettings(epochs=4, learning_rate=0.1)
+    # Begun with four epochs, half of the cosine is over after two.
+    phases = (Phase(0, 4), Phase(10, 5, "constant"))
+    assert rates(training, 9, 10, 24, phases=phases)[1:] == pytest.approx([0.05, 0.05])
+    scaled = TrainingSettings(epochs=4, learning_rate=0.1, rate_scaling="linear", batch_size=512)
+    given = (Phase(0, 2), Phase(10, 4, "constant", 0.03))
+    assert rates(scaled, 10, 19, phases=given) == pytest.approx([0.06, 0.06])
+
+
+def test_a_second_continuation_goes_on_from_the_first() -> None:
+    training = TrainingSettings(epochs=6, learning_rate=0.1)
+    phases = (Phase(0, 2), Phase(10, 4, "restarted"), Phase(20, 6, "restarted"))
+    assert rates(training, 0, 5, 10, 15, 20, 25, phases=phases) == pytest.approx([0.1, 0.05] * 3)

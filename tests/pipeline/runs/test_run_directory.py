@@ -189,7 +189,8 @@ def test_another_configuration_is_refused_with_the_keys_that_differ(path: Path) 
     message = str(refusal.value)
     assert message.startswith(f"{path} holds a run of another configuration")
     assert "encoder.filters: [6, 16] there, [3] here" in message
-    assert "training.epochs: 60 there, 7 here" in message
+    # A training goes on with other epochs.
+    assert "training.epochs" not in message
     assert "seed" not in message
     assert "--name" in message
     assert "--update" in message

@@ -15,7 +15,7 @@ from twofold.components.training.continuing.influence import (
     ChangesRounding,
     ChangesWeights,
     Influence,
-    InfluenceBeside,
+    InfluenceWhere,
     declared_influence,
     fill,
     select,
@@ -61,7 +61,7 @@ class _Settings(Section):
     told_every: ChangesNothing[int] = 5
     looked_at: Annotated[
         int,
-        InfluenceBeside(("rule",), any_set=Influence.COURSE, none_set=Influence.NOTHING),
+        InfluenceWhere(lambda one: one.rule is not None, Influence.COURSE, Influence.NOTHING),
     ] = 7
     average: ChangesWeights[Annotated[EmaSettings, pydantic.Field()] | None] = None
 
@@ -86,6 +86,19 @@ def test_an_influence_may_depend_on_what_else_is_set() -> None:
     assert select(without, {Influence.NOTHING}) == {"told_every": 5, "looked_at": 7}
     assert select(without, {Influence.COURSE}) == {}
     assert select(without, {Influence.WEIGHTS}) == {"rate": 0.1, "rule": None, "average": None}
+
+
+def test_intervals_matter_where_alarms_act_by_them() -> None:
+    names = ("log_every", "checkpoint_minutes")
+
+    def nothing(**settings: Any) -> list[str]:
+        found = select(TrainingSettings.model_validate(settings), {Influence.NOTHING})
+        return [name for name in names if name in found]
+
+    assert nothing() == ["log_every", "checkpoint_minutes"]
+    assert nothing(alarms={"loss_spike": "stop"}) == ["checkpoint_minutes"]
+    assert nothing(alarms={"collapse": "rollback"}) == []
+    assert nothing(on_divergence="rollback") == []
 
 
 def test_what_declares_nothing_changes_the_weights() -> None:

@@ -45,6 +45,8 @@ class _Fake:
             entry = context.run.entry(self.name)
             begun = entry.get("training", entry["fingerprint"])
             path.write_text(json.dumps({"fingerprint": begun}))
+        if self.name == "pretrain":
+            details |= {"steps": 7 * context.config.training.epochs, "steps_per_epoch": 7}
         (context.run.path / "embeddings").mkdir(exist_ok=True)
         index = context.run.path / "embeddings" / "index.json"
         made = {"fingerprint": fingerprints.embedding_fingerprint(context)}

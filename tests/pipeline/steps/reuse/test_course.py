@@ -2,8 +2,13 @@
 
 import pytest
 
-from tests.pipeline.steps.reuse.conftest import Runs
-from twofold.components.errors import OtherConfigurationError
+from tests.pipeline.steps.reuse.conftest import LOOP, Edit, Runs
+from twofold.components.errors import (
+    ConfigError,
+    OtherCodeError,
+    OtherConfigurationError,
+    UsageError,
+)
 
 HARMLESS = (
     "training.log_every=3",
@@ -99,3 +104,116 @@ def test_an_update_names_a_training_that_it_moves_away_unfinished(runs: Runs) ->
     told = next(line for line in runs.said if "replaces" in line)
     assert "checkpoints" in told.rpartition(": ")[2]
     assert "checkpoints/ckpt-21.index" in runs.superseded
+
+
+STEPS = ["pretrain", "evaluate", "export"]
+
+
+def _finish(runs: Runs, epochs: int, *settings: str) -> None:
+    """Trains, evaluates and exports anew, and leaves the last checkpoint."""
+    assert runs("update", f"training.epochs={epochs}", *settings)[0] == "pretrain"
+    (runs.path / "checkpoints" / f"ckpt-{7 * epochs}.index").touch()
+
+
+def test_more_epochs_continue_a_finished_run_as_is_chosen(runs: Runs) -> None:
+    _finish(runs, 3)
+    before = runs.entry("pretrain")
+    final = (runs.path / "checkpoints" / "final" / "weights.index").read_bytes()
+    moved = len(runs.superseded)
+    with pytest.raises(ConfigError) as refusal:
+        runs("ask", "training.epochs=4")
+    assert "stretched" in str(refusal.value)
+    assert "restarted" in str(refusal.value)
+    assert runs.entry("pretrain") == before
+    assert len(runs.superseded) == moved
+
+    longer = ("training.epochs=4", "training.continue_schedule=restarted")
+    assert runs("ask", *longer) == STEPS
+    told = "goes on from step 21 with training.epochs=4 (before: 3), "
+    assert f"pretrain: {told}training.continue_schedule=restarted (before: null)" in runs.said
+    kept = next(line for line in runs.said if "trains on what was finished" in line)
+    assert kept.endswith(": checkpoints/final, embeddings, figures, saved_model")
+    after = runs.entry("pretrain")
+    assert after["course"] == [
+        *before["course"],
+        {"step": 21, "settings": {"epochs": 4, "continue_schedule": "restarted"}},
+    ]
+    assert after["training"] == before["training"]
+    assert after["fingerprint"] != before["fingerprint"]
+    assert after["attempts"] == before["attempts"] + 1
+    assert runs.entry("evaluate")["inputs"]["pretrain"] == after["fingerprint"]
+    assert (runs.path / "checkpoints" / "ckpt-21.index").exists()
+    old = next(runs.path.glob("superseded/*/checkpoints/final/weights.index"))
+    assert old.read_bytes() == final
+    assert (old.parents[1] / "model.json").exists()
+    # Nothing is left; nor where the choice is not given again.
+    assert runs("ask", *longer) == []
+    assert runs("ask", "training.epochs=4") == []
+
+
+def test_a_continued_run_that_was_killed_goes_on_as_it_was(runs: Runs) -> None:
+    _finish(runs, 3, "training.schedule=constant")
+    longer = ("training.epochs=4", "training.schedule=constant")
+    assert runs("ask", *longer) == STEPS
+    course = runs.entry("pretrain")["course"]
+    for step in (21, 25):
+        _interrupt(runs, step)
+        # Known until the step has recorded it anew.
+        runs.change(pretrain={"details": {"steps_per_epoch": 7}})
+        assert runs("ask", *longer) == STEPS
+        assert runs.entry("pretrain")["course"] == course
+
+
+def test_an_unfinished_cosine_is_stretched_and_that_is_said(runs: Runs) -> None:
+    _finish(runs, 3)
+    (runs.path / "checkpoints" / "ckpt-21.index").unlink()
+    _interrupt(runs, 14)
+    assert runs("ask", "training.epochs=5")[0] == "pretrain"
+    told = "goes on from step 14 with training.epochs=5 (before: 3), the cosine of the rate "
+    assert f"pretrain: {told}stretched to the new end" in runs.said
+
+
+def test_fewer_epochs_than_were_trained_are_refused_and_an_update_begins_anew(runs: Runs) -> None:
+    _finish(runs, 3)
+    before = runs.entry("pretrain")
+    with pytest.raises(OtherConfigurationError, match=r"longer than training.epochs=2, 21 steps"):
+        runs("ask", "training.epochs=2")
+    assert runs.entry("pretrain") == before
+    assert runs("update", "training.epochs=2") == STEPS
+    assert [part["step"] for part in runs.entry("pretrain")["course"]] == [0]
+    assert "checkpoints/ckpt-21.index" in runs.superseded
+    assert not list((runs.path / "checkpoints").glob("ckpt-*"))
+    assert runs.entry("pretrain")["attempts"] == 1
+
+
+def test_a_training_without_a_checkpoint_is_not_continued(runs: Runs) -> None:
+    with pytest.raises(UsageError, match="holds no checkpoint that training could go on from"):
+        runs("ask", "training.epochs=61", "training.continue_schedule=stretched")
+
+
+def test_more_patience_continues_a_training_that_stopped_early(runs: Runs) -> None:
+    rule = "training.early_stopping={{patience: {}}}"
+    _finish(runs, 9, rule.format(3))
+    details = runs.entry("pretrain")["details"] | {"steps": 42, "stopped_early": True}
+    runs.change(pretrain={"details": details})
+    (runs.path / "checkpoints" / "ckpt-63.index").rename(
+        runs.path / "checkpoints" / "ckpt-42.index"
+    )
+    # More epochs alone would not be trained.
+    assert runs("ask", "training.epochs=12", rule.format(3)) == []
+    assert any("nothing is left to train with training.epochs=12" in line for line in runs.said)
+    assert runs("ask", "training.epochs=9", rule.format(5)) == STEPS
+    told = "goes on from step 42 with training.early_stopping.patience=5 (before: 3)"
+    assert f"pretrain: {told}" in runs.said
+
+
+def test_other_code_is_asked_about_before_a_finished_run_goes_on(runs: Runs, edit: Edit) -> None:
+    _finish(runs, 3, "training.schedule=constant")
+    longer = ("training.epochs=4", "training.schedule=constant")
+    edit(LOOP, "STEPS = 3")
+    with pytest.raises(OtherCodeError):
+        runs("ask", *longer)
+    began = runs.entry("pretrain")["training"]
+    assert runs("reuse", *longer)[0] == "pretrain"
+    assert runs.entry("pretrain")["training"] == began
+    assert [part["step"] for part in runs.entry("pretrain")["course"]] == [0, 21]
