@@ -286,7 +286,8 @@ def _check_finite(taken: Sequence[Mapping[str, float]], step: int) -> None:
         if not math.isfinite(metrics["loss"]):
             raise TrainingDivergedError(
                 f"the loss is {metrics['loss']} at step {number} ({name_terms(metrics)}): expected "
-                f"a finite number; a lower training.learning_rate may help",
+                f"a finite number; a lower training.learning_rate may help, as "
+                f"training.on_divergence=rollback tries once",
                 number,
             )
 

@@ -199,6 +199,8 @@ class AlarmWatch:
     def _alarm(self, name: str, step: int, action: Action, finding: Finding) -> Alarm:
         spent = action == "rollback" and self.rolled_back
         advice = f"; expected {finding.advice}" if finding.advice else ""
+        if finding.advice and (spent or action == "stop"):
+            advice += f"; training.alarms.{name}=warn goes on from here"
         return Alarm(
             name=name,
             step=step,

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from twofold.components.training.method import to_unit_range
 
@@ -44,19 +45,24 @@ def feature_geometry(features: NDArray[np.floating]) -> dict[str, float]:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     units = rows / np.where(lengths > 0, lengths, 1.0)
     deviation = float(units.std(axis=0).mean() * np.sqrt(rows.shape[1]))
-    distances = np.maximum(2 * (1 - units @ units.T), 0.0)
-    kernel = np.exp(-_TEMPERATURE * distances)
+    # Products so small are many times as fast on one thread, and training has the others.
+    with threadpool_limits(limits=1, user_api="blas"):
+        similarities = units @ units.T
+        rank = _effective_rank(rows)
+    kernel = np.exp(-_TEMPERATURE * np.maximum(2 * (1 - similarities), 0.0))
     pairs = kernel.sum() - np.trace(kernel)
     uniformity = float(np.log(pairs / (len(rows) * (len(rows) - 1))))
     return {
         "deviation": deviation,
-        "effective_rank": _effective_rank(rows),
+        "effective_rank": rank,
         "uniformity": min(0.0, uniformity),
     }
 
 
 def _effective_rank(rows: NDArray[np.float64]) -> float:
-    singular = np.linalg.svd(rows, compute_uv=False)
+    # Squared singular values, of the smaller product: a tenth of the time that they take.
+    product = rows.T @ rows if rows.shape[1] < len(rows) else rows @ rows.T
+    singular = np.sqrt(np.maximum(np.linalg.eigvalsh(product), 0.0))
     total = singular.sum()
     if total == 0:
         return 0.0
