@@ -23,7 +23,7 @@ from twofold.components.transforms.views import make_views
 from twofold.pipeline.config import RunConfig, override
 
 # An encoder of patches that views of any size fit: what is drawn goes into none.
-_ANY_SIZE = RunConfig(encoder=BagOfPatchesSettings(patch=1, stride=1))
+_ANY_SIZE = RunConfig(encoder=BagOfPatchesSettings(patch=1, stride=1, filters=(1,)))
 _FILES = (".jpg", ".jpeg", ".png")
 
 
