@@ -6,11 +6,13 @@ before anything heavy is imported.
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.metadata
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -18,6 +20,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from twofold.components import path_schemes
 from twofold.components.errors import SettingsError
+from twofold.components.own_code import find_settings
 
 
 class Section(pydantic.BaseModel):
@@ -34,10 +37,12 @@ class Implemented(Section):
     Attributes:
         implementation: what the settings are for, as ``package.module:object``. It is imported when
             it is asked for, so that a configuration is read without TensorFlow.
+        implemented_by: whether that is a function, or a dataclass.
 
     """
 
     implementation: ClassVar[str] = ""
+    implemented_by: ClassVar[Literal["function", "dataclass"]] = "function"
 
     @classmethod
     def load_implementation(cls) -> Any:
@@ -70,15 +75,33 @@ class Registry(Generic[S]):
     ``Annotated[MethodSettings, ChosenFrom(METHODS)]``. The choice is looked up when a value is
     validated, so that what a user's own program registers can be chosen like anything else.
 
+    So can what nobody registers, where there is a base: ``module:name`` names a class of settings
+    in an installed module or in one of the working directory, or what such a class is for; and an
+    entry point of the group, such as a package's ``mine = "my_package.methods:MineSettings"``,
+    is known by its name.
+
     Args:
         kind: what is registered, in the singular, for messages.
         key: the field that names a class; its default is the name.
+        base: what all classes derive from.
+        group: of entry points.
+        path: the key of a configuration that chooses, for messages.
 
     """
 
-    def __init__(self, kind: str, key: str = "name") -> None:
-        self.kind, self.key = kind, key
+    def __init__(
+        self,
+        kind: str,
+        key: str = "name",
+        *,
+        base: type[S] | None = None,
+        group: str = "",
+        path: str = "",
+    ) -> None:
+        self.kind, self.key, self.group, self.path = kind, key, group, path
         self.classes: dict[str, type[S]] = {}
+        self._base = base
+        self._own: dict[str, type[S]] = {}
         self._renamed: dict[str, str] = {}
 
     def register(self, settings: type[S]) -> type[S]:
@@ -115,15 +138,58 @@ class Registry(Generic[S]):
         return name in self.classes
 
     def __getitem__(self, name: str) -> type[S]:
-        """Gives the class of a name.
+        """Gives the class of a name, of a user's own, too.
 
         Raises:
-            SettingsError: if there is none; the message lists the known names.
+            SettingsError: if there is none; the message lists the known names. Or if what the name
+                says cannot be imported, or is no such class.
 
         """
-        if name not in self.classes:
-            raise SettingsError(f"unknown {self.kind} {name!r}: expected one of {', '.join(self)}")
-        return self.classes[name]
+        found = self.get(name) or self._import(name)
+        if found is None:
+            raise SettingsError(f"unknown {self.kind} {name!r}: expected one of {self.expected}")
+        return found
+
+    def get(self, name: str) -> type[S] | None:
+        """Gives the class of a name, without importing a user's own; None: it is not known yet."""
+        return self.classes.get(name) or self._own.get(name)
+
+    def every(self) -> tuple[type[S], ...]:
+        """Gives the classes that are registered, and those of a user's own that were named."""
+        return (*self.classes.values(), *self._own.values())
+
+    def is_own(self, name: str) -> bool:
+        """Says whether a name is of a user's own code, which has to be imported."""
+        return self._base is not None and (
+            ":" in name or (name not in self.classes and name in self._entry_points)
+        )
+
+    @property
+    def expected(self) -> str:
+        """What can be chosen, for messages."""
+        own = "" if self._base is None else ", or module:name of your own"
+        return ", ".join([*self, *sorted(self._entry_points)]) + own
+
+    @functools.cached_property
+    def _entry_points(self) -> dict[str, str]:
+        """What packages declare, by name: module:name each."""
+        points = importlib.metadata.entry_points(group=self.group) if self.group else ()
+        return {point.name: point.value for point in points if point.name not in self.classes}
+
+    def _import(self, name: str) -> type[S] | None:
+        """Imports a user's own class of settings, which is known by the name from then on."""
+        if self._base is None or not self.is_own(name):
+            return None
+        settings = find_settings(self._entry_points.get(name, name), self._base, self.path)
+        fields: Any = {self.key: (Literal[name], name)}
+        self._own[name] = pydantic.create_model(
+            settings.__name__,
+            __base__=settings,
+            __module__=settings.__module__,
+            __doc__=settings.__doc__,
+            **fields,
+        )
+        return self._own[name]
 
     def defaults(self, name: str) -> dict[str, Any]:
         """Gives the settings of a name and their defaults, without the name itself.
@@ -142,25 +208,27 @@ class Registry(Generic[S]):
             PydanticCustomError: if the name is unknown or missing.
 
         """
-        if isinstance(value, tuple(self.classes.values())):
-            return value  # type: ignore[return-value]
+        if isinstance(value, self.every()):
+            return value
         if not isinstance(value, Mapping):
             raise PydanticCustomError("model_type", "Input should be a mapping of keys")
-        expected = ", ".join(self)
         if self.key not in value:
             raise PydanticCustomError(
-                "choice_missing", "{key} is missing", {"key": self.key, "expected": expected}
+                "choice_missing",
+                "{key} is missing",
+                {"key": self.key, "expected": self.expected},
             )
         name = value[self.key]
         if isinstance(name, str):
             name = self._renamed.get(name, name)
-        if not isinstance(name, str) or name not in self.classes:
+        chosen = (self.get(name) or self._import(name)) if isinstance(name, str) else None
+        if chosen is None:
             raise PydanticCustomError(
                 "choice_unknown",
                 "unknown {key}",
-                {"key": self.key, "name": name, "expected": expected},
+                {"key": self.key, "name": name, "expected": self.expected},
             )
-        return self.classes[name].model_validate({**value, self.key: name})
+        return chosen.model_validate({**value, self.key: name})
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ SHARED = tuple(
         "files",
         "path_schemes",
         "named_objects",
+        "own_code",
         "write_errors",
         "settings",
         "keyed_random",

@@ -35,7 +35,18 @@ def build_encoder(
                 f"the encoder {name} has no setting {key!r}: expected some of {', '.join(defaults)}"
             )
     build: Callable[..., keras.Model] = ENCODERS[name].load_implementation()
-    return build(image_shape, seed=seed, **defaults | settings)
+    encoder = build(image_shape, seed=seed, **defaults | settings)
+    if not isinstance(encoder, keras.Model) or len(encoder.output_shape) != 2:
+        made = (
+            f"features of shape {encoder.output_shape}"
+            if isinstance(encoder, keras.Model)
+            else f"a {type(encoder).__name__}"
+        )
+        raise SettingsError(
+            f"encoder.name={name}: {ENCODERS[name].implementation} made {made}, expected a "
+            f"keras.Model whose features are [B, D]"
+        )
+    return encoder
 
 
 def read_torch_weights(name: str, encoder: keras.Model, path: Path | str) -> None:

@@ -113,5 +113,7 @@ class NormalisedSettings(EncoderSettings):
         }
 
 
-ENCODERS: Registry[EncoderSettings] = Registry("encoder")
+ENCODERS: Registry[EncoderSettings] = Registry(
+    "encoder", base=EncoderSettings, group="twofold.encoders", path="encoder.name"
+)
 AnyEncoder = Annotated[EncoderSettings, ChosenFrom(ENCODERS)]

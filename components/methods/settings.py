@@ -44,6 +44,7 @@ class MethodSettings(Implemented):
 
     """
 
+    implemented_by: ClassVar[Literal["function", "dataclass"]] = "dataclass"
     trains: ClassVar[bool] = True
     view_policies: ClassVar[int] = 2
     needs_labels: ClassVar[bool] = False
@@ -198,5 +199,7 @@ def complete_former(values: Any, former: Collection[str], added: Mapping[str, An
     return values if values.keys() & added.keys() else {**values, **added}
 
 
-METHODS: Registry[MethodSettings] = Registry("method")
+METHODS: Registry[MethodSettings] = Registry(
+    "method", base=MethodSettings, group="twofold.methods", path="method.name"
+)
 AnyMethod = Annotated[MethodSettings, ChosenFrom(METHODS)]

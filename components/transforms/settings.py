@@ -28,7 +28,9 @@ class ViewsSettings(Implemented):
         return None
 
 
-VIEWS: Registry[ViewsSettings] = Registry("policy", key="policy")
+VIEWS: Registry[ViewsSettings] = Registry(
+    "policy", key="policy", base=ViewsSettings, group="twofold.views", path="views.policy"
+)
 AnyViews = Annotated[ViewsSettings, ChosenFrom(VIEWS)]
 
 

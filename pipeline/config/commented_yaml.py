@@ -102,7 +102,7 @@ def _limits(annotation: Any, metadata: list[Any]) -> str:
         return said
     registry = next((one.registry for one in metadata if isinstance(one, ChosenFrom)), None)
     if registry is not None:
-        return f"{registry.kind}: one of {', '.join(sorted(registry.classes))}"
+        return f"{registry.kind}: one of {registry.expected}"
     if typing.get_origin(annotation) is typing.Annotated:
         inner, *further = typing.get_args(annotation)
         flat = [

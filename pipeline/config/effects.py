@@ -404,7 +404,7 @@ def drop_unread_training(values: dict[str, Any], given: Collection[str]) -> None
         isinstance(method, dict) and isinstance(training, dict) and isinstance(evaluation, dict)
     ):
         return
-    chosen = METHODS.classes.get(str(method.get("name")))
+    chosen = METHODS.get(str(method.get("name")))
     if chosen is None or chosen.trains:
         return
     tunes = evaluation.get("finetune_epochs") is not None

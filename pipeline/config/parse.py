@@ -13,11 +13,15 @@ import pydantic
 import yaml
 from pydantic.fields import FieldInfo
 
+from twofold.components.encoders.settings import ENCODERS
 from twofold.components.errors import ConfigError
+from twofold.components.methods.settings import METHODS
 from twofold.components.settings import ChosenFrom, Registry, Section
+from twofold.components.transforms.settings import VIEWS
 from twofold.pipeline.config.data import DataConfig, change_source, data_keys, source_field
 from twofold.pipeline.config.effects import drop_unread_training
 from twofold.pipeline.config.run import RECORDED, RunConfig
+from twofold.pipeline.tensorflow_import import import_tensorflow
 
 # The keys that choose between kinds of a section.
 _CHOICES = ("name", "policy", "kind")
@@ -75,11 +79,26 @@ def parse_config(values: Mapping[str, Any], origin: str, *, recorded: bool = Fal
             known key.
 
     """
+    if _names_own_code(values):
+        # Which imports it, or may do so: before that, its start-up messages are to be kept back.
+        import_tensorflow()
     try:
         return RunConfig.model_validate(values, context={RECORDED: recorded})
     except pydantic.ValidationError as error:
         problems = "; ".join(_describe(problem, values) for problem in error.errors())
         raise ConfigError(f"{origin}: {problems}") from None
+
+
+def _names_own_code(values: Any) -> bool:
+    """Tells whether a section, at any depth, is chosen from a user's own code."""
+    if isinstance(values, Mapping):
+        chosen = (
+            registry.is_own(name)
+            for registry in (METHODS, ENCODERS, VIEWS)
+            if isinstance(name := values.get(registry.key), str)
+        )
+        return any(chosen) or any(_names_own_code(value) for value in values.values())
+    return isinstance(values, list | tuple) and any(map(_names_own_code, values))
 
 
 def load_yaml(path: Path) -> RunConfig:
@@ -271,7 +290,7 @@ def _section_of(
         model = choices[0] if len(choices) == 1 else model
         registry = None if field is None else _registry_in(field.annotation, field.metadata)
         if registry is not None and isinstance(value, Mapping):
-            model = registry.classes.get(str(value.get(registry.key)), model)
+            model = registry.get(str(value.get(registry.key))) or model
     return model, path
 
 

@@ -125,7 +125,7 @@ def step_dependencies(step: str, context: Context) -> Dependencies:
         chosen |= {type(context.source).__module__, *_chosen(config.data)}
     if step == "study":
         # Its encoders choose their own.
-        known = (*METHODS.classes.values(), *ENCODERS.classes.values(), *VIEWS.classes.values())
+        known = (*METHODS.every(), *ENCODERS.every(), *VIEWS.every())
         chosen |= {name for settings in known for name in _modules_of(settings)}
     elif step != "prepare":
         parts = (config.method, config.encoder, config.views, config.second_views)

@@ -114,7 +114,7 @@ def results(run: Path, step: str, *, pretrained: bool, embedded: bool) -> Iterat
 
 def evaluation_figures(run: Path) -> list[Path]:
     """Returns the pictures in a run's directory that its evaluation drew."""
-    of_methods = {name for method in METHODS.classes.values() for name in method.figures}
+    of_methods = {name for method in METHODS.every() for name in method.figures}
     return [
         path
         for path in sorted(run.glob("figures/*.png"))
