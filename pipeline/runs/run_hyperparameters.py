@@ -55,7 +55,10 @@ def compared(records: Sequence[RunRecord]) -> summary_pb2.Summary:
     found = [hyperparameters(record.configuration) for record in records]
     held_to = found if len(found) > 1 else [*found, hyperparameters(_defaults())]
     keys = dict.fromkeys(key for values in found for key in values)
-    differing = [key for key in keys if len({repr(values.get(key)) for values in held_to}) > 1]
+    # A setting that some runs do not have is that of their method, encoder or version.
+    differing = [
+        key for key in keys if len({repr(values[key]) for values in held_to if key in values}) > 1
+    ]
     measured = {name for record in records for name in record.metrics}
     titles = {
         (EVALUATION, f"{EVALUATION}/{name}"): describe(name).title

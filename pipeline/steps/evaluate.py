@@ -51,6 +51,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     train, held_out = splits["train"], splits[held_out_name]
     store, parts = embed_splits(context, encoder, training, splits)
     metrics = _measure_all(context, encoder, store.read(held_out_name), held_out)
+    probe = None
     if len(train.class_names) > 1:
         probe, measured = measure_classes(context, details, store, parts, splits, held_out_name)
         _write_probe(store.folder, probe)
@@ -62,7 +63,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     details["images"] = {name: len(split.images) for name, split in splits.items()}
     if len(train.class_names) > 1 or held_out.latent_names:
         plot_similarity(context, store.read(held_out_name), held_out)
-    show_evaluation(context, metrics, store.read(held_out_name), held_out)
+    show_evaluation(context, metrics, store.read(held_out_name), held_out, probe)
     return metrics
 
 

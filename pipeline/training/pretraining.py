@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from twofold.components import keyed_random
+from twofold.components import distribute, keyed_random
 from twofold.components.data.reading.label_subset import sample_labelled
 from twofold.components.data.reading.split import Split
 from twofold.components.encoders.build import read_torch_weights
@@ -92,7 +92,10 @@ def pretrain(
             data.training.labelled,
             data.validation,
             config.seed,
-            lambda: finished.weights(state),
+            # What one worker alone is told it measures alone, without the others.
+            contextlib.nullcontext
+            if distribute.count_workers() > 1
+            else lambda: finished.weights(state),
         ),
     )
     return train_stage(stage, plan, strategy, progress)

@@ -19,8 +19,8 @@ _CHARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "loss of the classifier": ("probe/(training|validation|test)/loss",),
     },
     "how healthy": {
-        "effective rank": ("geometry/effective_rank",),
-        "deviation of the features": ("geometry/feature_std",),
+        "effective rank": ("geometry/(feature_|.*/)effective_rank",),
+        "deviation of the features": ("geometry/feature_deviation",),
         "update to weight": ("rate/update_to_weight/.*",),
         "norms": ("rate/gradient_norm", "rate/weight_norm/.*"),
     },

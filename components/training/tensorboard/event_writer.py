@@ -90,9 +90,9 @@ class TensorBoardWriter:
         with self._writer.as_default(step=0):
             tf.summary.graph(graph)
 
-    def message(self, summary: summary_pb2.Summary) -> None:
+    def message(self, summary: summary_pb2.Summary, step: int = 0) -> None:
         """Writes a summary of a plugin as it is."""
-        with self._writer.as_default(step=0):
+        with self._writer.as_default(step=step):
             tf.summary.experimental.write_raw_pb(summary.SerializeToString())
 
     def flush(self) -> None:

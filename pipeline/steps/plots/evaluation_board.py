@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from tensorboard.plugins.pr_curve import summary as pr_curve
 
 from twofold.components import files
 from twofold.components.data.reading.split import Split
 from twofold.components.evaluation.geometry.similarity_matrix import sample_rows
 from twofold.components.evaluation.metric_catalogue import Direction
 from twofold.components.evaluation.metrics import BOUNDS, describe, value_text
+from twofold.components.evaluation.probes.linear_probe import LinearProbe
 from twofold.components.training.tensorboard.event_writer import TensorBoardWriter
 from twofold.components.training.tensorboard.projector_files import write_projector_files
 from twofold.pipeline.runs.run_context import Context
@@ -25,6 +27,9 @@ from twofold.pipeline.steps.reuse.outputs import evaluation_figures
 FOLDER = f"tensorboard/{EVALUATION}"
 # As many as a browser moves about smoothly.
 _PROJECTED = 1000
+# With more, nobody looks at each one's precision and recall.
+_CLASSES = 20
+_THRESHOLDS = 101
 _CURVES = ("prepare/", "pretrain/", "export/")
 _BEST = {
     Direction.HIGHER: "; higher is better",
@@ -34,7 +39,11 @@ _BEST = {
 
 
 def show_evaluation(
-    context: Context, metrics: Mapping[str, float], embeddings: np.ndarray, split: Split
+    context: Context,
+    metrics: Mapping[str, float],
+    embeddings: np.ndarray,
+    split: Split,
+    probe: LinearProbe | None,
 ) -> None:
     """Writes what TensorBoard shows of a finished evaluation.
 
@@ -43,6 +52,7 @@ def show_evaluation(
         metrics: that the evaluation measured.
         embeddings: float [N, D] of the held-out images.
         split: these images.
+        probe: of the embeddings; None without classes.
 
     """
     run = context.run
@@ -55,11 +65,29 @@ def show_evaluation(
             known = describe(name)
             writer.scalar(step, f"{EVALUATION}/{name}", value, known.title + _BEST[known.direction])
         writer.text(step, EVALUATION, _table(measured))
+        if probe is not None and len(split.class_names) <= _CLASSES:
+            _show_precision(writer, step, probe, embeddings, split)
         for path in evaluation_figures(run.path):
             writer.image(step, f"{EVALUATION}/{path.stem}", path)
         writer.close()
         if len(embeddings):
             _project(folder, embeddings, split, context.config.seed)
+
+
+def _show_precision(
+    writer: TensorBoardWriter, step: int, probe: LinearProbe, embeddings: np.ndarray, split: Split
+) -> None:
+    known = split.labels >= 0
+    probabilities, labels = probe.probabilities(embeddings[known]), split.labels[known]
+    for index, name in enumerate(split.class_names):
+        curve = pr_curve.pb(
+            f"{EVALUATION}/{name.replace('/', '_')}",
+            labels == index,
+            probabilities[:, index],
+            num_thresholds=_THRESHOLDS,
+            description=f"linear probe, {name} against all other classes, held out",
+        )
+        writer.message(curve, step)
 
 
 def _is_left_out(name: str) -> bool:

@@ -70,5 +70,5 @@ def plot_learned(method: Method, split: Split, run: Path) -> None:
 
 def _show_in_tensorboard(run: Path, path: Path) -> None:
     writer = TensorBoardWriter(run / "tensorboard", part=path.stem)
-    writer.image(0, path.stem, path)
+    writer.image(0, f"figures/{path.stem}", path)
     writer.close()

@@ -75,7 +75,7 @@ def test_a_run_leaves_its_page(made: Path) -> None:
 
 def test_tensorboard_has_the_pictures_of_pretraining_and_its_curves_in_groups(made: Path) -> None:
     accumulator = read_events(made / "tensorboard")
-    (views,) = accumulator.Tensors("views")
+    (views,) = accumulator.Tensors("figures/views")
     # Width, height, and the picture.
     assert views.tensor_proto.string_val[2].startswith(b"\x89PNG")
     scalars = {
@@ -113,6 +113,8 @@ def test_tensorboard_has_the_final_evaluation_and_the_embeddings(made: Path) -> 
         *accumulator.Tags()["tensors"]
     }
     tags = accumulator.Tags()["tensors"]
+    plugins = {tag: accumulator.SummaryMetadata(tag).plugin_data.plugin_name for tag in tags}
+    assert plugins["evaluation/cat/pr_curves"] == "pr_curves"
     assert not [tag for tag in tags if "prepare/" in tag or "pretrain/" in tag or "_low" in tag]
     rows = np.loadtxt(folder / "test.tsv", delimiter="\t")
     assert rows.shape == np.load(made / "embeddings" / "test.npy").shape
