@@ -1,17 +1,25 @@
 """Event writer of TensorBoard: scalars and pictures of one run, as they come.
 
 TensorBoard reads the files of a directory one after the other, so that whoever writes beside a
-training that goes on would hide the rest of its curves: there is one writer at a time.
+training that goes on would hide the rest of its curves: there is one writer at a time. Summaries
+are made without TensorFlow, of whose operations each would take as long as many steps of training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 from tensorboard.compat.proto import summary_pb2
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.plugins.image.metadata import create_summary_metadata
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.util.tensor_util import make_tensor_proto
 
 from twofold.components.training.tensorboard.scalar_tags import (
     LEARNING,
@@ -46,44 +54,40 @@ class TensorBoardWriter:
 
         """
         tags = {tag_of(curve): value for curve, value in values.items()}
-        with self._writer.as_default(step=step):
-            for tag, value in tags.items():
-                tf.summary.scalar(tag, value, description=describe(tag))
+        self.message(_together(scalar_pb(tag, tags[tag], describe(tag)) for tag in tags), step)
         if images is not None:
-            with self._writer.as_default(step=images):
-                for tag, value in tags.items():
-                    if tag.partition("/")[0] in LEARNING:
-                        text = f"{describe(tag)}; over the images seen, each as often as it was"
-                        tf.summary.scalar(f"{VERSUS_IMAGES}/{tag}", value, description=text)
-        self._writer.flush()
+            seen = "; over the images seen, each as often as it was"
+            over_images = (
+                scalar_pb(f"{VERSUS_IMAGES}/{tag}", value, f"{describe(tag)}{seen}")
+                for tag, value in tags.items()
+                if tag.partition("/")[0] in LEARNING
+            )
+            self.message(_together(over_images), images)
+        self.flush()
 
     def scalar(self, step: int, tag: str, value: float, description: str = "") -> None:
         """Writes a point of what is no curve of training."""
-        with self._writer.as_default(step=step):
-            tf.summary.scalar(tag, value, description=description)
+        self.message(scalar_pb(tag, value, description), step)
 
     def histogram(self, step: int, tag: str, values: np.ndarray, description: str = "") -> None:
-        """Writes how values are spread."""
-        with self._writer.as_default(step=step):
-            tf.summary.histogram(tag, values, description=description)
+        """Writes how values are spread, those aside that are no finite numbers."""
+        self.message(histogram_pb(tag, values[np.isfinite(values)], None, description), step)
 
     def text(self, step: int, name: str, text: str) -> None:
         """Writes a text, which may be Markdown, and flushes."""
-        with self._writer.as_default(step=step):
-            tf.summary.text(name, text)
-        self._writer.flush()
+        self.message(text_pb(name, text), step)
+        self.flush()
 
     def pixels(self, step: int, tag: str, image: np.ndarray, description: str = "") -> None:
-        """Writes a picture, uint8 [H, W, C]."""
-        with self._writer.as_default(step=step):
-            tf.summary.image(tag, image[None], description=description)
+        """Writes a picture, uint8 [H, W, 3]."""
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "PNG")
+        self._png(step, tag, file.getvalue(), description)
 
     def image(self, step: int, name: str, path: Path) -> None:
         """Writes a PNG file as a picture."""
-        picture = tf.io.decode_png(path.read_bytes(), channels=3)
-        with self._writer.as_default(step=step):
-            tf.summary.image(name, picture[None])
-        self._writer.flush()
+        self._png(step, name, path.read_bytes())
+        self.flush()
 
     def graph(self, graph: tf.Graph) -> None:
         """Writes a graph of operations."""
@@ -104,3 +108,23 @@ class TensorBoardWriter:
         self._writer.close()
         for path in self._replaced:
             path.unlink(missing_ok=True)
+
+    def _png(self, step: int, tag: str, png: bytes, description: str = "") -> None:
+        with Image.open(io.BytesIO(png)) as opened:
+            width, height = opened.size
+        summary = summary_pb2.Summary()
+        content = np.array([str(width).encode(), str(height).encode(), png], object)
+        summary.value.add(
+            tag=tag,
+            metadata=create_summary_metadata(None, description),
+            tensor=make_tensor_proto(content, dtype=tf.string),
+        )
+        self.message(summary, step)
+
+
+def _together(summaries: Iterable[summary_pb2.Summary]) -> summary_pb2.Summary:
+    """Puts summaries of one step into one."""
+    whole = summary_pb2.Summary()
+    for summary in summaries:
+        whole.value.extend(summary.value)
+    return whole
