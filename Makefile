@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install quickstart test test-durations coverage test-long test-wheel test-parity has-parity-python test-fidelity \
+.PHONY: install quickstart test test-durations coverage test-long test-workers test-wheel test-parity has-parity-python test-fidelity \
 	test-engines engines has-engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
 	benchmark-runtimes gpu-check links lint readme format clean
@@ -43,6 +43,10 @@ coverage: install
 
 test-long: install
 	XLA_FLAGS= $(BIN)/python -m pytest -m long
+
+# Two workers of which one is killed; some ten minutes.
+test-workers: install
+	$(BIN)/python -m pytest -m workers tests/pipeline/launch
 
 # The wheel, and an environment that has it and what it asks for, and nothing of this checkout.
 WHEEL_VENV ?= .venv-wheel
