@@ -191,6 +191,17 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, form, average, repl
     assert resumed.state.extra["rate_scale"].numpy() == 0.125
 
 
+def test_a_run_goes_on_with_the_same_batches_on_another_number_of_replicas(tmp_path):
+    settings = {"form": "supervised", "seed": 7}
+    expected = _run(tmp_path / "whole", as_killed=tmp_path / "killed", **settings)
+    resumed = _run(tmp_path / "killed", replicas=2, **settings)
+    assert sorted(resumed.metrics) == [6, 8], "it went on from step 4"
+    assert resumed.values.keys() == expected.values.keys()
+    # A tenth of a step of Adam, whose every step is 0.01; another batch would make more than that.
+    for name, value in expected.values.items():
+        np.testing.assert_allclose(resumed.values[name], value, 1e-3, 1e-3, err_msg=name)
+
+
 def test_the_rate_that_is_reported_is_that_of_the_update_just_made(tmp_path):
     metrics = _run(tmp_path, "supervised").metrics
 
