@@ -252,14 +252,24 @@ class WorkerGroup:
                 # Nothing is said before the chief needs this worker.
                 while not select.select([chief], [], [], 1.0)[0]:
                     wait.over("the chief, which prepares the images or waits for others")
-                if not _has_ended(chief):
-                    self._receive(0)
+                if self._is_ready():
                     return
                 chief.close()
             self._others = {}
             if wait.over(self.cluster.name(0)):
                 raise WorkerLost(self.cluster.name(0), "it has not come")
             time.sleep(0.2)
+
+    def _is_ready(self) -> bool:
+        """Reads what the chief says first; what is no chief's, or of one that is gone, is none."""
+        try:
+            return bool(self._receive(0)["ready"])
+        except KeyError:
+            return False
+        except WorkerLost as lost:
+            if lost.reason:
+                raise
+            return False
 
     def _greet(self) -> socket.socket:
         host, _, port = self.cluster.addresses[0].rpartition(":")

@@ -188,3 +188,30 @@ def test_nobody_is_lost_after_parting():
         return group.is_incomplete()
 
     assert work(stay, part) == [False, None]
+
+
+def test_a_worker_waits_on_where_another_program_still_has_the_address():
+    with free_addresses(2) as addresses, socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        host, _, port = addresses[0].rpartition(":")
+        server.bind((host, int(port)))
+        server.listen()
+        results = []
+
+        def worker():
+            group = WorkerGroup(Cluster(addresses, 1), lambda line: None, 20.0)
+            with group.opened():
+                results.append(group.exchange("b"))
+
+        waiting = threading.Thread(target=worker)
+        waiting.start()
+        # TensorFlow's server of an earlier attempt, which is about to end.
+        connection, _ = server.accept()
+        connection.sendall(b"PRI * HTTP/2.0")
+        server.close()
+        connection.close()
+        chief = WorkerGroup(Cluster(addresses), lambda line: None, 20.0)
+        with chief.opened():
+            results.append(chief.exchange("a"))
+        waiting.join()
+    assert results == [["a", "b"]] * 2
