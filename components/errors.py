@@ -16,6 +16,7 @@
             DirectoryInUseError                     a directory that another process works in
         StudyError (RuntimeError)                   a study of which some runs failed
         StepError (RuntimeError)                    a step whose earlier steps are not finished
+        RehearsalError (RuntimeError)               a step that fails when a run is tried out
         ExportError (ValueError)                    an encoder that cannot be exported as asked
         ExportedModelError (ValueError)             an exported model that is missing or damaged
         ProofError (RuntimeError)                   an exported model that answers otherwise
@@ -113,6 +114,10 @@ class StudyError(TwofoldError, RuntimeError):
 
 class StepError(TwofoldError, RuntimeError):
     """A step that cannot run as asked: one before it is not finished."""
+
+
+class RehearsalError(TwofoldError, RuntimeError):
+    """A step that fails when it is tried out on one batch, before the run itself."""
 
 
 class ExportError(TwofoldError, ValueError):

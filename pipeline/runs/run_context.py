@@ -47,6 +47,8 @@ class Context:
             settings name; see ``TrainingCallback``.
         show_interval: shows an interval of training: in its bar, or in a line.
         workers: that train its encoder together; None where there is one.
+        before_long: called before what is expected to take long, with the run, what it is and the
+            seconds; returns those that it took itself, or None if it did nothing.
 
     """
 
@@ -61,6 +63,7 @@ class Context:
     callbacks: Sequence[Any] = ()
     show_interval: Callable[[Interval], None] = lambda interval: None
     workers: WorkerGroup | None = None
+    before_long: Callable[[Context, str, float], float | None] = lambda *_: None
 
     @functools.cached_property
     def source(self) -> Source:

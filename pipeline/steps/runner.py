@@ -15,6 +15,7 @@ from twofold.pipeline.runs.record_format import RECORD
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import PAGE, fingerprint
 from twofold.pipeline.steps.checks.image_size import check_image_size
+from twofold.pipeline.steps.checks.preparation_time import expected_preparation
 from twofold.pipeline.steps.reuse.course import (
     Going,
     changed_since,
@@ -38,6 +39,7 @@ from twofold.pipeline.steps.reuse.standing import (
     is_finished,
 )
 from twofold.pipeline.tensorflow_import import import_tensorflow
+from twofold.pipeline.training.expected_time import LONG
 from twofold.pipeline.training.stage_callbacks import check_callbacks
 
 STEPS = ("prepare", "pretrain", "evaluate", "export")
@@ -71,6 +73,7 @@ def run_steps(context: Context, until: str = STEPS[-1]) -> list[str]:
         if name == "prepare" and until != "prepare" and not is_done(context, name):
             check_image_size(context.config, context.source)
             check_callbacks(context.config)
+            _tell_of_long_preparation(context)
         if name == "pretrain" and until != "pretrain" and not is_done(context, name):
             _check_later_steps(context)
         ran += [name] if _run_if_needed(context, name) else []
@@ -292,6 +295,12 @@ def _check_later_steps(context: Context) -> None:
     from twofold.pipeline.steps.later_steps import check_later_steps
 
     check_later_steps(context)
+
+
+def _tell_of_long_preparation(context: Context) -> None:
+    seconds = expected_preparation(context.config, context.source)
+    if seconds >= LONG:
+        context.before_long(context, "preparation", seconds)
 
 
 def _load_step(name: str) -> Step:

@@ -52,6 +52,7 @@ class Attendance:
         callback_failed: told what a callback raised.
         log: takes what is not printed, too.
         show: shows an interval on the terminal.
+        long: called once with the seconds that the rest is expected to take, where these are many.
 
     """
 
@@ -62,6 +63,7 @@ class Attendance:
     callback_failed: Callable[[str, CallbackFailure], None] = _unfailed
     log: Callable[[str], None] = _unheard
     show: Callable[[Interval], None] = lambda interval: None
+    long: Callable[[float], None] = lambda seconds: None
 
 
 def attendance(context: Context, details: dict[str, Any] | None = None) -> Attendance:
@@ -98,6 +100,11 @@ def attendance(context: Context, details: dict[str, Any] | None = None) -> Atten
             details.setdefault(CALLBACK_FAILURES, []).append({"stage": stage, **noted})
             context.run.note_time()
 
+    def check(seconds: float) -> None:
+        took = context.before_long(context, "training", seconds)
+        if took is not None and details is not None:
+            details["check_seconds"] = round(took, 1)
+
     return Attendance(
         say,
         context.run.note_time,
@@ -106,6 +113,7 @@ def attendance(context: Context, details: dict[str, Any] | None = None) -> Atten
         callback_failed,
         log=log,
         show=context.show_interval,
+        long=check,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +28,7 @@ from twofold.components.training.precision import precision
 from twofold.components.training.reporting.intervals import IntervalClock
 from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
 from twofold.components.training.resuming.checkpoint_store import CheckpointStore
+from twofold.components.training.resuming.interruption import Interruption
 from twofold.components.training.step import Batch, TrainState, build_train_step
 from twofold.components.training.tensorboard.event_writer import TensorBoardWriter
 from twofold.components.training.validation import EpochRules
@@ -42,6 +45,7 @@ from twofold.pipeline.models.method_builder import CHOICES, choose_and_build_met
 from twofold.pipeline.runs.run_context import ProgressFactory
 from twofold.pipeline.training.course_reports import Attendance, CourseReports
 from twofold.pipeline.training.determinism import set_determinism
+from twofold.pipeline.training.expected_time import ExpectedTime
 from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.monitoring.training_board import (
     TrainingBoard,
@@ -257,6 +261,19 @@ def train_stage(
 
     alarms.told = on_alarm
 
+    def on_long(seconds: float) -> None:
+        # Where one of several workers stopped to try something, the others would wait.
+        if workers is None:
+            # Told to end meanwhile, training does so by itself, with a checkpoint.
+            with contextlib.suppress(Interruption):
+                stage.attendance.long(seconds)
+
+    expected = ExpectedTime(settings.steps, on_long)
+
+    def on_progress(show: Callable[[int], None], step: int) -> None:
+        show(batches.images_after(step))
+        expected(step)
+
     def batches_from(first_step: int) -> Iterable[Batch]:
         clock.begin(first_step)
         if board is not None:
@@ -275,7 +292,7 @@ def train_stage(
                     settings,
                     Callbacks(
                         metrics=on_metrics,
-                        progress=lambda step: show(batches.images_after(step)),
+                        progress=functools.partial(on_progress, show),
                         saved=stage.attendance.saved,
                         resumed=lambda step: reports.begin(step, settings, replicas),
                         saving=reports.flush,

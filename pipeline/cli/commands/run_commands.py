@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,9 @@ from rich.markup import escape
 from twofold.components.errors import AlarmError, ConfigError
 from twofold.pipeline.cli.commands.run_options import (
     BeamArgument,
+    CheckOption,
     DatasetsOption,
+    DryRunOption,
     FormatOption,
     MaxMinutesOption,
     NameOption,
@@ -24,9 +27,11 @@ from twofold.pipeline.cli.commands.run_options import (
     WorkdirOption,
     open_run,
 )
+from twofold.pipeline.cli.commands.try_out import try_out
 from twofold.pipeline.cli.console import errors, out
 from twofold.pipeline.cli.result_table import result_table
 from twofold.pipeline.config import RunConfig, override
+from twofold.pipeline.rehearsal.before_long import check_before_long
 from twofold.pipeline.runs.error_line import error_line
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import RunDirectory
@@ -48,6 +53,8 @@ def run(
     reuse: ReuseOption = False,
     formats: FormatOption = None,
     max_minutes: MaxMinutesOption = None,
+    check: CheckOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Prepare, pretrain, evaluate and export; finished steps are reused.
 
@@ -57,8 +64,21 @@ def run(
         raise typer.BadParameter(f"expected one of {', '.join(STEPS)}", param_hint="--until")
     settings = _with_formats(settings, formats)
     with open_run(
-        recipe, settings, workdir, datasets, name, update, reuse, beam, max_minutes, trains=True
-    ) as context:
+        recipe,
+        settings,
+        workdir,
+        datasets,
+        name,
+        update,
+        reuse,
+        beam,
+        max_minutes,
+        trains=not (check or dry_run),
+    ) as opened:
+        if check or dry_run:
+            try_out(opened, until, check=check, estimate=dry_run)
+            return
+        context = dataclasses.replace(opened, before_long=check_before_long(until))
         if _joins_chief(context):
             run_with_chief(context)
             return

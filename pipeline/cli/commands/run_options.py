@@ -80,6 +80,22 @@ MaxMinutesOption = Annotated[
         "goes on",
     ),
 ]
+CheckOption = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="take every step on one batch in a temporary place, and nothing else; a run does so "
+        "by itself before what is expected to take more than ten minutes",
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="print steps, images, parameters, memory, disk and time, from a few measured steps, "
+        "and do nothing else",
+    ),
+]
 FormatOption = Annotated[
     str | None,
     typer.Option("--format", help="of the export, by commas: saved_model,onnx,litert,..."),

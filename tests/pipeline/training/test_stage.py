@@ -18,8 +18,10 @@ import tensorflow as tf
 from twofold.components.training.loop import LoopSettings
 from twofold.components.training.reporting.intervals import Interval
 from twofold.components.training.reporting.training_callbacks import CallbackFailure
+from twofold.components.training.resuming.interruption import Interruption
 from twofold.components.training.step import TrainState
 from twofold.pipeline.config import RunConfig
+from twofold.pipeline.training import expected_time
 from twofold.pipeline.training import stage as stage_module
 from twofold.pipeline.training.course_reports import Attendance
 from twofold.pipeline.training.stage import (
@@ -48,6 +50,7 @@ class Training:
         self.said: list[str] = []
         self.logged: list[str] = []
         self.set_aside: list[Path] = []
+        self.long: Callable[[float], None] = lambda seconds: None
         self.callbacks: list[Any] = []
         self.failures: list[CallbackFailure] = []
         # Called with each interval, after it was written.
@@ -64,6 +67,7 @@ class Training:
             attendance=Attendance(
                 self.said.append,
                 log=self.logged.append,
+                long=lambda seconds: self.long(seconds),
                 show=self.show,
                 callback_failed=lambda stage, failure: self.failures.append(failure),
             ),
@@ -295,3 +299,22 @@ def test_callbacks_are_told_where_training_goes_on_and_how_it_ended(tmp_path: Pa
     assert again.told[0][1]["step"] == 2
     assert again.told[0][1]["id"] == first.told[0][1]["id"]
     assert [data["step"] for event, data in again.told if event == "on_interval"] == [3, 4]
+
+
+def test_a_long_training_tells_of_it_once_and_ends_as_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expected_time, "LONG", 0.0)
+    monkeypatch.setattr(expected_time, "_MEASURED", 0.0)
+    told: list[float] = []
+
+    def long(seconds: float) -> None:
+        told.append(seconds)
+        # What is tried then is ended by a signal, which the training goes by itself.
+        raise Interruption("SIGTERM", 143)
+
+    training = Training(tmp_path)
+    training.long = long
+    training()
+    assert len(told) == 1
+    assert training.steps == [1, 2, 3, 4]

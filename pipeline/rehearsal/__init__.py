@@ -1,0 +1,1 @@
+"""Rehearsal of a run on one batch of its images, and what it will take."""

@@ -1,0 +1,120 @@
+"""Process of its own for what a run tries out, with a folder that is thrown away."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import pickle
+import pkgutil
+import signal
+import tempfile
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from twofold.components.errors import RehearsalError, SettingsError, UsageError
+from twofold.components.training.resuming.interruption import StopRequest
+from twofold.pipeline.config import RunConfig
+from twofold.pipeline.runs.error_line import error_line
+from twofold.pipeline.tensorflow_import import import_tensorflow
+
+_LOOK_EVERY = 0.2
+_OUTPUT = "output.txt"
+# Of what a process wrote before it ended by itself.
+_SHOWN_CHARACTERS = 300
+
+
+def run_apart(
+    work: str,
+    config: RunConfig,
+    *,
+    stop: StopRequest,
+    without_gpu: bool = False,
+    **arguments: object,
+) -> Any:
+    """Does something with a configuration in a fresh process, whose output nobody sees.
+
+    TensorFlow here is left as it is, and nothing of what the process made is kept.
+
+    Args:
+        work: a function of the configuration and a folder, as ``package.module:function``, which
+            is imported there alone.
+        config: what it is given.
+        stop: ends the process when the run is to end.
+        without_gpu: whether it is to leave the GPUs to others.
+        **arguments: of the function.
+
+    Returns:
+        What the function returns.
+
+    Raises:
+        SettingsError: if the function raises one.
+        RehearsalError: if it raises anything else, or the process ends without an answer, as one
+            without memory does.
+        Interruption: if the run was told to end.
+
+    """
+    # What a program of the user's own registers is imported there, too.
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory(prefix="twofold-check-") as name:
+        folder = Path(name)
+        receiver, sender = spawn.Pipe(duplex=False)
+        process = spawn.Process(
+            target=_answer,
+            args=(work, pickle.dumps((config, arguments)), folder, without_gpu, sender),
+            daemon=True,
+        )
+        process.start()
+        sender.close()
+        try:
+            while not receiver.poll(_LOOK_EVERY):
+                if stop.requested:
+                    stop.end()
+            answer = receiver.recv()
+        except EOFError:
+            process.join()
+            raise RehearsalError(_end(process.exitcode, folder)) from None
+        finally:
+            process.kill()
+            process.join()
+            receiver.close()
+    if isinstance(answer, _Failure):
+        raise (SettingsError if answer.of_settings else RehearsalError)(answer.reason)
+    return answer
+
+
+@dataclasses.dataclass(frozen=True)
+class _Failure:
+    reason: str
+    of_settings: bool
+
+
+def _end(status: int | None, folder: Path) -> str:
+    if status == -signal.SIGKILL:
+        return "the process was killed, as one is that needs more memory than there is"
+    written = (folder / _OUTPUT).read_text(encoding="utf-8", errors="replace")
+    last = " ".join(written.split())[-_SHOWN_CHARACTERS:]
+    return f"the process ended with status {status}" + (f": ... {last}" if last else "")
+
+
+def _answer(work: str, given: bytes, folder: Path, without_gpu: bool, sender: Connection) -> None:
+    # What ends the command ends this process by the command's hand.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    output = os.open(folder / _OUTPUT, os.O_WRONLY | os.O_CREAT)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    # Of several workers, one tries out alone.
+    os.environ.pop("TF_CONFIG", None)
+    if without_gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    # Before anything imports it that what is given needs.
+    import_tensorflow()
+    answer: Any
+    try:
+        config, arguments = pickle.loads(given)
+        answer = pkgutil.resolve_name(work)(config, folder, **arguments)
+    except Exception as error:
+        answer = _Failure(error_line(error), isinstance(error, SettingsError | UsageError))
+    sender.send(answer)
+    sender.close()
