@@ -8,7 +8,7 @@ import pydantic
 from pydantic import Field
 
 from twofold.components.named_objects import check_names
-from twofold.components.settings import OnOffAreText, Section, Texts
+from twofold.components.settings import OnOffAreText, Section, Texts, local_only
 from twofold.components.training.alarms.alarms_settings import ACTIONS, AlarmsSettings
 from twofold.components.training.continuing.influence import (
     ChangesCourse,
@@ -108,6 +108,16 @@ class TrainingSettings(Section):
         "drop",
         description="what becomes of the images of an epoch that fill no batch: left out of it, or "
         "a last, smaller batch",
+    )
+    start_from: ChangesWeights[Annotated[str, local_only("training.start_from")] | None] = Field(
+        None,
+        description="whose weights training starts from: the directory of a run, its checkpoints "
+        "or one of them, or a PyTorch file of the encoder's; null: weights drawn by the seed",
+    )
+    start_with: ChangesWeights[Literal["everything", "encoder"]] = Field(
+        "everything",
+        description="what is taken of a run or a checkpoint where names and shapes fit: all "
+        "networks or the encoder alone",
     )
     epochs: ChangesCourse[int] = Field(
         60, ge=1, description="passes over the training images; more of them continue a run"

@@ -140,6 +140,16 @@ TRAINING = (
         "training.schedule=cosine",
     ),
     Effect(
+        ("start_from",),
+        lambda training, config: training is config.training,
+        "it of the student's training",
+    ),
+    Effect(
+        ("start_with",),
+        lambda training, _: training.start_from is not None,
+        "training.start_from",
+    ),
+    Effect(
         ("continue_schedule",),
         lambda training, config: training is config.training and training.schedule != "constant",
         "training.schedule=cosine, of no teacher",

@@ -14,6 +14,7 @@ from twofold.components.errors import ConfigError, DataError, EvaluationError
 from twofold.components.evaluation.metrics import describe, value_text
 from twofold.components.pages.charts import Series
 from twofold.components.pages.run_page import Examples, RunContent, StepCost, render_run
+from twofold.components.training.continuing.start_report import describe_start
 from twofold.components.training.resuming.checkpoint_files import list_checkpoints
 from twofold.pipeline.config import RunConfig, parse_config, to_yaml
 from twofold.pipeline.reports.expected_results import expected_notes, expected_results
@@ -287,6 +288,8 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
         yield "parameters of the encoder", f"{details['parameters']:,}"
     if "steps" in details:
         yield "training steps", f"{details['steps']:,}"
+    if "start_from" in details:
+        yield "weights at the start", "; ".join(describe_start(details["start_from"]))
     for part in (record.steps.get("pretrain", {}).get("course") or ())[1:]:
         settings = (f"{key}={setting_text(value)}" for key, value in part["settings"].items())
         yield f"trained from step {part['step']:,} with", ", ".join(settings)

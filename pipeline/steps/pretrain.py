@@ -18,6 +18,7 @@ from twofold.components.training.checkpoint import (
     write_description,
     write_final,
 )
+from twofold.components.training.continuing.start_report import read_start
 from twofold.components.training.method import Method
 from twofold.components.training.training_curves import read_scalars
 from twofold.components.training.validation import build_validation
@@ -112,6 +113,9 @@ def _train(
     per_epoch = InputPipeline(config, data.training).steps_per_epoch()
     details["steps_per_epoch"] = per_epoch
     method = pretrain(stage, data, strategy, context.progress)
+    started = read_start(stage.checkpoints)
+    if started is not None:
+        details["start_from"] = started
     if context.workers is not None:
         context.workers.part()
     if not shown:

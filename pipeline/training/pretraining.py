@@ -34,6 +34,7 @@ from twofold.pipeline.training.input_pipeline import InputPipeline
 from twofold.pipeline.training.monitoring.training_board import WatchedImages
 from twofold.pipeline.training.prepared_images import TrainingImages
 from twofold.pipeline.training.stage import Stage, StagePlan, best_weights, train_stage
+from twofold.pipeline.training.start_from import start_from
 from twofold.pipeline.training.training_alarms import build_alarms
 
 # Of an epoch, for the batch statistics of averaged weights that are looked at while training.
@@ -78,7 +79,13 @@ def pretrain(
     classes = len(data.training.labelled.class_names)
 
     def build(method: Method, settings: LoopSettings) -> TrainState:
-        return build_state(config, method, settings, classes, replicas, stage.phases)
+        state = build_state(config, method, settings, classes, replicas, stage.phases)
+
+        def say(line: str) -> None:
+            stage.attendance.say(f"{stage.name}: {line}")
+
+        start_from(config, state, stage.checkpoints, say)
+        return state
 
     finished = _Finished(batches)
     plan = StagePlan(

@@ -118,6 +118,18 @@ CASES = [
         ["training.schedule=constant"],
         ["training.schedule=cosine"],
     ),
+    ("training.start_from=run", ["method.name=random"], ["method.name=simclr"]),
+    ("training.start_with=encoder", [], ["training.start_from=run"]),
+    (
+        "training.continue_schedule=restarted",
+        ["training.schedule=constant"],
+        ["training.schedule=cosine"],
+    ),
+    (
+        "training.continue_learning_rate=0.1",
+        ["training.continue_schedule=stretched"],
+        ["training.continue_schedule=constant"],
+    ),
     ("training.warmup_epochs=5", ["training.epochs=4"], ["training.epochs=5"]),
     (
         "training.averaging.start_epoch=5",

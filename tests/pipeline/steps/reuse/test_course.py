@@ -1,5 +1,8 @@
 """A training goes on with settings that do not make it another, and its record says so."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from tests.pipeline.steps.reuse.conftest import LOOP, Edit, Runs
@@ -9,6 +12,7 @@ from twofold.components.errors import (
     OtherConfigurationError,
     UsageError,
 )
+from twofold.components.training.continuing.start_report import write_start
 
 HARMLESS = (
     "training.log_every=3",
@@ -217,3 +221,42 @@ def test_other_code_is_asked_about_before_a_finished_run_goes_on(runs: Runs, edi
     assert runs("reuse", *longer)[0] == "pretrain"
     assert runs.entry("pretrain")["training"] == began
     assert [part["step"] for part in runs.entry("pretrain")["course"]] == [0, 21]
+
+
+def _weights(folder: Path, content: bytes) -> str:
+    folder.mkdir(exist_ok=True)
+    (folder / "weights.index").write_bytes(content)
+    return f"training.start_from={folder}"
+
+
+def test_a_training_is_known_by_the_content_of_the_weights_that_it_starts_from(
+    runs: Runs, tmp_path: Path
+) -> None:
+    here = _weights(tmp_path / "a", b"1")
+    assert runs("update", here) == STEPS
+    assert "start_from" not in runs.entry("pretrain")["inputs"]["training"]
+    assert runs("ask", here) == []
+    # The same weights elsewhere are the same; that the settings differ has to be said.
+    there = _weights(tmp_path / "b", b"1")
+    with pytest.raises(OtherConfigurationError, match=r"training\.start_from"):
+        runs("ask", there)
+    assert runs("update", there) == []
+    assert runs("update", here) == []
+    _weights(tmp_path / "a", b"22")
+    with pytest.raises(OtherCodeError, match="from other weights"):
+        runs("ask", here)
+
+
+def test_a_training_that_has_begun_no_longer_needs_the_weights(runs: Runs, tmp_path: Path) -> None:
+    here = _weights(tmp_path / "a", b"1")
+    assert runs("update", here) == STEPS
+    write_start(runs.path / "checkpoints", {"from": str(tmp_path / "a")})
+    shutil.rmtree(tmp_path / "a")
+    assert runs("ask", here) == []
+    with pytest.raises(ConfigError, match="there is no such file"):
+        runs("update", f"training.start_from={tmp_path / 'c'}")
+
+
+def test_a_run_does_not_start_from_itself(runs: Runs) -> None:
+    with pytest.raises(ConfigError, match="is this run itself: expected another run; more"):
+        runs("update", f"training.start_from={runs.path}")

@@ -1,0 +1,80 @@
+"""Start of a stage from another training's weights, which is said and recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from twofold.components.encoders.build import read_torch_weights
+from twofold.components.errors import CheckpointError
+from twofold.components.training.continuing.start_report import (
+    describe_start,
+    some_of,
+    write_start,
+)
+from twofold.components.training.continuing.start_weights import (
+    Taken,
+    follow_start,
+    read_networks,
+    take_weights,
+)
+from twofold.components.training.continuing.weight_source import find_weights
+from twofold.components.training.resuming.checkpoint_files import newest_intact
+from twofold.components.training.step import TrainState
+from twofold.pipeline.config import RunConfig
+
+
+def start_from(
+    config: RunConfig, state: TrainState, checkpoints: Path, say: Callable[[str], None]
+) -> None:
+    """Gives a training that begins the weights of ``training.start_from``, as far as they fit.
+
+    A training that has a checkpoint goes on from that. Whatever is not taken keeps its first
+    weights; momentum networks begin as copies of those that they follow, and everything else, the
+    optimizer, queues and averages, as in any training.
+
+    Args:
+        config: of the stage.
+        state: built, in the strategy's scope.
+        checkpoints: of the stage.
+        say: told what was taken and what was not.
+
+    Raises:
+        ConfigError: if there are no weights at the path.
+        CheckpointError: if they cannot be read, or the encoder can take none of them.
+
+    """
+    given = config.training.start_from
+    if given is None or newest_intact(checkpoints) is not None:
+        return
+    source = find_weights(given)
+    encoder = state.models["encoder"]
+    if source.kind == "torch":
+        read_torch_weights(config.encoder.name, encoder, source.path)
+        count = len(encoder.variables)
+        taken, others = {"encoder": Taken(count, count)}, list[str]()
+    else:
+        wanted = dict(state.models)
+        if config.training.start_with == "encoder":
+            wanted = {"encoder": encoder}
+        there = read_networks(source.path, wanted)
+        taken = {name: take_weights(one, there.get(name, {})) for name, one in wanted.items()}
+        others = sorted(there.keys() - taken.keys())
+    if not taken["encoder"].weights:
+        raise CheckpointError(
+            f"training.start_from={given}: the encoder can take none of its weights "
+            f"({some_of(taken['encoder'].left)}): expected an encoder with layers of the same "
+            f"names and shapes"
+        )
+    followed = follow_start(state.models, state.memory)
+    report = {
+        "from": given,
+        "weights": source.name,
+        "networks": {name: dataclasses.asdict(one) for name, one in taken.items()},
+        "not_taken": others,
+        "as_at_the_start": sorted((state.models.keys() - taken.keys()) | set(followed)),
+    }
+    write_start(checkpoints, report)
+    for line in describe_start(report):
+        say(line)
