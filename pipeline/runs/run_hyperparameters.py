@@ -18,6 +18,7 @@ Value = bool | int | float | str
 
 # The folder of the final evaluation's event files within those of a run, and its group of scalars.
 EVALUATION = "evaluation"
+RESULTS = "results"
 # The other sections are of formats; of these, some settings choose no result.
 _SECTIONS = ("seed", "data", "views", "second_views", "probe_views", "encoder", "method")
 _AFTER = ("training", "evaluation")
@@ -61,7 +62,7 @@ def compared(records: Sequence[RunRecord]) -> summary_pb2.Summary:
     ]
     measured = {name for record in records for name in record.metrics}
     titles = {
-        (EVALUATION, f"{EVALUATION}/{name}"): describe(name).title
+        (EVALUATION, f"{RESULTS}/{name}"): describe(name).title
         for name in names_at(Place.HEADLINE)
         if name in measured and not name.startswith("pretrain/")
     }

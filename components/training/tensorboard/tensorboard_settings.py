@@ -37,7 +37,7 @@ class TensorBoardSettings(Section):
         "what the method draws are shown; 0: never",
     )
     images: int = Field(
-        600,
+        450,
         ge=3,
         description="most images that a snapshot measures, two thirds of them training images; "
         "fewer where they would take more than a hundredth of the training",

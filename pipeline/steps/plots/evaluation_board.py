@@ -20,7 +20,7 @@ from twofold.components.evaluation.probes.linear_probe import LinearProbe
 from twofold.components.training.tensorboard.event_writer import TensorBoardWriter
 from twofold.components.training.tensorboard.projector_files import write_projector_files
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.runs.run_hyperparameters import EVALUATION
+from twofold.pipeline.runs.run_hyperparameters import EVALUATION, RESULTS
 from twofold.pipeline.steps.reuse.outputs import evaluation_figures
 
 # Within a run's folder of TensorBoard, so that its measures count as those of the training.
@@ -63,12 +63,12 @@ def show_evaluation(
         writer = TensorBoardWriter(folder)
         for name, value in measured.items():
             known = describe(name)
-            writer.scalar(step, f"{EVALUATION}/{name}", value, known.title + _BEST[known.direction])
-        writer.text(step, EVALUATION, _table(measured))
+            writer.scalar(step, f"{RESULTS}/{name}", value, known.title + _BEST[known.direction])
+        writer.text(step, RESULTS, _table(measured))
         if probe is not None and len(split.class_names) <= _CLASSES:
             _show_precision(writer, step, probe, embeddings, split)
         for path in evaluation_figures(run.path):
-            writer.image(step, f"{EVALUATION}/{path.stem}", path)
+            writer.image(step, f"{RESULTS}/{path.stem}", path)
         writer.close()
         if len(embeddings):
             _project(folder, embeddings, split, context.config.seed)
@@ -81,7 +81,7 @@ def _show_precision(
     probabilities, labels = probe.probabilities(embeddings[known]), split.labels[known]
     for index, name in enumerate(split.class_names):
         curve = pr_curve.pb(
-            f"{EVALUATION}/{name.replace('/', '_')}",
+            f"{RESULTS}/{name.replace('/', '_')}",
             labels == index,
             probabilities[:, index],
             num_thresholds=_THRESHOLDS,

@@ -106,15 +106,13 @@ def test_tensorboard_has_the_pictures_of_pretraining_and_its_curves_in_groups(ma
 def test_tensorboard_has_the_final_evaluation_and_the_embeddings(made: Path) -> None:
     folder = made / "tensorboard" / "evaluation"
     accumulator, record = read_events(folder), read_record(made)
-    (accuracy,) = accumulator.Tensors("evaluation/knn/test_accuracy")
+    (accuracy,) = accumulator.Tensors("results/knn/test_accuracy")
 
     assert accuracy.step == record.details("pretrain")["steps"]
-    assert {"evaluation/rsm", "evaluation/confusion", "evaluation"} <= {
-        *accumulator.Tags()["tensors"]
-    }
+    assert {"results/rsm", "results/confusion", "results"} <= {*accumulator.Tags()["tensors"]}
     tags = accumulator.Tags()["tensors"]
     plugins = {tag: accumulator.SummaryMetadata(tag).plugin_data.plugin_name for tag in tags}
-    assert plugins["evaluation/cat/pr_curves"] == "pr_curves"
+    assert plugins["results/cat/pr_curves"] == "pr_curves"
     assert not [tag for tag in tags if "prepare/" in tag or "pretrain/" in tag or "_low" in tag]
     rows = np.loadtxt(folder / "test.tsv", delimiter="\t")
     assert rows.shape == np.load(made / "embeddings" / "test.npy").shape
@@ -135,7 +133,7 @@ def test_runs_are_compared_by_what_they_differ_in(made: Path) -> None:
     assert differing.name == "training.learning_rate"
     assert differing.domain_interval.min_value == 1e-4
     names = [(one.name.group, one.name.tag) for one in experiment.metric_infos]
-    assert ("evaluation", "evaluation/knn/test_accuracy") in names
+    assert ("evaluation", "results/knn/test_accuracy") in names
     assert ("", "loss/total") in names
     # A single run is held to the defaults.
     (content,) = [value.metadata.plugin_data.content for value in compared([record]).value]
