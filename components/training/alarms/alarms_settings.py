@@ -83,7 +83,10 @@ class AlarmsSettings(Section):
         "the median, the loss lies above the median of the last 20 points (Hampel, 1974)",
     )
     probe_epochs: int = Field(
-        5, ge=1, description="epochs over which the online probe's accuracy is held to chance"
+        5,
+        ge=1,
+        description="epochs over which the online probe's accuracy is held to chance, or 200 "
+        "steps where these are more",
     )
     starved_share: float = Field(
         0.5,

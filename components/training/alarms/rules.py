@@ -223,6 +223,7 @@ class StalledProbe:
         labelled: how many of these an epoch has.
         steps_per_epoch: updates an epoch.
         epochs: over which the accuracy is held to chance.
+        updates: that this time has at least; a probe that begins needs some hundred.
         history: (step, accuracy) of the checks of that time.
         found: whether it was found and lasts.
 
@@ -234,6 +235,7 @@ class StalledProbe:
     labelled: int
     steps_per_epoch: int
     epochs: int
+    updates: int = 200
     history: list[tuple[int, float]] = dataclasses.field(default_factory=list)
     found: bool = False
 
@@ -243,9 +245,14 @@ class StalledProbe:
         return False
 
     @property
+    def span(self) -> int:
+        """The steps over which the accuracy is held to chance."""
+        return max(self.epochs * self.steps_per_epoch, self.updates)
+
+    @property
     def threshold(self) -> float:
         """Chance and two standard errors of an accuracy at chance over that time."""
-        seen = self.labelled * self.epochs
+        seen = self.labelled * self.span / self.steps_per_epoch
         return self.chance + 2 * math.sqrt(self.chance * (1 - self.chance) / max(seen, 1))
 
     def check(self, now: Check) -> Finding | None:
@@ -253,7 +260,7 @@ class StalledProbe:
         if "online_probe/accuracy" not in now.metrics:
             return None
         self.history.append((now.step, now.metrics["online_probe/accuracy"]))
-        span = self.epochs * self.steps_per_epoch
+        span = self.span
         self.history = [(step, one) for step, one in self.history if step > now.step - span]
         # Where so few images could not tell a probe that has learned from chance, or there is
         # hardly anything to learn, nothing is said.
@@ -264,7 +271,7 @@ class StalledProbe:
         if before or not self.found:
             return None
         return Finding(
-            what=f"the online probe has learned nothing in {self.epochs} epochs: accuracy "
+            what=f"the online probe has learned nothing in {span:,} steps: accuracy "
             f"{accuracy:.4g}, not above {self.threshold:.4g}, where naming the most common class "
             f"has {self.chance:.4g}",
             value=accuracy,

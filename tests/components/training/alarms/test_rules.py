@@ -111,7 +111,10 @@ def test_a_negative_loss_spikes_upwards():
 def probe(**changes):
     # 100 labelled images over two epochs of two steps: a deviation of 1/2 is 0.05 / sqrt(2).
     return StalledProbe(
-        **({"chance": 0.5, "labelled": 100, "steps_per_epoch": 2, "epochs": 2} | changes)
+        **(
+            {"chance": 0.5, "labelled": 100, "steps_per_epoch": 2, "epochs": 2, "updates": 1}
+            | changes
+        )
     )
 
 
@@ -127,6 +130,11 @@ def test_a_probe_at_chance_is_found_after_its_epochs_and_once():
 def test_a_probe_that_falls_back_to_chance_is_found():
     values = [0.9, 0.9, 0.9, 0.9, 0.5, 0.5, 0.5, 0.5]
     assert list(found_at(probe(), accuracies(*values))) == [8]
+
+
+def test_a_probe_has_some_updates_to_learn_in():
+    assert list(found_at(probe(updates=6), accuracies(*[0.5] * 9))) == [6]
+    assert probe(updates=6).threshold == pytest.approx(0.5 + 2 * 0.5 / math.sqrt(300))
 
 
 def test_accuracies_count_by_the_steps_that_they_are_of():
