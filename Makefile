@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 .PHONY: install quickstart test test-durations coverage test-long test-workers test-wheel test-parity has-parity-python test-fidelity \
+	test-trackers \
 	test-engines engines has-engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
 	benchmark-runtimes gpu-check links lint readme format clean
@@ -85,6 +86,20 @@ test-fidelity: install $(FIDELITY_VENV)/.installed
 # Succeeds where `make test-parity` and `make test-fidelity` have an interpreter to work with.
 has-parity-python:
 	@test -n "$(PARITY_PYTHON)"
+
+# Experiment trackers, for the callbacks that use them: Twofold's own environment, and they on top.
+TRACKERS_VENV ?= .venv-trackers
+
+$(TRACKERS_VENV)/.installed: tests/trackers/requirements.txt constraints.txt | install
+	$(BIN)/python -m venv $(TRACKERS_VENV)
+	$(TRACKERS_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --requirement $<
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> $$($(TRACKERS_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/twofold-environment.pth
+	touch $@
+
+# Two short trainings, of which the first is killed; nothing is sent anywhere.
+test-trackers: install $(TRACKERS_VENV)/.installed
+	TWOFOLD_TRACKERS_PYTHON=$(abspath $(TRACKERS_VENV))/bin/python $(BIN)/python -m pytest tests/trackers
 
 # Engines that `make test-engines` prepares data on, beside those that Beam's Python package brings;
 # of the version of Beam that is installed. What is here stays, so that it is built or fetched once.
@@ -172,4 +187,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) $(PARITY_VENV) $(FIDELITY_VENV) $(ENGINES) build *.egg-info .links
+	rm -rf $(VENV) $(WHEEL_VENV) $(PARITY_VENV) $(FIDELITY_VENV) $(TRACKERS_VENV) $(ENGINES) build *.egg-info .links

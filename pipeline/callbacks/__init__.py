@@ -1,0 +1,1 @@
+"""Callbacks for experiment trackers: examples to use as they are or to copy."""
