@@ -18,6 +18,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from twofold.components.training.reporting.intervals import Interval, duration
@@ -39,7 +40,7 @@ class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         rate = task.finished_speed or task.speed
         unit = task.fields["unit"]
-        return Text(f"{rate:,.0f} {unit}/s" if rate else f"- {unit}/s")
+        return Text(f"{_per_second(rate)} {unit}/s" if rate else f"- {unit}/s")
 
 
 class ProgressDisplay:
@@ -84,9 +85,9 @@ class ProgressDisplay:
             TextColumn("{task.description}"),
             # As wide as the others leave it.
             BarColumn(bar_width=None),
-            _CountColumn(),
-            _RateColumn(),
-            TimeRemainingColumn(),
+            _CountColumn(table_column=Column(no_wrap=True)),
+            _RateColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
             TextColumn("left"),
             TextColumn("{task.fields[status]}"),
         )
@@ -104,8 +105,8 @@ class ProgressDisplay:
             if self._shown is not None:
                 progress, task = self._shown
                 status = (
-                    f"epoch {interval.epoch}/{interval.epochs}  "
-                    f"loss {interval.metrics['loss']:.4g}  rate {interval.learning_rate:.2g}"
+                    f"epoch {interval.epoch}/{interval.epochs} "
+                    f"loss {interval.metrics['loss']:.4g} rate {interval.learning_rate:.2g}"
                 )
                 progress.update(task, status=escape(status))
             return
@@ -124,10 +125,15 @@ class ProgressDisplay:
             (before, began) = start[0]
             rate = (done - before) / max(now - began, 1e-9)
             left = f", {duration((total - done) / rate)} left" if rate else ""
-            self._tell(f"{description}: {done:,} of {total:,} {unit}, {rate:,.0f} {unit}/s{left}")
+            speed = f"{_per_second(rate)} {unit}/s"
+            self._tell(f"{description}: {done:,} of {total:,} {unit}, {speed}{left}")
 
         return show
 
     def _tell(self, line: str) -> None:
         self._told = self._clock()
         self._say(line)
+
+
+def _per_second(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"

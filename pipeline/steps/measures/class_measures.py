@@ -140,24 +140,33 @@ def measure_classes(
         "images": 0 if choice is None else len(choice[1].labels),
     }
     details["chosen"] = chosen
-    probe, chosen["regularisation"] = _probe(context, images.train, choice, len(names))
-    if not probe.converged:
-        context.say("the logistic regression stopped before it converged")
-    metrics = _accuracies("linear_probe", probe, images)
-    read = images
-    if config.probe_reads == "projections":
-        read = gather(store, splits, held_out_name, "projector")
-    metrics |= _recipe_probe(context, details, read, len(names))
-    chosen["neighbours"], right = _neighbours(context, images, choice, len(names))
-    metrics |= accuracy_metrics("knn/test_accuracy", right, len(images.held_out.labels))
-    metrics |= _structure(context, images.held_out)
-    metrics |= _mistakes(context, details, probe, images.held_out, names)
-    for part in (one for one in parts if one in config.baselines):
-        baseline = gather(store, splits, held_out_name, part)
-        to_choose = baseline.to_choose(context.config.seed)
-        fitted, strength = _probe(context, baseline.train, to_choose, len(names))
-        chosen[f"regularisation_{part}"] = strength
-        metrics |= _accuracies(f"linear_probe_{part}", fitted, baseline)
+    baselines = [one for one in parts if one in config.baselines]
+    with context.progress("measure", 5 + len(baselines), "measures") as show:
+        show(0)
+        probe, chosen["regularisation"] = _probe(context, images.train, choice, len(names))
+        if not probe.converged:
+            context.say("the logistic regression stopped before it converged")
+        metrics = _accuracies("linear_probe", probe, images)
+        show(1)
+        read = images
+        if config.probe_reads == "projections":
+            read = gather(store, splits, held_out_name, "projector")
+        metrics |= _recipe_probe(context, details, read, len(names))
+        show(2)
+        chosen["neighbours"], right = _neighbours(context, images, choice, len(names))
+        metrics |= accuracy_metrics("knn/test_accuracy", right, len(images.held_out.labels))
+        show(3)
+        metrics |= _structure(context, images.held_out)
+        show(4)
+        metrics |= _mistakes(context, details, probe, images.held_out, names)
+        show(5)
+        for number, part in enumerate(baselines, start=6):
+            baseline = gather(store, splits, held_out_name, part)
+            to_choose = baseline.to_choose(context.config.seed)
+            fitted, strength = _probe(context, baseline.train, to_choose, len(names))
+            chosen[f"regularisation_{part}"] = strength
+            metrics |= _accuracies(f"linear_probe_{part}", fitted, baseline)
+            show(number)
     with_all = metrics["linear_probe/test_accuracy"]
     metrics |= _label_fractions(context, splits["train"], images, with_all)
     return probe, metrics
