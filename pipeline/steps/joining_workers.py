@@ -25,8 +25,8 @@ _KINDS = {
         "start all workers with the same recipe and the same options",
     ),
     "images": (
-        "other training images",
-        "give all workers the same --datasets, or copies of the chief's",
+        "other training images, or weights to start from,",
+        "give all workers the same files, or copies of the chief's",
     ),
     "code": ("other code", "install the same version on all workers"),
     "machine": ("another number of devices or other versions", "make the workers alike"),

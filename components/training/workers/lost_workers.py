@@ -25,7 +25,7 @@ _ERRORS = (
 _ABORTED = "Collective ops is aborted"
 _SIGNS = (_ABORTED, "unhealthy", "Connection reset", "Socket closed", "heartbeat")
 # The chief may learn of it later, and is the one to say who it was.
-_SECONDS = 20.0
+_SECONDS = 10.0
 _POLL_SECONDS = 0.5
 # What TensorFlow's join gets to notice by itself; it might wait for ever.
 _JOIN_SECONDS = 10.0
@@ -61,7 +61,7 @@ def naming_lost_workers(workers: WorkerGroup) -> Iterator[Watch]:
         if not any(sign in str(error) for sign in _SIGNS):
             raise
         lost = workers.find_lost(_SECONDS)
-        raise (lost or WorkerLost("a worker", "TensorFlow lost its connection")) from None
+        raise (lost or WorkerLost("a worker", "it answers TensorFlow no more")) from None
     finally:
         ended.set()
         watching.join()

@@ -32,7 +32,7 @@ def test_workers_that_are_alike_go_on():
             {"settings": {"seed": 0, "training": {"epochs": 2, "optimizer": "sgd"}}},
             "another configuration than the chief: training.epochs is 2 there and 3 at the chief: ",
         ),
-        ({"images": {"dataset": "4567"}}, "other training images than the chief: dataset is 4567"),
+        ({"images": {"dataset": "4567"}}, "than the chief: dataset is 4567 there"),
         (
             {"code": {"mine": "bb"}},
             "other code than the chief: mine; twofold.components.losses.contrastive: ",
