@@ -75,15 +75,30 @@ def vicreg(
         Scalar, this replica's share of the loss.
 
     """
+    return vicreg_and_terms(local_first, local_second, invariance, variance, covariance)[0]
+
+
+def vicreg_and_terms(
+    local_first: tf.Tensor,
+    local_second: tf.Tensor,
+    invariance: float,
+    variance: float,
+    covariance: float,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Computes ``vicreg``, and its terms before their weights.
+
+    Returns:
+        (the loss, its terms: "invariance" s(Z, Z'), "variance" v(Z) + v(Z') and "covariance"
+        c(Z) + c(Z')), scalars, this replica's shares.
+
+    """
     first, second = widen(local_first), widen(local_second)
     distance = mean_share(tf.reduce_mean(tf.math.squared_difference(first, second), axis=1))
     first_hinge, first_covariance = _hinge_and_covariance(first)
     second_hinge, second_covariance = _hinge_and_covariance(second)
-    return (
-        invariance * distance
-        + variance * (first_hinge + second_hinge)
-        + covariance * (first_covariance + second_covariance)
-    )
+    hinges, covariances = first_hinge + second_hinge, first_covariance + second_covariance
+    loss = invariance * distance + variance * hinges + covariance * covariances
+    return loss, {"invariance": distance, "variance": hinges, "covariance": covariances}
 
 
 def correlation_accuracy(local_first: tf.Tensor, local_second: tf.Tensor) -> tf.Tensor:

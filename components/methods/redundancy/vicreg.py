@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from twofold.components.losses.redundancy import vicreg
+from twofold.components.losses.redundancy import vicreg_and_terms
 from twofold.components.training.method import Method, MethodInput, MethodOutput, sample_views
 from twofold.components.transforms.views import ViewFunction
 
@@ -43,15 +43,11 @@ class VICReg(Method):
         return {"encoder": self.encoder, "projector": self.projector}
 
     def __call__(self, batch: MethodInput) -> MethodOutput:
-        """Computes this replica's share of the loss."""
+        """Computes this replica's share of the loss, and of its terms before their weights."""
         views = sample_views(self.views, batch.images, batch.keys, compiled=self.compile_views)
         features = [self.encoder(view, training=True) for view in views]
         first, second = (self.projector(one, training=True) for one in features)
-        loss = vicreg(
-            first,
-            second,
-            invariance=self.invariance,
-            variance=self.variance,
-            covariance=self.covariance,
+        loss, terms = vicreg_and_terms(
+            first, second, self.invariance, self.variance, self.covariance
         )
-        return MethodOutput(loss=loss, metrics={}, features=features[0])
+        return MethodOutput(loss=loss, metrics=terms, features=features[0])
