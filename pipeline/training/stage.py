@@ -218,7 +218,7 @@ def train_stage(
     train_step = build_train_step(strategy, method, state, step_settings(config, replicas))
     writer = board = None
     if stage.tensorboard is not None:
-        show_networks(stage.tensorboard, method)
+        show_networks(stage.tensorboard, method, shape)
         writer = TensorBoardWriter(stage.tensorboard)
         board = TrainingBoard(
             writer, stage.tensorboard, method, config.training, settings, plan.watched(state)

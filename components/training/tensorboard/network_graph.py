@@ -9,13 +9,14 @@ import keras
 import tensorflow as tf
 
 
-def network_graph(models: Mapping[str, keras.Model]) -> Any:
+def network_graph(models: Mapping[str, keras.Model], image_shape: tuple[int, int, int]) -> Any:
     """Traces networks in inference mode, each on inputs of its own.
 
     A network that takes what the encoder gives is drawn behind it.
 
     Args:
         models: by name, "encoder" among them; with one input each.
+        image_shape: (H, W, C) of the images, which an encoder that takes any size does not say.
 
     Returns:
         A ``tf.Graph``.
@@ -39,7 +40,11 @@ def network_graph(models: Mapping[str, keras.Model]) -> Any:
         return outputs
 
     given = {
-        name: tf.TensorSpec([None, *model.input_shape[1:]], tf.float32, name=f"{name}_input")
+        name: tf.TensorSpec(
+            [None, *(image_shape if name == "encoder" else model.input_shape[1:])],
+            tf.float32,
+            name=f"{name}_input",
+        )
         for name, model in models.items()
         if name not in following
     }

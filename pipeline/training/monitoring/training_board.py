@@ -167,10 +167,10 @@ class TrainingBoard:
             self._writer.pixels(step, f"pictures/{name}", draw_picture(picture), picture.name)
 
 
-def show_networks(directory: Path, method: Method) -> None:
+def show_networks(directory: Path, method: Method, image_shape: tuple[int, int, int]) -> None:
     """Writes the graph of a method's networks, before its curves."""
     writer = TensorBoardWriter(directory, part="graph")
-    writer.graph(network_graph(method.models))
+    writer.graph(network_graph(method.models, image_shape))
     writer.close()
 
 

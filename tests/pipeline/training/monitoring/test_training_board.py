@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tests.components.training.tensorboard.event_files import read, steps
 from twofold.components.data.reading.split import Split
+from twofold.components.encoders.build import build_encoder
 from twofold.components.training.loop import LoopSettings
 from twofold.components.training.method import Picture
 from twofold.components.training.settings import TrainingSettings
@@ -167,9 +168,20 @@ def test_snapshots_can_be_turned_off_or_be_of_the_weights_alone(tmp_path: Path) 
 
 def test_each_network_is_a_box_of_the_graph(tmp_path: Path) -> None:
     training = Training(tmp_path / "curves", None)
-    show_networks(tmp_path, training.method)
+    show_networks(tmp_path, training.method, (4, 4, 1))
 
     graph = tf.compat.v1.GraphDef.FromString(read(tmp_path)._graph)
     assert {"encoder", "head"} <= {node.name.partition("/")[0] for node in graph.node}
     # The head takes what the encoder gives.
     assert not [node.name for node in graph.node if node.name.startswith("head_input")]
+
+
+def test_an_encoder_that_takes_images_of_any_size_is_drawn_with_those_of_the_run(
+    tmp_path: Path,
+) -> None:
+    settings = {"patch": 4, "stride": 4, "filters": (2,), "features": 3}
+    encoder = build_encoder("bag_of_patches", (8, 8, 1), seed=0, **settings)
+    show_networks(tmp_path, method_of({"encoder": encoder}), (8, 8, 1))
+
+    graph = tf.compat.v1.GraphDef.FromString(read(tmp_path)._graph)
+    assert "encoder" in {node.name.partition("/")[0] for node in graph.node}
