@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -65,6 +66,8 @@ def serve(
             server.configure(["tensorboard", *arguments])
             address = server.launch()
         say(f"TensorBoard: {address} shows {', '.join(sorted(found))}; Ctrl+C ends it")
+        # So that the folder of links goes, too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(_LOOK_EVERY)
