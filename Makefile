@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install quickstart test test-durations coverage test-long test-workers test-wheel test-parity has-parity-python test-fidelity \
+.PHONY: install quickstart test test-durations coverage test-long test-kills test-workers test-wheel test-parity has-parity-python test-fidelity \
 	test-trackers \
 	test-engines engines has-engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
@@ -48,6 +48,10 @@ test-long: install
 # Two workers of which one is killed; some ten minutes.
 test-workers: install
 	$(BIN)/python -m pytest -m workers tests/pipeline/launch
+
+# Some 1,500 random kills, signals, full disks and damaged files, of every method family.
+test-kills: install
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m tests.kills.table
 
 # The wheel, and an environment that has it and what it asks for, and nothing of this checkout.
 WHEEL_VENV ?= .venv-wheel
