@@ -230,6 +230,14 @@ class TrainingSettings(Section):
         description="minutes from one checkpoint to the next, beside those by epochs; of several "
         "workers, by the chief's clock",
     )
+    keep_checkpoints: Annotated[
+        int, InfluenceWhere(_rolls_back, Influence.COURSE, Influence.NOTHING)
+    ] = Field(
+        2,
+        ge=1,
+        description="how many of the newest stay, each as large as weights and optimizer; 2 or "
+        "more survive a damaged one",
+    )
     validation_images: Annotated[
         int | None, InfluenceWhere(_decides, Influence.COURSE, Influence.NOTHING)
     ] = Field(

@@ -91,7 +91,7 @@ _OF_BATCHES = (
 # What fine-tuning takes over.
 _OF_ANY_TRAINING = (
     *("precision", "deterministic", "tensorboard"),
-    *("log_every", "checkpoint_every_epochs", "checkpoint_minutes"),
+    *("log_every", "checkpoint_every_epochs", "checkpoint_minutes", "keep_checkpoints"),
 )
 _OF_TRAINING = tuple(
     name for name in TrainingSettings.model_fields if name not in (*_OF_BATCHES, *_OF_ANY_TRAINING)

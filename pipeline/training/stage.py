@@ -206,6 +206,7 @@ def train_stage(
     checkpoints: CheckpointStore = Checkpoints(
         stage.checkpoints,
         state,
+        config.training.keep_checkpoints,
         fingerprint=stage.fingerprint,
         beside=best_weights(stage),
         say=stage.attendance.say,

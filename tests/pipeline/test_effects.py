@@ -84,6 +84,7 @@ CASES = [
             "log_every=3",
             "checkpoint_every_epochs=3",
             "checkpoint_minutes=3",
+            "keep_checkpoints=3",
             "tensorboard={snapshots: 3}",
         )
     ),

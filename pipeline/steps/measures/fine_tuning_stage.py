@@ -127,6 +127,7 @@ def configure(context: Context, job: Job, train: Split) -> RunConfig:
                 log_every=whole.training.log_every,
                 checkpoint_every_epochs=whole.training.checkpoint_every_epochs,
                 checkpoint_minutes=whole.training.checkpoint_minutes,
+                keep_checkpoints=whole.training.keep_checkpoints,
                 tensorboard=whole.training.tensorboard,
             ),
         }

@@ -46,6 +46,7 @@ OTHERWISE = {
     "log_every": 2,
     "checkpoint_every_epochs": 1,
     "checkpoint_minutes": 1e-9,
+    "keep_checkpoints": 1,
     "validation_images": 3,
     "tensorboard.snapshots": 2,
     "tensorboard.images": 12,
