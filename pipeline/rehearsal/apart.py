@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ import pkgutil
 import signal
 import tempfile
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +78,7 @@ def run_apart(
             process.join()
             raise RehearsalError(_end(process.exitcode, folder)) from None
         finally:
-            process.kill()
-            process.join()
+            _kill(process)
             receiver.close()
     if isinstance(answer, _Failure):
         raise (SettingsError if answer.of_settings else RehearsalError)(answer.reason)
@@ -90,6 +91,16 @@ class _Failure:
     of_settings: bool
 
 
+def _kill(process: SpawnProcess) -> None:
+    """Ends a process with those that it has begun, such as a proof's."""
+    if process.pid is not None:
+        # It may not have come to be the first of a group.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join()
+
+
 def _end(status: int | None, folder: Path) -> str:
     if status == -signal.SIGKILL:
         return "the process was killed, as one is that needs more memory than there is"
@@ -99,8 +110,8 @@ def _end(status: int | None, folder: Path) -> str:
 
 
 def _answer(work: str, given: bytes, folder: Path, without_gpu: bool, sender: Connection) -> None:
-    # What ends the command ends this process by the command's hand.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What ends the command ends this process, and what it begins, by the command's hand.
+    os.setsid()
     output = os.open(folder / _OUTPUT, os.O_WRONLY | os.O_CREAT)
     for stream in (1, 2):
         os.dup2(output, stream)
