@@ -40,7 +40,8 @@ def test_a_few_steps_lower_the_loss(form):
 def test_a_step_compiled_whole_equals_a_plain_one(form):
     metrics, values = train_single(form, compiled=True, steps=1)
     expected_metrics, expected_values = train_single(form)
-    assert metrics[0] == pytest.approx(expected_metrics[0], rel=1e-5, abs=1e-5)
+    # MoCo normalises two images at a time, whose gradient magnifies what rounds otherwise.
+    assert metrics[0] == pytest.approx(expected_metrics[0], rel=5e-5, abs=1e-5)
     for name, expected in expected_values.items():
         # An update is of 0.01 at most.
         np.testing.assert_allclose(values[name], expected, rtol=1e-5, atol=5e-5, err_msg=name)
