@@ -70,7 +70,7 @@ MATTERS = {
         "encoder.name=conv4",
         "method.temperature=0.2",
         "training.batch_size=10",
-        "training.epochs=2",
+        "training.warmup_epochs=2",
     ],
     "evaluate": [
         "evaluation.neighbours=3",
