@@ -268,6 +268,8 @@ def train_stage(
             # Told to end meanwhile, training does so by itself, with a checkpoint.
             with contextlib.suppress(Interruption):
                 stage.attendance.long(seconds)
+            # What was tried meanwhile is no step's time.
+            clock.begin(state.step)
 
     expected = ExpectedTime(settings.steps, on_long)
 
