@@ -228,7 +228,7 @@ def _refuse_to_replace(context: Context, first: str) -> None:
     if run.takes_over or run.entry("pretrain").get("status") != "done":
         return
     raise OtherCodeError(
-        f"{run.path} holds a training on other images, or from other weights, than there are now: "
+        f"{run.path} holds a training on other images or from other weights than there are now: "
         f"give this run a name of its own with --name, or {_replacement(context, first)}"
     )
 
