@@ -78,27 +78,6 @@ class StudyConfig(Section):
         default_factory=dict, description="published accuracy by encoder, to show beside ours"
     )
 
-    @property
-    def members(self) -> dict[str, tuple[str, ...]]:
-        """The settings of every encoder by its name, those of a sweep among them."""
-        if not self.sweep:
-            return dict(self.encoders)
-        bases: dict[str, Texts] = self.encoders or {"": ()}
-        members: dict[str, tuple[str, ...]] = {}
-        for base, settings in bases.items():
-            for values in itertools.product(*self.sweep.values()):
-                point = dict(zip(self.sweep, values, strict=True))
-                parts = [f"{_short(key, self.sweep)}-{_text(point[key])}" for key in point]
-                swept = [f"{key}={json.dumps(value)}" for key, value in point.items()]
-                name = "-".join(filter(None, (base, *parts)))
-                if name in members:
-                    raise ValueError(
-                        f"study.sweep: two combinations are called {name}: expected each value "
-                        f"once, and study.encoders for what has no short name"
-                    )
-                members[name] = (*settings, *swept)
-        return members
-
     @pydantic.model_validator(mode="after")
     def _are_some(self) -> StudyConfig:
         if not self.encoders and not self.sweep:
@@ -116,7 +95,7 @@ class StudyConfig(Section):
 
     @pydantic.model_validator(mode="after")
     def _names_differ(self) -> StudyConfig:
-        encoders = self.members
+        encoders = encoders_of(self)
         if self.pixels in encoders:
             raise ValueError(
                 f"study.pixels={self.pixels}: an encoder is called so: expected another name"
@@ -141,6 +120,32 @@ class StudyConfig(Section):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"study.seeds: expected each once, received {list(self.seeds)}")
         return self
+
+
+def encoders_of(study: StudyConfig) -> dict[str, tuple[str, ...]]:
+    """Gives the settings of every encoder by its name, those of a sweep among them.
+
+    Raises:
+        ValueError: if two combinations of a sweep have one name.
+
+    """
+    if not study.sweep:
+        return dict(study.encoders)
+    bases: dict[str, Texts] = study.encoders or {"": ()}
+    members: dict[str, tuple[str, ...]] = {}
+    for base, settings in bases.items():
+        for values in itertools.product(*study.sweep.values()):
+            point = dict(zip(study.sweep, values, strict=True))
+            parts = [f"{_short(key, study.sweep)}-{_text(point[key])}" for key in point]
+            swept = [f"{key}={json.dumps(value)}" for key, value in point.items()]
+            name = "-".join(filter(None, (base, *parts)))
+            if name in members:
+                raise ValueError(
+                    f"study.sweep: two combinations are called {name}: expected each value "
+                    f"once, and study.encoders for what has no short name"
+                )
+            members[name] = (*settings, *swept)
+    return members
 
 
 def _short(key: str, keys: dict[str, Any]) -> str:

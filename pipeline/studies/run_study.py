@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from twofold.components.errors import DirectoryInUseError
+from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_record import read_record
 from twofold.pipeline.steps.reuse.fingerprints import step_facts, step_inputs
@@ -50,7 +51,7 @@ def run_study(context: Context) -> Outcome:
     units = [
         Unit(encoder, seed, member_config(context.config, encoder, seed))
         for seed in study.seeds
-        for encoder in study.members
+        for encoder in encoders_of(study)
     ]
     ask_about_other_code(context, [STEP])
     if reuse_step(context, STEP):

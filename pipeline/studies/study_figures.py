@@ -25,6 +25,7 @@ from twofold.components.evaluation.plots.study_plots import (
 from twofold.components.evaluation.probes.decodability import Decoded
 from twofold.components.evaluation.probes.label_fractions import MeanInterval
 from twofold.pipeline.config import RunConfig
+from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.studies.study_members import (
     fewer_labels,
@@ -196,7 +197,7 @@ def _centres(split: Split, rows: np.ndarray) -> np.ndarray[Any, Any]:
 
 def _boundaries(config: RunConfig) -> list[float]:
     """Gives where the encoders' rules part posX: in the middle between two ranges."""
-    members = (member_config(config, encoder, 0) for encoder in study_of(config).members)
+    members = (member_config(config, encoder, 0) for encoder in encoders_of(study_of(config)))
     rules = next((one.data.training_rules for one in members if one.data.training_rules), ())
     ranges = sorted(rule["posX"] for rule in rules if "posX" in rule)
     return [(left[1] + right[0]) / 2 for left, right in itertools.pairwise(ranges)]

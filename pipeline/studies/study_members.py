@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from twofold.components.errors import ConfigError
 from twofold.pipeline.config import RunConfig, StudyConfig, override
+from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.runs.run_context import Context
 
 STEP = "study"
@@ -53,7 +54,7 @@ def member_config(config: RunConfig, encoder: str, seed: int) -> RunConfig:
         ConfigError: if its settings cannot be used, or it would see other images.
 
     """
-    settings = study_of(config).members[encoder]
+    settings = encoders_of(study_of(config))[encoder]
     try:
         alone = override(config.model_copy(update={"study": None}), settings)
     except ConfigError as error:

@@ -10,6 +10,7 @@ from twofold.components import files
 from twofold.components.errors import RunDirectoryError
 from twofold.components.pages.study_page import StudyContent, render_study
 from twofold.pipeline.config import StudyConfig, parse_config, to_yaml
+from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.reports.expected_results import expected_notes, expected_results
 from twofold.pipeline.reports.run_report import PAGE, write_run_report
 from twofold.pipeline.runs.record_format import RECORD
@@ -94,8 +95,8 @@ def _notes(study: StudyConfig) -> Iterator[str]:
         yield "One seed: another one moves every number."
     if study.sweep:
         yield (
-            f"{len(study.members)} combinations of settings are held side by side. The accuracies "
-            f"are those of the reported images: the best of them, chosen by these, flatters "
+            f"{len(encoders_of(study))} combinations of settings are held side by side, by "
+            f"accuracies of the reported images: the best of them, chosen by these, flatters "
             f"itself. Choose by images cut from training (data.validation_share, the online probe "
             f"on validation images), and report the chosen one by a run of its own."
         )

@@ -9,6 +9,7 @@ from rich.table import Table
 from twofold.components.evaluation.metric_catalogue import Place
 from twofold.components.evaluation.metrics import describe, names_at, value_text
 from twofold.pipeline.config import RunConfig
+from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.studies.study_members import fewer_labels, label_name, study_of
 
 
@@ -25,12 +26,12 @@ def summary_table(config: RunConfig, metrics: Mapping[str, float]) -> Table:
     further = [
         one
         for one in map(describe, names_at(Place.STUDY_SUMMARY))
-        if any(f"study/{encoder}/{one.study_name}" in metrics for encoder in study.members)
+        if any(f"study/{encoder}/{one.study_name}" in metrics for encoder in encoders_of(study))
     ]
     for one in further:
         table.add_column(one.column, justify="right")
     pixels = [] if study.pixels is None else [study.pixels]
-    for encoder in (*pixels, *study.members):
+    for encoder in (*pixels, *encoders_of(study)):
         name = f"study/{encoder}/{label}_accuracy"
         keys = [name if share == 1 else f"{name}@{share:g}" for share in shares]
         keys += [f"study/{encoder}/{one.study_name}" for one in further]

@@ -10,6 +10,7 @@ from twofold.components.training.reporting.intervals import duration
 from twofold.pipeline.cli.console import out
 from twofold.pipeline.cli.estimate_table import estimate_table
 from twofold.pipeline.config import RunConfig
+from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.rehearsal.apart import run_apart
 from twofold.pipeline.rehearsal.check_run import check_run
 from twofold.pipeline.rehearsal.estimate import count_images
@@ -55,7 +56,7 @@ def _runs(config: RunConfig, until: str) -> list[tuple[str, RunConfig, str]]:
     study = study_of(config)
     first = study.seeds[0]
     # No encoder of a study is exported.
-    return [(name, member_config(config, name, first), "evaluate") for name in study.members]
+    return [(name, member_config(config, name, first), "evaluate") for name in encoders_of(study)]
 
 
 def _print_estimate(context: Context, config: RunConfig) -> None:

@@ -29,6 +29,7 @@ from twofold.components.training.continuing.weight_source import find_weights
 from twofold.components.transforms.settings import VIEWS
 from twofold.pipeline.config import EvaluationConfig, RunConfig, override, parse_config
 from twofold.pipeline.config.data_source import preparation_settings
+from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.runs.code_fingerprint import Code, Dependencies, code_digest, read_code
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
@@ -296,7 +297,7 @@ def _export(context: Context) -> dict[str, Any]:
 
 def _study(context: Context) -> dict[str, Any]:
     alone = context.config.model_copy(update={"study": None})
-    encoders = {} if context.config.study is None else context.config.study.members
+    encoders = {} if context.config.study is None else encoders_of(context.config.study)
     read = {name: _files_of(override(alone, list(own))) for name, own in encoders.items()}
     return {
         "source": earlier_fingerprint("prepare", step_values("prepare", context)),

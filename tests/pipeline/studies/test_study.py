@@ -15,6 +15,7 @@ from twofold.components.errors import ConfigError
 from twofold.components.evaluation.metrics import unknown_names
 from twofold.pipeline.cli.app import main
 from twofold.pipeline.config import RunConfig, StudyConfig, override, parse_config, to_yaml
+from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.recipes import load_recipe
 from twofold.pipeline.studies.study_members import epochs_on_fewer, member_config
 
@@ -263,7 +264,7 @@ def test_a_sweep_makes_an_encoder_of_every_combination() -> None:
     study = StudyConfig(
         sweep={"training.learning_rate": (0.1, 1e-5), "encoder.filters": ([6, 16],)},
     )
-    assert study.members == {
+    assert encoders_of(study) == {
         "learning_rate-0.1-filters-6_16": ("training.learning_rate=0.1", "encoder.filters=[6, 16]"),
         "learning_rate-1e_05-filters-6_16": (
             "training.learning_rate=1e-05",
@@ -278,12 +279,12 @@ def test_a_sweep_makes_an_encoder_of_every_combination() -> None:
 def test_a_sweep_is_made_of_every_encoder_and_names_keys_that_end_alike_in_full() -> None:
     sweep = {"method.name": ("vae",), "encoder.name": ("core", "conv4")}
     study = StudyConfig(encoders={"one": (), "two": ("training.epochs=1",)}, sweep=sweep)
-    assert list(study.members) == [
+    assert list(encoders_of(study)) == [
         f"{one}-method.name-vae-encoder.name-{encoder}"
         for one in ("one", "two")
         for encoder in ("core", "conv4")
     ]
-    assert study.members["two-method.name-vae-encoder.name-core"] == (
+    assert encoders_of(study)["two-method.name-vae-encoder.name-core"] == (
         "training.epochs=1",
         'method.name="vae"',
         'encoder.name="core"',
