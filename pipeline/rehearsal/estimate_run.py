@@ -53,6 +53,15 @@ def estimate_run(config: RunConfig, folder: Path, counted: Counted | None = None
     set_determinism(config.training.deterministic)
     source, settings = build_data_source(config.data), preparation_settings(config.data)
     chosen = choose_items(source, settings)
+    total = source.info().items
+    splits = counted.splits if counted else _expected(chosen, total)
+    # Before so many copies are made that a batch is full.
+    for name, one in _stages(config):
+        if not count_steps(one, splits)[0]:
+            raise UnfitSettingsError(
+                f"training.batch_size={one.training.batch_size} is larger than the "
+                f"{training_rows(one, splits)} training images, so that {name} has no step"
+            )
     few = FewImages(source.info(), fill_splits(chosen, settings, images_needed(config)))
     context = open_rehearsal(config, folder, few=few)
     try:
@@ -61,16 +70,10 @@ def estimate_run(config: RunConfig, folder: Path, counted: Counted | None = None
         images = load_training_images(context, manifest)
     finally:
         context.run.close()
-    total = source.info().items
-    found = counted or Counted(_expected(chosen, total), _expected_bytes(manifest, total))
+    found = counted or Counted(splits, _expected_bytes(manifest, total))
     stages = []
     for name, one in _stages(config):
         lengths, rows = count_steps(one, found.splits), training_rows(one, found.splits)
-        if not lengths[0]:
-            raise UnfitSettingsError(
-                f"training.batch_size={one.training.batch_size} is larger than the {rows} training "
-                f"images, so that {name} has no step"
-            )
         few_of_them = one.model_copy(update={"data": context.config.data})
         stages.append(measure_stage(name, few_of_them, images, strategy, lengths, rows))
     encoder = build_configured_encoder(config.encoder, images.image_shape, config.seed)

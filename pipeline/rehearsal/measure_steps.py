@@ -47,6 +47,7 @@ def measure_stage(
     set_determinism(config.training.deterministic)
     batches = InputPipeline(config, images)
     replicas = strategy.num_replicas_in_sync
+    batches.check(replicas)
     steps, per_epoch = lengths
     classes = len(images.labelled.class_names)
     with strategy.scope(), precision(config.training.precision):

@@ -73,6 +73,7 @@ def run_members(
     done: dict[str, list[Member]] = {}
     failed: dict[str, Exception] = {}
     left, told = list(units), False
+    held: list[Unit] = []
     while left:
         held = []
         for unit in left:
@@ -100,9 +101,10 @@ def run_members(
         left = held
     if failed:
         lines = "; ".join(f"{name}: {error_line(error)}" for name, error in failed.items())
+        rest = f"{len(held)} are under way in other processes" if held else "the others finished"
         raise StudyError(
-            f"{len(failed)} of {len(units)} runs of {study.config.name} failed, and the others are "
-            f"finished: {lines}; the same command tries these again"
+            f"{len(failed)} of {len(units)} runs of {study.config.name} failed, {rest}: {lines}; "
+            f"the same command tries these again"
         ) from ExceptionGroup("failed runs of a study", list(failed.values()))
     return [member for unit in units for member in done.get(unit.config.name, [])]
 

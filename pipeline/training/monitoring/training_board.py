@@ -120,7 +120,11 @@ class TrainingBoard:
             self._writer.scalar(step, tag, value, _DESCRIPTIONS[tag.split("/")[1]])
         self._measured = {}
         if self._takes_snapshot(step):
-            self._take_snapshot(step)
+            try:
+                self._take_snapshot(step)
+            except ValueError as error:
+                # Of weights that are no numbers any more; what becomes of them is not decided here.
+                self._writer.text(step, "snapshots/left_out", str(error))
         self._writer.flush()
 
     def close(self) -> None:

@@ -185,3 +185,14 @@ def test_an_encoder_that_takes_images_of_any_size_is_drawn_with_those_of_the_run
 
     graph = tf.compat.v1.GraphDef.FromString(read(tmp_path)._graph)
     assert "encoder" in {node.name.partition("/")[0] for node in graph.node}
+
+
+def test_a_snapshot_of_weights_that_are_no_numbers_leaves_training_to_the_alarms(
+    tmp_path: Path,
+) -> None:
+    training = Training(tmp_path, WatchedImages(split("train", 40), None, seed=0), snapshots=3)
+    training.method.models["encoder"].set_weights([np.full((16, 3), np.nan, np.float32)])
+    training.run()
+    assert "snapshots/left_out" in {
+        tag for tags in read(tmp_path).Tags().values() if isinstance(tags, list) for tag in tags
+    }
