@@ -9,6 +9,15 @@ A residual network of 1.3 million weights, whose pooled maxima and means are the
 from two crops of 20 pixels of each image, which cost a third of two whole ones. Its first layer
 whitens and is not trained. Features are averaged over the mirror image. A twenty-fifth of the
 training images is kept back for the curve.
+
+Cost: a view takes 1.1 ms of CPU in bfloat16, on an AMD EPYC with AVX512-BF16, of which drawing it
+takes 0.03; in float32 such a network takes 1.4 times as long.
+
+Tried on 4,911 images cut from the training images, in short runs of one seed: after one epoch,
+logistic regression on 8,000 labels had 58.5 with ``training.batch_statistics=images`` and 57.5 with
+moving averages. Orthogonalised updates (Muon, Jordan et al., 2024) had a loss of 4.35 after 155
+steps where SGD had 4.43, but the same accuracy of the online probe, 39.0, for about a fifth more
+CPU, and were left out. Neither is evidence for the end of a whole run.
 """
 
 from twofold.components.encoders.convolutional.speedrun_settings import SpeedrunSettings
