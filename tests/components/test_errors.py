@@ -19,6 +19,7 @@ PRIVATE = {
     "DamagedRecordError": "components/data",  # becomes an image's problem, or a DataError
     "RejectedError": "components/data",  # becomes a line of the rejects file
     "TensorFlowError": "components/export/proof",  # that process knows nothing of Twofold
+    "_HaltedError": "components/training",  # becomes a rollback, or an AlarmError
     "_TwiceError": "pipeline/config",  # becomes the ConfigError of the file or of --set
     "WrongAnswerError": "components/export/proof",  # that process knows nothing of Twofold
 }

@@ -36,6 +36,8 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert block is not None
     file = tmp_path / "mine.py"
     file.write_text(textwrap.dedent(block[1]))
+    # Another test may have had one of this name.
+    sys.modules.pop("mine", None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     for registry in (METHODS, ENCODERS, VIEWS):

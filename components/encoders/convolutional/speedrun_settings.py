@@ -34,6 +34,11 @@ class SpeedrunSettings(NormalisedSettings):
     initializer: InitializerName = Field("he", description=INITIALIZER)
 
     @property
+    def smallest_image(self) -> int:
+        """Side in pixels of the smallest images that it takes."""
+        return self.patch_side
+
+    @property
     def patch_side(self) -> int:
         """Side in pixels of the smallest views that it takes beside whole images."""
         smallest: int = 2 ** len(self.filters) + 1

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.plugins.projector import ProjectorConfig
 
+from twofold.components import files
+
 # The widest picture that browsers take as a texture, and the thumbnails that suffice.
 _SPRITE = 8192
 _THUMBNAIL = 64
@@ -41,12 +43,13 @@ def write_projector_files(
     values = [*columns.values()] if len(columns) > 1 else [*columns.values(), range(len(images))]
     rows = [titles, *zip(*values, strict=True)]
     lines = ("\t".join(str(one).translate(_SEPARATORS) for one in row) for row in rows)
-    (directory / f"{name}_images.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    text = io.StringIO()
-    np.savetxt(text, embeddings, fmt="%.5g", delimiter="\t")
-    (directory / f"{name}.tsv").write_text(text.getvalue(), encoding="utf-8")
+    files.write_text(directory / f"{name}_images.tsv", "\n".join(lines) + "\n")
+    vectors = ("\t".join(f"{value:.5g}" for value in row) for row in embeddings)
+    files.write_text(directory / f"{name}.tsv", "\n".join(vectors) + "\n")
     sprite, size = _sprite(images)
-    sprite.save(directory / f"{name}.png")
+    encoded = io.BytesIO()
+    sprite.save(encoded, "PNG")
+    files.write_bytes(directory / f"{name}.png", encoded.getvalue())
     config = ProjectorConfig()
     embedding = config.embeddings.add()
     embedding.tensor_name = name
@@ -55,8 +58,7 @@ def write_projector_files(
     embedding.metadata_path = f"{name}_images.tsv"
     embedding.sprite.image_path = f"{name}.png"
     embedding.sprite.single_image_dim.extend(size)
-    file = directory / "projector_config.pbtxt"
-    file.write_text(text_format.MessageToString(config), encoding="utf-8")
+    files.write_text(directory / "projector_config.pbtxt", text_format.MessageToString(config))
 
 
 def _sprite(images: NDArray[np.uint8]) -> tuple[Image.Image, tuple[int, int]]:

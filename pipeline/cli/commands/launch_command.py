@@ -58,7 +58,7 @@ def launch_workers(
     def command(minutes: float | None) -> list[str]:
         limit = [] if minutes is None else ["--max-minutes", f"{minutes:.3f}"]
         after = ["--", *beam] if beam else []
-        return [sys.executable, "-m", "twofold", "run", *own, *limit, *after]
+        return [sys.executable, "-P", "-m", "twofold", "run", *own, *limit, *after]
 
     status = launch(
         Launch(

@@ -20,7 +20,7 @@ BATCH_NORMALISATIONS = {
     "resnet50": 1 + 16 * 3 + 4,
     "resnet50v2": 16 * 3 + 1,
     "resnet34_published": 1 + 16 * 2,
-    "speedrun": 1 + 2 * 2,
+    "speedrun": 1 + 2 * 3,
 }
 # Narrow, since only the layers' kinds matter here.
 NARROW: dict[str, dict[str, Any]] = {
@@ -33,7 +33,7 @@ NARROW: dict[str, dict[str, Any]] = {
     "resnet50": {"width_multiplier": 1 / 32},
     "resnet50v2": {"width_multiplier": 1 / 32},
     "resnet34_published": {},
-    "speedrun": {"filters": (2, 3)},
+    "speedrun": {"filters": (2, 3, 3)},
 }
 # ResNet-34 and 50 have the same function as ResNet-18.
 ONE_OF_A_KIND = [

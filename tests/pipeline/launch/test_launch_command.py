@@ -34,7 +34,7 @@ def test_options_of_run_and_of_beam_reach_every_worker(
     )
     assert outcome.status == 75
     (what,) = asked
-    run = [sys.executable, "-m", "twofold", "run", "quickstart"]
+    run = [sys.executable, "-P", "-m", "twofold", "run", "quickstart"]
     own = ["--set", "training.epochs=3", "--update", "--workdir", "runs"]
     beam = ["--", "--runner=FnApiRunner"]
     assert what.command(None) == [*run, *own, *beam]

@@ -267,6 +267,9 @@ allowed = (
     "twofold.components.errors",
     "twofold.components.files",
     "twofold.components.settings",
+    # Which import what a setting names as module:name.
+    "twofold.components.own_code",
+    "twofold.components.named_objects",
     "twofold.components.keyed_random",
     "twofold.components.distribute",
     "twofold.components.path_schemes",
