@@ -42,6 +42,7 @@ class MethodContext:
         repeats: whether a batch may hold an image several times.
         images: how many are trained on.
         batches: see ``twofold.components.methods.automatic.TrainingSize``.
+        accumulate: likewise.
         begun_steps: of the training as it began, by which choices are made; None for ``steps``, as
             of one that was not continued.
         read_teacher: gives a teacher's networks, by name, the weights that it ended with; None
@@ -59,6 +60,7 @@ class MethodContext:
     repeats: bool = False
     images: int = sys.maxsize
     batches: tuple[int, ...] = (256,)
+    accumulate: int = 1
     begun_steps: int | None = None
     read_teacher: Callable[[Mapping[str, keras.Model]], None] | None = None
 
@@ -89,7 +91,7 @@ class Parts:
     @functools.cached_property
     def resolved(self) -> MethodSettings:
         """The settings with the choices in place of null."""
-        return self.settings.model_copy(update={one.key: one.value for one in self.choices})
+        return self.settings.resolved(self.size)
 
     @property
     def size(self) -> TrainingSize:
@@ -97,7 +99,7 @@ class Parts:
         features = self["encoder"].output_shape[-1]
         context = self.context
         steps = context.steps if context.begun_steps is None else context.begun_steps
-        return TrainingSize(features, context.images, context.batches, steps)
+        return TrainingSize(features, context.images, context.batches, steps, context.accumulate)
 
     def __contains__(self, name: object) -> bool:
         """Says whether there is a part of the name."""

@@ -129,6 +129,11 @@ class MethodSettings(Implemented):
         """
 
 
+HiddenNorm = Annotated[
+    bool, Field(description="normalise over the batch after each layer but the last")
+]
+
+
 class ProjectorSettings(MethodSettings):
     """What methods with a projector have in common."""
 
@@ -136,9 +141,7 @@ class ProjectorSettings(MethodSettings):
         None,
         description="widths of the layers; empty: identity; null: the paper's, for the encoder",
     )
-    projector_batch_norm: bool = Field(
-        False, description="normalise over the batch after each layer but the last"
-    )
+    projector_batch_norm: HiddenNorm = False
 
     @property
     def output_norm(self) -> Literal["none", "plain", "affine"]:

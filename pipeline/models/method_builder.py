@@ -94,6 +94,7 @@ def choose_and_build_method(
         repeats=draws_repeat(config),
         images=images,
         batches=batches or (config.training.batch_size // config.training.accumulate,),
+        accumulate=config.training.accumulate,
         begun_steps=begun_steps,
         read_teacher=None if teacher is None else functools.partial(read_final, teacher),
     )

@@ -10,7 +10,12 @@ from pydantic import Field
 
 from twofold.components.encoders.settings import EncoderSettings
 from twofold.components.errors import SettingsError
-from twofold.components.methods.automatic import Choice, TrainingSize, as_wide, queue_rows
+from twofold.components.methods.automatic import (
+    Choice,
+    TrainingSize,
+    choose_projector,
+    choose_queue_size,
+)
 from twofold.components.methods.settings import (
     METHODS,
     ProjectorSettings,
@@ -80,23 +85,13 @@ class MoCoSettings(ProjectorSettings):
 
     def paper_projector(self, size: TrainingSize) -> Choice:
         """Gives two layers, the first as wide as the features and the second of 128."""
-        return Choice(
-            "projector",
-            as_wide(size, 128),
-            f"as wide as the encoder's {size.features:,} features, then 128 (Chen et al., 2020b, "
-            f"section 3)",
-        )
+        return choose_projector(size, 128, "Chen et al., 2020b, section 3")
 
     def automatic(self, size: TrainingSize) -> Iterator[Choice]:
         """Gives the projector, the queue, the momentum and the parts of a batch."""
         yield from super().automatic(size)
         if self.queue_size is None:
-            yield Choice(
-                "queue_size",
-                queue_rows(size, _QUEUE),
-                f"a tenth of {size.images:,} training images, at least a batch and at most the "
-                f"{_QUEUE:,} of He et al. (2020)",
-            )
+            yield choose_queue_size(size, _QUEUE, "He et al. (2020)")
         if self.momentum is None:
             short = size.steps < _SHORT
             yield Choice(

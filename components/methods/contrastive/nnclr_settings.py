@@ -12,9 +12,9 @@ from twofold.components.encoders.settings import EncoderSettings
 from twofold.components.methods.automatic import (
     Choice,
     TrainingSize,
-    as_wide,
-    queue_rows,
-    twice_as_wide,
+    choose_predictor,
+    choose_projector,
+    choose_queue_size,
 )
 from twofold.components.methods.settings import (
     METHODS,
@@ -27,7 +27,7 @@ from twofold.components.settings import Widths
 from twofold.components.training.settings import TrainingSettings
 from twofold.components.transforms.settings import ViewsSettings
 
-# Dwibedi et al. (2021), section 4.
+_SOURCE = "Dwibedi et al., 2021, section 4"
 _QUEUE = 98_304
 
 
@@ -90,30 +90,15 @@ class NNCLRSettings(ProjectorSettings):
 
     def paper_projector(self, size: TrainingSize) -> Choice:
         """Gives three layers, two as wide as the features and the last of 256."""
-        return Choice(
-            "projector",
-            as_wide(size, 256, hidden=2),
-            f"two layers as wide as the encoder's {size.features:,} features, then 256 (Dwibedi et "
-            f"al., 2021, section 4)",
-        )
+        return choose_projector(size, 256, _SOURCE, hidden=2)
 
     def automatic(self, size: TrainingSize) -> Iterator[Choice]:
         """Gives the projector, the prediction head and the queue."""
         yield from super().automatic(size)
         if self.predictor is None:
-            yield Choice(
-                "predictor",
-                (twice_as_wide(size),),
-                f"twice as wide as the encoder's {size.features:,} features, at most 4,096 "
-                f"(Dwibedi et al., 2021, section 4)",
-            )
+            yield choose_predictor(size, _SOURCE)
         if self.queue_size is None:
-            yield Choice(
-                "queue_size",
-                queue_rows(size, _QUEUE),
-                f"a tenth of {size.images:,} training images, at least a batch and at most the "
-                f"{_QUEUE:,} of Dwibedi et al. (2021)",
-            )
+            yield choose_queue_size(size, _QUEUE, "Dwibedi et al. (2021)")
 
     def check(
         self, training: TrainingSettings, encoder: EncoderSettings, views: Sequence[ViewsSettings]

@@ -9,7 +9,7 @@ from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from twofold.components.encoders.settings import EncoderSettings
-from twofold.components.methods.automatic import Choice, TrainingSize, as_wide
+from twofold.components.methods.automatic import Choice, TrainingSize, choose_projector
 from twofold.components.methods.settings import METHODS, ProjectorSettings
 from twofold.components.settings import Widths
 from twofold.components.training.settings import TrainingSettings
@@ -57,12 +57,7 @@ class SimCLRSettings(ProjectorSettings):
 
     def paper_projector(self, size: TrainingSize) -> Choice:
         """Gives two layers, the first as wide as the features and the second of 128."""
-        return Choice(
-            "projector",
-            as_wide(size, 128),
-            f"as wide as the encoder's {size.features:,} features, then 128 (Chen et al., 2020, "
-            f"section 2.2)",
-        )
+        return choose_projector(size, 128, "Chen et al., 2020, section 2.2")
 
     def check(
         self, training: TrainingSettings, encoder: EncoderSettings, views: Sequence[ViewsSettings]

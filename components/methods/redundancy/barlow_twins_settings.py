@@ -6,8 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from twofold.components.methods.automatic import Choice, TrainingSize, decorrelated
-from twofold.components.methods.settings import METHODS, ProjectorSettings
+from twofold.components.methods.automatic import (
+    Choice,
+    TrainingSize,
+    choose_decorrelated_projector,
+)
+from twofold.components.methods.settings import METHODS, HiddenNorm, ProjectorSettings
 from twofold.components.settings import Widths
 
 
@@ -29,19 +33,11 @@ class BarlowTwinsSettings(ProjectorSettings):
         "features, at most the 8,192 of Zbontar et al., 2021, section 2.2, and fewer than there "
         "are images",
     )
-    projector_batch_norm: bool = Field(
-        True, description="normalise over the batch after each layer but the last"
-    )
+    projector_batch_norm: HiddenNorm = True
     off_diagonal: float = Field(
         0.005, ge=0.0, description="lambda, weight of the entries off the diagonal"
     )
 
     def paper_projector(self, size: TrainingSize) -> Choice:
         """Gives three layers, four times as wide as the features."""
-        return Choice(
-            "projector",
-            decorrelated(size),
-            f"three layers four times as wide as the encoder's {size.features:,} features, at most "
-            f"8,192 (Zbontar et al., 2021, section 2.2) and fewer than the {size.images:,} "
-            f"training images, since no more units can be uncorrelated on them",
-        )
+        return choose_decorrelated_projector(size, "Zbontar et al., 2021, section 2.2")

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from twofold.components.methods.automatic import Choice, TrainingSize
-from twofold.components.methods.settings import METHODS, ProjectorSettings
+from twofold.components.methods.settings import METHODS, HiddenNorm, ProjectorSettings
 from twofold.components.settings import Widths
 
 _WIDEST = 4096
@@ -31,9 +31,7 @@ class EMPSSLSettings(ProjectorSettings):
         description="widths of the layers; empty: identity; null: as wide as the features, at most "
         "4,096, then a quarter of that, as in the code of Tong et al., 2023",
     )
-    projector_batch_norm: bool = Field(
-        True, description="normalise over the batch after each layer but the last"
-    )
+    projector_batch_norm: HiddenNorm = True
     patches: int = Field(20, ge=2, description="of each image in a step")
     invariance: float = Field(200.0, ge=0.0, description="lambda, weight of the patches' agreement")
     squared_distortion: float = Field(0.2, gt=0.0, description="eps^2 of the coding rate")

@@ -6,8 +6,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from twofold.components.methods.automatic import Choice, TrainingSize, decorrelated
-from twofold.components.methods.settings import METHODS, ProjectorSettings
+from twofold.components.methods.automatic import (
+    Choice,
+    TrainingSize,
+    choose_decorrelated_projector,
+)
+from twofold.components.methods.settings import METHODS, HiddenNorm, ProjectorSettings
 from twofold.components.settings import Widths
 
 
@@ -29,9 +33,7 @@ class VICRegSettings(ProjectorSettings):
         "features, at most the 8,192 of Bardes et al., 2022, section 4.2, and fewer than there are "
         "images",
     )
-    projector_batch_norm: bool = Field(
-        True, description="normalise over the batch after each layer but the last"
-    )
+    projector_batch_norm: HiddenNorm = True
     invariance: float = Field(
         25.0, ge=0.0, description="lambda, weight of the distance between the views"
     )
@@ -40,10 +42,4 @@ class VICRegSettings(ProjectorSettings):
 
     def paper_projector(self, size: TrainingSize) -> Choice:
         """Gives three layers, four times as wide as the features."""
-        return Choice(
-            "projector",
-            decorrelated(size),
-            f"three layers four times as wide as the encoder's {size.features:,} features, at most "
-            f"8,192 (Bardes et al., 2022, section 4.2) and fewer than the {size.images:,} training "
-            f"images, since no more units can be uncorrelated on them",
-        )
+        return choose_decorrelated_projector(size, "Bardes et al., 2022, section 4.2")

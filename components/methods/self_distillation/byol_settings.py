@@ -7,8 +7,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from twofold.components.methods.automatic import Choice, TrainingSize, twice_as_wide
-from twofold.components.methods.settings import METHODS, ProjectorSettings
+from twofold.components.methods.automatic import (
+    Choice,
+    TrainingSize,
+    choose_predictor,
+    twice_as_wide,
+)
+from twofold.components.methods.settings import METHODS, HiddenNorm, ProjectorSettings
 from twofold.components.settings import Widths
 
 # Steps from which on a momentum is chosen: of 1,000, 100 and 300, and 40 epochs of ImageNet in
@@ -33,9 +38,7 @@ class BYOLSettings(ProjectorSettings):
         description="widths of the layers; empty: identity; null: twice as wide as the features, "
         "then 256 (Grill et al., 2020, section 3.2)",
     )
-    projector_batch_norm: bool = Field(
-        True, description="normalise over the batch after each layer but the last"
-    )
+    projector_batch_norm: HiddenNorm = True
     predictor: Widths | None = Field(
         None,
         description="widths of its hidden layers; null: one, twice as wide as the features (Grill "
@@ -63,12 +66,7 @@ class BYOLSettings(ProjectorSettings):
         """Gives the projector, the predictor and the momentum."""
         yield from super().automatic(size)
         if self.predictor is None:
-            yield Choice(
-                "predictor",
-                (twice_as_wide(size),),
-                f"twice as wide as the encoder's {size.features:,} features, at most 4,096 (Grill "
-                f"et al., 2020, section 3.2)",
-            )
+            yield choose_predictor(size, "Grill et al., 2020, section 3.2")
         if self.momentum is None:
             yield Choice(
                 "momentum",

@@ -8,8 +8,13 @@ from typing import Any, ClassVar, Literal
 import pydantic
 from pydantic import Field
 
-from twofold.components.methods.automatic import Choice, TrainingSize, as_wide
-from twofold.components.methods.settings import METHODS, ProjectorSettings, complete_former
+from twofold.components.methods.automatic import Choice, TrainingSize, choose_projector
+from twofold.components.methods.settings import (
+    METHODS,
+    HiddenNorm,
+    ProjectorSettings,
+    complete_former,
+)
 from twofold.components.settings import Widths
 
 
@@ -30,9 +35,7 @@ class SimSiamSettings(ProjectorSettings):
         description="widths of the layers; empty: identity; null: three as wide as the features "
         "(Chen & He, 2021, section 3)",
     )
-    projector_batch_norm: bool = Field(
-        True, description="normalise over the batch after each layer but the last"
-    )
+    projector_batch_norm: HiddenNorm = True
     predictor: Widths | None = Field(
         None,
         description="widths of its hidden layers; null: one, a quarter of the projections (Chen & "
@@ -63,21 +66,19 @@ class SimSiamSettings(ProjectorSettings):
 
     def paper_projector(self, size: TrainingSize) -> Choice:
         """Gives three layers as wide as the features."""
-        return Choice(
-            "projector",
-            as_wide(size, 2048, hidden=2),
-            f"three layers as wide as the encoder's {size.features:,} features, at most 2,048 "
-            f"(Chen & He, 2021, section 3)",
-        )
+        return choose_projector(size, 2048, "Chen & He, 2021, section 3", hidden=2)
 
     def automatic(self, size: TrainingSize) -> Iterator[Choice]:
         """Gives the projector and the predictor."""
         yield from super().automatic(size)
         if self.predictor is None:
-            projector = self.projector or self.paper_projector(size).value
+            projector = (
+                self.paper_projector(size).value if self.projector is None else self.projector
+            )
+            # Without a layer the features are the projections.
+            width = (size.features, *projector)[-1]
             yield Choice(
                 "predictor",
-                (max(1, projector[-1] // 4),),
-                f"a quarter of the projections' {projector[-1]:,} numbers (Chen & He, 2021, "
-                f"section 3)",
+                (max(1, width // 4),),
+                f"a quarter of the projections' {width:,} numbers (Chen & He, 2021, section 3)",
             )

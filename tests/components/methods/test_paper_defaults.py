@@ -179,6 +179,26 @@ def test_a_queue_is_a_tenth_of_the_images_between_a_batch_and_the_papers(images,
     assert resolved("moco", size).queue_size == expected
 
 
+@pytest.mark.parametrize("name", ["moco", "nnclr"])
+@pytest.mark.parametrize(
+    "size",
+    [
+        # Four parts of 128 are enqueued together, of which 2,000 images have no tenth.
+        TrainingSize(512, 2_000, (128, 100), 1000, accumulate=4),
+        TrainingSize(512, 10 * IMAGES, (131_072,), 1000),
+    ],
+)
+def test_a_queue_takes_in_all_images_of_an_update(name, size):
+    assert resolved(name, size).queue_size == max(size.batches) * size.accumulate
+
+
+@pytest.mark.parametrize(("features", "projector"), [(4096, ()), (4096, None), (4096, (64,))])
+def test_simsiams_predictor_has_a_quarter_of_the_projections(features, projector):
+    found = resolved("simsiam", TrainingSize(features, IMAGES, (512,), 1000), projector=projector)
+    projections = {(): 4096, None: 2048, (64,): 64}[projector]
+    assert found.predictor == (projections // 4,)
+
+
 @pytest.mark.parametrize(
     ("batches", "groups"),
     [((256,), 8), ((128,), 8), ((64,), 4), ((32,), 2), ((31,), 1), ((250,), 2), ((256, 36), 2)],
