@@ -21,6 +21,26 @@ class BatchNormArguments(TypedDict):
     batch_norm_epsilon: float
 
 
+def check_image_size(encoder: str, smallest: int, height: int, width: int) -> None:
+    """Refuses images that are too small for an encoder.
+
+    Args:
+        encoder: its name, and with what settings it needs that size.
+        smallest: side in pixels of the smallest images that it takes.
+        height: of the images, in pixels.
+        width: likewise.
+
+    Raises:
+        SettingsError: naming the keys, the smallest size and the size received.
+
+    """
+    if min(height, width) < smallest:
+        raise SettingsError(
+            f"the encoder {encoder} needs images of at least {smallest}x{smallest}, received "
+            f"{height}x{width}: change data.image_size or encoder.name"
+        )
+
+
 class EncoderSettings(Implemented):
     """Settings of an encoder.
 
@@ -44,18 +64,8 @@ class EncoderSettings(Implemented):
         return 1
 
     def check_image(self, height: int, width: int) -> None:
-        """Refuses whole images that it cannot take, without building it.
-
-        Raises:
-            SettingsError: naming the keys, the smallest size and the size received.
-
-        """
-        smallest = self.smallest_image
-        if min(height, width) < smallest:
-            raise SettingsError(
-                f"the encoder {self.name} needs images of at least {smallest}x{smallest}, received "
-                f"{height}x{width}: change data.image_size or encoder.name"
-            )
+        """Refuses whole images that it cannot take, without building it; see above."""
+        check_image_size(self.name, self.smallest_image, height, width)
 
     @property
     def patch_side(self) -> int | None:

@@ -157,14 +157,11 @@ def build_configured_encoder(
     """Builds an encoder with its first weights.
 
     Raises:
-        SettingsError: if the images are too small for it, naming the keys.
+        SettingsError: if the images do not fit it.
 
     """
     settings = encoder.model_dump(exclude={ENCODERS.key})
-    try:
-        return build_encoder(encoder.name, image_shape, seed=seed, **settings)
-    except SettingsError as error:
-        raise SettingsError(f"{error}: change data.image_size or encoder.name") from error
+    return build_encoder(encoder.name, image_shape, seed=seed, **settings)
 
 
 def build_method_projector(

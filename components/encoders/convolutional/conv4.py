@@ -6,7 +6,7 @@ import keras
 
 from twofold.components.encoders.convolutional.conv4_settings import SMALLEST
 from twofold.components.encoders.layers.initializers import Initializer
-from twofold.components.errors import SettingsError
+from twofold.components.encoders.settings import check_image_size
 
 
 def build_conv4(
@@ -33,11 +33,7 @@ def build_conv4(
         SettingsError: if the image is too small.
 
     """
-    if min(image_shape[:2]) < SMALLEST:
-        raise SettingsError(
-            f"the encoder conv4 needs images of at least {SMALLEST}x{SMALLEST}, "
-            f"received {image_shape[0]}x{image_shape[1]}"
-        )
+    check_image_size("conv4", SMALLEST, *image_shape[:2])
     initial = Initializer(initializer, seed)
     images = x = keras.Input(image_shape, name="images")
     for index in range(4):

@@ -10,6 +10,7 @@ from twofold.components.encoders.convolutional.core_settings import smallest_ima
 from twofold.components.encoders.layers.blocks import in_block
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalizations
+from twofold.components.encoders.settings import check_image_size
 from twofold.components.errors import SettingsError
 
 
@@ -48,7 +49,8 @@ def build_core(
     """
     if pooling not in ("flatten", "average"):
         raise SettingsError(f'pooling must be "flatten" or "average", received {pooling!r}')
-    _check_size(image_shape, len(filters))
+    blocks = len(filters)
+    check_image_size(f"core with {blocks} convolutions", smallest_image(blocks), *image_shape[:2])
     initial = Initializer(initializer, seed)
     norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     images = x = keras.Input(image_shape, name="images")
@@ -70,12 +72,3 @@ def build_core(
         x = keras.layers.ReLU()(in_block(block, layer)(x))
         x = norm(f"{block}_norm", affine=False, block=block)(x)
     return keras.Model(images, x, name="core")
-
-
-def _check_size(image_shape: tuple[int, int, int], blocks: int) -> None:
-    smallest = smallest_image(blocks)
-    if min(image_shape[:2]) < smallest:
-        raise SettingsError(
-            f"the encoder core with {blocks} convolutions needs images of at least "
-            f"{smallest}x{smallest}, received {image_shape[0]}x{image_shape[1]}"
-        )

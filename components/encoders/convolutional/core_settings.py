@@ -16,13 +16,18 @@ from twofold.components.encoders.settings import (
 from twofold.components.settings import Widths
 
 
-def smallest_image(blocks: int) -> int:
-    """Returns the side in pixels of the smallest image of which so many blocks leave a position."""
-    smallest = 1
+def image_side(last: int, blocks: int) -> int:
+    """Returns the side in pixels of the smallest image of which blocks leave so many positions."""
+    side = last
     for _ in range(blocks):
         # A convolution of 5x5 after a pooling of 2x2, going back.
-        smallest = 2 * smallest + 4
-    return smallest
+        side = 2 * side + 4
+    return side
+
+
+def smallest_image(blocks: int) -> int:
+    """Returns the side in pixels of the smallest image of which so many blocks leave a position."""
+    return image_side(1, blocks)
 
 
 def mirrored_side(side: int, blocks: int) -> int | None:
@@ -36,15 +41,14 @@ def mirrored_side(side: int, blocks: int) -> int | None:
         Positions; None where a halving leaves a remainder, or nothing is left.
 
     """
-    last, remainder = divmod(side - 4 * (2**blocks - 1), 2**blocks)
+    last, remainder = divmod(side - image_side(0, blocks), 2**blocks)
     return None if last < 1 or remainder else last
 
 
 def mirrored_sides(blocks: int) -> str:
     """Lists the first sides of images that ``mirrored_side`` takes, for messages."""
-    step: int = 2**blocks
-    sizes = ", ".join(str(step * small + 4 * (step - 1)) for small in (1, 2, 3))
-    return f"{sizes} and so on, in steps of {step}"
+    sizes = ", ".join(str(image_side(last, blocks)) for last in (1, 2, 3))
+    return f"{sizes} and so on, in steps of {2**blocks}"
 
 
 @ENCODERS.register

@@ -8,10 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from twofold.components.encoders.convolutional.speedrun_settings import smallest_image
 from twofold.components.encoders.layers.blocks import in_block
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalizations
 from twofold.components.encoders.residual.convolutions import convolution
+from twofold.components.encoders.settings import check_image_size
 from twofold.components.errors import SettingsError
 
 
@@ -27,8 +29,8 @@ def build_speedrun(
 ) -> keras.Model:
     """Builds a whitened stem and residual blocks, whose last map is pooled by maximum and mean.
 
-    Most of the work is in convolutions of many channels on small maps, which a processor does
-    fastest, after Jordan (2024), "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", sections 3.1
+    Most of the work is in convolutions of many channels on small maps, which a CPU does fastest,
+    after Jordan (2024), "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", sections 3.1
     and 3.2: a first layer that is not trained and whitens patches of 2x2 pixels, and three blocks
     that pool right after their first convolution.
 
@@ -56,12 +58,8 @@ def build_speedrun(
     """
     if not filters:
         raise SettingsError("the encoder speedrun needs filters for its blocks, received none")
-    smallest = 2 ** len(filters) + 1
-    if min(image_shape[:2]) < smallest:
-        raise SettingsError(
-            f"the encoder speedrun with {len(filters)} blocks needs images of at least "
-            f"{smallest}x{smallest}, received {image_shape[0]}x{image_shape[1]}"
-        )
+    blocks = len(filters)
+    check_image_size(f"speedrun with {blocks} blocks", smallest_image(blocks), *image_shape[:2])
     initial = Initializer(initializer, seed)
     norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     images = x = keras.Input((None, None, image_shape[2]), name="images")

@@ -15,9 +15,16 @@ from twofold.components.encoders.settings import (
 from twofold.components.settings import Widths
 
 
+def smallest_image(blocks: int) -> int:
+    """Returns the side in pixels of the smallest image of which so many blocks leave a position."""
+    # The stem takes one pixel away, and each block halves the side.
+    smallest: int = 2**blocks + 1
+    return smallest
+
+
 @ENCODERS.register
 class SpeedrunSettings(NormalisedSettings):
-    """A whitened stem and residual blocks for small photographs, cheap on a processor."""
+    """A whitened stem and residual blocks for small photographs, cheap on a CPU."""
 
     implementation: ClassVar[str] = (
         "twofold.components.encoders.convolutional.speedrun:build_speedrun"
@@ -41,5 +48,4 @@ class SpeedrunSettings(NormalisedSettings):
     @property
     def patch_side(self) -> int:
         """Side in pixels of the smallest views that it takes beside whole images."""
-        smallest: int = 2 ** len(self.filters) + 1
-        return smallest
+        return smallest_image(len(self.filters))

@@ -11,6 +11,7 @@ from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalizations
 from twofold.components.encoders.patches.bag_of_patches_settings import check_patches
 from twofold.components.encoders.residual.convolutions import convolution
+from twofold.components.encoders.settings import check_image_size
 from twofold.components.errors import SettingsError
 
 
@@ -57,11 +58,7 @@ def build_bag_of_patches(
 
     """
     check_patches(patch, stride, filters)
-    if min(image_shape[:2]) < patch:
-        raise SettingsError(
-            f"the encoder bag_of_patches needs images of at least {patch}x{patch}, one patch, "
-            f"received {image_shape[0]}x{image_shape[1]}"
-        )
+    check_image_size(f"bag_of_patches with patches of {patch} pixels", patch, *image_shape[:2])
     initial = Initializer(initializer, seed)
     norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     images = keras.Input((None, None, image_shape[2]), name="images")

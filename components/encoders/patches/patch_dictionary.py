@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.layers.normalisation import batch_normalizations
-from twofold.components.errors import SettingsError
+from twofold.components.encoders.patches.patch_dictionary_settings import smallest_image
+from twofold.components.encoders.settings import check_image_size
 
 # The variance that 10 has beside pixels of 0 to 255, for pixels of 0 to 1.
 _CONTRAST_FLOOR = 10.0 / 255.0**2
@@ -66,13 +67,11 @@ def build_patch_dictionary(
         SettingsError: if the image has fewer patches along a side than there are regions.
 
     """
-    sides = [(length - patch) // stride + 1 for length in image_shape[:2]]
-    if min(sides) < grid:
-        raise SettingsError(
-            f"the encoder patch_dictionary needs at least {grid} patches along each side, one for "
-            f"each region: expected images of at least {patch + (grid - 1) * stride} pixels, "
-            f"received {image_shape[0]}x{image_shape[1]}"
-        )
+    check_image_size(
+        f"patch_dictionary with patches of {patch} pixels in a grid of {grid}x{grid}",
+        smallest_image(patch, stride, grid),
+        *image_shape[:2],
+    )
     initial = Initializer(initializer, seed)
     norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     images = keras.Input(image_shape, name="images")

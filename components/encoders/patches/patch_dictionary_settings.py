@@ -14,6 +14,11 @@ from twofold.components.encoders.settings import (
 )
 
 
+def smallest_image(patch: int, stride: int, grid: int) -> int:
+    """Returns the side in pixels of the smallest image with a patch for each part of the grid."""
+    return patch + (grid - 1) * stride
+
+
 @ENCODERS.register
 class PatchDictionarySettings(NormalisedSettings):
     """One layer: how much of each patch of a dictionary there is in each part of the image."""
@@ -36,4 +41,4 @@ class PatchDictionarySettings(NormalisedSettings):
     @property
     def smallest_image(self) -> int:
         """Side in pixels of the smallest images that have a patch for each part of the grid."""
-        return self.patch + (self.grid - 1) * self.stride
+        return smallest_image(self.patch, self.stride, self.grid)

@@ -9,6 +9,7 @@ import keras
 from twofold.components.encoders.layers.blocks import in_block
 from twofold.components.encoders.layers.initializers import Initializer
 from twofold.components.encoders.residual.resnet_settings import FIRST_CHANNELS, STEMS
+from twofold.components.encoders.settings import check_image_size
 from twofold.components.errors import SettingsError
 
 CHANNELS = tuple(FIRST_CHANNELS * factor for factor in (1, 2, 4, 8))
@@ -25,11 +26,7 @@ def check_stem(name: str, stem: str, image_shape: tuple[int, int, int]) -> None:
         raise SettingsError(
             f"the encoder {name} has no stem {stem!r}: expected one of {', '.join(STEMS)}"
         )
-    if min(image_shape[:2]) < STEMS[stem]:
-        raise SettingsError(
-            f'the encoder {name} with stem "{stem}" needs images of at least '
-            f"{STEMS[stem]}x{STEMS[stem]}, received {image_shape[0]}x{image_shape[1]}"
-        )
+    check_image_size(f'{name} with stem "{stem}"', STEMS[stem], *image_shape[:2])
 
 
 def scaled_channels(width_multiplier: float) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from twofold.components.encoders.layers.normalisation import (
     batch_normalizations,
 )
 from twofold.components.encoders.residual.resnet_settings import SMALLEST_PUBLISHED
+from twofold.components.encoders.settings import check_image_size
 from twofold.components.errors import SettingsError
 
 _STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
@@ -54,11 +55,7 @@ def build_resnet34_published(
     """
     if pool_strides not in (1, 2):
         raise SettingsError(f"pool_strides must be 1 or 2, received {pool_strides}")
-    if min(image_shape[:2]) < SMALLEST_PUBLISHED:
-        raise SettingsError(
-            f"the encoder resnet34_published needs images of at least "
-            f"{SMALLEST_PUBLISHED}x{SMALLEST_PUBLISHED}, received {image_shape[0]}x{image_shape[1]}"
-        )
+    check_image_size("resnet34_published", SMALLEST_PUBLISHED, *image_shape[:2])
     initial = Initializer(initializer, seed)
     norm = batch_normalizations(batch_norm_momentum, batch_norm_epsilon)
     images = keras.Input(image_shape, name="images")

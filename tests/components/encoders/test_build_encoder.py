@@ -62,11 +62,27 @@ def test_settings_and_builder_refuse_the_same_images(name: str) -> None:
     settings = ENCODERS[name].model_validate({})
     smallest = settings.smallest_image
     settings.check_image(smallest, smallest + 1)
-    expected = f"at least {smallest}( pixels|x{smallest})"
+    expected = f"at least {smallest}x{smallest}, received .*: change data.image_size or encoder"
     with pytest.raises(SettingsError, match=expected):
         settings.check_image(smallest, smallest - 1)
     with pytest.raises(SettingsError, match=expected):
         build_encoder(name, (smallest, smallest - 1, 3), seed=0, **NARROW[name])
+
+
+@pytest.mark.parametrize("name", ["bag_of_patches", "speedrun"])
+def test_a_batch_of_unknown_size_is_traced_once(name):
+    encoder = build_encoder(name, (20, 23, 3), seed=0, **NARROW[name])
+    function = tf.function(
+        lambda batch: encoder(batch, training=False),
+        input_signature=[tf.TensorSpec([None, 20, 23, 3], tf.float32)],
+    )
+
+    for count in (1, 4):
+        batch = np.random.default_rng(count).random((count, 20, 23, 3), np.float32)
+        np.testing.assert_allclose(
+            function(batch), encoder(batch, training=False), rtol=1e-4, atol=1e-6
+        )
+    assert function.experimental_get_tracing_count() == 1
 
 
 @pytest.fixture

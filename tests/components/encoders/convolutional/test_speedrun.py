@@ -1,7 +1,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.convolutional.speedrun import WhitenedPixels, cosine_basis
@@ -105,20 +104,6 @@ def test_features_are_the_mean_of_both_mirror_images_features(encoder):
 @pytest.mark.parametrize("size", [(5, 5), (8, 9), (20, 23)])
 def test_images_of_other_sizes_are_taken(encoder, size):
     assert encoder(images(2, *size), training=False).shape == (2, 12)
-
-
-def test_a_batch_of_unknown_size_is_traced_once(encoder):
-    function = tf.function(
-        lambda batch: encoder(batch, training=False),
-        input_signature=[tf.TensorSpec([None, 20, 23, 3], tf.float32)],
-    )
-
-    for count in (1, 4):
-        batch = images(count, 20, 23)
-        np.testing.assert_allclose(
-            function(batch), encoder(batch, training=False), rtol=1e-4, atol=1e-6
-        )
-    assert function.experimental_get_tracing_count() == 1
 
 
 def test_the_stem_stays_in_single_precision():

@@ -179,7 +179,7 @@ def test_half_precision_gives_nearly_the_features():
 
 def test_fewer_patches_than_regions_are_refused_with_both_sizes():
     build(height=8, stride=2, grid=3)
-    with pytest.raises(ValueError, match="images of at least 8 pixels, received 7x12"):
+    with pytest.raises(ValueError, match="images of at least 8x8, received 7x12"):
         build(height=7, stride=2, grid=3)
-    with pytest.raises(ValueError, match="at least 3 patches along each side"):
+    with pytest.raises(ValueError, match="in a grid of 3x3 needs images of at least"):
         build(height=3, grid=3)
