@@ -15,13 +15,12 @@ from tests.components.methods.forms import (
     BATCH,
     CLASSES,
     FEATURES,
-    IMAGE_SHAPE,
     build_form,
+    random_split,
     values_of,
 )
 from tests.strategies import strategy_of
 from twofold.components.data.reading.reader import batches
-from twofold.components.data.reading.split import Split
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.training.averaging import ExponentialMovingAverage
 from twofold.components.training.checkpoint import Checkpoints, is_final, write_final, write_weights
@@ -92,7 +91,7 @@ class Rig:
             )
             self._state.build()
         self._step = build_train_step(self._strategy, method, self._state, StepSettings(seed=_SEED))
-        images = _images(seed=1)
+        images = random_split(seed=1)
         read_by = probe.head if probe is not None else method.models["head"]
         self._validate = build_validation(
             self._state.models["encoder"], read_by, images.images, images.labels, "test"
@@ -155,7 +154,7 @@ class Rig:
     def _batches(self, first_step: int) -> Iterable[dict[str, tf.Tensor]]:
         def feed(context: tf.distribute.InputContext) -> tf.data.Dataset:
             parts = batches(
-                _images(),
+                random_split(),
                 batch_size=BATCH,
                 seed=_SEED,
                 first_step=first_step,
@@ -173,16 +172,3 @@ def told(number: signal.Signals) -> StopRequest:
     stop = StopRequest()
     stop._signal = number
     return stop
-
-
-def _images(seed: int = 0) -> Split:
-    generator = np.random.default_rng(seed)
-    return Split(
-        images=generator.integers(0, 256, (17, *IMAGE_SHAPE), dtype=np.uint8),
-        labels=generator.integers(0, CLASSES, 17, dtype=np.int32),
-        keys=np.array([f"image/{index}" for index in range(17)]),
-        latents=np.zeros((17, 0), np.float32),
-        class_names=tuple("abc"),
-        latent_names=(),
-        name="train",
-    )

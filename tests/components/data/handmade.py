@@ -34,6 +34,15 @@ from twofold.components.data.store.pixel_statistics import PixelTotals, pixel_su
 from twofold.components.data.store.tf_example import frame
 from twofold.components.data.store.tfds_metadata import tfds_files
 
+NO_DUPLICATES = DuplicateRecord(
+    exact=None,
+    near=None,
+    leaked=None,
+    conflicting_labels=None,
+    removed_within=0,
+    removed_leaked=0,
+)
+
 
 def picture(seed, height=6, width=5, channels=3):
     """Random pixels, uint8 [height, width, channels]."""
@@ -155,14 +164,7 @@ def write_dataset(
             reasons=dict(Counter(each["reason"] for each in rejects)),
             repairs={},
         ),
-        duplicates=DuplicateRecord(
-            exact=None,
-            near=None,
-            leaked=None,
-            conflicting_labels=None,
-            removed_within=0,
-            removed_leaked=0,
-        ),
+        duplicates=NO_DUPLICATES,
         images=describe_file(directory, IMAGES_FILE),
         files=tuple(describe_file(directory, file) for file in sorted(texts)),
     )

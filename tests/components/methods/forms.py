@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from twofold.components import keyed_random
+from twofold.components.data.reading.split import Split
 from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.convolutional.decoder import build_decoder
 from twofold.components.encoders.heads import (
@@ -127,6 +128,20 @@ def build_form(form, **changes):
     # In one order: workers in several processes must make their variables alike.
     parts = {part: build() for part, build in _PARTS.items() if part in fields - fixed.keys()}
     return implementation(**parts, **fixed)
+
+
+def random_split(seed=0):
+    """Gives 17 images with labels, more than two batches and less than three."""
+    generator = np.random.default_rng(seed)
+    return Split(
+        images=generator.integers(0, 256, (17, *IMAGE_SHAPE), dtype=np.uint8),
+        labels=generator.integers(0, CLASSES, 17, dtype=np.int32),
+        keys=np.array([f"image/{index}" for index in range(17)]),
+        latents=np.zeros((17, 0), np.float32),
+        class_names=tuple("abc"),
+        latent_names=(),
+        name="train",
+    )
 
 
 def global_batch(step):

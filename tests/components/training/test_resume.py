@@ -14,13 +14,12 @@ from tests.components.methods.forms import (
     BATCH,
     CLASSES,
     FEATURES,
-    IMAGE_SHAPE,
     build_form,
+    random_split,
     values_of,
 )
 from tests.strategies import strategy_of
 from twofold.components.data.reading.reader import batches
-from twofold.components.data.reading.split import Split
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import CheckpointError, TrainingDivergedError
 from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
@@ -38,19 +37,6 @@ SETTINGS = LoopSettings(steps=STEPS, steps_per_epoch=2, log_every=3, checkpoint_
 
 class KilledError(Exception):
     """Stands for a signal."""
-
-
-def _split(seed=0):
-    generator = np.random.default_rng(seed)
-    return Split(
-        images=generator.integers(0, 256, (17, *IMAGE_SHAPE), dtype=np.uint8),
-        labels=generator.integers(0, CLASSES, 17, dtype=np.int32),
-        keys=np.array([f"image/{index}" for index in range(17)]),
-        latents=np.zeros((17, 0), np.float32),
-        class_names=tuple("abc"),
-        latent_names=(),
-        name="train",
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +58,7 @@ def _swa(variables):
 
 def _rules(state, directory, patience):
     """Validation on other images, a rate lowered on a plateau and an early end."""
-    images = _split(seed=1)
+    images = random_split(seed=1)
     head = state.models.get("head") or state.probe.head
     return EpochRules(
         build_validation(state.models["encoder"], head, images.images, images.labels, "test"),
@@ -132,7 +118,7 @@ def _run(
     def batches_from(first_step):
         def feed(context):
             parts = batches(
-                _split(),
+                random_split(),
                 batch_size=BATCH,
                 seed=seed,
                 first_step=first_step,

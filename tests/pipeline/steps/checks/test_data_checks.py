@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from tests.components.data.handmade import NO_DUPLICATES
 from twofold.components.data.store.manifest import (
     FORMAT_VERSION,
     IMAGES_FILE,
     Counts,
-    DuplicateRecord,
     File,
     Manifest,
     PixelStatistics,
@@ -53,14 +53,7 @@ def manifest(splits: Mapping[str, Mapping[str, int]]) -> Manifest:
         splits=records,
         statistics=PixelStatistics(splits=("train",), mean=(0.5,) * 3, std=(0.1,) * 3),
         counts=Counts(read=1, written=1, rejected=0, duplicates=0, reasons={}, repairs={}),
-        duplicates=DuplicateRecord(
-            exact=None,
-            near=None,
-            leaked=None,
-            conflicting_labels=None,
-            removed_within=0,
-            removed_leaked=0,
-        ),
+        duplicates=NO_DUPLICATES,
         images=File(file=IMAGES_FILE, bytes=0, sha256="", blocks=()),
         files=(),
     )
