@@ -12,16 +12,18 @@ import numpy as np
 
 from twofold.components.data.reading.split import Split
 from twofold.components.evaluation.geometry.similarity_matrix import sample_rows, similarity_matrix
-from twofold.components.evaluation.plots.classifier_plots import plot_probe_losses
-from twofold.components.evaluation.plots.sprite_plots import plot_latent_values, plot_positions
-from twofold.components.evaluation.plots.study_plots import (
+from twofold.components.evaluation.plots.accuracy_plots import (
     plot_accuracies,
     plot_decodability,
     plot_fraction_curves,
+)
+from twofold.components.evaluation.plots.classifier_plots import plot_probe_losses
+from twofold.components.evaluation.plots.similarity_plots import (
     plot_rsm_histograms,
     plot_rsms,
     plot_similarity_overlay,
 )
+from twofold.components.evaluation.plots.sprite_plots import plot_latent_values, plot_positions
 from twofold.components.evaluation.probes.decodability import Decoded
 from twofold.components.evaluation.probes.label_fractions import MeanInterval
 from twofold.pipeline.config import RunConfig

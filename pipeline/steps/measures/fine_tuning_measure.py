@@ -15,7 +15,7 @@ from twofold.components.data.reading.split import Split
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.errors import UnfitSettingsError
 from twofold.components.evaluation.embedding_store import EmbeddingStore
-from twofold.components.evaluation.plots.study_plots import plot_fraction_curves
+from twofold.components.evaluation.plots.accuracy_plots import plot_fraction_curves
 from twofold.components.evaluation.probes.fine_tuning import (
     Tuned,
     epochs_for,

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from PIL import Image
 
+from tests.components.evaluation.plots.written_figures import pixels
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.plots import corruption_plots
 from twofold.components.evaluation.plots.corruption_plots import (
@@ -14,11 +14,6 @@ from twofold.components.evaluation.plots.corruption_plots import (
 )
 from twofold.components.evaluation.robustness.corruption_robustness import Robustness
 from twofold.components.transforms.corruptions.common_corruptions import CORRUPTIONS, EXTRA, MAIN
-
-
-def pixels(path):
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
 
 
 def measured(names, severities=(1, 2, 3, 4, 5), value=None):

@@ -3,8 +3,8 @@
 import matplotlib
 import numpy as np
 import pytest
-from PIL import Image
 
+from tests.components.evaluation.plots.written_figures import pixels
 from twofold.components.errors import EvaluationError
 from twofold.components.evaluation.plots import run_plots
 from twofold.components.evaluation.plots.run_plots import (
@@ -52,11 +52,6 @@ def lines_at(axes):
 def similarities(images=60, seed=0):
     matrix = np.random.default_rng(seed).uniform(-1, 1, (images, images))
     return ((matrix + matrix.T) / 2).astype(np.float32)
-
-
-def pixels(path):
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
 
 
 def share_of(drawn, colour, slack=40):
