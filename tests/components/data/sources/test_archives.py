@@ -8,12 +8,9 @@ import zipfile
 
 import pytest
 
+from tests.components.data.sources.source_items import items_by_key
 from twofold.components.data.sources import build_source
 from twofold.components.errors import DataError
-
-
-def read_all(source, items=25):
-    return {item.key: item for task in source.tasks(items) for item in source.read(task)}
 
 
 def write_zip(path, files, **options):
@@ -39,7 +36,7 @@ def test_a_damaged_archive_member_is_an_item_with_a_problem(tmp_path, image_byte
         archive.writestr("a/1.jpg", content)
     stored = path.read_bytes()
     path.write_bytes(stored.replace(content, content[:-9] + b"\0" * 9))
-    (item,) = read_all(build_source("folder", path=path)).values()
+    (item,) = items_by_key(build_source("folder", path=path)).values()
     assert item.image == b""
     assert "CRC" in item.problem
 
@@ -87,7 +84,7 @@ def test_an_archive_that_changes_while_it_is_prepared_is_refused(tmp_path, write
 )
 def test_every_compression_of_zip_is_read(tmp_path, class_files, method):
     path = write_zip(tmp_path / "a.zip", class_files, compression=method)
-    items = read_all(build_source("folder", path=path))
+    items = items_by_key(build_source("folder", path=path))
     assert {key: item.image for key, item in items.items()} == class_files
 
 
@@ -97,7 +94,7 @@ def test_an_encrypted_member_is_an_item_with_a_problem(tmp_path):
     # The flags of the first entry of the central directory.
     content[content.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(content)
-    first, second = read_all(build_source("folder", path=path)).values()
+    first, second = items_by_key(build_source("folder", path=path)).values()
     assert (first.image, first.problem) == (b"", "the member is encrypted")
     assert (second.image, second.problem) == (b"2", None)
 
@@ -107,7 +104,7 @@ def test_an_unknown_compression_is_an_item_with_a_problem(tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 10] = 77
     path.write_bytes(content)
-    (item,) = read_all(build_source("folder", path=path)).values()
+    (item,) = items_by_key(build_source("folder", path=path)).values()
     assert item.image == b""
     assert "compression method is not supported" in item.problem
 
@@ -180,6 +177,6 @@ def test_a_member_with_holes_is_an_item_with_a_problem(tmp_path):
         member.size = 1
         member.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": "10"}
         archive.addfile(member, io.BytesIO(b"1"))
-    (item,) = read_all(build_source("folder", path=path)).values()
+    (item,) = items_by_key(build_source("folder", path=path)).values()
     assert item.image == b""
     assert item.problem == "the member is stored with holes"
