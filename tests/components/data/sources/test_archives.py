@@ -8,16 +8,9 @@ import zipfile
 
 import pytest
 
-from tests.components.data.sources.source_items import items_by_key
+from tests.components.data.sources.source_items import items_by_key, write_zip
 from twofold.components.data.sources import build_source
 from twofold.components.errors import DataError
-
-
-def write_zip(path, files, **options):
-    with zipfile.ZipFile(path, "w", **options) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
 
 
 def write_tar(path, files, mode="w"):

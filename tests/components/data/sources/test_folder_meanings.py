@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.components.data.sources.source_items import items_by_key
+from tests.components.data.sources.source_items import items_by_key, write_zip
 from twofold.components.data.sources import build_source
 from twofold.components.errors import DataError
-
-
-def write_zip(path, files, **options):
-    with zipfile.ZipFile(path, "w", **options) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
 
 
 def test_splits_and_classes_come_from_the_folders(tmp_path, write_files, image_bytes):
