@@ -18,7 +18,7 @@ def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
     workers; every worker runs the same program and ends with the same weights. Each takes part with
     all of its GPUs, or with its CPU where it has none. The call waits until all workers have made
     it, and must come before TensorFlow's first computation. From then on TensorFlow catches
-    SIGTERM; who listens to it has to begin anew (``StopRequest.listen_again``).
+    SIGTERM; a handler has to be installed again (``StopRequest.listen_again``).
 
     Args:
         replicas: None for all GPUs (the CPU when there is none); a number for that many GPUs, or,
@@ -30,7 +30,7 @@ def make_strategy(replicas: int | None = None) -> tf.distribute.Strategy:
         the default strategy for one.
 
     Raises:
-        SettingsError: if there are fewer GPUs than replicas asked for, TensorFlow already runs with
+        SettingsError: if there are fewer GPUs than requested replicas, TensorFlow already runs with
             another number of logical CPUs, the workers have another number of devices, or
             ``TF_CONFIG`` cannot be read.
 

@@ -73,5 +73,5 @@ def _check_implementation(settings: type[Any], name: str, key: str) -> None:
     if not fits:
         raise SettingsError(
             f"{where}={settings.implementation}: expected "
-            f"{_EXPECTED[settings.implemented_by]}, received a {type(found).__name__}"
+            f"{_EXPECTED[settings.implemented_by]}, received type {type(found).__name__}"
         )

@@ -35,8 +35,8 @@ class Implemented(Section):
     """Settings of something that has a name, and of which there are several kinds.
 
     Attributes:
-        implementation: what the settings are for, as ``package.module:object``. It is imported when
-            it is asked for, so that a configuration is read without TensorFlow.
+        implementation: what the settings are for, as ``package.module:object``. It is imported on
+            first use, so that a configuration is read without TensorFlow.
         implemented_by: whether that is a function, or a dataclass.
 
     """

@@ -40,7 +40,7 @@ def build_encoder(
         made = (
             f"features of shape {encoder.output_shape}"
             if isinstance(encoder, keras.Model)
-            else f"a {type(encoder).__name__}"
+            else f"an object of type {type(encoder).__name__}"
         )
         raise SettingsError(
             f"encoder.name={name}: {ENCODERS[name].implementation} made {made}, expected a "

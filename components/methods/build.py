@@ -66,7 +66,7 @@ class MethodContext:
 
 
 class Parts:
-    """What a method can be made of, each part when it is first asked for.
+    """What a method can be made of, each part on first use.
 
     A part is one that the method defines itself (``Method.own_parts``), one that several methods
     have (``SHARED_PARTS``), or a setting of the method.

@@ -224,7 +224,7 @@ def _robustness(metrics: Mapping[str, float]) -> Iterator[Block]:
     yield Block(
         paragraph="Accuracy on held-out images under common corruptions (Hendrycks & Dietterich, "
         "2019), mean over the severities that were measured. Images like these are answered worse, "
-        "and the answer does not say so."
+        "and nothing in the answer shows it."
     )
     rows = [("clean", _value(metrics, "robustness/clean_accuracy"))]
     rows += [(name.replace("_", " "), _value(metrics, key)) for name, key in found.items()]

@@ -1,6 +1,6 @@
 """Conditions in views: passes that are computed only where an image of the batch drew them.
 
-On a processor they save work, and keep XLA from fusing what it had better store: it fuses a chain
+On a CPU they save work, and keep XLA from fusing what it had better store: it fuses a chain
 of gathers and filters into one loop that computes the same source pixels over and over, which slows
 some chains down tenfold and makes others take minutes to compile, but it does not fuse across a
 condition. On a GPU they would only hold it up: whether a batch needs a pass is known on the host
@@ -34,7 +34,7 @@ def where_any(
 
 
 def isolated_images(compute: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
-    """Computes a pass that XLA on a processor fuses with nothing before or after it.
+    """Computes a pass that XLA on a CPU fuses with nothing before or after it.
 
     Args:
         compute: from images to images of the same shape and dtype.

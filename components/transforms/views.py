@@ -67,7 +67,7 @@ def sometimes(probability: float, view: ViewFunction) -> ViewFunction:
 
 
 def isolated(view: ViewFunction) -> ViewFunction:
-    """Keeps XLA on a processor from fusing a view with what comes before and after it."""
+    """Keeps XLA on a CPU from fusing a view with what comes before and after it."""
     return lambda images, keys: conditions.isolated_images(lambda one: view(one, keys), images)
 
 

@@ -13,7 +13,7 @@ def check_before_long(until: str) -> Callable[[Context, str, float], float | Non
     """Returns what ``Context.before_long`` may be: a check, the first time that a run calls it.
 
     Args:
-        until: the last step that is asked for.
+        until: the last requested step.
 
     """
     checked: set[str] = set()

@@ -14,7 +14,7 @@ from twofold.pipeline.config.expected import Expected
 from twofold.pipeline.runs.run_record import RunRecord, flat, setting_text
 
 # What leaves the results as they are: names, paths and formats; and settings of a training that
-# say so themselves.
+# are marked as such.
 _WITHOUT_EFFECT = (
     "name",
     "seed",

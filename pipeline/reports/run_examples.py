@@ -37,7 +37,7 @@ def find_examples(context: Context, manifest: Manifest, held_out_name: str) -> E
 
     """
     folder = context.run.path / "embeddings"
-    # Decoded when they are asked for: a page shows a hundred, whatever there are.
+    # Decoded on demand: a page shows a hundred, whatever there are.
     held_out = step_images.load(context, manifest, held_out_name, cache="off")
     training = list(step_images.load_training_splits(context, manifest, cache="off").values())
     tested = _embeddings(folder, held_out_name, [held_out])

@@ -19,7 +19,7 @@ from twofold.pipeline.training.prepared_images import load_training_splits
 
 
 def check_later_steps(context: Context) -> None:
-    """Refuses to train what could not be evaluated or exported afterwards, as it is asked for.
+    """Refuses to train what could not be evaluated or exported as configured.
 
     Raises:
         DataError: if no measure could be taken, or files that measures need do not serve.

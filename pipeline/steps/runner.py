@@ -43,7 +43,7 @@ from twofold.pipeline.training.expected_time import LONG
 from twofold.pipeline.training.stage_callbacks import check_callbacks
 
 STEPS = ("prepare", "pretrain", "evaluate", "export")
-# What is damaged and takes longer to make anew is not made anew without being asked for.
+# What is damaged and takes longer to make anew is not made anew unless the user requests it.
 _SOON = 60.0
 # Keys of a step's record.
 _MADE_FROM = ("inputs", "code", "source")

@@ -95,7 +95,7 @@ def _run_unit(study: Context, unit: Unit, described: bool) -> list[Member]:
     if unit.config.method.labelled_only:
         for fraction in trained_fractions(study_of(study.config), unit.config.training.epochs):
             less = _for_curve(study, member, fraction)
-            # Its own classifier is all that is asked for.
+            # Only its own classifier is needed.
             _run(less, "pretrain", described=True)
             members.append(less)
     return members

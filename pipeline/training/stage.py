@@ -128,7 +128,7 @@ def set_aside_other_inputs(stage: Stage, set_aside: Callable[..., None]) -> None
         text = (stage.checkpoints / "model.json").read_text(encoding="utf-8")
         present = json.loads(text)
     except (FileNotFoundError, ValueError):
-        # Its checkpoints say so, too.
+        # Its checkpoints record it, too.
         present = {"fingerprint": recorded_fingerprint(stage.checkpoints)}
     if present.get("fingerprint") != stage.fingerprint:
         curves = (path for path in (stage.tensorboard, stage.metrics) if path is not None)

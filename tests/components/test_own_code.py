@@ -104,7 +104,10 @@ def test_a_section_takes_them_like_any_other(module: str) -> None:
         ("ToolSettings", r"is a class: expected a class derived from"),
         ("Nothing", r'Nothing\.implementation is missing: expected "module:name" of a function'),
         ("Elsewhere", r"has no hammer"),
-        ("Wrong", r"Wrong\.implementation=MODULE:number: expected a function, received a int"),
+        (
+            "Wrong",
+            r"Wrong\.implementation=MODULE:number: expected a function, received type int",
+        ),
     ],
 )
 def test_a_mistake_is_answered_in_one_line(module: str, inner: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Encoded images of a split, as its shards hold them, decoded when they are asked for."""
+"""Encoded images of a split, as its shards hold them, decoded on demand."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Decoding:
 class EncodedImages(ImageRows):
     """Images uint8 [N, H, W, C] that read like an array and are decoded whenever they are read.
 
-    What is asked for at once is held decoded, and nothing else. Reading raises `DataError`, naming
+    Only what is read at once is held decoded. Reading raises `DataError`, naming
     shard and key, where a record is damaged or its image is not decoded to the shape that it should
     have.
     """

@@ -245,7 +245,7 @@ def _locate(root: str, path: str) -> str:
 
 
 def _find_columns(path: str, asked: dict[str, str | None]) -> dict[str, str]:
-    """The columns asked for, and those that have their usual name; by the usual name."""
+    """The requested columns, and those that have their usual name; by the usual name."""
     present = column_names(path)
     found = {usual: usual if name is None else name for usual, name in asked.items()}
     for usual, name in asked.items():

@@ -310,7 +310,7 @@ class _Fields:
                 self._present = tuple(archive.files)
 
     def choose(self, named: str | None, usual: Sequence[str]) -> str | None:
-        """The field asked for, else the first usual one, else None."""
+        """The requested field, else the first usual one, else None."""
         if named is None:
             return next((field for field in usual if field in self._present), None)
         return named if named in self._present else self.missing((named,))

@@ -320,7 +320,7 @@ def _choose_splits(info: Any, selected: Sequence[str]) -> tuple[str, ...]:
 
 
 def _choose_feature(info: Any, kind: str, named: str | None) -> str | None:
-    """The feature asked for or found; None where there is none of the kind."""
+    """The requested feature, or the one found; None where there is none of the kind."""
     import tensorflow_datasets as tfds
 
     features = info.features

@@ -12,7 +12,7 @@ from twofold.components.errors import DataError
 def find_dataset(
     name: str, data_dir: str | Path | None, download: bool, manual_dir: str | Path | None
 ) -> Path:
-    """The folder of a dataset's prepared version, prepared first where that is asked for.
+    """The folder of a dataset's prepared version, prepared first if `download` is set.
 
     Without `download` the network is not reached: a dataset that is nowhere is reported at once,
     where `tfds.load` would try for minutes.

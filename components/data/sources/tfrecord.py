@@ -315,7 +315,7 @@ def _find_files(path: str) -> list[str]:
 
 
 def _find_fields(path: str, named: dict[str, str | None]) -> _Fields:
-    """The fields asked for, and those that have a usual name in the first record."""
+    """The requested fields, and those that have a usual name in the first record."""
     with _open(path) as file:
         for record in scan_records(file, path):
             try:

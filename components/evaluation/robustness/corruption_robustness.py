@@ -198,7 +198,7 @@ def corrupt_batches(
     rows: np.ndarray | None = None,
     batch_size: int = 256,
 ) -> CorruptedBatches:
-    """Corrupts images whenever they are asked for; see `corrupt`.
+    """Corrupts images on demand; see `corrupt`.
 
     Args:
         images: uint8 [N, H, W, C], may be memory-mapped.
@@ -262,7 +262,7 @@ def read_robustness(
     """Reads what `Robustness.metrics` gave.
 
     Raises:
-        EvaluationError: if a corruption or severity that is asked for is missing.
+        EvaluationError: if a requested corruption or severity is missing.
 
     """
     needed = [(name, severity) for name in corruptions for severity in severities]

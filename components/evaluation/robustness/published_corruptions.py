@@ -63,7 +63,7 @@ def published_batches(
     count: int | None = None,
     batch_size: int = 256,
 ) -> CorruptedBatches:
-    """Reads published sets whenever they are asked for.
+    """Reads published sets on demand.
 
     Args:
         sources: what `open_published` gave.

@@ -26,7 +26,7 @@ def write(saved_model: Path, file: Path, precision: str, calibration: np.ndarray
         calibration: not used.
 
     Raises:
-        ValueError: if another precision is asked for.
+        ValueError: for any other precision.
 
     """
     if precision != "float32":

@@ -119,7 +119,7 @@ def ask(version: Path, runs: int = 0) -> Answers:
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         try:
             graph = tf.compat.v1.saved_model.load(session, ["serve"], str(version))
-        # Whatever a foreign program does wrong is what is asked for, here and below.
+        # Any error of a foreign program is a result to report, here and below.
         except Exception as error:
             return Answers((*problems, f"it does not load: {_cause(error)}"))
         model = _Model(session, graph.signature_def)

@@ -117,7 +117,7 @@ def _names(class_names: Sequence[str] | None, head: Head | None) -> list[str]:
 
 
 def _check_head(name: str, head: Head, encoder: keras.Model, names: Sequence[str]) -> None:
-    """Refuses a head that does not fit, so that no graph has to say so."""
+    """Refuses a head that does not fit, before TensorFlow does while it traces a graph."""
     called = f"the head {name}" if name else "the default head"
     if name and (not _HEAD_NAME.fullmatch(name) or name in RESERVED):
         raise ExportError(

@@ -15,7 +15,7 @@ from twofold.components.training.alarms.rules import Check, Finding, Rule
 Action = Literal["warn", "stop", "rollback"]
 # The alarm of a loss, or a weight, that is no finite number.
 DIVERGENCE = "divergence"
-# A step that is in flight when the metrics are asked for was not waited for by them alone.
+# Reading the metrics of a step that is in flight also waits for the step.
 _BUSY = 0.1
 
 

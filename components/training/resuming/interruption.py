@@ -57,7 +57,7 @@ class Told:
 class StopRequest:
     """Whether a run has been told to end, by a signal or because its time is up.
 
-    While a training holds a signal back, ``requested`` says so and the training ends with
+    While a training holds a signal back, ``requested`` is true and the training ends with
     ``end``, after its checkpoint; at any other time a signal ends the run at once, and so does a
     second SIGINT.
 

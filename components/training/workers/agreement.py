@@ -16,8 +16,8 @@ class Agreement:
     """What all workers do after a step, of what each of them would.
 
     They exchange after the first step, and then about every ``seconds`` by the chief's clock, at
-    steps that the chief names. A checkpoint is due when the chief says so; whoever is told to end
-    ends all.
+    steps that the chief names. A checkpoint is due when the chief decides it; a worker that is told
+    to end ends all.
 
     Args:
         group: the workers.

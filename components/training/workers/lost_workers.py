@@ -27,7 +27,7 @@ _SIGNS = (_ABORTED, "unhealthy", "Connection reset", "Socket closed", "heartbeat
 # The chief may learn of it later, and is the one to say who it was.
 _SECONDS = 10.0
 _POLL_SECONDS = 0.5
-# What TensorFlow's join gets to notice by itself; it might wait for ever.
+# How long TensorFlow's join may take to notice by itself; it might wait forever.
 _JOIN_SECONDS = 10.0
 
 

@@ -401,7 +401,7 @@ def _has_ended(connection: socket.socket) -> bool:
 
 
 def _is_leaving(connection: socket.socket) -> bool:
-    """Tells whether a connection has ended, or says so next."""
+    """Tells whether a connection has ended, or announces its end next."""
     try:
         if not select.select([connection], [], [], 0.0)[0]:
             return False

@@ -225,7 +225,7 @@ def _strength_of(operation: tf.Tensor, strength: tf.Tensor, name: str) -> tf.Ten
 
 def _layer(pixels: tf.Tensor, operation: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
     """Passes int32 [B, H, W, C] through one operation for each image, both given as [B]."""
-    # Without the conditions XLA takes seven times the time on a processor.
+    # Without the conditions XLA takes seven times the time on a CPU.
     warped = where_any(
         _is_one_of(operation, *_WARPS), lambda: _warp(pixels, operation, strength), lambda: pixels
     )

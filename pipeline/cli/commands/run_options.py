@@ -164,7 +164,7 @@ def open_run(
     *,
     trains: bool = False,
 ) -> Iterator[Context]:
-    """Opens the directory of a run that was asked for, and closes it at the end.
+    """Opens the directory of the requested run, and closes it at the end.
 
     Signals that end a process, and the limit, end the run after a checkpoint. Where ``TF_CONFIG``
     names several workers and the command trains, the directory is the chief's, and other workers

@@ -103,12 +103,12 @@ def _trainings(config: RunConfig) -> list[tuple[str, TrainingSettings]]:
 
 
 def check_measurable(config: RunConfig, manifest: Manifest) -> None:
-    """Refuses a data set on which no encoder could be measured, or not as it is asked for.
+    """Refuses a data set on which no encoder could be measured as configured.
 
     Raises:
         DataError: if it has no held-out images; or if it has several classes, of which the training
             images have one or the held-out images none.
-        UnfitSettingsError: if measures of classes are asked for, and it has none.
+        UnfitSettingsError: if measures of classes are configured, and it has none.
 
     """
     held_out = held_out_split(manifest)

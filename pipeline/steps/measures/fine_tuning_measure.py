@@ -49,7 +49,7 @@ def check_finetune(context: Context, manifest: Manifest) -> None:
     """Refuses to fine-tune without classes.
 
     Raises:
-        UnfitSettingsError: if it is asked for and the data set has fewer than two classes.
+        UnfitSettingsError: if fine-tuning is configured and there are fewer than two classes.
 
     """
     epochs = context.config.evaluation.finetune_epochs

@@ -70,7 +70,7 @@ def plan_training(
 
     Raises:
         ConfigError: if the learning rate needs a choice.
-        OtherConfigurationError: if more was trained than is asked for.
+        OtherConfigurationError: if more was trained than is configured.
         UsageError: if a finished training is to go on and has no checkpoint.
 
     """

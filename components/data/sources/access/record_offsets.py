@@ -96,7 +96,7 @@ def _is_header(header: bytes) -> bool:
 class TfrecordFiles:
     """The records of several TFRecord files, by position over all of them.
 
-    A file is scanned, header by header, when the first record of it is asked for.
+    A file is scanned, header by header, when its first record is read.
 
     Args:
         paths: the files, in order, uncompressed.
