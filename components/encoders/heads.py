@@ -67,12 +67,12 @@ def build_predictor(
     batch_norm_momentum: float = 0.9,
     batch_norm_epsilon: float = 1e-5,
 ) -> keras.Model:
-    """Builds the predictor of BYOL and SimSiam, which one twin has and the other has not.
+    """Builds the predictor of BYOL and SimSiam, which NNCLR calls a prediction head.
 
     Grill et al. (2020), "Bootstrap Your Own Latent": (4096, 256) on projections of 256; Chen & He
-    (2021), "Exploring Simple Siamese Representation Learning": (512, 2048) on projections of 2,048.
-    Their hidden layers are batch-normalised, their
-    predictions are not.
+    (2021), "Exploring Simple Siamese Representation Learning": (512, 2048) on projections of 2,048;
+    Dwibedi et al. (2021), "With a Little Help from My Friends": (4096, 256) on projections of 256.
+    Hidden layers are batch-normalised, predictions are not.
 
     Args:
         projections: P, the width of what the projector gives.

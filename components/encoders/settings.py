@@ -64,7 +64,7 @@ class EncoderSettings(Implemented):
         return 1
 
     def check_image(self, height: int, width: int) -> None:
-        """Refuses whole images that it cannot take, without building it; see above."""
+        """Refuses whole images that it cannot take, without building it: ``check_image_size``."""
         check_image_size(self.name, self.smallest_image, height, width)
 
     @property
