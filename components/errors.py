@@ -11,7 +11,7 @@
             OtherConfigurationError (RunDirectoryError)  a directory of another configuration's run
         CheckpointError (ValueError)                a checkpoint directory
         AlarmError (RuntimeError)                   a training that an alarm stopped
-            TrainingDivergedError (ArithmeticError) a loss that is no longer finite
+            TrainingDivergedError (ArithmeticError) a loss or weight that is no longer finite
         RunDirectoryError (ValueError)              a run's directory, or its record
             DirectoryInUseError                     a directory that another process works in
         StudyError (RuntimeError)                   a study of which some runs failed

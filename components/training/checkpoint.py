@@ -33,21 +33,6 @@ _WEIGHTS = "weights"
 _BESIDE = "beside"
 
 
-def _trackables(state: TrainState) -> dict[str, Any]:
-    objects: dict[str, Any] = {
-        **state.models,
-        **state.memory,
-        **state.extra,
-        "optimizer": state.optimizer,
-        "steps": state.steps,
-    }
-    if state.probe is not None:
-        objects |= {"probe": state.probe.head, "probe_optimizer": state.probe.optimizer}
-    if state.average is not None:
-        objects["average"] = state.average
-    return objects
-
-
 class Checkpoints:
     """The checkpoints of one training run.
 
@@ -79,7 +64,7 @@ class Checkpoints:
         remove_remains(directory)
         self._directory = directory
         self._state = state
-        self._checkpoint = tf.train.Checkpoint(**_trackables(state))
+        self._checkpoint = tf.train.Checkpoint(**state.trackables)
         self._keep = keep
         self._fingerprint = fingerprint
         self._beside = beside

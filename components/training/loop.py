@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from twofold.components.errors import AlarmError, TrainingDivergedError
 from twofold.components.training.alarms.alarm_watch import Alarm, AlarmWatch
+from twofold.components.training.alarms.finite_weights import build_non_finite_search
 from twofold.components.training.alarms.rules import name_terms
 from twofold.components.training.resuming.checkpoint_store import CheckpointStore, Resumption
 from twofold.components.training.resuming.interruption import StopRequest
@@ -121,6 +122,7 @@ def run_loop(
 
     """
     stop, alarms = stop or StopRequest(), alarms or AlarmWatch()
+    find_non_finite = build_non_finite_search(state)
     start = checkpoints.restore()
     alarms.resume(start.alarms)
     if (before := alarms.stopped()) is not None:
@@ -141,6 +143,7 @@ def run_loop(
                 stop,
                 alarms,
                 agreement,
+                find_non_finite,
             )
         except TrainingDivergedError as error:
             cause: Exception = error
@@ -189,6 +192,7 @@ def _run_from(
     stop: StopRequest,
     alarms: AlarmWatch,
     agreement: Agreement | None,
+    find_non_finite: Callable[[], str | None],
 ) -> dict[str, float]:
     """Trains from what was restored to the last step."""
     first = start.step
@@ -226,6 +230,8 @@ def _run_from(
             alarms.timed(synchronised=time.monotonic() - asked)
             interval.clear()
             _check_finite(taken, step)
+            # A term that the loss does not show, or what no loss depends on, may have diverged.
+            _check_weights(find_non_finite(), step)
             means = _means(taken) | {"learning_rate": rate}
             if epoch_end is not None and epoch_ends:
                 means |= epoch_end()
@@ -290,6 +296,24 @@ def _check_finite(taken: Sequence[Mapping[str, float]], step: int) -> None:
                 f"training.on_divergence=rollback tries once",
                 number,
             )
+
+
+def _check_weights(name: str | None, step: int) -> None:
+    """Refuses weights that are no finite numbers.
+
+    Args:
+        name: of one that is not; None where all are.
+        step: updates made.
+
+    Raises:
+        TrainingDivergedError: naming it.
+
+    """
+    if name is not None:
+        raise TrainingDivergedError(
+            f"the weights are no longer finite at step {step} ({name}): expected finite numbers; a "
+            f"lower training.learning_rate may help, as training.on_divergence=rollback tries once"
+        )
 
 
 def _means(interval: Sequence[Mapping[str, float]]) -> dict[str, float]:

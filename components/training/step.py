@@ -103,6 +103,22 @@ class TrainState:
         ]
 
     @property
+    def trackables(self) -> dict[str, Any]:
+        """What a checkpoint holds, by name."""
+        objects: dict[str, Any] = {
+            **self.models,
+            **self.memory,
+            **self.extra,
+            "optimizer": self.optimizer,
+            "steps": self.steps,
+        }
+        if self.probe is not None:
+            objects |= {"probe": self.probe.head, "probe_optimizer": self.probe.optimizer}
+        if self.average is not None:
+            objects["average"] = self.average
+        return objects
+
+    @property
     def step(self) -> int:
         """How many updates were made."""
         return int(self.steps.numpy())

@@ -131,6 +131,41 @@ def test_the_second_divergence_stops(tmp_path):
     assert [one.action for one in training.raised] == ["rollback", "stop"]
 
 
+def diverging_out_of_sight(directory: Path, action: Any) -> Training:
+    """Breaks a weight in step 9 that no loss depends on."""
+    training = Training(directory, watch(action))
+    training.state.variables[0].assign([[-30.0]])
+    unused = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    models = {**training.state.models, "unused": unused}
+    training.state = dataclasses.replace(training.state, models=models)
+
+    def step(batch: int) -> dict[str, Any]:
+        if batch == 9 and training.scale.numpy() == 1.0:
+            unused.variables[1].assign([math.inf])
+        return training.train_step(batch)
+
+    training.step = step
+    return training
+
+
+def test_weights_that_no_loss_shows_are_noticed_at_the_end_of_the_interval(tmp_path):
+    training = diverging_out_of_sight(tmp_path, "stop")
+    with pytest.raises(TrainingDivergedError, match=r"finite at step 10 \(unused: .*bias\)"):
+        training.run()
+    assert training.steps == [*range(1, 11)], "the next checkpoint is after step 12"
+    assert 10 not in training.metrics
+    assert [(one.name, one.step, one.action) for one in training.raised] == [
+        ("divergence", 10, "stop")
+    ]
+
+
+def test_a_rollback_repeats_no_more_than_lies_after_the_last_good_checkpoint(tmp_path):
+    training = diverging_out_of_sight(tmp_path, "rollback")
+    training.run()
+    assert training.steps == [*range(1, 11), *range(5, STEPS + 1)], "of 8 nothing was known"
+    assert np.isfinite(training.state.models["unused"].variables[1].numpy()).all()
+
+
 def collapse(action: Any) -> AlarmWatch:
     rule = Collapse(deviation=0.0, rank=1.5, uniformity=0.0, checks=2)
 

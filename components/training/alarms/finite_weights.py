@@ -1,0 +1,65 @@
+"""Finite weights: a search for infinities and NaNs in what is trained, between checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from twofold.components.training.step import TrainState
+
+_VARIABLES = (keras.Variable, tf.Variable)
+
+
+def build_non_finite_search(state: TrainState) -> Callable[[], str | None]:
+    """Builds a search for infinities and NaNs in what a checkpoint holds, but for ``state.extra``.
+
+    One function of TensorFlow adds up the squares of all floating-point variables, which takes
+    little beside a step; each is looked at on its own only where the sum is not finite.
+
+    Args:
+        state: built.
+
+    Returns:
+        A function that names a variable that is not finite; None where all are.
+
+    """
+    variables = _variables(state)
+
+    @tf.function(autograph=False)
+    def finite() -> tf.Tensor:
+        values = (tf.convert_to_tensor(variable) for variable in variables.values())
+        return tf.math.is_finite(
+            tf.add_n([tf.zeros([]), *(tf.cast(tf.nn.l2_loss(one), tf.float32) for one in values)])
+        )
+
+    def search() -> str | None:
+        if bool(finite()):
+            return None
+        # The squares of finite values may overflow.
+        return next(
+            (
+                name
+                for name, variable in variables.items()
+                if not bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable))))
+            ),
+            None,
+        )
+
+    return search
+
+
+def _variables(state: TrainState) -> dict[str, Any]:
+    """Gives each floating-point variable once, by a name for people."""
+    found: dict[int, tuple[str, Any]] = {}
+    for owner, trackable in state.trackables.items():
+        # Monitors hold an infinity until they have observed something.
+        if owner in state.extra:
+            continue
+        for one in tf.train.TrackableView(trackable).descendants():
+            if isinstance(one, _VARIABLES) and tf.as_dtype(one.dtype).is_floating:
+                name = one.path if isinstance(one, keras.Variable) else one.name.partition(":")[0]
+                found.setdefault(id(one), (f"{owner}: {name}", one))
+    return dict(found.values())
