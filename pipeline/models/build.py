@@ -99,7 +99,9 @@ def build_state(
     ]
     if constant and training.schedule != "constant":
         steady = training.model_copy(update={"schedule": "constant"})
-        optimizer.set_apart(constant, build_training_schedule(steady, settings))
+        # Not by the schedule, but a plateau and a rollback lower it with the rest.
+        held = build_training_schedule(steady, settings, scale=schedule.scale)
+        optimizer.set_apart(constant, held)
     extra: dict[str, Any] = {"rate_scale": schedule.scale}
     if training.plateau is not None:
         extra["plateau"] = ReduceOnPlateau(
@@ -129,7 +131,10 @@ def _mode(metric: str) -> Any:
 
 
 def build_training_schedule(
-    training: TrainingSettings, settings: LoopSettings, phases: Sequence[Phase] = ()
+    training: TrainingSettings,
+    settings: LoopSettings,
+    phases: Sequence[Phase] = (),
+    scale: tf.Variable | None = None,
 ) -> ScaledSchedule:
     """Builds the learning rate of a stage of training, by its steps; in the strategy's scope.
 
@@ -137,6 +142,7 @@ def build_training_schedule(
         training: the settings.
         settings: lengths.
         phases: of a training that was continued; empty for one by its settings alone.
+        scale: of another schedule, to be lowered together; None for one of its own.
 
     """
     warmup = round(training.warmup_epochs * settings.steps_per_epoch)
@@ -146,7 +152,7 @@ def build_training_schedule(
 
     peak, final = scaled(training.learning_rate), scaled(training.final_learning_rate)
     if training.schedule == "constant":
-        return build_schedule(peak, warmup_steps=warmup)
+        return build_schedule(peak, warmup_steps=warmup, scale=scale)
     held = settings.steps_per_epoch if training.schedule_every == "epoch" else 1
     wave = training.schedule == "cosine_wave"
 
@@ -164,7 +170,7 @@ def build_training_schedule(
         )
 
     pieces = plan_pieces(training, phases or [Phase(0, training.epochs)], settings.steps_per_epoch)
-    return ScaledSchedule(join_pieces(pieces, begin, restart, scaled), peak)
+    return ScaledSchedule(join_pieces(pieces, begin, restart, scaled), peak, scale)
 
 
 def _average(training: TrainingSettings, method: Method, settings: LoopSettings) -> Average | None:

@@ -50,6 +50,7 @@ class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         schedule: from the step to a rate; None for ``peak`` throughout.
         peak: the largest rate of the schedule.
+        scale: of another schedule, to be lowered together; None for one of its own.
 
     Attributes:
         scale: scalar variable, 1 at first, which a plateau lowers. It belongs in the checkpoint.
@@ -57,17 +58,24 @@ class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(
-        self, schedule: keras.optimizers.schedules.LearningRateSchedule | None, peak: float
+        self,
+        schedule: keras.optimizers.schedules.LearningRateSchedule | None,
+        peak: float,
+        scale: tf.Variable | None = None,
     ) -> None:
         super().__init__()
         self._schedule = schedule
         self._peak = peak
-        self.scale = tf.Variable(
-            1.0,
-            trainable=False,
-            dtype=keras.config.floatx(),
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-            name="learning_rate_scale",
+        self.scale = (
+            scale
+            if scale is not None
+            else tf.Variable(
+                1.0,
+                trainable=False,
+                dtype=keras.config.floatx(),
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+                name="learning_rate_scale",
+            )
         )
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
@@ -122,6 +130,7 @@ def build_schedule(
     final: float = 0.0,
     held_steps: int = 1,
     wave: bool = False,
+    scale: tf.Variable | None = None,
 ) -> ScaledSchedule:
     """Builds a linear warm-up followed by half a cosine (Loshchilov & Hutter, 2017, equation 5).
 
@@ -139,6 +148,7 @@ def build_schedule(
             changes at the start of each.
         wave: whether the rate rises again after ``end_step`` as it fell, and so on, as that of
             PyTorch's ``CosineAnnealingLR`` does.
+        scale: of another schedule, to be lowered together; None for one of its own.
 
     Raises:
         SettingsError: if a number is out of its range.
@@ -152,7 +162,7 @@ def build_schedule(
         held_steps=held_steps,
         wave=wave,
     )
-    return ScaledSchedule(unscaled, peak)
+    return ScaledSchedule(unscaled, peak, scale)
 
 
 def build_unscaled(
