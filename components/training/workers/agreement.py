@@ -55,6 +55,9 @@ class Agreement:
             WorkerLost: if a worker is gone.
 
         """
+        if self._last is not None and step <= self._last[0]:
+            # Rolled back, and maybe by more steps than a grace period has time for.
+            self._last, self._next = None, step
         if step < self._next:
             return False, False
         now = self._clock()

@@ -58,14 +58,19 @@ def test_quick_steps_are_exchanged_after_about_as_many_as_fit_into_the_interval(
         def share_files(self, folder, names):
             raise NotImplementedError
 
-    def job(group):
-        counting = Counting(group)
-        now = [0.0]
-        agreement = Agreement(counting, StopRequest(), seconds=2.0, clock=lambda: now[0])
-        for step in range(1, 101):
-            now[0] = 0.125 * step
-            agreement(step, late=False)
-        return counting.exchanged
+    def exchanges(*steps):
+        def job(group):
+            counting = Counting(group)
+            now = [0.0]
+            agreement = Agreement(counting, StopRequest(), seconds=2.0, clock=lambda: now[0])
+            for step in steps:
+                now[0] += 0.125
+                agreement(step, late=False)
+            return counting.exchanged
+
+        return work(job, job)
 
     # After the first step and the second, whose length is then known: 16 of them are 2 seconds.
-    assert work(job, job) == [[2, 18, 34, 50, 66, 82, 98, 114]] * 2
+    assert exchanges(*range(1, 101)) == [[2, 18, 34, 50, 66, 82, 98, 114]] * 2
+    # A rollback starts over, and does not wait until it is back at step 18.
+    assert exchanges(*range(1, 11), *range(2, 20)) == [[2, 18, 3, 19, 35]] * 2
