@@ -175,9 +175,13 @@ class Checkpoints:
         self._remove_superfluous(step, keep_before)
 
     def _take_course(self, path: Path, resumption: Resumption) -> Resumption:
-        if self._beside is not None and (path / _BESIDE).is_dir():
-            with files.new_directory(self._beside, replace=True) as staging:
-                _copy(path / _BESIDE, staging)
+        if self._beside is not None:
+            if (path / _BESIDE).is_dir():
+                with files.new_directory(self._beside, replace=True) as staging:
+                    _copy(path / _BESIDE, staging)
+            else:
+                # Of steps that are made again, and may end otherwise after a rollback.
+                files.remove_tree(self._beside)
         course = json.loads((path / COURSE).read_bytes())
         return dataclasses.replace(
             resumption, interval=list(course["interval"]), alarms=course.get("alarms", {})

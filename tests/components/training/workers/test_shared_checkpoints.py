@@ -80,6 +80,16 @@ def test_what_belongs_to_the_chiefs_checkpoint_comes_with_it(workers):
     assert (other.directory / index).read_bytes() == (chief.directory / index).read_bytes()
 
 
+def test_what_the_chiefs_checkpoint_does_not_hold_goes(workers):
+    chief, other, _ = workers
+    write_weights(other.directory / "best", {"encoder": other.model})
+    chief.saved(7, 6.0)
+    write_weights(chief.directory / "best", {"encoder": chief.model})
+    _restore(workers)
+    assert not (chief.directory / "best").exists()
+    assert not (other.directory / "best").exists()
+
+
 def test_a_chief_without_a_checkpoint_begins_anew_with_all(workers):
     workers[1].saved(14, 1.0)
     assert [one.step for one in _restore(workers)] == [0, 0, 0]
