@@ -84,7 +84,7 @@ def pretrain(
         def say(line: str) -> None:
             stage.attendance.say(f"{stage.name}: {line}")
 
-        start_from(config, state, stage.checkpoints, say)
+        start_from(config, state, stage.checkpoints, say, stage.workers)
         return state
 
     finished = _Finished(batches)

@@ -22,11 +22,16 @@ from twofold.components.training.continuing.start_weights import (
 from twofold.components.training.continuing.weight_source import find_weights
 from twofold.components.training.resuming.checkpoint_files import newest_intact
 from twofold.components.training.step import TrainState
+from twofold.components.training.workers.worker_group import Group
 from twofold.pipeline.config import RunConfig
 
 
 def start_from(
-    config: RunConfig, state: TrainState, checkpoints: Path, say: Callable[[str], None]
+    config: RunConfig,
+    state: TrainState,
+    checkpoints: Path,
+    say: Callable[[str], None],
+    workers: Group | None = None,
 ) -> None:
     """Gives a training that begins the weights of ``training.start_from``, as far as they fit.
 
@@ -39,6 +44,7 @@ def start_from(
         state: built, in the strategy's scope.
         checkpoints: of the stage.
         say: told what was taken and what was not.
+        workers: whose chief's checkpoints are those that count; None where there is one worker.
 
     Raises:
         ConfigError: if there are no weights at the path.
@@ -46,7 +52,12 @@ def start_from(
 
     """
     given = config.training.start_from
-    if given is None or newest_intact(checkpoints) is not None:
+    if given is None:
+        return
+    has_begun = newest_intact(checkpoints) is not None
+    if workers is not None:
+        has_begun = bool(workers.exchange(has_begun)[0])
+    if has_begun:
         return
     source = find_weights(given)
     encoder = state.models["encoder"]

@@ -8,11 +8,13 @@ import pytest
 
 from tests.components.encoders.published.test_torch_core import state_dict
 from tests.components.encoders.published.test_torch_file import write_state_dict
+from tests.components.training.workers.as_threads import work
 from twofold.components.errors import CheckpointError, ConfigError, UsageError
 from twofold.components.training.checkpoint import Checkpoints, write_final
 from twofold.components.training.continuing.start_report import read_start
 from twofold.components.training.loop import LoopSettings
 from twofold.components.training.step import TrainState
+from twofold.components.training.workers.worker_group import Group
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.models.build import build_state
 from twofold.pipeline.models.method_builder import build_method
@@ -122,6 +124,29 @@ def test_a_training_that_has_begun_goes_on_instead(tmp_path: Path) -> None:
     state, said, _ = begin(tmp_path, *SUPERVISED, f"training.start_from={tmp_path / 'run'}")
     assert same(state.models["encoder"], fresh.models["encoder"])
     assert said == []
+
+
+@pytest.mark.parametrize("chief_has_begun", [False, True])
+def test_of_several_workers_the_chiefs_checkpoints_count(
+    tmp_path: Path, chief_has_begun: bool
+) -> None:
+    before = save(tmp_path / "run", *SUPERVISED)
+    settings = (*SUPERVISED, f"training.start_from={tmp_path / 'run'}")
+
+    def worker(directory: str, has_begun: bool) -> Any:
+        config, state = build(*settings)
+        (tmp_path / directory).mkdir()
+        if has_begun:
+            Checkpoints(tmp_path / directory, state).save()
+
+        def job(group: Group) -> bool:
+            start_from(config, state, tmp_path / directory, lambda line: None, group)
+            return same(state.models["encoder"], before.models["encoder"])
+
+        return job
+
+    started = work(worker("chief", chief_has_begun), worker("other", not chief_has_begun))
+    assert started == [not chief_has_begun] * 2
 
 
 def test_an_encoder_that_can_take_nothing_is_refused(tmp_path: Path) -> None:
