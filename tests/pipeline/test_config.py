@@ -217,6 +217,8 @@ def test_a_configuration_is_frozen() -> None:
 REFUSED = [
     ("data.imags=3", "unknown key data.imags: did you mean 'images'?"),
     ("trainin.epochs=3", "unknown key trainin: did you mean 'training'?"),
+    # As like "compile" as half of its letters.
+    ("training.nope=1", "unknown key training.nope: expected one of batch_size"),
     ("data.zzz.bar=1", "unknown key data.zzz: expected one of source, images, latent_names"),
     (
         "encoder.width=64",
