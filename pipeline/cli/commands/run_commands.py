@@ -63,7 +63,8 @@ def run(
     if until not in STEPS:
         raise typer.BadParameter(f"expected one of {', '.join(STEPS)}", param_hint="--until")
     settings = _with_formats(settings, formats)
-    with open_run(
+    trial = check or dry_run
+    opening = open_run(
         recipe,
         settings,
         workdir,
@@ -73,9 +74,10 @@ def run(
         reuse,
         beam,
         max_minutes,
-        trains=not (check or dry_run),
-    ) as opened:
-        if check or dry_run:
+        trains=not trial,
+    )
+    with opening as opened:
+        if trial:
             try_out(opened, until, check=check, estimate=dry_run)
             return
         context = dataclasses.replace(opened, before_long=check_before_long(until))
@@ -109,7 +111,7 @@ def _step_command(step: str, purpose: str) -> Callable[..., None]:
         update: UpdateOption = False,
         reuse: ReuseOption = False,
     ) -> None:
-        with open_run(
+        opening = open_run(
             recipe,
             settings,
             workdir,
@@ -119,10 +121,8 @@ def _step_command(step: str, purpose: str) -> Callable[..., None]:
             reuse,
             beam,
             trains=step == "pretrain",
-        ) as context:
-            if _joins_chief(context):
-                run_with_chief(context)
-                return
+        )
+        with opening as context:
             _run_step(context, step)
 
     command.__doc__ = f"{purpose}.\n\nExample: twofold {step} quickstart"
@@ -181,6 +181,9 @@ def _with_formats(settings: list[str] | None, formats: str | None) -> list[str]:
 
 
 def _run_step(context: Context, step: str) -> None:
+    if _joins_chief(context):
+        run_with_chief(context)
+        return
     if context.config.study is not None:
         raise ConfigError(
             f"{context.config.name} is a study of several runs: expected `twofold run`"
