@@ -94,12 +94,12 @@ def main(arguments: list[str] | None = None) -> None:
             errors.print(f"error: {escape(error_line(error))}")
         sys.exit(_status(error))
     except Interruption as end:
-        errors.print(f"{escape(str(end))}; the same command goes on from the last checkpoint")
+        errors.print(f"{escape(str(end))}; {escape(end.then)}")
         sys.exit(end.status)
     except SystemExit as end:
         # Typer takes the keyboard interrupt and ends without a word.
         if end.code == _INTERRUPTED:
-            errors.print("interrupted; the same command goes on from the last checkpoint")
+            errors.print("interrupted")
         raise
 
 

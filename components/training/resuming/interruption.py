@@ -31,7 +31,12 @@ class Interruption(BaseException):
         step: the training step of the checkpoint that was just written; None where there was none
             to write.
 
+    Attributes:
+        then: what the same command does next, for people.
+
     """
+
+    then = "the same command goes on from the last checkpoint"
 
     def __init__(self, cause: str, status: int, step: int | None = None) -> None:
         at = "" if step is None else f" at step {step}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from rich.markup import escape
 
 from twofold.components.cluster import read_cluster
 from twofold.components.errors import ConfigError, UsageError
-from twofold.components.training.resuming.interruption import StopRequest
+from twofold.components.training.resuming.interruption import STATUSES, Interruption, StopRequest
 from twofold.components.training.workers.worker_group import WorkerGroup
 from twofold.pipeline import config as configuration
 from twofold.pipeline import recipes
@@ -196,7 +197,7 @@ def open_run(
         stop = StopRequest(max_minutes, say=_say_aside)
         stack.enter_context(stop.listening())
         progress = ProgressDisplay(errors, _say)
-        yield Context(
+        context = Context(
             config=config,
             run=directory,
             datasets=datasets or str(workdir / DATASETS),
@@ -208,6 +209,11 @@ def open_run(
             workers=workers,
             other_code="reuse" if reuse else "update" if update else "ask",
         )
+        try:
+            yield context
+        except KeyboardInterrupt:
+            # A library had taken the signal for itself.
+            raise Interruption("SIGINT", STATUSES[signal.SIGINT]) from None
 
 
 def _load_named(recipe: str, settings: list[str] | None, name: str | None) -> RunConfig:

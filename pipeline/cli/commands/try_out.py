@@ -7,6 +7,7 @@ from rich.markup import escape
 from twofold.components import files
 from twofold.components.data.store.manifest import MANIFEST_FILE, load_manifest
 from twofold.components.training.reporting.intervals import duration
+from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline.cli.console import out
 from twofold.pipeline.cli.estimate_table import estimate_table
 from twofold.pipeline.config import RunConfig
@@ -34,19 +35,24 @@ def try_out(context: Context, until: str, *, check: bool, estimate: bool) -> Non
         estimate: whether to print what they take.
 
     Raises:
+        Interruption: if the trial was told to end.
         RehearsalError: naming a step that fails.
         SettingsError: if the settings do not fit one another or the images.
 
     """
-    check_image_size(context.config, context.source)
-    for name, config, last in _runs(context.config, until):
-        if name:
-            out.print(escape(f"{name}:"))
-        if estimate:
-            _print_estimate(context, config)
-        if check:
-            took = check_run(config, stop=context.stop, until=last)
-            out.print(f"all steps to {last} passed on one batch, in {duration(took)}")
+    try:
+        check_image_size(context.config, context.source)
+        for name, config, last in _runs(context.config, until):
+            if name:
+                out.print(escape(f"{name}:"))
+            if estimate:
+                _print_estimate(context, config)
+            if check:
+                took = check_run(config, stop=context.stop, until=last)
+                out.print(f"all steps to {last} passed on one batch, in {duration(took)}")
+    except Interruption as end:
+        end.then = "the trial left nothing behind"
+        raise
 
 
 def _runs(config: RunConfig, until: str) -> list[tuple[str, RunConfig, str]]:

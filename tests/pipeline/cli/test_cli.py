@@ -11,8 +11,9 @@ from tests.pipeline.conftest import Outcome
 from twofold.components.errors import DataError
 from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline.cli.app import COMMANDS
-from twofold.pipeline.cli.commands import run_commands
+from twofold.pipeline.cli.commands import recipe_commands, run_commands, try_out
 from twofold.pipeline.recipes import load_recipe, recipe_names
+from twofold.pipeline.rehearsal import check_run
 from twofold.pipeline.runs.run_context import Context
 
 Twofold = Callable[..., Outcome]
@@ -151,6 +152,31 @@ def test_an_interrupted_run_says_how_to_go_on(
     ended = twofold("run", "quickstart", "--workdir", str(tmp_path))
     assert ended.status == 130
     assert "the same command goes on from the last checkpoint" in ended.error
+
+
+@pytest.mark.parametrize("trial", ["--check", "--dry-run"])
+def test_an_interrupted_trial_promises_no_checkpoint(
+    trial: str, twofold: Twofold, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupt(*given: object, **options: object) -> None:
+        raise Interruption("SIGINT", 130)
+
+    monkeypatch.setattr(try_out, "run_apart", interrupt)
+    monkeypatch.setattr(check_run, "run_apart", interrupt)
+    ended = twofold("run", "quickstart", "--workdir", str(tmp_path), trial)
+    assert ended.status == 130
+    assert ended.error == "interrupted (SIGINT); the trial left nothing behind\n"
+
+
+def test_an_interrupted_command_that_makes_nothing_promises_nothing(
+    twofold: Twofold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipe_commands, "load_config", interrupt)
+    ended = twofold("show", "quickstart")
+    assert (ended.status, ended.error.strip()) == (130, "interrupted")
 
 
 @pytest.mark.parametrize(
