@@ -19,7 +19,7 @@ from twofold.components.methods.settings import METHODS
 from twofold.components.settings import ChosenFrom, Registry, Section
 from twofold.components.transforms.settings import VIEWS
 from twofold.pipeline.config.data import DataConfig, change_source, data_keys, source_field
-from twofold.pipeline.config.effects import drop_unread_training
+from twofold.pipeline.config.effects.training_effects import drop_unread_training
 from twofold.pipeline.config.run import RECORDED, RunConfig
 from twofold.pipeline.tensorflow_import import import_tensorflow
 

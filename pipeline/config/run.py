@@ -14,7 +14,7 @@ from twofold.components.training.settings import TrainingSettings
 from twofold.components.transforms.policies_settings import AffineViewsSettings
 from twofold.components.transforms.settings import AnyViews
 from twofold.pipeline.config.data import DataConfig
-from twofold.pipeline.config.effects import without_effect
+from twofold.pipeline.config.effects.unread_settings import without_effect
 from twofold.pipeline.config.evaluation import EvaluationConfig
 from twofold.pipeline.config.export_settings import ExportConfig
 from twofold.pipeline.config.study import StudyConfig

@@ -39,7 +39,7 @@ from twofold.components.training.workers.shared_checkpoints import (
 )
 from twofold.components.training.workers.worker_group import WorkerGroup
 from twofold.pipeline.config import RunConfig
-from twofold.pipeline.config.effects import as_yaml
+from twofold.pipeline.config.typed_values import as_yaml
 from twofold.pipeline.models.build import describe, step_settings
 from twofold.pipeline.models.method_builder import CHOICES, choose_and_build_method
 from twofold.pipeline.runs.run_context import ProgressFactory

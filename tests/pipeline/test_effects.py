@@ -6,7 +6,10 @@ import pytest
 
 from twofold.components.errors import ConfigError
 from twofold.pipeline.config import RunConfig, TrainingSettings, override, parse_config
-from twofold.pipeline.config.effects import DATA, EVALUATION, EXPORT, RUN, STUDY, TRAINING
+from twofold.pipeline.config.effects.data_effects import DATA
+from twofold.pipeline.config.effects.method_effects import METHOD, RUN, VIEWS
+from twofold.pipeline.config.effects.result_effects import EVALUATION, EXPORT, STUDY
+from twofold.pipeline.config.effects.training_effects import TRAINING
 from twofold.pipeline.recipes import load_recipe, recipe_names
 
 STUDY_OF_ONE = "study={encoders: {plain: []}}"
@@ -228,6 +231,23 @@ CASES = [
             "curve_groups={one: [plain]}",
         )
     ),
+    *(
+        (
+            f"views.{setting}",
+            [f"views.policy={policy}", f"views.{probability}=0"],
+            [f"views.{probability}=0.5"],
+        )
+        for policy, probability, setting in (
+            ("barlow", "jitter_probability", "brightness=0.1"),
+            ("barlow", "jitter_probability", "contrast=0.1"),
+            ("barlow", "jitter_probability", "saturation=0.1"),
+            ("barlow", "jitter_probability", "saturation_of=luma"),
+            ("simclr_imagenet", "jitter_probability", "strength=0.5"),
+            ("barlow", "blur_probability", "sigma_drawn=image"),
+            ("simclr_imagenet", "blur_probability", "blur_share=0.2"),
+            ("barlow", "solarise_probability", "solarise_threshold=0.4"),
+        )
+    ),
     ("study.pictured_images=9", [STUDY_OF_ONE], ["study.pictured={all: plain}"]),
     (
         "probe_views.policy=crop",
@@ -260,7 +280,9 @@ def test_every_row_of_the_table_has_a_case() -> None:
     tables = {"data": DATA, "training": TRAINING, "evaluation": EVALUATION, "export": EXPORT}
     rows = {
         f"{section}.{key}"
-        for section, effects in (tables | {"study": STUDY}).items()
+        for section, effects in (
+            tables | {"study": STUDY, "method": METHOD, "views": VIEWS}
+        ).items()
         for effect in effects
         for key in effect.keys
     }

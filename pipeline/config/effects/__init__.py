@@ -1,0 +1,1 @@
+"""Settings without effect, section by section: when something reads them."""
