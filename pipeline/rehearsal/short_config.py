@@ -7,6 +7,7 @@ import math
 from twofold.components.methods.settings import MethodSettings, TeacherSettings
 from twofold.components.training.alarms.alarms_settings import ACTIONS
 from twofold.pipeline.config import EvaluationConfig, RunConfig, SwaSettings, TrainingSettings
+from twofold.pipeline.training.stage_configs import stage_configs
 
 # Of training images some may be cut off to decide, and some lose their label.
 _CUT, _LABELLED = 1.3, 0.5
@@ -43,11 +44,9 @@ def shorten(config: RunConfig) -> RunConfig:
 
 def images_needed(config: RunConfig) -> int:
     """Returns how many training images fill a batch of each stage of a run."""
-    trainings = [config.training]
-    if config.method.teacher_stage is not None:
-        trainings.append(config.method.teacher_stage.training)
+    stages = stage_configs(config).values()
     kept = _LABELLED if config.data.label_share < 1 else 1.0
-    return math.ceil(_CUT * max(one.batch_size for one in trainings) / kept)
+    return math.ceil(_CUT * max(one.training.batch_size for one in stages) / kept)
 
 
 def _brief_method(method: MethodSettings, batch_size: int) -> MethodSettings:

@@ -12,7 +12,6 @@ import tensorflow as tf
 from twofold.components import distribute
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.evaluation.confidence_intervals import accuracy_metrics
-from twofold.components.methods.labelled.supervised_settings import SupervisedSettings
 from twofold.components.training.checkpoint import (
     read_description,
     write_description,
@@ -54,6 +53,7 @@ from twofold.pipeline.training.pretraining import (
 )
 from twofold.pipeline.training.stage import Stage, set_aside_other_inputs
 from twofold.pipeline.training.stage_callbacks import stage_callbacks
+from twofold.pipeline.training.stage_configs import TEACHER_SECTION, TRAINING_SECTION, stage_configs
 
 # The folder of a run that keeps self-training's teacher.
 TEACHER = "teacher"
@@ -78,7 +78,7 @@ def _train(
     context: Context, details: dict[str, Any], strategy: tf.distribute.Strategy
 ) -> dict[str, float]:
     config, path, shown = context.config, context.run.path, _is_shown(context)
-    callbacks = stage_callbacks(context, "training") if shown else ()
+    callbacks = stage_callbacks(context, TRAINING_SECTION) if shown else ()
     details["deterministic"] = set_determinism(config.training.deterministic)
     manifest = context.manifest()
     check_trainable(config, manifest)
@@ -149,24 +149,8 @@ def _check(config: RunConfig, images: TrainingImages, replicas: int) -> None:
     """Refuses what the images do not allow in any stage of the training, before the first step."""
     if not config.method.trains:
         return
-    InputPipeline(config, images).check(replicas)
-    teacher = _teacher_config(config)
-    if teacher is not None:
-        InputPipeline(teacher, images, "method.teacher.training").check(replicas)
-
-
-def _teacher_config(config: RunConfig) -> RunConfig | None:
-    """Returns the configuration of a teacher's own training, if there is one."""
-    settings = config.method.teacher_stage
-    if settings is None:
-        return None
-    return config.model_copy(
-        update={
-            "encoder": settings.encoder or config.encoder,
-            "method": SupervisedSettings(),
-            "training": settings.training,
-        }
-    )
+    for section, one in stage_configs(config).items():
+        InputPipeline(one, images, section).check(replicas)
 
 
 def _is_shown(context: Context) -> bool:
@@ -210,7 +194,7 @@ def _train_teacher(
     context: Context, data: Data, strategy: tf.distribute.Strategy, attended: Attendance
 ) -> tuple[Path | None, dict[str, float]]:
     """Trains the teacher of self-training; returns its checkpoint directory and its metrics."""
-    teacher, path = _teacher_config(context.config), context.run.path
+    teacher, path = stage_configs(context.config).get(TEACHER_SECTION), context.run.path
     if teacher is None:
         return None, {}
     values = settings_seen(teacher)
@@ -228,7 +212,7 @@ def _train_teacher(
         metrics=path / "metrics-teacher.jsonl" if _is_shown(context) else None,
         attendance=attended,
         workers=context.workers,
-        callbacks=stage_callbacks(context, "method.teacher.training") if _is_shown(context) else (),
+        callbacks=stage_callbacks(context, TEACHER_SECTION) if _is_shown(context) else (),
     )
     set_aside_other_inputs(stage, context.run.set_aside)
     finished = pretrain(stage, data, strategy, context.progress)

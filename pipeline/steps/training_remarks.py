@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from twofold.components.training.precision import bfloat16_instructions
 from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.training.stage_configs import stage_configs
 
 # Below so many steps an epoch, what fills no batch may be a good part of the images.
 _FEW_STEPS = 10
@@ -38,9 +39,7 @@ def remark_on_training(context: Context) -> None:
             f"statistics see {training.batch_size // training.accumulate} images at a time, not "
             f"{training.batch_size}; accumulation adds no negatives"
         )
-    trainings = {"training": training}
-    if method.teacher_stage is not None:
-        trainings["method.teacher.training"] = method.teacher_stage.training
+    trainings = {name: one.training for name, one in stage_configs(context.config).items()}
     for name, one in trainings.items():
         rule = one.early_stopping
         # The first epoch is the best so far in any case.

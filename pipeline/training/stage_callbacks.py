@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from twofold.components.named_objects import import_named
 from twofold.components.training.reporting.training_callbacks import build_callbacks
-from twofold.pipeline.config import RunConfig, TrainingSettings
+from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.training.stage_configs import stage_configs
 
 _KEY = "callbacks"
 
@@ -20,8 +20,8 @@ def check_callbacks(config: RunConfig) -> None:
         SettingsError: naming the setting, if it cannot be imported.
 
     """
-    for prefix, training in _trainings(config):
-        for name in training.callbacks:
+    for prefix, stage in stage_configs(config).items():
+        for name in stage.training.callbacks:
             import_named(name, f"{prefix}.{_KEY}")
 
 
@@ -30,21 +30,15 @@ def stage_callbacks(context: Context, prefix: str) -> list[tuple[str, Any]]:
 
     Args:
         context: of the run; its own objects come after those that the setting names.
-        prefix: of the training's settings: ``training`` or ``method.teacher.training``.
+        prefix: of the training's settings, a key of ``stage_configs``.
 
     Raises:
         SettingsError: if one that the settings name cannot be made.
 
     """
-    training = dict(_trainings(context.config))[prefix]
+    training = stage_configs(context.config)[prefix].training
     named = build_callbacks(training.callbacks, f"{prefix}.{_KEY}")
     return [*named, *((_name(one), one) for one in context.callbacks)]
-
-
-def _trainings(config: RunConfig) -> Iterator[tuple[str, TrainingSettings]]:
-    yield "training", config.training
-    if config.method.teacher_stage is not None:
-        yield "method.teacher.training", config.method.teacher_stage.training
 
 
 def _name(callback: Any) -> str:

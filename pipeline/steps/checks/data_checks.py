@@ -9,7 +9,8 @@ import numpy as np
 from twofold.components.data.sources.source import SourceInfo
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.errors import DataError, UnfitSettingsError
-from twofold.pipeline.config import EvaluationConfig, RunConfig, TrainingSettings
+from twofold.pipeline.config import EvaluationConfig, RunConfig
+from twofold.pipeline.training.stage_configs import stage_configs
 
 _HELD_OUT = ("test", "validation")
 # Names of classes that a message shows.
@@ -82,9 +83,9 @@ def check_trainable(config: RunConfig, manifest: Manifest) -> None:
             f"training.labelled_batch_size={config.training.labelled_batch_size} needs training "
             f"images with a label, and {manifest.name} has none"
         )
-    for prefix, training in _trainings(config):
+    for prefix, stage in stage_configs(config).items():
         for rule in ("plateau", "early_stopping"):
-            if getattr(training, rule) is None:
+            if getattr(stage.training, rule) is None:
                 continue
             validation = manifest.splits.get("validation")
             if labelled < 2 or validation is None or not any(validation.labels.values()):
@@ -92,14 +93,6 @@ def check_trainable(config: RunConfig, manifest: Manifest) -> None:
                     f"{prefix}.{rule} goes by labelled validation images, which {manifest.name} "
                     f"does not have: expected data.validation_share above 0, or a folder val/"
                 )
-
-
-def _trainings(config: RunConfig) -> list[tuple[str, TrainingSettings]]:
-    trainings = [("training", config.training)]
-    teacher = config.method.teacher_stage
-    if teacher is not None:
-        trainings.append(("method.teacher.training", teacher.training))
-    return trainings
 
 
 def check_measurable(config: RunConfig, manifest: Manifest) -> None:
