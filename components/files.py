@@ -41,6 +41,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _GOOGLE = ("gs", "gcs")
 _READ_AHEAD = 4 << 20
 _COPIED_AT_ONCE = 1 << 20
+# What `_temporary_name` gives.
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{32}\.tmp")
 
 
 def is_remote(path: Path | str) -> bool:
@@ -276,6 +278,18 @@ def flush(path: Path) -> None:
     with naming_file(path):
         _flush(path)
         _flush(path.parent)
+
+
+def remove_temporary(directory: Path | str) -> None:
+    """Remove what writers that were killed left in a local directory under temporary names.
+
+    No process may be writing files there.
+    """
+    if is_remote(directory) or not Path(directory).is_dir():
+        return
+    for path in Path(directory).iterdir():
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def link_or_copy(source: Path | str, target: Path | str) -> None:

@@ -145,8 +145,7 @@ def lay_out(plan: Plan) -> tuple[StagingArea, list[str]]:
         previous=None if previous is None else _usable(previous, plan.info, plan.settings),
         weighted=plan.info.weighted,
     )
-    for each in ("tasks", "parts", "shards", "dataset"):
-        files.make_directory(staging.folder(each))
+    staging.make_folders()
     tasks = _write_tasks(staging, plan.info.items)
     stage_previous_rows(staging)
     return staging, tasks

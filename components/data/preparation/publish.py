@@ -61,11 +61,14 @@ def publish(
     """
     manifest = _assemble(plan, staging, tasks, render_page)
     made, directory = staging.folder("dataset"), plan.directory
+    listed = {MANIFEST_FILE, *(file.file for file in manifest.every_file)}
+    # What an attempt that did not come to its end left is no part of the dataset.
+    for name in set(files.names(made)) - listed:
+        files.remove_tree(files.join(made, name))
     if not files.is_remote(directory):
         files.move_directory(Path(made), Path(directory))
         return manifest
-    names = [name for name in files.names(made) if name != MANIFEST_FILE]
-    for name in [*names, MANIFEST_FILE]:
+    for name in [*sorted(listed - {MANIFEST_FILE}), MANIFEST_FILE]:
         files.link_or_copy(files.join(made, name), files.join(directory, name))
     return manifest
 

@@ -33,6 +33,7 @@ _MARKER = "work"
 RESOLUTION = "resolution.json"
 REMOVED = "removed.npy"
 
+_FOLDERS = ("tasks", "parts", "shards", "dataset")
 _PLACED_LATER = ("shard", "offset", "length")
 
 # A row of a part: what the index says of an image, its sort key, by which all images are ordered,
@@ -71,6 +72,11 @@ class StagingArea:
     def path(self, folder: str, name: str) -> str:
         """A file in one of the folders: tasks, parts, shards, dataset."""
         return files.join(self.directory, folder, name)
+
+    def make_folders(self) -> None:
+        """Make the folders, where they are not there."""
+        for name in _FOLDERS:
+            files.make_directory(self.folder(name))
 
     def folder(self, name: str) -> str:
         """One of the folders."""
@@ -202,9 +208,13 @@ def open_staging(path: str, work: str, *, abandoned: str) -> Iterator[None]:
             stack.callback(os.close, _lock(Path(path)))
         marker, content = files.join(path, _MARKER), f"{work} {_STAGING_VERSION}"
         if not files.exists(marker) or files.read_bytes(marker) != content.encode():
+            # The marker first: what is half removed is not to be gone on with.
+            files.remove_tree(marker)
             for each in files.names(path):
                 files.remove_tree(files.join(path, each))
             files.write_text(marker, content)
+        for each in ("", *_FOLDERS):
+            files.remove_temporary(files.join(path, each))
         try:
             yield
         except Exception:
@@ -216,6 +226,8 @@ def open_staging(path: str, work: str, *, abandoned: str) -> Iterator[None]:
 def discard_abandoned(path: str) -> None:
     """Remove a working directory that a killed process left, unless a process is in it."""
     parent, _, name = path.rpartition("/")
+    # A process that is in it has read the marker.
+    files.remove_tree(files.join(path, _MARKER))
     if files.is_remote(path):
         files.remove_tree(path)
     elif Path(parent).is_dir():
