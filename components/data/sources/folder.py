@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from twofold.components import files
 from twofold.components.data.sources.access.archives import (
@@ -18,7 +19,13 @@ from twofold.components.data.sources.access.archives import (
     open_container,
 )
 from twofold.components.data.sources.access.spooled_listing import Row, Spool, read_entries
-from twofold.components.data.sources.folder_layout import FolderLayout, FolderNames
+from twofold.components.data.sources.folders.folder_census import FolderCensus
+from twofold.components.data.sources.folders.folder_layout import (
+    find_layout,
+    parse_layout,
+)
+from twofold.components.data.sources.folders.folder_reading import FolderReading, read_folders
+from twofold.components.data.sources.folders.near_names import split_surely_named
 from twofold.components.data.sources.source import (
     SOURCES,
     Item,
@@ -32,8 +39,22 @@ from twofold.components.errors import DataError
 from twofold.components.settings import scheme_checked
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
+# What a fingerprint has of the setting that tells what folders mean.
+_MEANT = {"auto": "folder", "classes": "folder of classes"}
 # Of the formats that can be converted, see `twofold.components.data.rules.image_rules`.
 OTHER_EXTENSIONS = (".gif", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def _checked_layout(value: str) -> str:
+    try:
+        parse_layout(value)
+    except ValueError:
+        raise PydanticCustomError(
+            "layout",
+            "Input should be auto, classes, or split, class and * in their order, as in "
+            "*/split/class",
+        ) from None
+    return value
 
 
 @SOURCES.register
@@ -50,11 +71,11 @@ class FolderSettings(SourceSettings):
         "split together; null: each image by itself",
     )
 
-    first_folders: Literal["auto", "classes"] = Field(
+    first_folders: Annotated[str, AfterValidator(_checked_layout)] = Field(
         "auto",
-        description="classes: each first folder is a class, whatever its name; auto: train, valid, "
-        "test, unlabelled and the like are what these names say, as are training_set, dev and the "
-        "like where all of them name splits",
+        description="classes: each first folder is a class, whatever its name; split/class, "
+        "class/split, */split/class and the like: what the first folders are, * for neither; auto: "
+        "found by the names train, valid, test, unlabelled and the like, wherever they stand",
     )
 
     def build(self, *, convertible: bool = False) -> FolderSource:
@@ -69,7 +90,7 @@ class _Listing:
 
     spool: Spool
     info: SourceInfo
-    layout: FolderLayout
+    reading: FolderReading
 
 
 class FolderSource:
@@ -77,8 +98,10 @@ class FolderSource:
 
     A path is a directory, a .zip or a .tar (compressed or not), read in place; also one in a bucket
     (`gs://...`). A key is the file's path inside it, with forward slashes.
-    `folder_layout` says what the folders mean; class names are sorted over all paths together, and
-    images without a class have label -1. Hidden files and those in hidden folders are ignored.
+    `folders.folder_layout` says what the folders mean; class names are sorted over all paths
+    together, and images without a class have label -1. Where all of several paths are named like
+    splits (`train.zip`, `test.zip`) and nothing in them is, keys begin with these names. Hidden
+    files and those in hidden folders are ignored.
 
     The paths are listed once, when that is first needed, in a stream: what stays in memory is eight
     bytes an image (of a bucket, one folder's listing at a time). The listing is kept in a temporary
@@ -90,8 +113,7 @@ class FolderSource:
         group_pattern: a regular expression with one group, searched for in each key; what the group
             matches is the image's group. Images whose key does not match have none.
         extensions: how the names of image files end, in lower case.
-        first_folders: "classes" takes each first folder as a class, "auto" those that are named
-            like a split as one.
+        first_folders: "auto", "classes", or what the first folders are, as in "class/split".
 
     Raises:
         DataError: a path is missing or no folder or archive, or another setting is not as
@@ -105,9 +127,10 @@ class FolderSource:
         path: Sequence[str | Path],
         group_pattern: str | None,
         extensions: Sequence[str],
-        first_folders: Literal["auto", "classes"] = "auto",
+        first_folders: str = "auto",
     ):
         self._first_folders = first_folders
+        self._chosen = parse_layout(first_folders)
         self._extensions = tuple(extensions)
         self._group = None if group_pattern is None else _compile(group_pattern)
         self._containers = tuple(open_container(files.resolve(each)) for each in path)
@@ -123,13 +146,7 @@ class FolderSource:
     def tasks(self, items: int) -> Iterator[bytes]:
         """Consecutive files, with where they are, their label and their split."""
         listing = self._listing()
-        label_of = {name: label for label, name in enumerate(listing.info.class_names)}
-
-        def label_and_split(row: Row) -> tuple[int, str | None]:
-            split, class_name = listing.layout.split_and_class(row.key)
-            return -1 if class_name is None else label_of[class_name], split
-
-        return listing.spool.tasks(items, label_and_split)
+        return listing.spool.tasks(items, listing.reading.label_and_split)
 
     def read(self, task: bytes, selected: Select = select_all) -> Iterator[Item]:
         """The files of a task."""
@@ -141,43 +158,61 @@ class FolderSource:
         return self._held
 
     def _list(self) -> _Listing:
-        names, ignored = FolderNames(), [0] * len(self._containers)
-        meant = "folder" if self._first_folders == "auto" else "folder of classes"
-        spool = Spool(self._rows(names, ignored), meant)
-        paths = ", ".join(container.path for container in self._containers)
-        if spool.repeated is not None:
+        paths = [container.path for container in self._containers]
+        listing = self._list_below([""] * len(paths))
+        names = [_stem(path) for path in paths]
+        if (
+            self._first_folders == "auto"
+            and "split" not in listing.reading.layout.roles
+            and len(paths) > 1
+            and all(map(split_surely_named, names))
+        ):
+            listing = self._list_below([f"{name}/" for name in names])
+        repeated = listing.spool.repeated
+        if repeated is not None:
             raise DataError(
-                f"{spool.repeated.count} images have the key {spool.repeated.key!r} in {paths}; "
+                f"{repeated.count} images have the key {repeated.key!r} in {', '.join(paths)}; "
                 "paths inside the folders and archives of one source must differ (give their "
                 "parent folder instead)"
             )
-        layout = FolderLayout(by_split=False, reserved=False)
-        if self._first_folders == "auto":
-            in_folder = len(self._containers) == 1 and isinstance(self._containers[0], Folder)
-            layout = names.layout(paths, paths if in_folder else None)
+        return listing
+
+    def _list_below(self, folders: Sequence[str]) -> _Listing:
+        """Lists all images, those of each path as if they were in the folder given for it."""
+        census, ignored = FolderCensus(), [0] * len(self._containers)
+        meant = _MEANT.get(self._first_folders, f"folder {self._first_folders}")
+        spool = Spool(self._rows(census, ignored, folders), meant)
+        paths = ", ".join(container.path for container in self._containers)
+        layout = self._chosen or find_layout(census, paths)
+        reading = read_folders(spool, layout, paths, chosen=self._chosen is not None)
         info = SourceInfo(
             kind="folder",
-            class_names=names.class_names(layout),
+            class_names=reading.class_names,
             latent_names=(),
-            fingerprint=spool.fingerprint,
-            items=spool.items,
-            ignored=sum(ignored),
-            taken_as=names.describe(layout),
+            fingerprint=reading.fingerprint,
+            items=spool.items - reading.left_out,
+            ignored=sum(ignored) + reading.left_out,
+            taken_as=(reading.line,),
         )
-        return _Listing(spool, info, layout)
+        return _Listing(spool, info, reading)
 
-    def _rows(self, names: FolderNames, ignored: list[int]) -> Iterator[Row]:
-        """The images; their folders are added to `names`, and other files counted by container."""
-        for number, container in enumerate(self._containers):
+    def _rows(
+        self, census: FolderCensus, ignored: list[int], folders: Sequence[str]
+    ) -> Iterator[Row]:
+        """The images; the census counts them, and other files are counted by container."""
+        for number, (container, folder) in enumerate(zip(self._containers, folders, strict=True)):
             images, others = 0, 0
             for member in _members(container):
                 if not self._is_image(member.name):
                     others += 1
                     continue
                 images += 1
-                names.add(member.name)
-                group = self._group_of(member.name)
-                yield Row(member.name, member.content_id, number, member.location, group=group)
+                key, location = f"{folder}{member.name}", member.location
+                if folder and isinstance(container, Folder):
+                    # Its files are found by their key unless it is said where they are.
+                    location = location or member.name.encode()
+                census.add(key)
+                yield Row(key, member.content_id, number, location, group=self._group_of(key))
             if not images:
                 raise DataError(
                     f"{container.path}: no images in it; expected files ending in "
@@ -193,6 +228,11 @@ class FolderSource:
     def _group_of(self, key: str) -> str | None:
         found = None if self._group is None else self._group.search(key)
         return None if found is None else found[1]
+
+
+def _stem(path: str) -> str:
+    """The name of a folder or an archive, without what says its kind."""
+    return PurePosixPath(path).name.partition(".")[0]
 
 
 def _members(container: FileContainer) -> Iterator[Any]:

@@ -20,7 +20,7 @@ from twofold.components.data.sources.access.spooled_listing import (
     read_entries,
 )
 from twofold.components.data.sources.access.tables import column_names, read_columns
-from twofold.components.data.sources.folder_layout import (
+from twofold.components.data.sources.label_names import (
     MOST_CLASSES,
     describe_classes,
     is_unlabelled,
@@ -72,7 +72,7 @@ class ListingSource:
     - path: relative to the table's folder or to `root`, absolute, or in a bucket (`gs://...`);
     - label: a class's name, or its number (see `number_classes`); empty for none, and so is a name
       such as unlabelled, unless it is among the class names;
-    - split: one of `folder_layout.SPLIT_NAMES`, in capitals or not; empty for none. Unlabelled
+    - split: one of `label_names.SPLIT_NAMES`, in capitals or not; empty for none. Unlabelled
       images have no label;
     - group: what the image belongs to; empty for nothing;
     - weight: a finite number above 0;

@@ -16,7 +16,7 @@ from pydantic import Field
 from twofold.components import files
 from twofold.components.data.sources.access.file_listing import file_stamp
 from twofold.components.data.sources.access.once_per_process import Shared
-from twofold.components.data.sources.folder_layout import MOST_CLASSES
+from twofold.components.data.sources.label_names import MOST_CLASSES
 from twofold.components.data.sources.permuted_split import PermutedSplit
 from twofold.components.data.sources.source import (
     SOURCES,

@@ -22,7 +22,7 @@ from twofold.components.data.sources.access.record_offsets import (
     Records,
     TfrecordFiles,
 )
-from twofold.components.data.sources.folder_layout import (
+from twofold.components.data.sources.label_names import (
     SPLIT_NAMES,
     describe_classes,
     describe_split,
@@ -123,7 +123,7 @@ class TfdsSource:
 
     JPEG and PNG files are handed on as they are stored; of BMP, GIF, TIFF and WebP files, and of
     uint8 tensors, the pixels are (of an animation the first frame). Keys are `<TFDS split>/<number
-    in the split, eight digits>`. What its splits mean is in `folder_layout.SPLIT_NAMES`, in
+    in the split, eight digits>`. What its splits mean is in `label_names.SPLIT_NAMES`, in
     capitals or not; images of the unlabelled ones have the label -1. Where
     neither validation nor test is read, train has all there is, so that it is no split of its own.
 

@@ -30,7 +30,7 @@ from twofold.components.data.sources.access.spooled_listing import (
     Spool,
     read_entries,
 )
-from twofold.components.data.sources.folder_layout import (
+from twofold.components.data.sources.label_names import (
     MOST_CLASSES,
     describe_classes,
     is_unlabelled,
@@ -91,7 +91,7 @@ class TfrecordSource:
     """Images, with labels and more where there are any, of the records of TFRecord files.
 
     A record is a tf.train.Example whose image field holds the bytes of an image file. A file's name
-    says its records' split where its first word is one of `folder_layout.SPLIT_NAMES`, in capitals
+    says its records' split where its first word is one of `label_names.SPLIT_NAMES`, in capitals
     or not, as in `train-00000-of-00008.tfrecord`. Unlabelled images have no label. Without a key
     field a key is `<file name>/<position in the file, eight digits>`.
 
@@ -110,7 +110,7 @@ class TfrecordSource:
             unlabelled is none, unless it is among the class names; None takes the first of label
             and image/class/label in the first record.
         key_field: text that no other record has.
-        split_field: one of `folder_layout.SPLIT_NAMES`, or empty for none; instead of what the
+        split_field: one of `label_names.SPLIT_NAMES`, or empty for none; instead of what the
             file's name says.
         group_field: what the image belongs to, text or a whole number.
         weight_field: a finite number above 0.

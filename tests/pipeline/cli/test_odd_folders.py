@@ -72,8 +72,8 @@ def test_a_folder_of_unlabelled_images_beside_classes_is_trained_on_and_is_no_cl
     arguments = short_run(tmp_path / "photos", tmp_path / "work")
     ended = twofold(*arguments, "--until", "prepare")
     assert ended.status == 0, ended.error
-    assert "taken as classes: cat, dog\n" in ended.out
-    assert "taken as images without a label: unlabelled/\n" in ended.out
+    line = "folders read as class: classes cat, dog; images without a label in unlabelled/\n"
+    assert line in ended.out
     assert "16 unlabelled" in ended.out
 
 

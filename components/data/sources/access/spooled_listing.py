@@ -119,27 +119,32 @@ class Spool:
         self.repeated = self._find_repeated(np.frombuffer(hashes, np.int64))
 
     def tasks(
-        self, items: int, label_and_split: Callable[[Row], tuple[int, str | None]]
+        self, items: int, label_and_split: Callable[[Row], tuple[int, str | None] | None]
     ) -> Iterator[bytes]:
-        """The rows as tasks of `items`, the last one of what is left.
+        """The rows as tasks of at most `items`.
 
         Args:
             items: rows a task.
-            label_and_split: of a row, the item's label and split.
+            label_and_split: of a row, the item's label and split; None leaves it out.
 
         """
-        for rows in self._in_portions(items):
+        for listed in self._in_portions(items):
+            told = [(row, label_and_split(row)) for row in listed]
+            taken = [(row, *both) for row, both in told if both is not None]
+            if not taken:
+                continue
+            rows, labels, splits = zip(*taken, strict=True)
             columns = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
-            labels, splits = zip(*map(label_and_split, rows), strict=True)
             batch = _batch(_TASK, {**columns, "label": labels, "split": splits})
             yield batch.serialize().to_pybytes()
 
     def _in_portions(self, size: int) -> Iterator[list[Row]]:
-        rows = self._rows()
+        rows = self.rows()
         while some := list(itertools.islice(rows, size)):
             yield some
 
-    def _rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row]:
+        """The rows as they were listed."""
         # A memory map would keep all that was read in the process's resident memory.
         with pa.OSFile(self._file.path) as file, pa.ipc.open_stream(file) as reader:
             for batch in reader:
@@ -151,7 +156,7 @@ class Spool:
         if not suspects:
             return None
         seen: dict[str, list[int]] = {}
-        for position, row in enumerate(self._rows()):
+        for position, row in enumerate(self.rows()):
             if hash(row.key) in suspects:
                 # Count, first position, second position.
                 found = seen.setdefault(row.key, [0, position, position])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.components.data.sources.source_items import items_by_key, write_zip
-from twofold.components.data.sources import build_source
+from twofold.components.data.sources import FolderSettings, build_source
 from twofold.components.errors import DataError
 
 
@@ -93,9 +93,8 @@ def test_a_folder_of_images_without_labels_beside_classes_is_no_class(tmp_path, 
         "loose.jpg": (None, None),
     }
     assert source.info().taken_as == (
-        "taken as classes: cat, dog",
-        f"taken as images without a label: {name}/",
-        "taken without a label: images outside the class folders",
+        f"folders read as class: classes cat, dog; images without a label in {name}/; images in no "
+        f"folder without a label",
     )
 
 
@@ -119,8 +118,7 @@ def test_a_split_has_the_names_that_other_tools_write(tmp_path, write_files, nam
         f"{name}/unlabelled/1.jpg": (split, None),
     }
     assert source.info().taken_as == (
-        "taken as classes: cat",
-        f"taken as the {split} split: {name}/",
+        f"folders read as split/class: classes cat; {split} in {name}/",
     )
 
 
@@ -133,13 +131,15 @@ def test_a_split_has_the_names_that_other_tools_write(tmp_path, write_files, nam
         ),
         (["test/a/1.jpg", "1.jpg"], "test/ would be a split and images in no folder would not"),
         (
-            ["cat/train/1.jpg", "cat/test/1.jpg", "dog/train/2.jpg"],
+            ["cat/train/1.jpg", "cat/test/1.jpg", "dog/train/2.jpg", "dog/3.jpg", "dog/4.jpg"],
             "cat/test/, cat/train/, dog/train/ would be a split inside a class: expected the "
             "splits outside the classes, as in test/cat/",
         ),
+        (["cat/1.jpg", "dog/a/b/Test/1.jpg"], "dog/a/b/Test/ would be a split inside a class"),
+        (["cat/1.jpg", "Test-Images/1.jpg"], "Test-Images/ would be a split and cat/ would not"),
         (
-            ["cat/train/1.jpg", "cat/test/1.jpg", "dog/train/2.jpg", "cat/cover.jpg"],
-            "cat/test/, cat/train/, dog/train/ would be a split inside a class",
+            ["cat/1.jpg", "test_1/1.jpg", "2.jpg"],
+            "test_1/ would be a split and images in no folder, cat/",
         ),
         (["cat/1.jpg", "dog/1.jpg", "dog/Test/1.jpg"], "dog/Test/ would be a split inside a class"),
         (
@@ -161,16 +161,102 @@ def test_folders_that_may_be_splits_or_classes_need_a_choice(tmp_path, write_fil
     assert labels_and_splits(chosen) == {key: (None, name) for key, name in first.items()}
 
 
-@pytest.mark.parametrize("beside", [[], ["cover.jpg"], ["photos/cover.jpg"]])
-def test_splits_inside_one_folder_are_to_be_reached_through_it(tmp_path, write_files, beside):
-    keys = ["photos/train/cat/1.jpg", "photos/unlabelled/1.jpg", *beside]
-    write_files(tmp_path / "f", dict.fromkeys(keys, b""))
-    message = "photos/train/, photos/unlabelled/ would be a split inside a class: expected "
-    with pytest.raises(DataError, match=f"{message}data.path={tmp_path}/f/photos, or "):
-        build_source("folder", path=tmp_path / "f").info()
-    archive = write_zip(tmp_path / "f.zip", dict.fromkeys(keys, b""))
-    with pytest.raises(DataError, match=f"{message}them without photos/ around, or "):
-        build_source("folder", path=archive).info()
+SPLITS = (("train", "train"), ("valid", "validation"), ("TEST", "test"))
+
+
+@pytest.mark.parametrize(
+    ("folders", "pattern"),
+    [
+        ("{split}/{name}", "split/class"),
+        ("{split}/images/{name}", "split/*/class"),
+        ("{split}/{split}/{name}", "*/split/class"),
+        ("seg_{split}/seg_{split}/{name}", "*/split/class"),
+        ("{split}2017/{name}", "split/class"),
+        ("{name}/{split}", "class/split"),
+        ("myset/{split}/{name}", "*/split/class"),
+        ("my/set/{split}/images/{name}/deep", "*/*/split/*/class"),
+        ("photos/{name}/{split}", "*/class/split"),
+    ],
+)
+def test_splits_are_found_at_any_depth(tmp_path, folders, pattern):
+    keys = {
+        f"{folders.format(split=folder, name=name)}/{number}.jpg": (split, name)
+        for folder, split in SPLITS
+        for name in ("cat", "dog")
+        for number in range(2)
+    }
+    path = write_zip(tmp_path / "a.zip", dict.fromkeys([*keys, "sample.jpg"], b""))
+    source = build_source("folder", path=path)
+    assert labels_and_splits(source) == keys
+    assert source.info().items == len(keys)
+    assert source.info().ignored == 1
+    (line,) = source.info().taken_as
+    assert line.startswith(f"folders read as {pattern}: classes cat, dog; test in ")
+    assert line.endswith("left out 1 outside the splits (sample.jpg)")
+    chosen = build_source("folder", path=path, first_folders=pattern)
+    assert labels_and_splits(chosen) == keys
+
+
+def test_splits_of_images_without_classes_are_found(tmp_path, write_files):
+    keys = {f"images/{folder}/1.jpg": (split, None) for folder, split in SPLITS}
+    write_files(tmp_path, dict.fromkeys(keys, b""))
+    assert labels_and_splits(build_source("folder", path=tmp_path)) == keys
+
+
+def test_images_in_no_folder_do_not_hide_the_splits(tmp_path, write_files):
+    keys = [f"{split}/cat/{i}.jpg" for split in ("train", "val") for i in range(6)]
+    write_files(tmp_path, dict.fromkeys([*keys, "sample.jpg"], b""))
+    found = labels_and_splits(build_source("folder", path=tmp_path))
+    assert {key for key, (split, _) in found.items() if split == "validation"} == set(keys[6:])
+    assert "sample.jpg" not in found
+
+
+def test_a_class_before_or_behind_the_split_needs_a_choice(tmp_path, write_files):
+    keys = ["a/train/x/1.jpg", "a/test/y/1.jpg", "b/train/x/1.jpg"]
+    write_files(tmp_path, dict.fromkeys(keys, b""))
+    expected = r"expected data.first_folders=\*/split/class or data.first_folders=class/split"
+    with pytest.raises(DataError, match=f"a/test/y/, a/train/x/, b/train/x/ .*: {expected}"):
+        build_source("folder", path=tmp_path).info()
+    behind = build_source("folder", path=tmp_path, first_folders="*/split/class")
+    before = build_source("folder", path=tmp_path, first_folders="class/split")
+    assert labels_and_splits(behind)["b/train/x/1.jpg"] == ("train", "x")
+    assert labels_and_splits(before)["b/train/x/1.jpg"] == ("train", "b")
+    assert behind.info().fingerprint != before.info().fingerprint
+
+
+def test_a_chosen_layout_that_few_images_have_is_refused(tmp_path, write_files):
+    write_files(tmp_path, dict.fromkeys(["train/a/1.jpg", "b/1.jpg"], b""))
+    with pytest.raises(DataError, match=r"1 of 2 images, b/1\.jpg the first, are not in a split"):
+        build_source("folder", path=tmp_path, first_folders="split/class").info()
+
+
+@pytest.mark.parametrize("pattern", ["", "klass", "split/split", "class/", "*"])
+def test_a_layout_that_says_nothing_is_refused(pattern):
+    with pytest.raises(ValueError, match=r"auto, classes, or split, class and \* in their order"):
+        FolderSettings(path=("x",), first_folders=pattern)
+
+
+def test_archives_named_like_splits_are_splits(tmp_path):
+    paths = [
+        write_zip(tmp_path / f"{name}.zip", dict.fromkeys(["cat/1.jpg", "dog/2.jpg"], b"1"))
+        for name in ("train", "test_set")
+    ]
+    source = build_source("folder", path=paths)
+    assert labels_and_splits(source) == {
+        "train/cat/1.jpg": ("train", "cat"),
+        "train/dog/2.jpg": ("train", "dog"),
+        "test_set/cat/1.jpg": ("test", "cat"),
+        "test_set/dog/2.jpg": ("test", "dog"),
+    }
+
+
+def test_folders_named_like_splits_are_splits(tmp_path, write_files):
+    write_files(tmp_path, {"train/cat/1.jpg": b"1", "val/cat/1.jpg": b"22"})
+    items = items_by_key(build_source("folder", path=[tmp_path / "train", tmp_path / "val"]))
+    assert [(item.split, item.image) for item in items.values()] == [
+        ("train", b"1"),
+        ("validation", b"22"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -221,11 +307,10 @@ def test_where_all_first_folders_nearly_name_splits_they_are_splits(
         f"{name}/dog/1.jpg": (split, "dog"),
         "unlabelled_images/cat/1.jpg": ("unlabelled", None),
     }
-    assert source.info().taken_as == (
-        "taken as classes: cat, dog",
-        f"taken as the {split} split: {name}/",
-        "taken as images without a label: unlabelled_images/",
-    )
+    (line,) = source.info().taken_as
+    assert line.startswith("folders read as split/class: classes cat, dog; ")
+    assert f"{split} in {name}/" in line
+    assert "images without a label in unlabelled_images/" in line
 
 
 def test_beside_other_folders_a_name_near_that_of_a_split_is_a_class(tmp_path, write_files):
@@ -240,7 +325,8 @@ def test_a_class_may_be_called_like_a_split_where_that_is_said(tmp_path, write_f
     write_files(tmp_path, dict.fromkeys(keys, b""))
     source = build_source("folder", path=tmp_path, first_folders="classes")
     assert source.info().class_names == ("bus", "train", "unlabelled")
-    assert source.info().taken_as == ("taken as classes: bus, train, unlabelled",)
+    line = "folders read as class: classes bus, train, unlabelled"
+    assert source.info().taken_as == (line,)
 
 
 def test_another_meaning_of_the_same_files_is_another_source(tmp_path, write_files):

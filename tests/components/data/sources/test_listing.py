@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twofold.components.data.sources import build_source
-from twofold.components.data.sources import folder_layout as layout
+from twofold.components.data.sources import label_names as layout
 from twofold.components.errors import DataError
 
 

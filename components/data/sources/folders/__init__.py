@@ -1,0 +1,1 @@
+"""Folders of images: what their names say of splits and classes."""

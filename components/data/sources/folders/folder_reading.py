@@ -1,0 +1,124 @@
+"""Reading of folders: the classes, splits and left out images of a listing, by its layout."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from twofold.components.data.sources.access.spooled_listing import Row, Spool
+from twofold.components.data.sources.folders.folder_layout import FolderLayout, check_strays
+from twofold.components.data.sources.label_names import is_unlabelled, split_named
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class FolderReading:
+    """How the folders of a listing were read.
+
+    Attributes:
+        layout: by which.
+        class_names: sorted.
+        left_out: how many images lie outside the splits.
+        line: all of it in words.
+        fingerprint: sha256 (hex) of the images and of what their folders mean.
+
+    """
+
+    layout: FolderLayout
+    class_names: tuple[str, ...]
+    left_out: int
+    line: str
+    fingerprint: str
+    _labels: Mapping[str | None, int]
+
+    def label_and_split(self, row: Row) -> tuple[int, str | None] | None:
+        """The label and the split of an image; None where it is left out."""
+        found = self.layout.split_and_class(row.key.rpartition("/")[0])
+        return None if found is None else (self._labels[found[1]], found[0])
+
+
+def read_folders(spool: Spool, layout: FolderLayout, where: str, *, chosen: bool) -> FolderReading:
+    """Reads the folders of all images of a listing.
+
+    Args:
+        spool: the images, in no split of their own.
+        layout: what their folders mean.
+        where: the source's paths, for the message of an error.
+        chosen: whether the layout was chosen by the setting.
+
+    Raises:
+        DataError: by a chosen layout many images would be left out.
+
+    """
+    classes: set[str] = set()
+    splits: dict[str | None, set[str]] = defaultdict(set)
+    strays, first, last = 0, "", None
+    found: tuple[str | None, str | None] | None = None
+    for row in spool.rows():
+        folder = row.key.rpartition("/")[0]
+        if folder != last:
+            last, found = folder, layout.split_and_class(folder)
+            if found is not None:
+                split, name = found
+                if name is not None:
+                    classes.add(name)
+                splits[split].add(_telling(folder, layout, split))
+        if found is None:
+            strays += 1
+            first = first or row.key
+    check_strays(strays, spool.items, first, layout, where)
+    names = tuple(sorted(classes))
+    as_named = all(split_named(name) for each in splits.values() for name in each if name)
+    as_before = layout.roles == ("class",) or (layout.roles == ("split", "class") and as_named)
+    meant = spool.fingerprint
+    if not chosen and (strays or not as_before):
+        meant = hashlib.sha256(f"{meant} {layout.pattern}".encode()).hexdigest()
+    return FolderReading(
+        layout=layout,
+        class_names=names,
+        left_out=strays,
+        line=_line(layout, names, splits, strays, first),
+        fingerprint=meant,
+        _labels={None: -1, **{name: label for label, name in enumerate(names)}},
+    )
+
+
+def _telling(folder: str, layout: FolderLayout, split: str | None) -> str:
+    """The name that tells the split, "" where none does and "." for images in no folder."""
+    folders = folder.split("/") if folder else []
+    named = dict(zip(layout.roles, folders, strict=False))
+    if named.get("split"):
+        return named["split"]
+    if split is None:
+        return "" if folder else "."
+    return next(filter(is_unlabelled, folders), "")
+
+
+def _line(
+    layout: FolderLayout,
+    classes: tuple[str, ...],
+    splits: Mapping[str | None, set[str]],
+    strays: int,
+    first: str,
+) -> str:
+    said = [f"classes {_listed(classes)}"] if classes else ["no classes"]
+    for split, folders in sorted(splits.items(), key=lambda one: one[0] or ""):
+        names = sorted(f"{name}/" for name in folders - {"", "."})
+        if split is not None and names:
+            kind = "images without a label" if split == "unlabelled" else split
+            said.append(f"{kind} in {', '.join(names[:_SHOWN])}")
+    if classes and "." in splits.get(None, ()):
+        said.append("images in no folder without a label")
+    if strays:
+        said.append(f"left out {strays:,} outside the splits ({first}{' ...' * (strays > 1)})")
+    if layout.roles == ("class",) and len(classes) == 1:
+        said.append("data.first_folders=*/class takes the folders in that one as classes")
+    return f"folders read as {layout.pattern}: {'; '.join(said)}"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

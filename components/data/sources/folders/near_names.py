@@ -1,0 +1,46 @@
+"""Names near those of splits, such as `test_set`, `val2017`, `seg_train` and `dev`."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from twofold.components.data.sources.label_names import SPLIT_NAMES, split_named
+
+# What is called so may well be a class.
+_WEAK_NAMES = {"dev": "validation", "eval": "validation"}
+_NEAR_NAMES = SPLIT_NAMES | {"holdout": "test", "trainval": "train"}
+# What else stands in the name of a folder of a split.
+_CONTAINERS = ("image", "images", "img", "imgs", "jpegimages", "pictures", "photos", "frames")
+_NEUTRAL = frozenset(
+    (*_CONTAINERS, "data", "dataset", "set", "split", "part", "folder", "full", "stg", "seg")
+)
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_ATTACHED = re.compile(r"(.*?)(?:images?|data|set)")
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def split_nearly_named(text: str) -> str | None:
+    """The split that a folder's name means where those beside it mean one; None for any other."""
+    return split_named(text) or _meaning(text, _NEAR_NAMES | _WEAK_NAMES)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def split_surely_named(text: str) -> str | None:
+    """The split that a folder's name means whatever is beside it (`test_set`, but not `dev`)."""
+    return split_named(text) or _meaning(text, _NEAR_NAMES)
+
+
+def is_container(text: str) -> bool:
+    """Whether a folder's name says no more than that there are images in it."""
+    return text.lower() in _CONTAINERS
+
+
+def _meaning(text: str, names: dict[str, str]) -> str | None:
+    """The split that the one word means which is neither neutral nor a single letter."""
+    words = [word.lower() for word in _WORDS.findall(text)]
+    words = [word for word in words if len(word) > 1 and word not in _NEUTRAL]
+    if len(words) != 1 or not text.isascii():
+        return None
+    attached = _ATTACHED.fullmatch(words[0])
+    return names.get(words[0]) or (names.get(attached[1]) if attached else None)
