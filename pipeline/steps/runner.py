@@ -304,8 +304,10 @@ def _tell_of_long_preparation(context: Context) -> None:
 
 
 def _load_step(name: str) -> Step:
-    # Imported when used: a run that has nothing to do need not wait for TensorFlow.
-    import_tensorflow()
+    # Imported when used: a run that has nothing to do need not wait for TensorFlow, and preparation
+    # never needs it.
+    if name != "prepare":
+        import_tensorflow()
     return cast(Step, importlib.import_module(f"{__package__}.{name}"))
 
 

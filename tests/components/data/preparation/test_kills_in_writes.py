@@ -3,8 +3,9 @@
 import subprocess
 import sys
 
-# Without Beam the stages are the same functions, and a preparation takes milliseconds. Each child is killed one change of a file later than the
-# one before it, and where it was about to name a file, half of the file is written.
+# Without Beam the stages are the same functions, and a preparation takes milliseconds. Each child
+# is killed one change of a file later than the one before it, and where it was about to name a
+# file, half of the file is written.
 KILLED_IN_EACH_WRITE = """
 import hashlib, os, pathlib, shutil, signal, sys
 from twofold.components.data.preparation import beam_pipeline
