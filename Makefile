@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 
 .PHONY: install quickstart test test-durations coverage test-long test-kills test-workers test-wheel test-parity has-parity-python test-fidelity \
 	test-trackers \
-	test-engines engines has-engines \
+	test-engines engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
 	benchmark-runtimes gpu-check links lint readme format clean
 
@@ -133,14 +133,11 @@ engines:
 		echo "left out: Flink, whose job server $(MAVEN) did not give"; \
 		else echo "left out: Flink, which needs java"; fi
 
+# On Dask and Beam's own job service, which pip brings, and on those of the others that are there.
 # Beam never closes the pipe that it reads an engine's output from.
 test-engines: install engines
 	TWOFOLD_ENGINES=$(abspath $(ENGINES)) $(BIN)/python -m pytest -m engine tests/components/data \
 		-W "ignore:unclosed file:ResourceWarning"
-
-# Succeeds where `make test-engines` has or can build an engine that Beam's package does not bring.
-has-engines:
-	@command -v go >/dev/null || test -e $(PRISM) || test -e $(FLINK_JAR)
 
 # Some minutes on two cores that have nothing else to do.
 benchmark: install

@@ -54,14 +54,20 @@ RUNTIMES = [
     "ai-edge-litert>=2.1,<3",
 ]
 
+# DaskRunner, a cluster of machines for data preparation. Older ones group by Python's own hashes,
+# which differ between processes.
+DASK = ["dask>=2026.8,<2027", "distributed>=2026.8,<2027"]
+
 EXTRAS = {
     "runtimes": RUNTIMES,
     # The tab of TensorBoard that shows training.profile_steps.
     "profile": ["tensorboard-plugin-profile>=2.21,<2.22"],
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
     "gcp": ["apache-beam[gcp]>=2.77,<2.78", "gcsfs>=2025.2"],
+    "dask": DASK,
     "dev": [
         *RUNTIMES,
+        *DASK,
         # It reads the ONNX files; the benchmark of runtimes measures it beside the others.
         "openvino>=2026.1",
         "pytest>=8",

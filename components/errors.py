@@ -5,6 +5,7 @@
             ConfigError                             a recipe, a configuration file, or --set
             UnfitSettingsError (DataError)          settings that the images do not allow
         DataError (ValueError)                      images, archives, fields, prepared data sets
+        EngineError (RuntimeError)                  an engine of Beam that ended before its work
         EvaluationError (ValueError)                embeddings or labels that cannot be measured
         UsageError                                  a command that cannot be followed as given
             OtherCodeError                          a result of other code: reuse or update it?
@@ -59,6 +60,10 @@ class DataError(TwofoldError, ValueError):
 
 class UnfitSettingsError(SettingsError, DataError):
     """Settings that the images at hand do not allow; the message names the key and the images."""
+
+
+class EngineError(TwofoldError, RuntimeError):
+    """An engine of Beam that cannot be reached, or that came to its end before its work did."""
 
 
 class EvaluationError(TwofoldError, ValueError):

@@ -52,7 +52,8 @@ SHARED = tuple(
     )
 )
 BEAM_MODULES = tuple(
-    f"twofold.components.data.preparation.{name}" for name in ("beam_pipeline", "runners")
+    f"twofold.components.data.preparation.{name}"
+    for name in ("beam_pipeline", "engines.runners", "engines.dask_engine")
 )
 # A folder is one that can be held in the head; recipes are a list, one as good as the other.
 MOST_MODULES = 12

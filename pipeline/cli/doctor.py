@@ -23,6 +23,7 @@ _PACKAGES = (
 # What an optional package is for, and how to get it.
 _OPTIONAL = {
     "google-cloud-storage": "gs:// paths and DataflowRunner: pip install 'twofold[gcp]'",
+    "distributed": "DaskRunner, data preparation on a cluster: pip install 'twofold[dask]'",
     "nvidia-cudnn-cu12": "training on NVIDIA GPUs: pip install 'twofold[gpu]'",
 }
 

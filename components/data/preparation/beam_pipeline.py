@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
+from twofold.components.data.preparation.engines.runners import new_pipeline
 from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.preparation.resolve import resolve
-from twofold.components.data.preparation.runners import new_pipeline
 from twofold.components.data.preparation.scan import scan
 from twofold.components.data.preparation.staging_area import ShardRange, StagingArea
 from twofold.components.data.preparation.write_shards import write_shard

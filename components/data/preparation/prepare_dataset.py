@@ -76,7 +76,7 @@ def prepare(
     if beam_options:
         # Beam takes seconds to import.
         with quiet():
-            from twofold.components.data.preparation.runners import check_runner
+            from twofold.components.data.preparation.engines.runners import check_runner
 
         earlier = None if previous is None else files.resolve(previous)
         folders = {"output folder": files.resolve(output_dir), "earlier dataset": earlier}

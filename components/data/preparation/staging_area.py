@@ -24,6 +24,7 @@ from twofold.components import files
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources.source import Source
 from twofold.components.data.store.image_table import INDEX_SCHEMA, sort_digest
+from twofold.components.errors import EngineError
 
 # Raised where what the stages leave for each other changes its form: what a killed preparation of
 # another version of Twofold left is then not gone on with.
@@ -189,9 +190,9 @@ def read_resolution(staging: StagingArea) -> dict[str, Any]:
 def open_staging(path: str, work: str, *, abandoned: str) -> Iterator[None]:
     """A directory to work in, found as it was left by a killed process that did the same work.
 
-    It is removed where the block ends, with or without an exception, but for one that ends the
-    process (an interrupt, or a kill). On a local disk one process at a time is in the block, others
-    wait; in a bucket nothing keeps them apart, and what they write is the same.
+    It is removed where the block ends, with or without an exception, but for an `EngineError` and
+    one that ends the process (an interrupt, or a kill). On a local disk one process at a time is in
+    the block, others wait; in a bucket nothing keeps them apart, and what they write is the same.
 
     Args:
         path: the directory, local or with a scheme.
@@ -217,6 +218,9 @@ def open_staging(path: str, work: str, *, abandoned: str) -> Iterator[None]:
             files.remove_temporary(files.join(path, each))
         try:
             yield
+        except EngineError:
+            # Of the engine, not of the work, which is gone on with.
+            raise
         except Exception:
             files.remove_tree(path)
             raise

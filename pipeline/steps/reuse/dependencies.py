@@ -72,7 +72,7 @@ _PREPARATION = Dependencies(
         # The page of a data set.
         "twofold.components.data.preparation.report_content",
         # Every runner writes the same bytes.
-        "twofold.components.data.preparation.runners",
+        "twofold.components.data.preparation.engines",
         "twofold.components.data.preparation.quiet",
     ),
 )

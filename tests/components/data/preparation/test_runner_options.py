@@ -3,16 +3,17 @@
 import importlib.metadata
 import itertools
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from apache_beam.runners.pipeline_utils import group_by_key_input_visitor, validate_pipeline_graph
 from apache_beam.transforms import environments
 
-from twofold.components.data.preparation import runners
 from twofold.components.data.preparation.beam_pipeline import build_pipeline
+from twofold.components.data.preparation.engines import runners
+from twofold.components.data.preparation.engines.runners import check_runner
 from twofold.components.data.preparation.prepare_dataset import prepare
-from twofold.components.data.preparation.runners import check_runner
 from twofold.components.data.preparation.staging_area import StagingArea
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
@@ -178,6 +179,30 @@ def test_what_a_portable_engine_needs_is_said():
     assert [line.split(":")[0] for line in found] == ["--job_endpoint"]
     (found,) = lacking(["--runner=FlinkRunner", "--environment_type=PROCESS"])
     assert "process_command" in found
+
+
+@pytest.mark.parametrize("name", ["DaskRunner", "dask", "daskrunner"])
+def test_dask_is_known_by_its_name_and_so_are_its_options(name, tmp_path):
+    pytest.importorskip("distributed")
+    assert lacking([f"--runner={name}"], output=str(tmp_path / "set")) == []
+    address = "--dask_client_address=tcp://scheduler:8786"
+    assert lacking([f"--runner={name}", address], output=str(tmp_path / "set")) == []
+
+
+def test_without_dask_its_runner_is_refused_with_what_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(DataError) as caught:
+        check_runner(["--runner=DaskRunner"], build_source("dsprites", images=5), {})
+    assert str(caught.value) == (
+        "DaskRunner needs the package distributed; install it with: pip install 'twofold[dask]'"
+    )
+
+
+def test_a_mistyped_address_starts_no_other_cluster():
+    pytest.importorskip("distributed")
+    options = ["--runner=DaskRunner", "--dask_client_adress=tcp://scheduler:8786"]
+    with pytest.raises(DataError, match="unknown Beam options: --dask_client_adress"):
+        check_runner(options, build_source("dsprites", images=5), {})
 
 
 def cloud_staging_area(images):

@@ -7,9 +7,11 @@ import io
 import os
 import pickle
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -138,6 +140,27 @@ def job_service():
 
 
 @pytest.fixture
+def dask_cluster():
+    """A function that starts a Dask cluster of two worker processes, which nothing restarts."""
+    with contextlib.ExitStack() as stack:
+        port = free_port()
+        command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
+        stack.enter_context(running([*command, "--host=127.0.0.1", f"--port={port}"], port))
+        address = f"tcp://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", address]
+        command += ["--no-nanny", "--nthreads=1", "--no-dashboard"]
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in range(2):
+                here = free_port()
+                stack.enter_context(
+                    running(
+                        [*command, f"--worker-port={here}", f"--local-directory={folder}"], here
+                    )
+                )
+            yield [f"--dask_client_address={address}"]
+
+
+@pytest.fixture
 def prism():
     binary = ENGINES / f"prism-{BEAM_VERSION}"
     if not binary.exists():
@@ -209,6 +232,47 @@ def test_flink_writes_the_same_bytes(prepare_both, expected, flink, worker_proce
     assert prepare_both(*flink, worker_processes) == expected
 
 
+@pytest.mark.engine
+def test_dask_writes_the_same_bytes(prepare_both, expected, dask_cluster):
+    assert prepare_both("--runner=DaskRunner", *dask_cluster) == expected
+
+
+class DeadlySource:
+    """dSprites, and the end of whatever process reads them while a file is there."""
+
+    def __init__(self, file):
+        self._inner = build_source("dsprites", images=500)
+        self._file = file
+
+    def info(self):
+        return self._inner.info()
+
+    def tasks(self, items):
+        return self._inner.tasks(items)
+
+    def read(self, task, selected=select_all):
+        if self._file.exists():
+            self._file.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self._inner.read(task, selected)
+
+
+@pytest.mark.engine
+def test_dask_goes_on_without_a_worker_that_is_killed(tmp_path, expected, digests, dask_cluster):
+    file, directory = tmp_path / "deadly", tmp_path / "set"
+    file.touch()
+    prepare(
+        DeadlySource(file),
+        directory,
+        name="small",
+        settings=SMALL,
+        beam_options=["--runner=DaskRunner", *dask_cluster],
+        render_page=render_report,
+    )
+    assert not file.exists()
+    assert digests(directory) == expected["dsprites"]
+
+
 class ChangedSource:
     """Three tasks, of which the last finds that its input is another one now."""
 
@@ -244,6 +308,11 @@ def test_a_portable_engine_hands_back_what_a_worker_found_wrong(tmp_path, job_se
 def test_prism_hands_back_what_a_worker_found_wrong(tmp_path, prism, worker_processes):
     assert_the_input_is_blamed(tmp_path, prism)
     assert_the_input_is_blamed(tmp_path, [*prism, worker_processes])
+
+
+@pytest.mark.engine
+def test_dask_hands_back_what_a_worker_found_wrong(tmp_path, dask_cluster):
+    assert_the_input_is_blamed(tmp_path, ["--runner=DaskRunner", *dask_cluster])
 
 
 @pytest.mark.engine

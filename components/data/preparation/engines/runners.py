@@ -36,6 +36,7 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from twofold.components import files
+from twofold.components.data.preparation.engines import dask_engine
 from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.sources.source import Source
 from twofold.components.errors import DataError
@@ -111,10 +112,14 @@ def _refusals(beam_options: Sequence[str]) -> Iterator[None]:
 
 def _parse(beam_options: Sequence[str]) -> PipelineOptions:
     options = PipelineOptions(flags=list(beam_options))
+    name = options.view_as(StandardOptions).runner
+    if dask_engine.is_dask(name):
+        dask_engine.add_options()
+        options = PipelineOptions(flags=list(beam_options))
     known = options.get_all_options(drop_default=True)
     given = options.get_all_options(drop_default=True, retain_unknown_options=True)
     # Other runners take options that Beam learns of only when it talks to them.
-    strict = options.view_as(StandardOptions).runner in (None, "FnApiRunner")
+    strict = name in (None, "FnApiRunner") or dask_engine.is_dask(name)
     unknown = sorted(set(given) - set(known)) if strict else []
     if unknown:
         raise DataError(f"unknown Beam options: {', '.join(f'--{name}' for name in unknown)}")
@@ -128,6 +133,8 @@ def _parse(beam_options: Sequence[str]) -> PipelineOptions:
 def _runner(options: PipelineOptions) -> PipelineRunner:
     # DirectRunner, Beam's own default, may download and become another runner.
     name = options.view_as(StandardOptions).runner
+    if dask_engine.is_dask(name):
+        return dask_engine.dask_runner()
     return FnApiRunner() if name is None else create_runner(name)
 
 
