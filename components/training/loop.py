@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from twofold.components.errors import AlarmError, TrainingDivergedError
@@ -16,6 +17,7 @@ from twofold.components.training.alarms.finite_weights import build_non_finite_s
 from twofold.components.training.alarms.rules import name_terms
 from twofold.components.training.resuming.checkpoint_store import CheckpointStore, Resumption
 from twofold.components.training.resuming.interruption import StopRequest
+from twofold.components.training.several_steps import TrainSteps
 from twofold.components.training.step import Batch, TrainState, TrainStep
 from twofold.components.training.workers.agreement import Agreement
 
@@ -29,7 +31,10 @@ class LoopSettings:
         steps_per_epoch: updates an epoch.
         log_every: steps over which metrics are averaged.
         checkpoint_every: steps between checkpoints; the last step always has one.
-        checkpoint_seconds: after which there is one anyway, at the end of a step.
+        checkpoint_seconds: after which there is one anyway, at the end of a call.
+        steps_per_call: the most steps that are made in one call. Whatever is due after a step is
+            done after the same one with any number.
+        alone: steps that are made in a call of their own.
 
     """
 
@@ -38,6 +43,35 @@ class LoopSettings:
     log_every: int
     checkpoint_every: int
     checkpoint_seconds: float = math.inf
+    steps_per_call: int = 1
+    alone: range = range(0)
+
+    def reports(self, step: int) -> bool:
+        """Tells whether metrics are due after a step."""
+        return step % self.log_every == 0 or step % self.steps_per_epoch == 0 or step == self.steps
+
+    def saves(self, step: int) -> bool:
+        """Tells whether a checkpoint is due after a step, whatever the clock says."""
+        return step % self.checkpoint_every == 0 or step == self.steps
+
+    def steps_from(self, step: int) -> int:
+        """Returns how many steps the call makes that begins with a step.
+
+        One that metrics are due after is alone: its learning rate is read before it.
+        """
+
+        def is_alone(one: int) -> bool:
+            return self.reports(one) or one in self.alone
+
+        count = 1
+        while (
+            count < self.steps_per_call
+            and not is_alone(step)
+            and not self.saves(step + count - 1)
+            and not is_alone(step + count)
+        ):
+            count += 1
+        return count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +81,7 @@ class Callbacks:
     Attributes:
         metrics: called with the step and the means since the last call; among them
             ``learning_rate``, that of the update just made.
-        progress: called with the step after each one.
+        progress: called with the last step after each call.
         saved: called after each checkpoint.
         resumed: called with the step that training goes on from, 0 at its start.
         saving: called before each checkpoint, which must not know more than the metrics on disk.
@@ -91,6 +125,7 @@ def run_loop(
     stop: StopRequest | None = None,
     alarms: AlarmWatch | None = None,
     agreement: Agreement | None = None,
+    several: TrainSteps | None = None,
 ) -> dict[str, float]:
     """Trains from the newest checkpoint to the last step.
 
@@ -110,6 +145,8 @@ def run_loop(
         alarms: look at the metrics, and may end the training early, or roll it back; None for the
             one that finds a loss that is no finite number.
         agreement: of several workers, on when to save and when to stop; None for one worker.
+        several: makes up to ``settings.steps_per_call`` updates in one call, and then all of them;
+            None where that is 1.
 
     Returns:
         The metrics of the last interval; empty when there was nothing left to do.
@@ -143,6 +180,7 @@ def run_loop(
                 stop,
                 alarms,
                 agreement,
+                several,
                 find_non_finite,
             )
         except TrainingDivergedError as error:
@@ -192,6 +230,7 @@ def _run_from(
     stop: StopRequest,
     alarms: AlarmWatch,
     agreement: Agreement | None,
+    several: TrainSteps | None,
     find_non_finite: Callable[[], str | None],
 ) -> dict[str, float]:
     """Trains from what was restored to the last step."""
@@ -203,15 +242,17 @@ def _run_from(
     interval: list[Mapping[str, tf.Tensor | float]] = list(start.interval)
     means: dict[str, float] = {}
     batches = iter(batches_from(first))
+    step = first
     saved_at = time.monotonic()
 
-    def advance(step: int) -> bool:
-        """Makes a step and what is due after it; tells whether training goes on."""
-        nonlocal means, saved_at
+    def advance(count: int) -> bool:
+        """Makes steps and what is due after the last; tells whether training goes on."""
+        nonlocal means, saved_at, step
+        step += count
         epoch_ends = step % settings.steps_per_epoch == 0
         last = step == settings.steps
         # Not at checkpoints, which depend on the clock: the curves are those of the steps alone.
-        reports = step % settings.log_every == 0 or epoch_ends or last
+        reports = settings.reports(step)
         rate = math.nan
         if reports:
             asked = time.monotonic()
@@ -219,9 +260,9 @@ def _run_from(
             rate = float(state.optimizer.learning_rate.numpy())
             alarms.timed(synchronised=time.monotonic() - asked)
         began = time.monotonic()
-        batch = next(batches)
+        fetched = [next(batches) for _ in range(count)]
         fed = time.monotonic()
-        interval.append(train_step(batch))
+        interval.append(train_step(*fetched) if several is None else several(fetched))
         alarms.timed(waited=fed - began, computed=time.monotonic() - fed)
         halting = None
         if reports:
@@ -247,7 +288,7 @@ def _run_from(
             late, ending = agreement(step, late=late)
         if halting is not None:
             halting = alarms.stop(halting)
-        if ended or late or halting or ending or step % settings.checkpoint_every == 0:
+        if ended or late or halting or ending or settings.saves(step):
             pending = _numbers(interval)
             _check_finite(pending, step)
             keep = alarms.healthy_step if alarms.may_roll_back else None
@@ -263,18 +304,24 @@ def _run_from(
         return not ended
 
     # The first step takes long to compile, and leaves nothing yet that would be worth a checkpoint.
-    going_on = advance(first + 1)
+    going_on = advance(1)
     with stop.holding():
-        for step in range(first + 2, settings.steps + 1):
-            if not going_on:
-                break
-            going_on = advance(step)
+        while going_on:
+            going_on = advance(settings.steps_from(step + 1))
     return means
 
 
 def _numbers(interval: Sequence[Mapping[str, tf.Tensor | float]]) -> list[dict[str, float]]:
-    """Waits for the metrics of steps."""
-    return [{name: float(value) for name, value in one.items()} for one in interval]
+    """Waits for the metrics of steps, of which a call may have made several."""
+    numbers: list[dict[str, float]] = []
+    for one in interval:
+        columns = {
+            name: np.atleast_1d(np.asarray(value, np.float64)).tolist()
+            for name, value in one.items()
+        }
+        rows = zip(*columns.values(), strict=True)
+        numbers += [dict(zip(columns, row, strict=True)) for row in rows]
+    return numbers
 
 
 def _check_finite(taken: Sequence[Mapping[str, float]], step: int) -> None:

@@ -211,6 +211,12 @@ class TrainingSettings(Section):
     replicas: ChangesRounding[int | None] = Field(
         None, ge=1, description="GPUs, or logical devices of a CPU; null: all GPUs, or one"
     )
+    steps_per_call: ChangesNothing[int | None] = Field(
+        None,
+        ge=1,
+        description="steps that a device makes without its host, fewer where something is due; a "
+        "signal waits for their end; null: 8 on GPUs, 1 on CPUs, which gain nothing by more",
+    )
     deterministic: ChangesRounding[Annotated[Deterministic, OnOffAreText]] = Field(
         "auto",
         description="whether the same seed gives the same bits: on (true), off (false) for speed, "

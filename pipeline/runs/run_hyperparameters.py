@@ -23,7 +23,8 @@ RESULTS = "results"
 _SECTIONS = ("seed", "data", "views", "second_views", "probe_views", "encoder", "method")
 _AFTER = ("training", "evaluation")
 _NOT_OF_RESULTS = tuple(
-    f"training.{name}" for name in ("tensorboard.", "profile_steps", "checkpoint_", "log_every")
+    f"training.{name}"
+    for name in ("tensorboard.", "profile_steps", "checkpoint_", "log_every", "steps_per_call")
 )
 # Curves beside which a run is looked at before it is evaluated.
 _CURVES = ("loss", "validation/accuracy", "test/accuracy")

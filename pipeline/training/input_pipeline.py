@@ -16,12 +16,14 @@ from twofold.components.data.reading.row_streams import iterate, steps_per_epoch
 from twofold.components.data.reading.sampling import rows_to_draw
 from twofold.components.errors import UnfitSettingsError
 from twofold.components.training.loop import LoopSettings
-from twofold.pipeline.config import RunConfig, SwaSettings
+from twofold.pipeline.config import RunConfig, SwaSettings, TrainingSettings
 from twofold.pipeline.models.build import snapshot_start
 from twofold.pipeline.training.prepared_images import TrainingImages
 
 # Keys are strings, which GPUs cannot hold.
 _FIELDS = ("image", "label", "key_hash")
+# Steps in one call where nobody says how many.
+_ON_A_GPU = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,12 +176,15 @@ class InputPipeline:
     def loop_settings(self) -> LoopSettings:
         """Returns how long to train and how often to do what."""
         training, per_epoch = self.config.training, self.steps_per_epoch()
+        first, last = training.profile_steps or (0, -1)
         return LoopSettings(
             steps=training.epochs * per_epoch,
             steps_per_epoch=per_epoch,
             log_every=training.log_every,
             checkpoint_every=training.checkpoint_every_epochs * per_epoch,
             checkpoint_seconds=60 * training.checkpoint_minutes,
+            steps_per_call=_steps_per_call(training),
+            alone=range(first, last + 1),
         )
 
     def distribute(
@@ -236,6 +241,15 @@ class InputPipeline:
             labelled_batch_size=labelled,
             **common,
         )
+
+
+def _steps_per_call(training: TrainingSettings) -> int:
+    """Returns how many steps a call makes at most."""
+    if training.steps_per_call is not None:
+        return training.steps_per_call
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    # The last step of an interval is alone.
+    return max(1, min(_ON_A_GPU, training.log_every - 1)) if on_gpu else 1
 
 
 def _prefetched_to_gpu(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -29,6 +29,7 @@ from twofold.components.training.reporting.intervals import IntervalClock
 from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
 from twofold.components.training.resuming.checkpoint_store import CheckpointStore
 from twofold.components.training.resuming.interruption import Interruption
+from twofold.components.training.several_steps import build_several_steps
 from twofold.components.training.step import Batch, TrainState, build_train_step
 from twofold.components.training.tensorboard.event_writer import TensorBoardWriter
 from twofold.components.training.validation import EpochRules
@@ -217,6 +218,9 @@ def train_stage(
         checkpoints = SharedCheckpoints(checkpoints, stage.checkpoints, workers)
         agreement = Agreement(workers, stop)
     train_step = build_train_step(strategy, method, state, step_settings(config, replicas))
+    several = None
+    if settings.steps_per_call > 1:
+        several = build_several_steps(strategy, train_step, settings.steps_per_call)
     writer = board = None
     if stage.tensorboard is not None:
         show_networks(stage.tensorboard, method, shape)
@@ -225,6 +229,7 @@ def train_stage(
             writer, stage.tensorboard, method, config.training, settings, plan.watched(state)
         )
         train_step = board.watch(train_step)
+        several = several and board.watch_several(several)
     clock = IntervalClock(
         stage.name, settings.steps, settings.steps_per_epoch, batches.images_after
     )
@@ -304,6 +309,7 @@ def train_stage(
                     stop,
                     alarms,
                     agreement,
+                    several,
                 )
         finally:
             stage.attendance.alarms(stage.name, alarms.raised)

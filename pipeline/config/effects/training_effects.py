@@ -16,7 +16,7 @@ _OF_BATCHES = (
 )
 # What fine-tuning takes over.
 _OF_ANY_TRAINING = (
-    *("precision", "deterministic", "tensorboard"),
+    *("precision", "deterministic", "steps_per_call", "tensorboard"),
     *("log_every", "checkpoint_every_epochs", "checkpoint_minutes", "keep_checkpoints"),
 )
 _OF_TRAINING = tuple(
@@ -89,6 +89,11 @@ TRAINING = (
         ("compile",),
         lambda training, _: training.compile != "step" or training.replicas in (None, 1),
         "training.replicas=1, since what replicas exchange cannot be compiled",
+    ),
+    Effect(
+        ("steps_per_call",),
+        lambda training, _: (training.steps_per_call or 1) < max(2, training.log_every),
+        "training.log_every above it, since the last step of an interval is made alone",
     ),
     Effect(
         ("warmup_epochs",),

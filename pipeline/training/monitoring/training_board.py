@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from twofold.components.data.reading.split import Split
 from twofold.components.training.loop import LoopSettings
 from twofold.components.training.method import Method
 from twofold.components.training.settings import TrainingSettings
+from twofold.components.training.several_steps import TrainSteps
 from twofold.components.training.step import Batch, TrainStep
 from twofold.components.training.tensorboard.event_writer import TensorBoardWriter
 from twofold.components.training.tensorboard.network_graph import network_graph
@@ -103,16 +104,29 @@ class TrainingBoard:
         """Lets a step measure what its update does, where that will be shown."""
 
         def step(batch: Batch) -> dict[str, tf.Tensor]:
-            self._made += 1
-            shown = self._ends_interval(self._made)
-            before: Weights = self._norms.before_update() if shown else []
-            with self._profiler.of_step(self._made):
-                metrics = train_step(batch)
-            if shown:
-                self._measured = self._norms.after_update(before)
-            return metrics
+            with self._watching(1):
+                return train_step(batch)
 
         return step
+
+    def watch_several(self, train_steps: TrainSteps) -> TrainSteps:
+        """Does the same where a call makes several steps; those to be shown are alone in theirs."""
+
+        def steps(batches: Sequence[Batch]) -> Mapping[str, tf.Tensor]:
+            with self._watching(len(batches)):
+                return train_steps(batches)
+
+        return steps
+
+    @contextlib.contextmanager
+    def _watching(self, steps: int) -> Iterator[None]:
+        self._made += steps
+        shown = self._loop.reports(self._made)
+        before: Weights = self._norms.before_update() if shown else []
+        with self._profiler.of_step(self._made):
+            yield
+        if shown:
+            self._measured = self._norms.after_update(before)
 
     def show(self, step: int) -> None:
         """Shows what is due at the end of an interval."""
@@ -130,10 +144,6 @@ class TrainingBoard:
     def close(self) -> None:
         """Ends a profile that an interruption cut short."""
         self._profiler.close()
-
-    def _ends_interval(self, step: int) -> bool:
-        loop = self._loop
-        return step == loop.steps or not (step % loop.log_every and step % loop.steps_per_epoch)
 
     def _takes_snapshot(self, step: int) -> bool:
         """Tells whether a snapshot fell due since the interval before."""
