@@ -27,23 +27,36 @@ def _rows(estimate: Estimate) -> Iterator[tuple[str, str]]:
         yield from _stage_rows(stage)
     yield "embedding", f"{estimate.features:,} numbers an image"
     most = estimate.memory_bytes
-    yield "memory", "not known on this system" if most is None else f"at least {_size(most)}"
-    parts = ", ".join(f"{name} {_size(size)}" for name, size in estimate.disk.items())
+    if estimate.stages:
+        yield "memory", "not known on this system" if most is None else f"at least {_size(most)}"
+    parts = ", ".join(f"{name} {_size(size)}" for name, size in estimate.disk.items() if size)
     yield "disk", f"{_size(sum(estimate.disk.values()))}: {parts}"
-    trained = sum(stage.seconds for stage in estimate.stages)
-    yield (
-        "time",
-        f"{duration(estimate.seconds)} on {estimate.device}: preparation "
-        f"{duration(estimate.prepare_seconds)}, training {duration(trained)}, embedding "
-        f"{duration(estimate.evaluate_seconds)}; and what is measured, proven and converted then",
-    )
+    times = dict(_time_parts(estimate))
+    if times:
+        listed = ", ".join(f"{name} {duration(seconds)}" for name, seconds in times.items())
+        beside = "; and what is measured, proven and converted then"
+        yield (
+            "time",
+            f"{duration(estimate.seconds)} on {estimate.device}: {listed}"
+            f"{beside if {'evaluate', 'export'} & {*estimate.steps} else ''}",
+        )
+
+
+def _time_parts(estimate: Estimate) -> Iterator[tuple[str, float]]:
+    if "prepare" in estimate.steps:
+        yield "preparation", estimate.prepare_seconds
+    if "pretrain" in estimate.steps:
+        yield "training", sum(stage.seconds for stage in estimate.stages)
+    if "evaluate" in estimate.steps:
+        yield "embedding", estimate.evaluate_seconds
 
 
 def _stage_rows(stage: StageEstimate) -> Iterator[tuple[str, str]]:
+    left = f"; left of these steps: {stage.left:,}" if stage.trained else ""
     yield (
         stage.name,
         f"{stage.steps:,} steps of {stage.batch_size:,} images ({stage.steps_per_epoch:,} an "
-        f"epoch), {stage.images_seen:,} images seen",
+        f"epoch), {stage.images_seen:,} images seen{left}",
     )
     yield "  parameters", f"{stage.parameters:,}"
     step = "not known" if stage.step_bytes is None else _size(stage.step_bytes)

@@ -7,7 +7,7 @@ import time
 from twofold.components.training.resuming.interruption import StopRequest
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.rehearsal.apart import run_apart
-from twofold.pipeline.steps.runner import STEPS
+from twofold.pipeline.steps.reuse.outputs import STEPS
 
 _REHEARSE = "twofold.pipeline.rehearsal.rehearse:rehearse"
 

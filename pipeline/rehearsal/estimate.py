@@ -66,6 +66,7 @@ class StageEstimate:
             gradients and working space, on all replicas; None where that could not be measured.
         first_step_seconds: of the first step, which traces and compiles.
         step_seconds: of each step after it.
+        trained: steps that an earlier attempt took.
 
     """
 
@@ -80,6 +81,12 @@ class StageEstimate:
     step_bytes: int | None
     first_step_seconds: float
     step_seconds: float
+    trained: int = 0
+
+    @property
+    def left(self) -> int:
+        """Steps that are to be taken."""
+        return max(0, self.steps - self.trained)
 
     @property
     def images_seen(self) -> int:
@@ -88,8 +95,10 @@ class StageEstimate:
 
     @property
     def seconds(self) -> float:
-        """Of the whole stage, without validation and checkpoints."""
-        return self.first_step_seconds + max(0, self.steps - 1) * self.step_seconds
+        """Of the steps that are left, without validation and checkpoints."""
+        if not self.left:
+            return 0.0
+        return self.first_step_seconds + (self.left - 1) * self.step_seconds
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -108,9 +117,10 @@ class Estimate:
         counted: whether the images were counted, in a prepared data set, or are expected.
         image_shape: (H, W, C) of what the encoder sees.
         features: D, the width of an embedding.
+        steps: of the run, that are left to do.
         prepare_seconds: of preparation by one worker; 0 where the data set is there.
-        stages: of training, in their order; none where nothing is trained.
-        embed_seconds: an image, of the finished encoder.
+        stages: of training, in their order, that are left to do.
+        embed_seconds: an image, of the finished encoder; 0 where no image is to be embedded.
         embedded_parts: how often each image is embedded, by the encoder and by baselines.
         dataset_bytes: of the prepared images.
         encoder_bytes: of the encoder's weights.
@@ -122,6 +132,7 @@ class Estimate:
     counted: bool
     image_shape: tuple[int, int, int]
     features: int
+    steps: tuple[str, ...]
     prepare_seconds: float
     stages: tuple[StageEstimate, ...]
     embed_seconds: float

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -15,7 +17,6 @@ from twofold.components.data.store.manifest import Manifest
 from twofold.components.errors import UnfitSettingsError
 from twofold.components.evaluation.embedding import build_embedding
 from twofold.components.methods.build import build_configured_encoder
-from twofold.components.methods.labelled.supervised_settings import SupervisedSettings
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.config.data_source import build_data_source, preparation_settings
 from twofold.pipeline.rehearsal.estimate import (
@@ -30,20 +31,30 @@ from twofold.pipeline.rehearsal.measure_steps import measure_stage
 from twofold.pipeline.rehearsal.rehearse import open_rehearsal
 from twofold.pipeline.rehearsal.short_config import images_needed
 from twofold.pipeline.steps.checks.preparation_time import expected_preparation
+from twofold.pipeline.steps.reuse.outputs import TEACHER
+from twofold.pipeline.steps.reuse.planned_steps import ENDED, Plan
 from twofold.pipeline.steps.runner import run_steps
 from twofold.pipeline.training.determinism import set_determinism
-from twofold.pipeline.training.prepared_images import load_training_images
+from twofold.pipeline.training.prepared_images import TrainingImages, load_training_images
+from twofold.pipeline.training.stage_configs import TEACHER_SECTION, TRAINING_SECTION, stage_configs
 
 _EMBEDDED = 256
 
 
-def estimate_run(config: RunConfig, folder: Path, counted: Counted | None = None) -> Estimate:
-    """Measures a few steps of each stage of a run, and what else it takes.
+def estimate_run(
+    config: RunConfig,
+    folder: Path,
+    counted: Counted | None = None,
+    *,
+    plan: Plan,
+) -> Estimate:
+    """Measures a few steps of each stage that is left of a run, and what else it takes.
 
     Args:
         config: of the whole run.
         folder: that takes all that is made.
         counted: of the run's data set, where it is prepared already.
+        plan: what is left to do.
 
     Raises:
         TwofoldError: if the run could not begin.
@@ -56,7 +67,7 @@ def estimate_run(config: RunConfig, folder: Path, counted: Counted | None = None
     total = source.info().items
     splits = counted.splits if counted else _expected(chosen, total)
     # Before so many copies are made that a batch is full.
-    for name, one in _stages(config):
+    for name, one in _stages(config, plan):
         if not count_steps(one, splits)[0]:
             raise UnfitSettingsError(
                 f"training.batch_size={one.training.batch_size} is larger than the "
@@ -72,46 +83,46 @@ def estimate_run(config: RunConfig, folder: Path, counted: Counted | None = None
         context.run.close()
     found = counted or Counted(splits, _expected_bytes(manifest, total))
     stages = []
-    for name, one in _stages(config):
+    for name, one in _stages(config, plan):
         lengths, rows = count_steps(one, found.splits), training_rows(one, found.splits)
         few_of_them = one.model_copy(update={"data": context.config.data})
-        stages.append(measure_stage(name, few_of_them, images, strategy, lengths, rows))
+        measured = measure_stage(name, few_of_them, images, strategy, lengths, rows)
+        stages.append(dataclasses.replace(measured, trained=plan.trained.get(name) or 0))
     encoder = build_configured_encoder(config.encoder, images.image_shape, config.seed)
-    pixels = np.asarray(images.labelled.images[:_EMBEDDED])
-    embed = build_embedding(encoder, images.image_shape)
-    embed(pixels)
-    started = time.perf_counter()
-    embed(pixels)
-    embedding = (time.perf_counter() - started) / len(pixels)
     return Estimate(
         device=_device(strategy),
         splits=found.splits,
         counted=counted is not None,
         image_shape=images.image_shape,
         features=encoder.output_shape[-1],
+        steps=plan.steps,
         prepare_seconds=0.0 if counted else expected_preparation(config, source),
         stages=tuple(stages),
-        embed_seconds=embedding,
+        embed_seconds=_embed_seconds(encoder, images) if "evaluate" in plan.steps else 0.0,
         embedded_parts=1 + sum(one != "pixels" for one in config.evaluation.baselines),
         dataset_bytes=found.dataset_bytes,
         encoder_bytes=4 * encoder.count_params(),
     )
 
 
-def _stages(config: RunConfig) -> list[tuple[str, RunConfig]]:
-    """Gives the stages of a run's training by name, with their configurations."""
-    if not config.method.trains:
+def _stages(config: RunConfig, plan: Plan) -> list[tuple[str, RunConfig]]:
+    """Gives the stages of training that are left by name, with their configurations."""
+    if not config.method.trains or "pretrain" not in plan.steps:
         return []
-    whole = [("pretrain", config)]
-    teacher = config.method.teacher_stage
-    if teacher is None:
-        return whole
-    own = {
-        "encoder": teacher.encoder or config.encoder,
-        "method": SupervisedSettings(),
-        "training": teacher.training,
-    }
-    return [("teacher", config.model_copy(update=own)), *whole]
+    sections = stage_configs(config)
+    names = {TEACHER_SECTION: TEACHER, TRAINING_SECTION: "pretrain"}
+    stages = [(names[one], sections[one]) for one in names if one in sections]
+    return [(name, one) for name, one in stages if plan.trained.get(name, 0) is not ENDED]
+
+
+def _embed_seconds(encoder: keras.Model, images: TrainingImages) -> float:
+    """Measures how long an encoder takes for an image, once it is traced."""
+    pixels = np.asarray(images.labelled.images[:_EMBEDDED])
+    embed = build_embedding(encoder, images.image_shape)
+    embed(pixels)
+    started = time.perf_counter()
+    embed(pixels)
+    return (time.perf_counter() - started) / len(pixels)
 
 
 def _expected(chosen: Sequence[Item], total: int) -> dict[str, SplitCount]:

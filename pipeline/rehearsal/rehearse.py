@@ -18,7 +18,8 @@ from twofold.pipeline.runs.error_line import error_line
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.runs.run_record import read_record
-from twofold.pipeline.steps.runner import STEPS, run_steps
+from twofold.pipeline.steps.reuse.outputs import STEPS
+from twofold.pipeline.steps.runner import run_steps
 
 
 @dataclasses.dataclass(frozen=True)

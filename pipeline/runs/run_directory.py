@@ -144,6 +144,11 @@ class RunDirectory:
         entry = self._record["steps"].get(step, {})
         return bool(entry.get("status") == "done" and entry.get("fingerprint") == step_fingerprint)
 
+    @property
+    def has_record(self) -> bool:
+        """Whether a step has begun here."""
+        return bool(self._record["steps"])
+
     def entry(self, step: str) -> dict[str, Any]:
         """Returns the record of a step's last run; empty where there is none."""
         return dict(self._record["steps"].get(step, {}))
@@ -326,6 +331,16 @@ class RunDirectory:
         """
         self._lock_directory()
 
+    def check_free(self) -> None:
+        """Refuses a directory that another process works in, and creates nothing.
+
+        Raises:
+            DirectoryInUseError: naming it.
+
+        """
+        if (self.path / LOCK).exists() and self.is_in_use():
+            raise DirectoryInUseError(_in_use(self.path))
+
     def is_in_use(self) -> bool:
         """Tells whether another process works here."""
         lock = _try_lock(self.path / LOCK)
@@ -349,10 +364,7 @@ class RunDirectory:
         if self._lock is None:
             lock = _try_lock(self.path / LOCK)
             if lock is None:
-                raise DirectoryInUseError(
-                    f"another process works in {self.path}: wait for it, or give this run a name "
-                    f"of its own with --name"
-                )
+                raise DirectoryInUseError(_in_use(self.path))
             if _read_files(self.path, (RECORD,)).get(RECORD) != self._known:
                 lock.close()
                 raise DirectoryInUseError(
@@ -366,6 +378,13 @@ class RunDirectory:
         files.write_json(self.path / RECORD, self._record, default=str)
         self._known = (self.path / RECORD).read_bytes()
         files.write_json(self.path / METRICS, self.metrics())
+
+
+def _in_use(path: Path) -> str:
+    return (
+        f"another process works in {path}: wait for it, or give this run a name of its own with "
+        f"--name"
+    )
 
 
 def _try_lock(path: Path) -> IO[str] | None:

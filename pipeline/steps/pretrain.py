@@ -34,6 +34,7 @@ from twofold.pipeline.steps.plots.settings_board import show_end, show_settings
 from twofold.pipeline.steps.plots.training_plots import plot_learned, plot_training_views
 from twofold.pipeline.steps.reuse.course import Part, phases_of
 from twofold.pipeline.steps.reuse.fingerprints import settings_seen, training_images
+from twofold.pipeline.steps.reuse.outputs import TEACHER
 from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
 from twofold.pipeline.training.course_reports import (
@@ -55,8 +56,6 @@ from twofold.pipeline.training.stage import Stage, set_aside_other_inputs
 from twofold.pipeline.training.stage_callbacks import stage_callbacks
 from twofold.pipeline.training.stage_configs import TEACHER_SECTION, TRAINING_SECTION, stage_configs
 
-# The folder of a run that keeps self-training's teacher.
-TEACHER = "teacher"
 _NO_METRICS = ("learning_rate", "images_per_second")
 
 

@@ -3,50 +3,24 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol, cast
 
-from twofold.components import files
-from twofold.components.errors import DataError, OtherCodeError, StepError, UsageError
-from twofold.components.training.resuming.checkpoint_files import has_checkpoint
-from twofold.pipeline.runs.code_fingerprint import code_digest
+from twofold.components.errors import StepError
 from twofold.pipeline.runs.record_format import RECORD
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.runs.run_directory import PAGE, fingerprint
-from twofold.pipeline.steps.checks.image_size import check_image_size
+from twofold.pipeline.steps.before_preparing import check_before_preparing
 from twofold.pipeline.steps.checks.preparation_time import expected_preparation
-from twofold.pipeline.steps.reuse.course import (
-    Going,
-    changed_since,
-    plan_training,
-    training_fingerprint,
+from twofold.pipeline.steps.reuse.beginning import (
+    accepted_facts,
+    ask_about_other_code,
+    plan_step,
 )
-from twofold.pipeline.steps.reuse.fingerprints import (
-    code_facts,
-    embedding_fingerprint,
-    step_code,
-    step_facts,
-    step_inputs,
-    training_images,
-)
-from twofold.pipeline.steps.reuse.outputs import EMBEDDINGS, describe_files, made_from, results
-from twofold.pipeline.steps.reuse.standing import (
-    Standing,
-    choose_data_set,
-    describe_changes,
-    examine,
-    is_finished,
-)
+from twofold.pipeline.steps.reuse.outputs import STEPS, describe_files
+from twofold.pipeline.steps.reuse.planned_steps import describe_reuse, is_reused
+from twofold.pipeline.steps.reuse.room import known_images, leave_other_images, make_room
+from twofold.pipeline.steps.reuse.standing import Standing, describe_changes, examine
 from twofold.pipeline.tensorflow_import import import_tensorflow
 from twofold.pipeline.training.expected_time import LONG
-from twofold.pipeline.training.stage_callbacks import check_callbacks
-
-STEPS = ("prepare", "pretrain", "evaluate", "export")
-# What is damaged and takes longer to make anew is not made anew unless the user requests it.
-_SOON = 60.0
-# Keys of a step's record.
-_MADE_FROM = ("inputs", "code", "source")
 
 
 class Step(Protocol):
@@ -71,11 +45,10 @@ def run_steps(context: Context, until: str = STEPS[-1]) -> list[str]:
     ran = []
     for name in names:
         if name == "prepare" and until != "prepare" and not is_done(context, name):
-            check_image_size(context.config, context.source)
-            check_callbacks(context.config)
+            check_before_preparing(context, until)
             _tell_of_long_preparation(context)
         if name == "pretrain" and until != "pretrain" and not is_done(context, name):
-            _check_later_steps(context)
+            check_before_training(context)
         ran += [name] if _run_if_needed(context, name) else []
     restore_copies(context)
     return ran
@@ -165,72 +138,15 @@ def reuse_step(context: Context, name: str) -> bool:
 
     """
     standing, run = examine(context, name), context.run
-    if standing.kind == "done":
-        accepted = run.entry(name).get("reused")
-        made = f" (made by other code: {describe_changes(accepted['changed'])})" if accepted else ""
-        context.say(f"{name}: finished before, reused{made}")
-        if name == "pretrain" and (changed := changed_since(run.entry(name), context.config)):
-            context.say(f"{name}: nothing is left to train with {', '.join(changed)}")
-        return True
-    if standing.kind != "code" or context.other_code != "reuse":
+    if not is_reused(context, name, standing):
         return False
-    finished = is_finished(context, name)
-    if finished:
+    if standing.kind == "code":
         # From now on its files are known, too.
         found = None if "files" in run.entry(name) else describe_files(run.path, name)
-        run.accept(name, _accepted(context, name, standing), files=found)
-        changes = describe_changes(standing.reasons)
-        context.say(f"{name}: finished before by other code ({changes}), reused")
-    return finished
-
-
-def _accepted(context: Context, name: str, standing: Standing) -> dict[str, Any]:
-    return {**step_facts(name, context), "changed": list(standing.reasons)}
-
-
-def ask_about_other_code(context: Context, names: Sequence[str]) -> None:
-    """Refuses to begin where the user has to say what becomes of the results of other code."""
-    if context.other_code != "ask":
-        return
-    found = []
-    for name in names:
-        standing = examine(context, name)
-        if standing.kind == "code":
-            found.append((name, standing.reasons))
-        elif standing.kind != "done":
-            break
-    if found:
-        listed = "; ".join(f"{name} ({describe_changes(changed)})" for name, changed in found)
-        raise OtherCodeError(
-            f"{context.run.path} holds results of other code: {listed}: keep them with --reuse, or "
-            f"{_replacement(context, found[0][0])}"
-        )
-
-
-def _replacement(context: Context, first: str) -> str:
-    """Says which steps an update does again, that one and those after it, and what they took."""
-    run, names = context.run, STEPS[STEPS.index(first) :] if first in STEPS else (first,)
-    costs = ", ".join(f"{one} {_duration(run.seconds(one))}" for one in names if run.entry(one))
-    return (
-        f"do them and those after them again with --update, which moves what is there to "
-        f"{run.superseded.parent} (replaced, with what each took: {costs})"
-    )
-
-
-def _refuse_to_replace(context: Context, first: str) -> None:
-    """Refuses to replace a finished training by one on other images, without being asked to.
-
-    Raises:
-        OtherCodeError: naming what it took.
-
-    """
-    run = context.run
-    if run.takes_over or run.entry("pretrain").get("status") != "done":
-        return
-    raise OtherCodeError(
-        f"{run.path} holds a training on other images or from other weights than there are now: "
-        f"give this run a name of its own with --name, or {_replacement(context, first)}"
-    )
+        run.accept(name, accepted_facts(context, name, standing), files=found)
+    for line in describe_reuse(context, name, standing):
+        context.say(line)
+    return True
 
 
 def _run_if_needed(context: Context, name: str) -> bool:
@@ -239,57 +155,38 @@ def _run_if_needed(context: Context, name: str) -> bool:
         return False
     if context.stop.requested:
         context.stop.end()
-    standing, run = examine(context, name), context.run
-    facts = step_facts(name, context)
-    begun, before = step_inputs(name, context), run.entry(name)
-    if standing.kind == "code" and context.other_code == "reuse":
-        changes = describe_changes(standing.reasons)
-        context.say(f"{name}: begun by other code ({changes}), gone on with")
-        facts = {key: before[key] for key in _MADE_FROM if key in before}
-        facts["reused"] = _accepted(context, name, standing)
-        begun = str(training_fingerprint(before))
-    if (
-        standing.kind == "damaged"
-        and name == "pretrain"
-        and has_checkpoint(context.run.path / "checkpoints")
-    ):
-        # It goes on from what the same code made, or other code whose result was accepted.
-        facts = {key: before[key] for key in (*_MADE_FROM, "reused") if key in before}
-        begun = str(training_fingerprint(before))
-    if standing.kind == "open" and is_finished(context, name) and name in STEPS[:2]:
-        _refuse_to_replace(context, name)
-    images, made_by = _images(context), begun
-    if name == "prepare":
-        made_by, facts = _data_set_facts(context, facts)
+    standing, run, images = examine(context, name), context.run, known_images(context)
     for problem in standing.reasons if standing.kind == "damaged" else ():
         context.say(f"{name}: {problem}")
-    if standing.kind == "damaged":
-        _check_repair(context, name)
-    going = None
-    if name == "pretrain":
-        update = context.other_code == "update"
-        checkpoints = run.path / "checkpoints"
-        going = plan_training(before, begun, context.config, checkpoints, update=update)
-        made_by, facts = going.made_by, {**facts, **going.facts}
-        if going.change:
-            context.say(f"{name}: {going.change}")
-    _make_room(context, name, begun, going)
-    if going is not None and going.anew:
+    plan = plan_step(context, name, standing)
+    if standing.kind == "damaged" and name == "pretrain":
+        run.set_aside(run.path / "checkpoints" / "final")
+    make_room(context, name, plan.begun, plan.going)
+    if plan.going is not None and plan.going.anew:
         run.forget(name)
     step = _load_step(name)
     _announce_training(context, name, needed=True)
-    with run.record(name, made_by, facts) as entry:
+    with run.record(name, plan.made_by, plan.facts) as entry:
         entry["metrics"] = step.run(context, entry["details"])
         entry["files"] = describe_files(run.path, name)
         if name == "prepare" and run.takes_over:
-            _leave_other_images(context, images)
+            leave_other_images(context, images)
     attempts = run.entry(name)["attempts"]
     counted = f" in {attempts} attempts" if attempts > 1 else ""
     context.say(f"{name}: done in {run.seconds(name):.1f} s{counted}")
     return True
 
 
-def _check_later_steps(context: Context) -> None:
+def check_before_training(context: Context) -> None:
+    """Refuses to train what could not be evaluated or exported as configured.
+
+    Args:
+        context: of a run whose images are prepared.
+
+    Raises:
+        TwofoldError: naming what is wrong.
+
+    """
     # Imported when used: with TensorFlow, which training is about to need.
     import_tensorflow()
     from twofold.pipeline.steps.later_steps import check_later_steps
@@ -309,132 +206,3 @@ def _load_step(name: str) -> Step:
     if name != "prepare":
         import_tensorflow()
     return cast(Step, importlib.import_module(f"{__package__}.{name}"))
-
-
-def _data_set_facts(context: Context, facts: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Returns the fingerprint and the facts of the data set that the run is to have."""
-    chosen, facts = choose_data_set(context), dict(facts)
-    if chosen.changed is not None:
-        facts["reused"] = {**code_facts(step_code("prepare", context)), "changed": chosen.changed}
-        facts.pop("source", None)
-        facts["code"] = None if chosen.code is None else dict(chosen.code)
-        context.say(
-            f"prepare: {chosen.name} was prepared by other code "
-            f"({describe_changes(chosen.changed)}), used all the same"
-        )
-    digest = None if chosen.code is None else code_digest(chosen.code)
-    return fingerprint({"step": "prepare", "inputs": facts["inputs"], "code": digest}), facts
-
-
-def _check_repair(context: Context, name: str) -> None:
-    """Refuses to make anew what would take long, or what other runs are of.
-
-    Raises:
-        DataError: if a data set is damaged; one that is not there is prepared again.
-        UsageError: if nothing is left that training could go on from.
-
-    """
-    if name == "prepare" and files.names(context.dataset_directory):
-        raise DataError(
-            f"the data set {context.dataset_directory} is damaged: `twofold verify` tells all; "
-            f"move the folder away, and the same command prepares it again"
-        )
-    if name != "pretrain":
-        return
-    path, seconds = context.run.path, context.run.seconds(name)
-    if (
-        not has_checkpoint(context.run.path / "checkpoints")
-        and seconds > _SOON
-        and context.other_code != "update"
-    ):
-        raise UsageError(
-            f"the finished weights in {path} are damaged, and no checkpoint is left to make "
-            f"them from: train again with --update, which takes {_duration(seconds)}"
-        )
-    context.run.set_aside(path / "checkpoints" / "final")
-
-
-def _images(context: Context) -> dict[str, Any]:
-    known = "dataset_fingerprint" in context.run.details("prepare")
-    return training_images(context) if known else {}
-
-
-def _leave_other_images(context: Context, before: Mapping[str, Any]) -> None:
-    """Moves aside what was made of another data set than the run has now.
-
-    Args:
-        context: of the run, whose data set is prepared.
-        before: what its training saw, where that was not recorded.
-
-    """
-    run, now = context.run, _images(context)
-    trained = run.entry("pretrain")
-    seen = trained.get("inputs") or before, (trained.get("reused") or {}).get("inputs") or {}
-    keys = ("dataset", "dataset_code")
-    if not trained or any(all(one.get(key) == now.get(key) for key in keys) for one in seen):
-        return
-    _make_room(context, "pretrain", step_inputs("pretrain", context), cause="prepare")
-    run.set_aside(run.path / PAGE)
-    run.forget("pretrain")
-
-
-def _make_room(
-    context: Context, name: str, begun: str, going: Going | None = None, cause: str = ""
-) -> None:
-    """Moves aside what the step and those after it are to make anew, after naming it.
-
-    Args:
-        context: of the run.
-        name: of the step.
-        begun: fingerprint of what training begins with, where that is the step.
-        going: how it goes on; None where it is not about to.
-        cause: the step because of which this is so; empty for the step itself.
-
-    """
-    # The same images prepared again are the same data set.
-    if name == "prepare":
-        return
-    run, again = context.run, STEPS[STEPS.index(name) :]
-    finished = [one for one in again if run.entry(one).get("status") == "done"]
-    checkpoints = run.path / "checkpoints"
-    pretrained = made_from(checkpoints / "model.json") in (None, begun)
-    if going is not None and going.anew:
-        pretrained = False
-    if finished or not pretrained:
-        embedded = made_from(run.path / EMBEDDINGS / "index.json") == (
-            embedding_fingerprint(context) if name == "evaluate" else None
-        )
-        listed = list(results(run.path, name, pretrained=pretrained, embedded=embedded))
-        if going is not None and going.further:
-            # What was finished stays as it was; its pictures are drawn anew.
-            listed += [checkpoints / "final", *sorted(run.path.glob("figures/*.png"))]
-        there = list(dict.fromkeys(path for path in listed if path.exists()))
-        if there:
-            spent = ", ".join(f"{one} ({_duration(run.seconds(one))})" for one in finished)
-            does = f"replaces {spent or 'an unfinished training'}"
-            if going is not None and going.further:
-                does = "trains on what was finished"
-            moved = sorted({_shown(path.relative_to(run.path)) for path in there})
-            context.say(
-                f"{cause or name}: {does}; what is there is moved to {run.superseded}: "
-                f"{', '.join(moved)}"
-            )
-            run.set_aside(*there)
-            description = checkpoints / "model.json"
-            if going is not None and going.further and description.exists():
-                # The finished weights stay a checkpoint that can be read.
-                copy = run.superseded / description.relative_to(run.path)
-                files.write_bytes(copy, description.read_bytes())
-    for one in again[1:]:
-        run.forget(one)
-
-
-def _shown(path: Path) -> str:
-    """Names what is moved: a folder of pictures as a whole."""
-    return path.parts[0] if path.parts[0] == "figures" else path.as_posix()
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -10,17 +10,12 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 
-from twofold.components.errors import (
-    DirectoryInUseError,
-    RunDirectoryError,
-    StudyError,
-    UsageError,
-)
+from twofold.components.errors import DirectoryInUseError, StudyError, UsageError
 from twofold.pipeline.config import RunConfig
+from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.runs.error_line import error_line
-from twofold.pipeline.runs.record_format import RECORD, parse_record
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.studies.study_members import Member
+from twofold.pipeline.studies.study_members import Member, is_prepared, member_config, study_of
 
 _POLL_SECONDS = 2.0
 
@@ -43,6 +38,21 @@ class Unit:
 
 # From the study, what is to be run, and whether its images were described before, to its runs.
 RunUnit = Callable[[Context, Unit, bool], list[Member]]
+
+
+def study_units(config: RunConfig) -> list[Unit]:
+    """Returns what is to be run of a study, in its order.
+
+    Raises:
+        ConfigError: if a member's settings cannot be used.
+
+    """
+    study = study_of(config)
+    return [
+        Unit(encoder, seed, member_config(config, encoder, seed))
+        for seed in study.seeds
+        for encoder in encoders_of(study)
+    ]
 
 
 def part_of(study: Context, config: RunConfig) -> Context:
@@ -85,7 +95,7 @@ def run_members(
             except UsageError:
                 raise
             except Exception as error:
-                if not _is_prepared(study, unit):
+                if not is_prepared(study.run.path / unit.config.name):
                     # All see the same images.
                     raise
                 failed[name] = error
@@ -116,21 +126,13 @@ def wait_for_images(study: Context, first: Unit) -> None:
         DirectoryInUseError: if that process has ended before.
 
     """
-    while not _is_prepared(study, first):
+    while not is_prepared(study.run.path / first.config.name):
         if not study.run.is_in_use():
             raise DirectoryInUseError(
                 f"the process that began {study.config.name} ended before its images were "
                 f"prepared: run the same command again"
             )
         _pause(study)
-
-
-def _is_prepared(study: Context, unit: Unit) -> bool:
-    try:
-        steps = parse_record(study.run.path / unit.config.name / RECORD)["steps"]
-    except (FileNotFoundError, RunDirectoryError):
-        return False
-    return bool(steps.get("prepare", {}).get("status") == "done")
 
 
 def _pause(study: Context) -> None:

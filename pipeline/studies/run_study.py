@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from twofold.components.errors import DirectoryInUseError
-from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.runs.run_record import read_record
+from twofold.pipeline.steps.before_preparing import check_before_preparing
+from twofold.pipeline.steps.reuse.beginning import ask_about_other_code
 from twofold.pipeline.steps.reuse.fingerprints import step_facts, step_inputs
-from twofold.pipeline.steps.runner import (
-    ask_about_other_code,
-    restore_copies,
-    reuse_step,
-    run_steps,
+from twofold.pipeline.steps.runner import restore_copies, reuse_step, run_steps
+from twofold.pipeline.studies.member_queue import (
+    Unit,
+    part_of,
+    run_members,
+    study_units,
+    wait_for_images,
 )
-from twofold.pipeline.studies.member_queue import Unit, part_of, run_members, wait_for_images
 from twofold.pipeline.studies.study_members import (
     STEP,
     Member,
     epochs_on_fewer,
-    member_config,
     study_of,
     trained_fractions,
 )
@@ -47,16 +49,14 @@ def run_study(context: Context) -> Outcome:
         StudyError: if members failed.
 
     """
-    study = study_of(context.config)
-    units = [
-        Unit(encoder, seed, member_config(context.config, encoder, seed))
-        for seed in study.seeds
-        for encoder in encoders_of(study)
-    ]
+    units = study_units(context.config)
     ask_about_other_code(context, [STEP])
     if reuse_step(context, STEP):
         restore_copies(context)
         return "reused"
+    for unit in units:
+        # What does not fit the last one should not be found once the others are trained.
+        check_before_preparing(part_of(context, unit.config), "evaluate")
     inputs, facts = step_inputs(STEP, context), step_facts(STEP, context)
     import_tensorflow()
     from twofold.pipeline.studies.study_measures import measure_study
@@ -89,29 +89,38 @@ def _run_unit(study: Context, unit: Unit, described: bool) -> list[Member]:
     from twofold.pipeline.reports.run_report import write_run_report
 
     member = Member(unit.encoder, unit.seed, part_of(study, unit.config))
-    _run(member, "evaluate", described=described)
-    write_run_report(read_record(member.context.run.path), study.datasets)
     members = [member]
-    if unit.config.method.labelled_only:
+    with _held(member.context.run):
+        _run(member, "evaluate", described=described)
+        write_run_report(read_record(member.context.run.path), study.datasets)
+        if not unit.config.method.labelled_only:
+            return members
         for fraction in trained_fractions(study_of(study.config), unit.config.training.epochs):
             less = _for_curve(study, member, fraction)
-            # Only its own classifier is needed.
-            _run(less, "pretrain", described=True)
+            with _held(less.context.run):
+                # Its own classifier is all that is asked for.
+                _run(less, "pretrain", described=True)
             members.append(less)
     return members
+
+
+@contextlib.contextmanager
+def _held(run: RunDirectory) -> Iterator[None]:
+    """Keeps other processes out of a directory."""
+    run.claim()
+    try:
+        yield
+    finally:
+        run.close()
 
 
 def _run(member: Member, until: str, *, described: bool) -> None:
     """Runs a member's steps; all prepare the same images, which are described once."""
     context = member.context
-    context.run.claim()
     context.say(f"{context.config.name}:")
-    try:
-        if described:
-            run_steps(dataclasses.replace(context, say=lambda line: None), "prepare")
-        run_steps(context, until)
-    finally:
-        context.run.close()
+    if described:
+        run_steps(dataclasses.replace(context, say=lambda line: None), "prepare")
+    run_steps(context, until)
 
 
 def _for_curve(study: Context, member: Member, fraction: float) -> Member:

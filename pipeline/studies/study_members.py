@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from fractions import Fraction
+from pathlib import Path
 
-from twofold.components.errors import ConfigError
+from twofold.components.errors import ConfigError, RunDirectoryError
 from twofold.pipeline.config import RunConfig, StudyConfig, override
 from twofold.pipeline.config.study import encoders_of
+from twofold.pipeline.runs.record_format import RECORD, parse_record
 from twofold.pipeline.runs.run_context import Context
 
 STEP = "study"
@@ -66,6 +68,15 @@ def member_config(config: RunConfig, encoder: str, seed: int) -> RunConfig:
             f"data.* no settings but {', '.join(_OF_THE_DATA)}"
         )
     return alone.model_copy(update={"name": f"{encoder}-seed-{seed}", "seed": seed})
+
+
+def is_prepared(member: Path) -> bool:
+    """Tells whether the directory of a member says that its images are prepared."""
+    try:
+        steps = parse_record(member / RECORD)["steps"]
+    except (FileNotFoundError, RunDirectoryError):
+        return False
+    return bool(steps.get("prepare", {}).get("status") == "done")
 
 
 def label_name(config: RunConfig) -> str:

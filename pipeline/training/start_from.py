@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import keras
+
 from twofold.components.encoders.build import read_torch_weights
-from twofold.components.errors import CheckpointError
+from twofold.components.errors import CheckpointError, ConfigError
 from twofold.components.training.continuing.start_report import (
     describe_start,
     some_of,
@@ -19,7 +21,7 @@ from twofold.components.training.continuing.start_weights import (
     read_networks,
     take_weights,
 )
-from twofold.components.training.continuing.weight_source import find_weights
+from twofold.components.training.continuing.weight_source import WeightSource, find_weights
 from twofold.components.training.resuming.checkpoint_files import newest_intact
 from twofold.components.training.step import TrainState
 from twofold.components.training.workers.worker_group import Group
@@ -47,8 +49,8 @@ def start_from(
         workers: whose chief's checkpoints are those that count; None where there is one worker.
 
     Raises:
-        ConfigError: if there are no weights at the path.
-        CheckpointError: if they cannot be read, or the encoder can take none of them.
+        ConfigError: if there are no weights at the path, they cannot be read, or the encoder can
+            take none of them.
 
     """
     given = config.training.start_from
@@ -60,24 +62,10 @@ def start_from(
     if has_begun:
         return
     source = find_weights(given)
-    encoder = state.models["encoder"]
-    if source.kind == "torch":
-        read_torch_weights(config.encoder.name, encoder, source.path)
-        count = len(encoder.variables)
-        taken, others = {"encoder": Taken(count, count)}, list[str]()
-    else:
-        wanted = dict(state.models)
-        if config.training.start_with == "encoder":
-            wanted = {"encoder": encoder}
-        there = read_networks(source.path, wanted)
-        taken = {name: take_weights(one, there.get(name, {})) for name, one in wanted.items()}
-        others = sorted(there.keys() - taken.keys())
-    if not taken["encoder"].weights:
-        raise CheckpointError(
-            f"training.start_from={given}: the encoder can take none of its weights "
-            f"({some_of(taken['encoder'].left)}): expected an encoder with layers of the same "
-            f"names and shapes"
-        )
+    wanted = dict(state.models)
+    if config.training.start_with == "encoder":
+        wanted = {"encoder": state.models["encoder"]}
+    taken, others = take_start(config, source, wanted)
     followed = follow_start(state.models, state.memory)
     report = {
         "from": given,
@@ -89,3 +77,39 @@ def start_from(
     write_start(checkpoints, report)
     for line in describe_start(report):
         say(line)
+
+
+def take_start(
+    config: RunConfig, source: WeightSource, wanted: Mapping[str, keras.Model]
+) -> tuple[dict[str, Taken], list[str]]:
+    """Gives networks the weights that they have in a source, as far as they fit.
+
+    Args:
+        config: of the stage.
+        source: of ``training.start_from``; a PyTorch file has an encoder alone.
+        wanted: networks by name, "encoder" among them.
+
+    Returns:
+        What each that was looked for took, and what else there is.
+
+    Raises:
+        ConfigError: if the weights cannot be read, or the encoder can take none of them.
+
+    """
+    named, encoder = f"training.start_from={config.training.start_from}", wanted["encoder"]
+    try:
+        if source.kind == "torch":
+            read_torch_weights(config.encoder.name, encoder, source.path)
+            count = len(encoder.variables)
+            return {"encoder": Taken(count, count)}, []
+        there = read_networks(source.path, wanted)
+    except CheckpointError as error:
+        raise ConfigError(f"{named}: {error}") from None
+    taken = {name: take_weights(one, there.get(name, {})) for name, one in wanted.items()}
+    if not taken["encoder"].weights:
+        raise ConfigError(
+            f"{named}: the encoder can take none of its weights "
+            f"({some_of(taken['encoder'].left)}): expected an encoder with layers of the same "
+            f"names and shapes"
+        )
+    return taken, sorted(there.keys() - taken.keys())

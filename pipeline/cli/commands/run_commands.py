@@ -35,7 +35,8 @@ from twofold.pipeline.rehearsal.before_long import check_before_long
 from twofold.pipeline.runs.error_line import error_line
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import RunDirectory
-from twofold.pipeline.steps.runner import STEPS, run_one_step, run_steps, run_with_chief
+from twofold.pipeline.steps.reuse.outputs import STEPS
+from twofold.pipeline.steps.runner import run_one_step, run_steps, run_with_chief
 from twofold.pipeline.studies.run_study import run_study
 from twofold.pipeline.studies.study_members import STEP as STUDY
 from twofold.pipeline.studies.study_summary import summary_table

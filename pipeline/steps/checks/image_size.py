@@ -12,8 +12,11 @@ from twofold.pipeline.config.data_source import preparation_settings
 _LOOKED_AT = 16
 
 
-def check_image_size(config: RunConfig, source: Source) -> None:
+def check_image_size(config: RunConfig, source: Source) -> set[tuple[int, int]]:
     """Refuses networks that do not take images of ``data.image_size``, or else of their own size.
+
+    Returns:
+        The size, (H, W); empty where none of the first images can be used.
 
     Raises:
         SettingsError: if a network does not take images of that size.
@@ -23,15 +26,16 @@ def check_image_size(config: RunConfig, source: Source) -> None:
     side = config.data.image_size
     if side is not None:
         config.method.check_image(config.encoder, side, side)
-        return
+        return {(side, side)}
     task = next(iter(source.tasks(_LOOKED_AT)), None)
     rules = preparation_settings(config.data).images
-    sizes = set()
+    sizes: set[tuple[int, int]] = set()
     for item in () if task is None else source.read(task):
         if item.problem is not None:
             continue
         try:
-            sizes.add(check(item.image, rules).pixels.shape[:2])
+            height, width = check(item.image, rules).pixels.shape[:2]
+            sizes.add((height, width))
         except RejectedError:
             continue
     if len(sizes) > 1:
@@ -42,3 +46,4 @@ def check_image_size(config: RunConfig, source: Source) -> None:
         )
     for height, width in sizes:
         config.method.check_image(config.encoder, height, width)
+    return sizes

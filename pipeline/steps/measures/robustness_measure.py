@@ -16,7 +16,7 @@ from twofold.components.data.reading.split import Split
 from twofold.components.data.sources.source import Source
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.encoders.heads import build_linear_head
-from twofold.components.errors import DataError, EvaluationError, UnfitSettingsError
+from twofold.components.errors import ConfigError, DataError, EvaluationError, UnfitSettingsError
 from twofold.components.evaluation.plots.corruption_plots import plot_gain
 from twofold.components.evaluation.probes.knn import knn_predict
 from twofold.components.evaluation.probes.linear_probe import LinearProbe
@@ -36,10 +36,10 @@ from twofold.components.evaluation.robustness.published_corruptions import (
 )
 from twofold.components.training.checkpoint import read_final
 from twofold.components.transforms.corruptions.common_corruptions import CORRUPTIONS, MAIN
-from twofold.pipeline.config import RunConfig
+from twofold.pipeline.config import EvaluationConfig, RunConfig
 from twofold.pipeline.models.build import rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.steps.pretrain import TEACHER
+from twofold.pipeline.steps.reuse.outputs import TEACHER
 from twofold.pipeline.steps.robustness_baseline import read_baseline
 from twofold.pipeline.training import prepared_images as step_images
 
@@ -87,8 +87,8 @@ def plan_robustness(context: Context, manifest: Manifest) -> Plan | None:
     """Looks, before anything is computed, at what is to be measured; None where nothing is.
 
     Raises:
-        DataError: if there are no classes, the baseline was not measured likewise, or published
-            images are missing.
+        UnfitSettingsError: if there are no classes.
+        ConfigError: if the baseline was not measured likewise, or published images are missing.
 
     """
     config = context.config.evaluation
@@ -99,6 +99,16 @@ def plan_robustness(context: Context, manifest: Manifest) -> Plan | None:
             f"evaluation.robustness={config.robustness} needs images of at least two classes, and "
             f"{manifest.name} has {len(manifest.class_names)}"
         )
+    return open_named(config)
+
+
+def open_named(config: EvaluationConfig) -> Plan:
+    """Opens the files that settings of a measure on corrupted images name.
+
+    Raises:
+        ConfigError: if the baseline was not measured likewise, or published images are missing.
+
+    """
     names = MAIN if config.robustness == "main" else tuple(CORRUPTIONS)
     severities = tuple(sorted(config.corruption_severities))
     recorded, baseline, published = read_baseline(config), None, None
@@ -106,14 +116,16 @@ def plan_robustness(context: Context, manifest: Manifest) -> Plan | None:
         try:
             baseline = read_robustness(recorded, names, severities)
         except EvaluationError as error:
-            raise DataError(
+            raise ConfigError(
                 f"evaluation.robustness_baseline={config.robustness_baseline}: {error}"
             ) from None
     if config.corrupted_tfds is not None:
         try:
             published = open_published(config.corrupted_tfds, names, severities)
         except DataError as error:
-            raise DataError(f"evaluation.corrupted_tfds={config.corrupted_tfds}: {error}") from None
+            raise ConfigError(
+                f"evaluation.corrupted_tfds={config.corrupted_tfds}: {error}"
+            ) from None
     return Plan(names, severities, baseline, published)
 
 

@@ -46,6 +46,7 @@ class Going:
         change: one line on the settings that change; empty where none does.
         further: whether it was finished, and is trained on.
         anew: whether its checkpoints are not gone on from, as they are of later steps.
+        step: from which it goes on; 0 where it begins.
 
     """
 
@@ -54,6 +55,7 @@ class Going:
     change: str = ""
     further: bool = False
     anew: bool = False
+    step: int = 0
 
 
 def plan_training(
@@ -117,7 +119,7 @@ def plan_training(
     if per_epoch is not None:
         # Until the step itself knows it.
         facts["details"] = {"steps_per_epoch": per_epoch}
-    return Going(made_by, facts, change, further)
+    return Going(made_by, facts, change, further, step=found.step)
 
 
 def is_left(entry: Mapping[str, Any], config: RunConfig) -> bool:

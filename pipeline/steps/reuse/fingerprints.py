@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.components.encoders.settings import ENCODERS
-from twofold.components.errors import CheckpointError, ConfigError
+from twofold.components.errors import ConfigError
 from twofold.components.methods.settings import METHODS, MethodSettings
 from twofold.components.settings import Implemented, Section
 from twofold.components.training.continuing.influence import (
@@ -240,7 +240,7 @@ def _weights(method: MethodSettings) -> dict[str, Any]:
     """Fingerprints the content of the file that weights are read from, if there is one.
 
     Raises:
-        CheckpointError: if there is no such file.
+        ConfigError: if there is no such file.
 
     """
     if method.weights_file is None:
@@ -250,7 +250,7 @@ def _weights(method: MethodSettings) -> dict[str, Any]:
         with path.open("rb") as file:
             return {"weights": hashlib.file_digest(file, "sha256").hexdigest()}
     except OSError as error:
-        raise CheckpointError(
+        raise ConfigError(
             f"method.weights={method.weights_file}: expected a PyTorch file, received: "
             f"{error.strerror}"
         ) from None

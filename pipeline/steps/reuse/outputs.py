@@ -10,7 +10,10 @@ from typing import Any
 from twofold.components import files
 from twofold.components.methods.settings import METHODS
 
+STEPS = ("prepare", "pretrain", "evaluate", "export")
 EMBEDDINGS = "embeddings"
+# The folder of a run that keeps self-training's teacher.
+TEACHER = "teacher"
 # Besides those of the methods.
 _PRETRAIN_FIGURES = ("views", "curves", "teacher_curves")
 # Files that count as damaged where they are missing or not as they were written.
@@ -27,6 +30,11 @@ _ESSENTIAL = {
     "evaluate": ("embeddings/*.np[yz]",),
     "export": ("saved_model/1/saved_model.pb",),
 }
+
+
+def from_step(name: str) -> tuple[str, ...]:
+    """Returns a step and those after it, in their order."""
+    return STEPS[STEPS.index(name) :]
 
 
 def describe_files(run: Path, step: str) -> dict[str, dict[str, Any]]:

@@ -38,7 +38,12 @@ def test_steps_are_counted_from_settings(
     assert count_steps(config, SPLITS) == expected
 
 
-def estimate(step_bytes: int | None = 1000) -> Estimate:
+def estimate(
+    step_bytes: int | None = 1000,
+    *,
+    trained: int = 0,
+    steps: tuple[str, ...] = ("prepare", "pretrain", "evaluate", "export"),
+) -> Estimate:
     stage = StageEstimate(
         name="pretrain",
         batch_size=10,
@@ -51,6 +56,7 @@ def estimate(step_bytes: int | None = 1000) -> Estimate:
         step_bytes=step_bytes,
         first_step_seconds=20.0,
         step_seconds=0.5,
+        trained=trained,
     )
     return Estimate(
         device="2 logical CPUs",
@@ -58,6 +64,7 @@ def estimate(step_bytes: int | None = 1000) -> Estimate:
         counted=True,
         image_shape=(8, 8, 3),
         features=16,
+        steps=steps,
         prepare_seconds=5.0,
         stages=(stage,),
         embed_seconds=0.01,
@@ -92,3 +99,13 @@ def test_the_table_has_a_row_for_each_thing() -> None:
     assert said["images"] == "180 (100 train, 50 unlabelled, 30 test), seen at 8x8x3"
     assert said["pretrain"] == "101 steps of 10 images (10 an epoch), 1,010 images seen"
     assert str(said["time"]).startswith("0:01:19 on 2 logical CPUs: preparation 0:00:05, training")
+
+
+def test_of_a_training_that_goes_on_the_steps_that_are_left_take_time() -> None:
+    going = estimate(trained=60, steps=("pretrain", "evaluate"))
+    assert going.stages[0].seconds == 20 + 40 * 0.5
+    rows = [list(column.cells) for column in estimate_table(going).columns]
+    said = dict(zip(*rows, strict=True))
+    assert said["pretrain"].endswith("1,010 images seen; left of these steps: 41")
+    assert "preparation" not in said["time"]
+    assert estimate(trained=101).stages[0].seconds == 0

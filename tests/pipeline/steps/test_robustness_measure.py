@@ -291,7 +291,7 @@ def test_a_baseline_that_does_not_fit_is_refused_before_anything_is_computed(
         (tmp_path / "metrics.json").write_text(content)
     context = _with(trained, *FEW, f"evaluation.robustness_baseline={tmp_path}")
 
-    with pytest.raises(DataError, match=message) as refusal:
+    with pytest.raises(ConfigError, match=message) as refusal:
         plan_robustness(context, trained.manifest())
     assert str(refusal.value).startswith(f"evaluation.robustness_baseline={tmp_path}: ")
 
@@ -347,7 +347,7 @@ def test_the_published_images_are_taken_where_they_are(
     # All sets hold the same images.
     assert len({found.metrics[f"robustness/{name}/5/accuracy"] for name in MAIN}) == 1
 
-    with pytest.raises(DataError, match=r"^evaluation\.corrupted_tfds=.*_4' is not prepared in"):
+    with pytest.raises(ConfigError, match=r"^evaluation\.corrupted_tfds=.*_4' is not prepared in"):
         _measure(trained, evaluated, *settings, "evaluation.corruption_severities=[4]")
 
 

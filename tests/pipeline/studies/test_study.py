@@ -14,6 +14,7 @@ from tests.pipeline.conftest import Outcome
 from twofold.components.errors import ConfigError
 from twofold.components.evaluation.metrics import unknown_names
 from twofold.pipeline.cli.app import main
+from twofold.pipeline.cli.commands import try_out
 from twofold.pipeline.config import RunConfig, StudyConfig, override, parse_config, to_yaml
 from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.recipes import load_recipe
@@ -184,6 +185,31 @@ def test_a_finished_study_is_reused(study: Study, twofold: Twofold) -> None:
     # Which repeats what the record says.
     assert study.metrics() == metrics
     assert f"{study.path / 'metrics.json'} differed from run.json, written again" in again.out
+
+
+def test_a_trial_of_a_finished_study_finds_nothing_left_and_of_another_seed_its_own_runs(
+    study: Study, twofold: Twofold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = _arguments(study.path.parent, "study.seeds=[0,1]")
+    ended = twofold(*arguments, "--dry-run", "--check")
+    assert (ended.status, ended.out) == (0, "study: finished before, reused\n")
+
+    tried: list[tuple[str, int, Any]] = []
+
+    def estimate(work: str, config: RunConfig, **options: Any) -> str:
+        tried.append((config.name, config.seed, options["plan"].steps))
+        return ""
+
+    monkeypatch.setattr(try_out, "run_apart", estimate)
+    monkeypatch.setattr(try_out, "estimate_table", str)
+    arguments = _arguments(study.path.parent, "study.seeds=[0,1,2,3]")
+    assert twofold(*arguments, "--dry-run").status == 2
+    ended = twofold(*arguments, "--update", "--dry-run")
+    assert ended.status == 0, ended.error
+    assert "random, 2 seeds:" in ended.out
+    assert "random-seed-0:\nprepare: finished before, reused" in ended.out
+    steps = ("prepare", "pretrain", "evaluate")
+    assert tried == [("random-seed-2", 2, steps), ("supervised-seed-2", 2, steps)]
 
 
 def test_other_seeds_are_another_study(study: Study, twofold: Twofold) -> None:

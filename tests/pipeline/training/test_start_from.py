@@ -9,7 +9,7 @@ import pytest
 from tests.components.encoders.published.test_torch_core import state_dict
 from tests.components.encoders.published.test_torch_file import write_state_dict
 from tests.components.training.workers.as_threads import work
-from twofold.components.errors import CheckpointError, ConfigError, UsageError
+from twofold.components.errors import ConfigError, UsageError
 from twofold.components.training.checkpoint import Checkpoints, write_final
 from twofold.components.training.continuing.start_report import read_start
 from twofold.components.training.loop import LoopSettings
@@ -152,7 +152,7 @@ def test_of_several_workers_the_chiefs_checkpoints_count(
 def test_an_encoder_that_can_take_nothing_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "run", *SUPERVISED)
     other = ("encoder.filters=[5]", "encoder.units=[6]", *SUPERVISED)
-    with pytest.raises(CheckpointError, match=r"can take none of its weights \(conv0/kernel: "):
+    with pytest.raises(ConfigError, match=r"can take none of its weights \(conv0/kernel: "):
         begin(tmp_path, *other, f"training.start_from={tmp_path / 'run'}")
 
 

@@ -14,6 +14,7 @@ from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.steps import prepare, runner
 from twofold.pipeline.steps.reuse import fingerprints
+from twofold.pipeline.steps.reuse.outputs import STEPS
 from twofold.pipeline.steps.runner import run_steps
 
 CONFIG = override(RunConfig(), ["data.images=60"])
@@ -112,7 +113,7 @@ class Runs:
 
     def forget_code(self) -> None:
         """Makes the record one of before code was part of it."""
-        for step in runner.STEPS:
+        for step in STEPS:
             values = self.entry(step)["inputs"]
             context = self.context()
             earlier = {"fingerprint": fingerprints.earlier_fingerprint(step, values)}

@@ -8,7 +8,6 @@ import pytest
 
 from tests.pipeline.steps.reuse.conftest import LOOP, MADE, Edit, Runs
 from twofold.components.errors import UsageError
-from twofold.pipeline.steps import runner
 from twofold.pipeline.steps.reuse import outputs
 
 OUTPUTS = [
@@ -53,7 +52,7 @@ def test_a_result_that_lost_a_file_is_made_again(
     damaged = runs.path / MADE[step][0]
     how(damaged)
     assert runs()[0] == step
-    assert str(damaged) in runs.said[runner.STEPS.index(step)]
+    assert str(damaged) in runs.said[outputs.STEPS.index(step)]
     assert runs() == []
 
 

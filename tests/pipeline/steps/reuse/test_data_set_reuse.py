@@ -9,7 +9,7 @@ from tests.pipeline.steps.reuse.conftest import SHARDS, Edit, Runs
 from twofold.components.data.store.manifest import read_code
 from twofold.components.errors import DataError, OtherCodeError
 from twofold.pipeline.runs.run_directory import fingerprint
-from twofold.pipeline.steps import runner
+from twofold.pipeline.steps.reuse.outputs import STEPS
 from twofold.pipeline.steps.runner import run_steps
 
 
@@ -38,15 +38,15 @@ def test_a_data_set_of_other_code_is_not_used_in_silence_by_a_new_run(
     with pytest.raises(OtherCodeError, match=f"was prepared by other code .changed: {SHARDS}"):
         runs(name="second")
     (first,) = runs.datasets.iterdir()
-    assert runs("reuse", name="second") == list(runner.STEPS)
+    assert runs("reuse", name="second") == list(STEPS)
     assert list(runs.datasets.iterdir()) == [first]
-    assert runs("update", name="third") == list(runner.STEPS)
+    assert runs("update", name="third") == list(STEPS)
     second = next(path for path in runs.datasets.iterdir() if path != first)
     assert second.name.startswith(f"{first.name}-")
     assert read_code(first) != read_code(second)
     # Both are kept, and each run goes on with its own.
     assert runs(name="third") == []
-    assert runs(name="fourth") == list(runner.STEPS)
+    assert runs(name="fourth") == list(STEPS)
     assert len(list(runs.datasets.iterdir())) == 2
 
 

@@ -24,7 +24,7 @@ from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.steps.reuse.dependencies import DEPENDENCIES
 from twofold.pipeline.steps.reuse.fingerprints import step_dependencies, step_inputs
-from twofold.pipeline.steps.runner import STEPS
+from twofold.pipeline.steps.reuse.outputs import STEPS
 
 START = override(RunConfig(), ["data.images=100"])
 

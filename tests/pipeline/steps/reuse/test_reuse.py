@@ -5,13 +5,13 @@ import json
 import pytest
 
 from tests.pipeline.steps.reuse.conftest import PROBE, Edit, Runs
-from twofold.pipeline.steps import runner
+from twofold.pipeline.steps.reuse.outputs import STEPS
 
 
 def test_nothing_is_done_twice(runs: Runs) -> None:
     assert runs() == []
     assert [line.partition(" (")[0] for line in runs.said] == [
-        f"{step}: finished before, reused" for step in runner.STEPS
+        f"{step}: finished before, reused" for step in STEPS
     ]
 
 
@@ -68,4 +68,4 @@ def test_what_the_record_says_too_is_written_again(
     assert path.read_bytes() == before
     assert f"{path} differed from run.json, written again" in runs.said
     assert runs() == []
-    assert len(runs.said) == len(runner.STEPS)
+    assert len(runs.said) == len(STEPS)
