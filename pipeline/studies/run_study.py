@@ -15,6 +15,7 @@ from twofold.pipeline.steps.before_preparing import check_before_preparing
 from twofold.pipeline.steps.reuse.beginning import ask_about_other_code
 from twofold.pipeline.steps.reuse.fingerprints import step_facts, step_inputs
 from twofold.pipeline.steps.runner import restore_copies, reuse_step, run_steps
+from twofold.pipeline.studies.failed_members import new_start, tried_once
 from twofold.pipeline.studies.member_queue import (
     Unit,
     part_of,
@@ -63,7 +64,7 @@ def run_study(context: Context) -> Outcome:
 
     with contextlib.ExitStack() as stack:
         try:
-            entry = stack.enter_context(context.run.record(STEP, inputs, facts))
+            entry = stack.enter_context(context.run.record(STEP, inputs, facts | new_start()))
         except DirectoryInUseError:
             return _help(context, units)
         members = run_members(context, units, _run_unit, wait=True)
@@ -90,7 +91,7 @@ def _run_unit(study: Context, unit: Unit, described: bool) -> list[Member]:
 
     member = Member(unit.encoder, unit.seed, part_of(study, unit.config))
     members = [member]
-    with _held(member.context.run):
+    with _held(member.context.run), tried_once(study, member.context):
         _run(member, "evaluate", described=described)
         write_run_report(read_record(member.context.run.path), study.datasets)
         if not unit.config.method.labelled_only:

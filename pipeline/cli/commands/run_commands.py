@@ -156,20 +156,8 @@ def export(
 
 
 def _joins_chief(context: Context) -> bool:
-    """Tells whether another worker is the chief of this run, and refuses what is none for several.
-
-    Raises:
-        ConfigError: for a study.
-
-    """
-    if context.workers is None:
-        return False
-    if context.config.study is not None:
-        raise ConfigError(
-            f"{context.config.name} is a study of several runs, and TF_CONFIG names workers that "
-            f"train one: unset it, or train its members by themselves"
-        )
-    return not context.workers.cluster.is_chief
+    """Tells whether another worker is the chief of this run."""
+    return context.workers is not None and not context.workers.cluster.is_chief
 
 
 def _with_formats(settings: list[str] | None, formats: str | None) -> list[str]:

@@ -173,14 +173,20 @@ def open_run(
 
     Raises:
         Interruption: if the run was told to end.
-        ConfigError: if the recipe, the file, a setting or the name cannot be used.
+        ConfigError: if the recipe, the file, a setting or the name cannot be used, or a study is
+            to be run by several workers.
         RunDirectoryError: if the directory cannot be used.
 
     """
     with contextlib.ExitStack() as stack:
         cluster = read_cluster()
-        workers = None
-        if trains and len(cluster.addresses) > 1:
+        workers, several = None, len(cluster.addresses) > 1
+        if several and _is_study(recipe, settings, name):
+            raise ConfigError(
+                f"{recipe} is a study of several runs, and TF_CONFIG names workers that train one: "
+                f"unset it, and give the same command to each machine, which shares the runs"
+            )
+        if trains and several:
             workers = stack.enter_context(WorkerGroup(cluster, _say_aside).opened())
         config = _load_named(recipe, settings, name)
         if workers is None or cluster.is_chief:
@@ -214,6 +220,15 @@ def open_run(
         except KeyboardInterrupt:
             # A library had taken the signal for itself.
             raise Interruption("SIGINT", STATUSES[signal.SIGINT]) from None
+
+
+def _is_study(recipe: str, settings: list[str] | None, name: str | None) -> bool:
+    """Tells whether a study was requested, before its process waits for other workers."""
+    try:
+        return _load_named(recipe, settings, name).study is not None
+    except (ConfigError, UsageError):
+        # Refused once they have met, so that the others do not wait.
+        return False
 
 
 def _load_named(recipe: str, settings: list[str] | None, name: str | None) -> RunConfig:

@@ -215,3 +215,16 @@ def test_update_and_reuse_together_take_other_settings_and_keep_what_other_code_
     assert "seed: 7 there, 0 here" in refused.error
     assert twofold(*arguments, "--update").status == 0
     assert contexts[0].other_code == "reuse"
+
+
+@pytest.mark.parametrize("trial", [(), ("--dry-run",)])
+def test_a_study_is_refused_by_several_workers_before_they_wait_for_one_another(
+    trial: tuple[str, ...], twofold: Twofold, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cluster = {"worker": ["localhost:1", "localhost:2"]}
+    task = {"type": "worker", "index": 1}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    ended = twofold("run", "dsprites_study", "--workdir", str(tmp_path / "work"), *trial)
+    assert ended.status == 2
+    assert ended.error.startswith("error: dsprites_study is a study of several runs, and TF_CONFIG")
+    assert not (tmp_path / "work").exists()
