@@ -92,6 +92,8 @@ def main(arguments: list[str] | None = None) -> None:
             traceback.print_exc()
         else:
             errors.print(f"error: {escape(error_line(error))}")
+            for note in getattr(error, "__notes__", ()):
+                errors.print(escape(" ".join(note.split())))
         sys.exit(_status(error))
     except Interruption as end:
         errors.print(f"{escape(str(end))}; {escape(end.then)}")

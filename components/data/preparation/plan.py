@@ -12,7 +12,15 @@ from pathlib import Path
 
 from twofold.components import files
 from twofold.components.data.preparation.previous_dataset import stage_previous_rows
-from twofold.components.data.preparation.staging_area import StagingArea, read_json, write_json
+from twofold.components.data.preparation.staging_area import (
+    RESOLUTION,
+    StagingArea,
+    is_unread,
+    read_json,
+    read_rejects,
+    retry_of,
+    write_json,
+)
 from twofold.components.data.rules.prepare_settings import (
     PrepareSettings,
     check_rejects,
@@ -155,8 +163,7 @@ def _write_tasks(staging: StagingArea, images: int) -> list[str]:
     """Write what the source's tasks are, for workers to read; their names."""
     listed = staging.path("tasks", "names.json")
     if files.exists(listed):
-        found: list[str] = read_json(listed)["names"]
-        return found
+        return _with_retries(staging, read_json(listed)["names"])
     least, most = _TASK_ITEMS
     items = min(max(-(-images // _TASKS), least), most)
     names = []
@@ -165,6 +172,31 @@ def _write_tasks(staging: StagingArea, images: int) -> list[str]:
         files.write_bytes(staging.path("tasks", names[-1]), task)
     write_json(listed, {"names": names})
     return names
+
+
+def _with_retries(staging: StagingArea, tasks: list[str]) -> list[str]:
+    """The tasks of an unfinished preparation, and one for all that could not be read of each.
+
+    Once the shards are decided upon, nothing is tried again.
+    """
+    parts = set(files.names(staging.folder("parts")))
+    if RESOLUTION in parts:
+        return tasks
+    retries = []
+    for task in tasks:
+        name = retry_of(task)
+        if f"{task}.arrow" not in parts or name in tasks:
+            continue
+        unread = [each["key"] for each in read_rejects(task, staging) if is_unread(each)]
+        if unread:
+            source = files.read_bytes(staging.path("tasks", task))
+            files.write_bytes(staging.path("tasks", name), source)
+            write_json(staging.path("tasks", f"{name}.keys"), {"keys": unread})
+            retries.append(name)
+    if retries:
+        tasks = [*tasks, *retries]
+        write_json(staging.path("tasks", "names.json"), {"names": tasks})
+    return tasks
 
 
 def find_previous(

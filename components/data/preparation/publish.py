@@ -17,6 +17,7 @@ from twofold.components.data.preparation.report_content import RenderPage, colle
 from twofold.components.data.preparation.staging_area import (
     ShardRange,
     StagingArea,
+    UselessWorkError,
     read_json,
     read_rejects,
     read_resolution,
@@ -44,7 +45,6 @@ from twofold.components.data.store.shard_summary import (
     pixel_statistics,
 )
 from twofold.components.data.store.tfds_metadata import tfds_files
-from twofold.components.errors import DataError
 
 
 def publish(
@@ -79,7 +79,7 @@ def _assemble(
     """Lay out the whole dataset in the staging area's folder of that name; its manifest is last."""
     info, resolution = plan.info, read_resolution(staging)
     if resolution["read"] != info.items:
-        raise DataError(
+        raise UselessWorkError(
             f"{plan.name}: the source listed {info.items} images and gave {resolution['read']}; it "
             f"changed while it was being prepared"
         )
@@ -108,7 +108,7 @@ def _assemble(
     }
     _write_index(staging, shard_ranges)
     rejects = sorted(
-        (reject for task in tasks for reject in read_rejects(task, staging)),
+        (reject for task in tasks for reject in read_rejects(task, staging, tasks)),
         key=lambda reject: reject["key"],
     )
     beside = []

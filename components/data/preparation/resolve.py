@@ -142,7 +142,7 @@ def _count_rejects(parts: Sequence[str], staging: StagingArea) -> dict[str, Any]
     reasons: Counter[str] = Counter()
     first: list[tuple[str, str]] = []
     for part in parts:
-        for reject in read_rejects(part, staging):
+        for reject in read_rejects(part, staging, parts):
             reasons[reject["reason"]] += 1
             key = reject["key"]
             first.append((key, f"{key} ({reject['reason']}: {reject['detail']})"))

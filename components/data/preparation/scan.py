@@ -25,6 +25,8 @@ from twofold.components.data.preparation.previous_dataset import PreviousRows, o
 from twofold.components.data.preparation.staging_area import (
     PART_SCHEMA,
     StagingArea,
+    is_retry,
+    read_json,
     sort_key_of,
     sort_keys_of,
 )
@@ -94,8 +96,7 @@ def _make_part(task: str, staging: StagingArea) -> None:
     rejects: list[dict[str, str]] = []
     with SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY) as spool:
         rows = _Rows(spool)
-        content = files.read_bytes(staging.path("tasks", task))
-        for item in staging.source.read(content, selected=previous.is_new):
+        for item in _items(task, staging, previous):
             number = previous.find(item.key, item.content_id)
             if number is not None:
                 kept.append((item, number))
@@ -114,6 +115,18 @@ def _make_part(task: str, staging: StagingArea) -> None:
     lines = "".join(f"{json.dumps(reject)}\n" for reject in rejects)
     files.write_text(staging.path("parts", f"{task}.rejects"), lines)
     _write_rows(made, staging.path("parts", f"{task}.arrow"))
+
+
+def _items(task: str, staging: StagingArea, previous: PreviousRows) -> Iterator[Item]:
+    """The items of a task, read but for those that an earlier dataset has."""
+    content = files.read_bytes(staging.path("tasks", task))
+    if not is_retry(task):
+        yield from staging.source.read(content, selected=previous.is_new)
+        return
+    tried = set(read_json(staging.path("tasks", f"{task}.keys"))["keys"])
+    for item in staging.source.read(content, selected=lambda key, _: key in tried):
+        if item.key in tried:
+            yield item
 
 
 @dataclass

@@ -11,7 +11,7 @@ import fcntl
 import functools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from twofold.components import files
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources.source import Source
 from twofold.components.data.store.image_table import INDEX_SCHEMA, sort_digest
-from twofold.components.errors import EngineError
+from twofold.components.errors import DataError
 
 # Raised where what the stages leave for each other changes its form: what a killed preparation of
 # another version of Twofold left is then not gone on with.
@@ -49,6 +49,10 @@ PART_SCHEMA = pa.schema(
         pa.field("origin_length", pa.int64(), nullable=False),
     ]
 )
+
+
+class UselessWorkError(DataError):
+    """What the stages left does not fit the source, so that nothing can go on from it."""
 
 
 @dataclass(frozen=True)
@@ -174,10 +178,38 @@ def fixed_binary(column: pa.Array) -> np.ndarray:
     return data[column.offset : column.offset + len(column)]
 
 
-def read_rejects(part: str, staging: StagingArea) -> list[dict[str, str]]:
-    """What was rejected of a part, each with key, reason, detail and source_sha256."""
+def read_rejects(
+    part: str, staging: StagingArea, parts: Sequence[str] = ()
+) -> list[dict[str, str]]:
+    """What was rejected of a part, each with key, reason, detail and source_sha256.
+
+    Args:
+        part: its name.
+        staging: where it lies.
+        parts: names of all parts; where one is of what could not be read of this part, that part
+            has the answer.
+
+    """
     content = files.read_bytes(staging.path("parts", f"{part}.rejects"))
-    return [json.loads(line) for line in content.splitlines()]
+    rejects = [json.loads(line) for line in content.splitlines()]
+    if retry_of(part) in parts:
+        return [reject for reject in rejects if not is_unread(reject)]
+    return rejects
+
+
+def is_unread(reject: Mapping[str, str]) -> bool:
+    """Whether the file could not be read, and not its content was refused."""
+    return not reject["source_sha256"]
+
+
+def retry_of(task: str) -> str:
+    """Names the task that tries what could not be read of a task once more."""
+    return f"{task}+"
+
+
+def is_retry(task: str) -> bool:
+    """Whether a task tries what could not be read before."""
+    return task.endswith("+")
 
 
 def read_resolution(staging: StagingArea) -> dict[str, Any]:
@@ -190,9 +222,10 @@ def read_resolution(staging: StagingArea) -> dict[str, Any]:
 def open_staging(path: str, work: str, *, abandoned: str) -> Iterator[None]:
     """A directory to work in, found as it was left by a killed process that did the same work.
 
-    It is removed where the block ends, with or without an exception, but for an `EngineError` and
-    one that ends the process (an interrupt, or a kill). On a local disk one process at a time is in
-    the block, others wait; in a bucket nothing keeps them apart, and what they write is the same.
+    It is removed where the block ends without an exception. After one it is kept, if images have
+    been read, and a note to the exception says so, unless the work is of no use. On a local disk
+    one process at a time is in the block, others wait; in a bucket nothing keeps them apart, and
+    what they write is the same.
 
     Args:
         path: the directory, local or with a scheme.
@@ -209,7 +242,7 @@ def open_staging(path: str, work: str, *, abandoned: str) -> Iterator[None]:
             stack.callback(os.close, _lock(Path(path)))
         marker, content = files.join(path, _MARKER), f"{work} {_STAGING_VERSION}"
         if not files.exists(marker) or files.read_bytes(marker) != content.encode():
-            # The marker first: what is half removed is not to be gone on with.
+            # The marker first, as in `_remove`; the directory itself is locked.
             files.remove_tree(marker)
             for each in files.names(path):
                 files.remove_tree(files.join(path, each))
@@ -218,13 +251,36 @@ def open_staging(path: str, work: str, *, abandoned: str) -> Iterator[None]:
             files.remove_temporary(files.join(path, each))
         try:
             yield
-        except EngineError:
-            # Of the engine, not of the work, which is gone on with.
+        except Exception as error:
+            if isinstance(error, UselessWorkError):
+                _remove(path)
+            else:
+                _keep(path, error)
             raise
-        except Exception:
-            files.remove_tree(path)
-            raise
-        files.remove_tree(path)
+        _remove(path)
+
+
+def _keep(path: str, error: Exception) -> None:
+    """Note in an exception what is kept; what holds no images is removed."""
+    try:
+        parts = files.names(files.join(path, "parts"))
+    except Exception:
+        # A bucket that cannot be reached, which may be why it failed.
+        return
+    if not any(name.endswith(".arrow") and name != "previous.arrow" for name in parts):
+        _remove(path)
+        return
+    error.add_note(
+        f"what is done is kept in {path}: the same command goes on from there, also with another "
+        f"data.max_reject_share, and tries files again that could not be read; to give it up, "
+        f"remove that folder"
+    )
+
+
+def _remove(path: str) -> None:
+    # The marker first: what is half removed is not to be gone on with.
+    files.remove_tree(files.join(path, _MARKER))
+    files.remove_tree(path)
 
 
 def discard_abandoned(path: str) -> None:

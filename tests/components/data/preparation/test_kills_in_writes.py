@@ -1,13 +1,13 @@
-"""A preparation that is killed in the midst of any write ends as if it had not been."""
+"""A preparation that is killed, or finds the disk full, in any write ends as if it had not been."""
 
 import subprocess
 import sys
 
 # Without Beam the stages are the same functions, and a preparation takes milliseconds. Each child
 # is killed one change of a file later than the one before it, and where it was about to name a
-# file, half of the file is written.
+# file, half of the file is written. Every fifth finds the disk full in place of the kill.
 KILLED_IN_EACH_WRITE = """
-import hashlib, os, pathlib, shutil, signal, sys
+import errno, hashlib, os, pathlib, shutil, signal, sys
 from twofold.components.data.preparation import beam_pipeline
 from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.preparation.resolve import resolve
@@ -21,7 +21,7 @@ from twofold.components.pages.dataset_page import render_report
 root, images = pathlib.Path(sys.argv[1]), sys.argv[2]
 target = root / "set"
 CHANGES = ("os.rename", "os.link", "os.rmdir")
-left = None
+left, full = None, False
 # Only the end of the machine would tell the difference.
 os.fsync = lambda descriptor: None
 
@@ -51,9 +51,11 @@ def kill_in_a_write(event, arguments):
     if left == 0:
         left = None
         source = pathlib.Path(os.fsdecode(arguments[0]))
-        if event == "os.rename" and source.is_file():
+        if event == "os.rename" and source.is_file() and not full:
             os.truncate(source, source.stat().st_size // 2)
         print(os.fsdecode(arguments[0 if event == "os.rmdir" else 1]), flush=True)
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.kill(os.getpid(), signal.SIGKILL)
     left -= 1
 
@@ -67,8 +69,11 @@ for number in range(10_000):
     shutil.rmtree(target)
     child = os.fork()
     if child == 0:
-        left = number
-        make()
+        left, full = number, number % 5 == 0
+        try:
+            make()
+        except OSError as error:
+            os.kill(os.getpid(), signal.SIGKILL if error.errno == errno.ENOSPC else signal.SIGABRT)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status):
@@ -83,7 +88,7 @@ for number in range(10_000):
 """
 
 
-def test_a_kill_in_the_midst_of_any_write_and_a_rerun_give_the_same_folder(
+def test_a_kill_or_a_full_disk_in_any_write_and_a_rerun_give_the_same_folder(
     tmp_path, class_files, write_files
 ):
     files = {**class_files, "dog/text.png": b"none"}
