@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ import tensorflow as tf
 
 from twofold.components import files
 from twofold.components.errors import CheckpointError, TrainingDivergedError
+from twofold.components.training.alarms.finite_weights import find_non_finite, weights_of
+from twofold.components.training.resuming.background_writer import BackgroundWriter
 from twofold.components.training.resuming.checkpoint_files import (
     CHECKSUMS,
     COURSE,
+    STATE,
     StoredCheckpoint,
     damage,
     list_checkpoints,
@@ -23,6 +26,7 @@ from twofold.components.training.resuming.checkpoint_files import (
     write_checksums,
 )
 from twofold.components.training.resuming.checkpoint_store import Resumption
+from twofold.components.training.snapshot import Snapshot
 from twofold.components.training.step import TrainState
 from twofold.components.write_errors import advising
 
@@ -37,7 +41,8 @@ class Checkpoints:
     """The checkpoints of one training run.
 
     Each appears whole or not at all, flushed to the disk, with checksums; the newest intact one is
-    found by listing the directory.
+    found by listing the directory. A save copies what is trained in memory, and the copy is written
+    in the background, one at a time.
 
     Args:
         directory: created when missing; what killed saves left in it is removed.
@@ -47,6 +52,7 @@ class Checkpoints:
         beside: a directory of weights (``write_weights``) that belongs to the course of training: a
             checkpoint holds a copy of it, which is put back with the checkpoint.
         say: told which checkpoints are passed over, and why.
+        writer: writes them, in order with what else it is given; None for one of their own.
 
     """
 
@@ -59,16 +65,19 @@ class Checkpoints:
         fingerprint: str | None = None,
         beside: Path | None = None,
         say: Callable[[str], None] = lambda line: None,
+        writer: BackgroundWriter | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         remove_remains(directory)
         self._directory = directory
         self._state = state
         self._checkpoint = tf.train.Checkpoint(**state.trackables)
+        self._weights = weights_of(state)
         self._keep = keep
         self._fingerprint = fingerprint
         self._beside = beside
         self._say = say
+        self._writer = writer or BackgroundWriter()
         self._passed_over: set[StoredCheckpoint] = set()
 
     def restore(self) -> Resumption:
@@ -82,6 +91,7 @@ class Checkpoints:
             OSError: if a file cannot be read, which says nothing about its content.
 
         """
+        self._writer.wait()
         restored = self._restore_first(list_checkpoints(self._directory))
         if restored is not None:
             return restored
@@ -101,9 +111,11 @@ class Checkpoints:
             Where training goes on from; None where there is none, and nothing was changed.
 
         Raises:
-            OSError: if a file cannot be read, which says nothing about its content.
+            OSError: if a file cannot be read, which says nothing about its content; or of the save
+                before, if that failed.
 
         """
+        self._writer.wait()
         stored = list_checkpoints(self._directory)
         restored = self._restore_first([found for found in stored if found.step < before])
         if restored is not None:
@@ -141,7 +153,9 @@ class Checkpoints:
         *,
         keep_before: int | None = None,
     ) -> None:
-        """Writes a checkpoint named by its step, and removes those that it makes superfluous.
+        """Begins a checkpoint named by its step, which removes those that it makes superfluous.
+
+        What is trained may change again at once; ``wait`` for the checkpoint itself.
 
         Args:
             interval: the metrics of steps that are in no mean yet.
@@ -150,29 +164,59 @@ class Checkpoints:
 
         Raises:
             TrainingDivergedError: if something that was trained is no longer finite. The
-                checkpoint before is kept, and this one does not count.
-            OSError: if it cannot be written, such as on a full disk; as above.
+                checkpoint before is kept, and there is none of this step.
+            OSError: if the one before could not be written; as above.
 
         """
+        self._writer.wait()
         step = self._state.step
+        _check_finite(self._weights, f"step {step}")
+        course = {
+            "fingerprint": self._fingerprint,
+            "interval": [dict(one) for one in interval],
+            "alarms": dict(alarms or {}),
+        }
+        snapshot = Snapshot(self._checkpoint)
+
+        def write() -> None:
+            try:
+                self._write(step, snapshot, course)
+            finally:
+                snapshot.release()
+            self._passed_over = {found for found in self._passed_over if found.step != step}
+            self._remove_superfluous(step, keep_before)
+
+        self._writer.start(write)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a save has failed, which the next one, or ``wait``, raises."""
+        return self._writer.failed
+
+    def wait(self) -> None:
+        """Returns when what was saved is on the disk.
+
+        Raises:
+            OSError: if it could not be written, such as on a full disk. The checkpoint before is
+                kept, and nothing is left of this one.
+
+        """
+        self._writer.wait()
+
+    def close(self) -> None:
+        """Returns when nothing is being written, whatever became of it."""
+        self._writer.close()
+
+    def _write(self, step: int, snapshot: Snapshot, course: Mapping[str, Any]) -> None:
         target = self._directory / f"ckpt-{step}"
         advice = "free some space, and the same command goes on from the checkpoint before it"
         # What is there under this name was passed over, or is what training was rolled back to.
         with advising(target, advice), files.new_directory(target, replace=True) as staging:
-            prefix = str(staging / "state")
-            self._checkpoint.write(prefix)
-            _check_finite(prefix, f"step {step}", but=self._state.extra)
+            snapshot.write(staging, STATE)
             if self._beside is not None and self._beside.is_dir():
                 _copy(self._beside, staging / _BESIDE)
-            course = {
-                "fingerprint": self._fingerprint,
-                "interval": list(interval),
-                "alarms": dict(alarms or {}),
-            }
             files.write_json(staging / COURSE, course)
             write_checksums(staging)
-        self._passed_over = {found for found in self._passed_over if found.step != step}
-        self._remove_superfluous(step, keep_before)
 
     def _take_course(self, path: Path, resumption: Resumption) -> Resumption:
         if self._beside is not None:
@@ -205,40 +249,31 @@ class Checkpoints:
 def _unreadable(prefix: str) -> str | None:
     """Says what is wrong with TensorFlow's files of this prefix, whose checksums are its own."""
     try:
-        for _ in _tensors(prefix):
-            pass
+        reader = tf.train.load_checkpoint(prefix)
+        for name in reader.get_variable_to_dtype_map():
+            reader.get_tensor(name)
     except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:
         return f"{prefix}: {' '.join(str(error).split())}"
     return None
 
 
-def _tensors(prefix: str) -> Iterator[tuple[str, tf.DType, Any]]:
-    reader = tf.train.load_checkpoint(prefix)
-    for name, dtype in sorted(reader.get_variable_to_dtype_map().items()):
-        yield name, dtype, reader.get_tensor(name)
-
-
-def _check_finite(prefix: str, of: str, but: Container[str] = ()) -> None:
-    """Reads written weights back, and refuses those that are not finite.
+def _check_finite(variables: Mapping[str, Any], of: str) -> None:
+    """Refuses weights that are not finite.
 
     Args:
-        prefix: of TensorFlow's files.
+        variables: of floating point, by name.
         of: what they are the weights of, for the message.
-        but: objects that may hold others, as monitors do before the first epoch.
 
     Raises:
         TrainingDivergedError: naming one that is not.
 
     """
-    for name, dtype, values in _tensors(prefix):
-        if name.partition("/")[0] in but or not dtype.is_floating:
-            continue
-        if not bool(tf.reduce_all(tf.math.is_finite(values))):
-            raise TrainingDivergedError(
-                f"the weights of {of} are no longer finite, and not kept "
-                f"({name.partition('/.ATTRIBUTES')[0]}): expected finite numbers; a lower "
-                f"training.learning_rate may help"
-            )
+    name = find_non_finite(variables)
+    if name is not None:
+        raise TrainingDivergedError(
+            f"the weights of {of} are no longer finite, and not kept ({name}): expected finite "
+            f"numbers; a lower training.learning_rate may help"
+        )
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -247,25 +282,46 @@ def _copy(source: Path, target: Path) -> None:
         files.write_bytes(target / path.name, path.read_bytes())
 
 
-def write_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:
+def write_weights(
+    directory: Path, models: Mapping[str, keras.Model], writer: BackgroundWriter | None = None
+) -> None:
     """Writes networks' weights alone, all or nothing, in place of what was there.
 
     Args:
         directory: is replaced. A kill at any moment leaves the weights before or the new ones for
             ``read_weights``.
         models: the networks by name.
+        writer: writes them as they are now while they may change again; None to return when they
+            are on the disk.
 
     Raises:
         TrainingDivergedError: if a weight is not finite; what was there is kept.
-        OSError: if they cannot be written, such as on a full disk; as above.
+        OSError: if they cannot be written, such as on a full disk; as above. With a writer, of
+            what it wrote before.
 
     """
-    advice = "free some space, and run the same command again"
-    with advising(directory, advice), files.new_directory(directory, replace=True) as staging:
-        prefix = str(staging / _WEIGHTS)
-        tf.train.Checkpoint(**models).write(prefix)
-        _check_finite(prefix, str(directory))
-        write_checksums(staging)
+    if writer is not None:
+        writer.wait()
+    weights = {f"{name}: {one.path}": one for name in models for one in models[name].variables}
+    _check_finite(
+        {name: one for name, one in weights.items() if tf.as_dtype(one.dtype).is_floating},
+        str(directory),
+    )
+    snapshot = Snapshot(tf.train.Checkpoint(**models))
+
+    def write() -> None:
+        advice = "free some space, and run the same command again"
+        try:
+            with advising(directory, advice), files.new_directory(directory, replace=True) as new:
+                snapshot.write(new, _WEIGHTS)
+                write_checksums(new)
+        finally:
+            snapshot.release()
+
+    if writer is None:
+        write()
+    else:
+        writer.start(write)
 
 
 def read_weights(directory: Path, models: Mapping[str, keras.Model]) -> None:

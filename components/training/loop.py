@@ -82,7 +82,7 @@ class Callbacks:
         metrics: called with the step and the means since the last call; among them
             ``learning_rate``, that of the update just made.
         progress: called with the last step after each call.
-        saved: called after each checkpoint.
+        saved: called when a checkpoint is begun, which is written in the background.
         resumed: called with the step that training goes on from, 0 at its start.
         saving: called before each checkpoint, which must not know more than the metrics on disk.
 
@@ -215,6 +215,7 @@ def _roll_back(
     scale.assign(scale * alarms.rollback_rate)
     alarms.roll_back(alarm, back.step)
     checkpoints.save(back.interval, alarms.state())
+    checkpoints.wait()
     return back
 
 
@@ -282,7 +283,8 @@ def _run_from(
             if halting is not None and halting.action == "rollback":
                 raise _HaltedError(halting)
         ended = last or (epoch_end is not None and epoch_end.stopped)
-        late = time.monotonic() - saved_at >= settings.checkpoint_seconds
+        # A save that failed says so at the next one, where several workers are told of it, too.
+        late = checkpoints.failed or time.monotonic() - saved_at >= settings.checkpoint_seconds
         ending = stop.requested
         if agreement is not None:
             late, ending = agreement(step, late=late)
@@ -295,6 +297,8 @@ def _run_from(
             callbacks.saving()
             checkpoints.save(pending, alarms.state(), keep_before=keep)
             saved_at = time.monotonic()
+            if ended or halting or ending:
+                checkpoints.wait()
             callbacks.saved()
             if halting is not None:
                 raise AlarmError(halting.line)
@@ -304,10 +308,14 @@ def _run_from(
         return not ended
 
     # The first step takes long to compile, and leaves nothing yet that would be worth a checkpoint.
-    going_on = advance(1)
-    with stop.holding():
-        while going_on:
-            going_on = advance(settings.steps_from(step + 1))
+    try:
+        going_on = advance(1)
+        with stop.holding():
+            while going_on:
+                going_on = advance(settings.steps_from(step + 1))
+    finally:
+        # Whatever ended it, what it has begun to save is worth something.
+        checkpoints.close()
     return means
 
 

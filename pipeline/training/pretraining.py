@@ -154,7 +154,7 @@ def _epoch_rules(
 
     return EpochRules(
         validate=validate,
-        keep_best=lambda: write_weights(best_weights(stage), state.models),
+        keep_best=lambda: write_weights(best_weights(stage), state.models, stage.writer),
         **monitored,
     )
 

@@ -26,6 +26,7 @@ from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
 from twofold.components.training.method import Method
 from twofold.components.training.precision import precision
 from twofold.components.training.reporting.intervals import IntervalClock
+from twofold.components.training.resuming.background_writer import BackgroundWriter
 from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
 from twofold.components.training.resuming.checkpoint_store import CheckpointStore
 from twofold.components.training.resuming.interruption import Interruption
@@ -71,6 +72,7 @@ class Stage:
         attendance: who is told of its course.
         workers: with which it is one training; None where it is alone.
         callbacks: the user's own, with their names.
+        writer: of its checkpoints and of the weights of its best epoch, in the background.
 
     """
 
@@ -85,6 +87,7 @@ class Stage:
     attendance: Attendance = dataclasses.field(default_factory=Attendance)
     workers: WorkerGroup | None = None
     callbacks: Sequence[tuple[str, Any]] = ()
+    writer: BackgroundWriter = dataclasses.field(default_factory=BackgroundWriter)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,6 +214,7 @@ def train_stage(
         fingerprint=stage.fingerprint,
         beside=best_weights(stage),
         say=stage.attendance.say,
+        writer=stage.writer,
     )
     stop, workers = stage.attendance.stop, stage.workers
     agreement = None

@@ -11,6 +11,7 @@ import errno
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,15 +21,22 @@ from tests.kills.rig import STEPS, Finished, Rig, told
 from twofold.components.training.resuming.interruption import Interruption
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-# Of Python's own; TensorFlow's writes lie between them.
+# Of Python's own, through which all goes to the disk.
 _WRITES = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"}
 # An audit hook stays for good, so that there is one, which asks this.
 _watching: list[Callable[[str, tuple[object, ...]], None]] = []
+# What a watcher does itself, in the thread that writes, is not watched.
+_acting = threading.local()
 
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:
-    if _watching and event in _WRITES:
+    if event not in _WRITES or not _watching or getattr(_acting, "now", False):
+        return
+    _acting.now = True
+    try:
         _watching[-1](event, arguments)
+    finally:
+        _acting.now = False
 
 
 sys.addaudithook(_hook)
@@ -56,11 +64,7 @@ def at_writes(directory: Path, act: Callable[[int, bool], None]) -> Iterator[Non
             takes_room = bool(set(mode) & set("wax+"))
             if not takes_room:
                 return
-        watcher = _watching.pop()
-        try:
-            act(done, takes_room)
-        finally:
-            _watching.append(watcher)
+        act(done, takes_room)
         done += 1
 
     _watching.append(watch)

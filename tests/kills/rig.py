@@ -28,6 +28,7 @@ from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
 from twofold.components.training.monitors import EarlyStopping, ReduceOnPlateau
 from twofold.components.training.optimizers.named_optimizers import build_optimizer
 from twofold.components.training.optimizers.schedules import build_schedule
+from twofold.components.training.resuming.background_writer import BackgroundWriter
 from twofold.components.training.resuming.interruption import StopRequest
 from twofold.components.training.step import OnlineProbe, StepSettings, TrainState, build_train_step
 from twofold.components.training.validation import EpochRules, MonitoredMetric, build_validation
@@ -98,6 +99,7 @@ class Rig:
         )
         self._first = Checkpoints(first, self._state)
         self._first.save()
+        self._first.wait()
         self._curves: dict[int, Mapping[str, float]] = {}
 
     @property
@@ -123,8 +125,13 @@ class Rig:
         """
         self._first.restore()
         state = self._state
+        writer = BackgroundWriter()
         checkpoints = Checkpoints(
-            directory / "checkpoints", state, fingerprint="one", beside=directory / "best"
+            directory / "checkpoints",
+            state,
+            fingerprint="one",
+            beside=directory / "best",
+            writer=writer,
         )
         if not is_final(directory / "checkpoints"):
             run_loop(
@@ -138,7 +145,7 @@ class Rig:
                     self._validate,
                     MonitoredMetric("test/loss", state.extra["plateau"]),
                     MonitoredMetric("test/accuracy", state.extra["early_stopping"]),
-                    keep_best=lambda: write_weights(directory / "best", state.models),
+                    keep_best=lambda: write_weights(directory / "best", state.models, writer),
                 ),
                 stop,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -26,7 +26,7 @@ def build_non_finite_search(state: TrainState) -> Callable[[], str | None]:
         A function that names a variable that is not finite; None where all are.
 
     """
-    variables = _variables(state)
+    variables = weights_of(state)
 
     @tf.function(autograph=False)
     def finite() -> tf.Tensor:
@@ -36,26 +36,28 @@ def build_non_finite_search(state: TrainState) -> Callable[[], str | None]:
         )
 
     def search() -> str | None:
-        if bool(finite()):
-            return None
         # The squares of finite values may overflow.
-        return next(
-            (
-                name
-                for name, variable in variables.items()
-                if not bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable))))
-            ),
-            None,
-        )
+        return None if bool(finite()) else find_non_finite(variables)
 
     return search
 
 
-def _variables(state: TrainState) -> dict[str, Any]:
-    """Gives each floating-point variable once, by a name for people."""
+def find_non_finite(variables: Mapping[str, Any]) -> str | None:
+    """Names a floating-point variable that holds an infinity or a NaN; None where none does."""
+    for name, variable in variables.items():
+        if not bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable)))):
+            return name
+    return None
+
+
+def weights_of(state: TrainState) -> dict[str, Any]:
+    """Gives each floating-point variable of a checkpoint once, by a name for people.
+
+    Those of ``state.extra`` are left out: monitors hold an infinity until they have observed
+    something.
+    """
     found: dict[int, tuple[str, Any]] = {}
     for owner, trackable in state.trackables.items():
-        # Monitors hold an infinity until they have observed something.
         if owner in state.extra:
             continue
         for one in tf.train.TrackableView(trackable).descendants():

@@ -17,7 +17,8 @@ from twofold.components import files
 
 CHECKSUMS = "checksums.json"
 COURSE = "course.json"
-_STATE = "state"
+# What the names of TensorFlow's files begin with.
+STATE = "state"
 _WHOLE = re.compile(r"ckpt-(\d+)")
 _EARLIER = re.compile(r"ckpt-(\d+)\.(?:index|data-\d+-of-\d+)")
 # What earlier versions left of a save that failed.
@@ -44,7 +45,7 @@ class StoredCheckpoint:
     @property
     def prefix(self) -> str:
         """What TensorFlow calls it."""
-        return str(self.path / _STATE if self.checked else self.path)
+        return str(self.path / STATE if self.checked else self.path)
 
     def names(self) -> list[str]:
         """Names its files, as seen from the directory that it is in."""

@@ -43,4 +43,14 @@ class CheckpointStore(Protocol):
         *,
         keep_before: int | None = None,
     ) -> None:
-        """Writes a checkpoint of the step at hand."""
+        """Begins a checkpoint of the step at hand, which is written in the background."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether a save has failed, which the next one, or ``wait``, raises."""
+
+    def wait(self) -> None:
+        """Returns when what was saved is on the disk."""
+
+    def close(self) -> None:
+        """Returns when nothing is being written, whatever became of it."""

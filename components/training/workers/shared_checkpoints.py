@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,23 +77,42 @@ class SharedCheckpoints:
         *,
         keep_before: int | None = None,
     ) -> None:
-        """Writes the chief's checkpoint while the others wait; if that fails, it fails for all.
+        """Begins the chief's checkpoint; if the one before has failed, it fails for all.
 
         Raises:
             TrainingDivergedError: if something that was trained is no longer finite.
-            CheckpointError: in other workers than the chief, if it cannot be written.
+            CheckpointError: in other workers than the chief, if the one before was not written.
             OSError: in the chief, likewise.
             WorkerLost: if a worker is gone.
 
         """
+        self._let_chief(lambda: self._own.save(interval, alarms, keep_before=keep_before))
+
+    @property
+    def failed(self) -> bool:
+        """Whether a save of this worker's has failed."""
+        return self._own.failed
+
+    def wait(self) -> None:
+        """Returns when the chief's checkpoint is on its disk; raises as ``save`` does."""
+        self._let_chief(self._own.wait)
+
+    def close(self) -> None:
+        """Returns when this worker writes nothing, whatever became of it."""
+        self._own.close()
+
+    def _let_chief(self, save: Callable[[], None]) -> None:
+        """Lets the chief do something, whose failure is that of all."""
         if not self._group.cluster.is_chief:
+            # What it writes for itself.
+            self._own.wait()
             problem = self._group.exchange(None)[0]
             if problem is not None:
                 kind = TrainingDivergedError if problem["diverged"] else CheckpointError
                 raise kind(problem["message"])
             return
         try:
-            self._own.save(interval, alarms, keep_before=keep_before)
+            save()
         except (TwofoldError, OSError) as error:
             diverged = isinstance(error, TrainingDivergedError)
             message = f"the chief could not write a checkpoint: {error}"

@@ -277,5 +277,5 @@ def _epoch_rules(stage: Stage, images: Images, state: TrainState) -> EpochRules:
         validate,
         # Its patience outlasts the training, so that it only marks the best.
         early_stopping=MonitoredMetric(f"{observed.name}/accuracy", state.extra["best"]),
-        keep_best=lambda: write_weights(best_weights(stage), state.models),
+        keep_best=lambda: write_weights(best_weights(stage), state.models, stage.writer),
     )

@@ -1,19 +1,19 @@
 """Training meets every damage of its checkpoints, and ends with the weights of a whole run."""
 
+import dataclasses
 import errno
 import json
 import math
 import os
 import resource
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.components.training.small_training import SETTINGS, STEPS, KilledError, Training
 from twofold.components.errors import TrainingDivergedError
 from twofold.components.training.checkpoint import (
     Checkpoints,
@@ -23,86 +23,9 @@ from twofold.components.training.checkpoint import (
     write_final,
     write_weights,
 )
-from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
+from twofold.components.training.loop import LoopSettings
 from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
 from twofold.components.training.resuming.interruption import Interruption, StopRequest
-from twofold.components.training.step import TrainState
-
-STEPS = 9
-SETTINGS = LoopSettings(steps=STEPS, steps_per_epoch=9, log_every=4, checkpoint_every=3)
-
-
-class KilledError(Exception):
-    """Stands for a signal."""
-
-
-class Training:
-    """A training of one weight matrix, whose step costs nothing.
-
-    Attributes:
-        curve: the loss by step.
-        weights: of a finished run.
-        best: weights that were kept.
-        said: what it told its user.
-
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.curve: dict[int, float] = {}
-        self.weights = self.best = np.zeros(0)
-        self.said: list[str] = []
-
-    def __call__(
-        self,
-        *,
-        at: Callable[[int], None] = lambda step: None,
-        settings: LoopSettings = SETTINGS,
-        stop: StopRequest | None = None,
-        factor: float = 1.1,
-        checkpoints: bool = True,
-    ) -> np.ndarray:
-        network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(64, use_bias=False)])
-        kernel = network.trainable_variables[0]
-        kernel.assign(np.arange(128, dtype=np.float32).reshape(2, 64) / 128)
-        state = TrainState({"encoder": network}, keras.optimizers.SGD())
-        state.build()
-        self.state = state
-
-        def train_step(batch):
-            kernel.assign(kernel * factor + tf.cast(state.steps, tf.float32))
-            state.steps.assign_add(1)
-            return {"loss": tf.constant(0.1 * batch["step"], tf.float32)}
-
-        run_loop(
-            state,
-            train_step,
-            lambda first: ({"step": step} for step in range(first + 1, STEPS + 1)),
-            Checkpoints(
-                self.directory,
-                state,
-                fingerprint="f1",
-                beside=self.directory / "best",
-                say=self.said.append,
-            ),
-            settings,
-            Callbacks(lambda step, means: self.curve.__setitem__(step, means["loss"]), at),
-            stop=stop,
-        )
-        weights: np.ndarray = kernel.numpy()
-        return weights
-
-    def killed(self, after: int) -> None:
-        def die(step: int) -> None:
-            if step == after:
-                raise KilledError
-
-        with pytest.raises(KilledError):
-            self(at=die)
-
-    @property
-    def there(self) -> list[str]:
-        return sorted(path.name for path in self.directory.iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -278,9 +201,10 @@ def test_a_checkpoint_says_what_it_comes_from(training):
 
 def test_weights_that_are_not_finite_are_not_kept(training, whole):
     training.killed(after=5)
-    for _ in range(2):
-        with pytest.raises(TrainingDivergedError, match=r"weights of step 6 .*learning_rate"):
-            training(factor=math.inf)
+    seldom = dataclasses.replace(SETTINGS, log_every=STEPS)
+    for settings, found in ((seldom, "weights of step 6 "), (SETTINGS, "finite at step 4 ")):
+        with pytest.raises(TrainingDivergedError, match=f"{found}.*learning_rate"):
+            training(factor=math.inf, settings=settings)
         assert training.there == ["ckpt-3"]
     np.testing.assert_array_equal(training(), whole.weights)
 
@@ -299,6 +223,7 @@ def test_the_last_step_of_a_short_run_is_held_to_it_too(training):
 def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(training, whole, bytes_left):
     def fill(step: int) -> None:
         if step == 5:
+            training.checkpoints.wait()
             # As a full disk, after so many bytes of a file.
             resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, before[1]))
 
@@ -380,7 +305,12 @@ def test_the_time_limit_ends_training_after_any_number_of_attempts(training, who
 def test_checkpoints_by_the_clock_change_no_weight_and_no_curve(training, whole):
     often = LoopSettings(STEPS, 9, log_every=4, checkpoint_every=3, checkpoint_seconds=0.0)
     saved: list[int] = []
-    weights = training(settings=often, at=lambda step: saved.append(len(training.there)))
+
+    def look(step: int) -> None:
+        training.checkpoints.wait()
+        saved.append(len(training.there))
+
+    weights = training(settings=often, at=look)
     assert saved == [0, 1, *[2] * 8], "one after each step, of which two are kept"
     np.testing.assert_array_equal(weights, whole.weights)
     assert training.curve == whole.curve

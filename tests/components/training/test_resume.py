@@ -113,6 +113,7 @@ def _run(
         if killed_after is not None and step >= killed_after:
             raise KilledError
         if as_killed is not None and step == 5:
+            checkpoints.wait()
             shutil.copytree(directory, as_killed)
 
     def batches_from(first_step):
@@ -129,11 +130,12 @@ def _run(
 
         return strategy.distribute_datasets_from_function(feed)
 
+    checkpoints = Checkpoints(directory, state)
     run_loop(
         state,
         build_train_step(strategy, method, state, StepSettings(seed=seed)),
         batches_from,
-        Checkpoints(directory, state),
+        checkpoints,
         dataclasses.replace(SETTINGS, steps=steps),
         Callbacks(metrics=logged.__setitem__, progress=progress),
         _rules(state, directory, patience),

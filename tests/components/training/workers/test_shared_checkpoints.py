@@ -36,6 +36,7 @@ class Worker:
     def saved(self, step, weight, interval=()):
         """Has a checkpoint, which it forgets of."""
         self.at(step, weight).own.save(interval)
+        self.own.wait()
         return self.at(0, 0.0)
 
     @property
@@ -109,8 +110,13 @@ def test_a_damaged_copy_is_noticed(workers, monkeypatch):
     assert "goes on from step 0, expected step 21" in str(errors[0])
 
 
-def test_the_chief_writes_while_the_others_wait(workers):
-    work(*[lambda group, one=one: one.at(4, 1.0).shared(group).save() for one in workers])
+def test_the_chief_alone_writes(workers):
+    def save(group, one):
+        shared = one.at(4, 1.0).shared(group)
+        shared.save()
+        shared.wait()
+
+    work(*[lambda group, one=one: save(group, one) for one in workers])
     assert [_steps(one) for one in workers] == [[4], [], []]
 
 
@@ -128,10 +134,14 @@ def test_a_checkpoint_that_cannot_be_written_ends_all(
         raise OSError(errno.ENOSPC, "no space left")
 
     if in_chief is OSError:
-        monkeypatch.setattr(workers[0].own, "save", fail)
-    errors = work(
-        *[lambda group, one=one: one.at(4, weight).shared(group).save() for one in workers]
-    )
+        monkeypatch.setattr(workers[0].own, "_write", fail)
+
+    def save(group, one):
+        shared = one.at(4, weight).shared(group)
+        shared.save()
+        shared.wait()
+
+    errors = work(*[lambda group, one=one: save(group, one) for one in workers])
     assert [type(error) for error in errors[1:]] == [elsewhere] * 2
     assert isinstance(errors[0], in_chief)
 
