@@ -39,7 +39,9 @@ def build(*settings: str, side: int = 8, classes: int = 2) -> tuple[RunConfig, T
 def save(run: Path, *settings: str) -> TrainState:
     """Leaves what a training of other first weights ended with."""
     _, state = build(*settings, "seed=7")
-    Checkpoints(run / "checkpoints", state).save()
+    checkpoints = Checkpoints(run / "checkpoints", state)
+    checkpoints.save()
+    checkpoints.wait()
     write_final(run / "checkpoints", state.models)
     return state
 
@@ -120,7 +122,9 @@ def test_a_pytorch_file_gives_the_encoder(tmp_path: Path) -> None:
 def test_a_training_that_has_begun_goes_on_instead(tmp_path: Path) -> None:
     save(tmp_path / "run", *SUPERVISED)
     _, fresh = build(*SUPERVISED)
-    Checkpoints(tmp_path / "new", fresh).save()
+    checkpoints = Checkpoints(tmp_path / "new", fresh)
+    checkpoints.save()
+    checkpoints.wait()
     state, said, _ = begin(tmp_path, *SUPERVISED, f"training.start_from={tmp_path / 'run'}")
     assert same(state.models["encoder"], fresh.models["encoder"])
     assert said == []
@@ -137,7 +141,9 @@ def test_of_several_workers_the_chiefs_checkpoints_count(
         config, state = build(*settings)
         (tmp_path / directory).mkdir()
         if has_begun:
-            Checkpoints(tmp_path / directory, state).save()
+            checkpoints = Checkpoints(tmp_path / directory, state)
+            checkpoints.save()
+            checkpoints.wait()
 
         def job(group: Group) -> bool:
             start_from(config, state, tmp_path / directory, lambda line: None, group)

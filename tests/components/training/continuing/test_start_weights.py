@@ -32,7 +32,9 @@ def train(run: Path, value: float, *, steps: int = 0, final: bool = True) -> Non
     state = TrainState({"encoder": network(3, value=value)}, keras.optimizers.Adam())
     state.build()
     state.steps.assign(steps)
-    Checkpoints(run / "checkpoints", state, keep=9).save()
+    checkpoints = Checkpoints(run / "checkpoints", state, keep=9)
+    checkpoints.save()
+    checkpoints.wait()
     if final:
         write_final(run / "checkpoints", state.models)
 
