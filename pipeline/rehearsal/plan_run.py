@@ -13,11 +13,14 @@ from twofold.pipeline.steps.reuse.beginning import ask_about_other_code
 from twofold.pipeline.steps.reuse.planned_steps import Plan, describe_reuse, is_reused, plan_steps
 from twofold.pipeline.steps.reuse.standing import examine
 from twofold.pipeline.steps.runner import check_before_training
-from twofold.pipeline.studies.member_queue import Unit, part_of, study_units
+from twofold.pipeline.studies.member_queue import (
+    LAST_STEP,
+    Unit,
+    check_units,
+    part_of,
+    study_units,
+)
 from twofold.pipeline.studies.study_members import STEP
-
-# No encoder of a study is exported.
-_LAST_OF_MEMBERS = "evaluate"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +77,7 @@ def plan_study(context: Context) -> dict[str, EncoderPlan]:
         context.say(line)
     if is_reused(context, STEP, standing):
         return {}
-    for unit in units:
-        check_before_preparing(part_of(context, unit.config), _LAST_OF_MEMBERS)
+    check_units(context, units)
     left: dict[str, EncoderPlan] = {}
     for unit in units:
         one, plan = _plan_member(context, unit)
@@ -92,7 +94,7 @@ def _plan_member(context: Context, unit: Unit) -> tuple[Context, Plan]:
     if member.run.has_record:
         context.say(f"{unit.config.name}:")
     try:
-        return member, plan_steps(member, _LAST_OF_MEMBERS)
+        return member, plan_steps(member, LAST_STEP)
     except DirectoryInUseError:
         context.say("another process runs it")
         return member, Plan(())

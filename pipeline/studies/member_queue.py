@@ -15,8 +15,11 @@ from twofold.pipeline.config import RunConfig
 from twofold.pipeline.config.study import encoders_of
 from twofold.pipeline.runs.error_line import error_line
 from twofold.pipeline.runs.run_context import Context
+from twofold.pipeline.steps.before_preparing import check_before_preparing
 from twofold.pipeline.studies.study_members import Member, is_prepared, member_config, study_of
 
+# No encoder of a study is exported.
+LAST_STEP = "evaluate"
 _POLL_SECONDS = 2.0
 
 
@@ -58,6 +61,19 @@ def study_units(config: RunConfig) -> list[Unit]:
 def part_of(study: Context, config: RunConfig) -> Context:
     """Gives the context of a run within a study's directory."""
     return dataclasses.replace(study, config=config, run=study.run.part(config))
+
+
+def check_units(study: Context, units: Sequence[Unit]) -> None:
+    """Refuses an encoder that could not be run before the others are, which may take days.
+
+    Raises:
+        SettingsError: see ``check_before_preparing``.
+
+    """
+    for unit in units:
+        # Seeds change nothing of it.
+        if unit.seed == units[0].seed:
+            check_before_preparing(part_of(study, unit.config), LAST_STEP)
 
 
 def run_members(
@@ -111,7 +127,7 @@ def run_members(
         left = held
     if failed:
         lines = "; ".join(f"{name}: {error_line(error)}" for name, error in failed.items())
-        rest = f"{len(held)} are under way in other processes" if held else "the others finished"
+        rest = f"{len(held)} under way in other processes" if held else "the others finished"
         raise StudyError(
             f"{len(failed)} of {len(units)} runs of {study.config.name} failed, {rest}: {lines}; "
             f"the same command tries these again"

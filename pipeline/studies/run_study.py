@@ -11,13 +11,14 @@ from twofold.components.errors import DirectoryInUseError
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.runs.run_record import read_record
-from twofold.pipeline.steps.before_preparing import check_before_preparing
 from twofold.pipeline.steps.reuse.beginning import ask_about_other_code
 from twofold.pipeline.steps.reuse.fingerprints import step_facts, step_inputs
 from twofold.pipeline.steps.runner import restore_copies, reuse_step, run_steps
 from twofold.pipeline.studies.failed_members import new_start, tried_once
 from twofold.pipeline.studies.member_queue import (
+    LAST_STEP,
     Unit,
+    check_units,
     part_of,
     run_members,
     study_units,
@@ -55,9 +56,7 @@ def run_study(context: Context) -> Outcome:
     if reuse_step(context, STEP):
         restore_copies(context)
         return "reused"
-    for unit in units:
-        # What does not fit the last one should not be found once the others are trained.
-        check_before_preparing(part_of(context, unit.config), "evaluate")
+    check_units(context, units)
     inputs, facts = step_inputs(STEP, context), step_facts(STEP, context)
     import_tensorflow()
     from twofold.pipeline.studies.study_measures import measure_study
@@ -92,7 +91,7 @@ def _run_unit(study: Context, unit: Unit, described: bool) -> list[Member]:
     member = Member(unit.encoder, unit.seed, part_of(study, unit.config))
     members = [member]
     with _held(member.context.run), tried_once(study, member.context):
-        _run(member, "evaluate", described=described)
+        _run(member, LAST_STEP, described=described)
         write_run_report(read_record(member.context.run.path), study.datasets)
         if not unit.config.method.labelled_only:
             return members

@@ -56,15 +56,17 @@ def member_config(config: RunConfig, encoder: str, seed: int) -> RunConfig:
         ConfigError: if its settings cannot be used, or it would see other images.
 
     """
-    settings = encoders_of(study_of(config))[encoder]
+    study = study_of(config)
+    settings = encoders_of(study)[encoder]
+    place = f"study.encoders.{encoder}" if encoder in study.encoders else f"study.sweep, {encoder}"
     try:
         alone = override(config.model_copy(update={"study": None}), settings)
     except ConfigError as error:
-        raise ConfigError(f"study.encoders.{encoder}: {error}") from None
+        raise ConfigError(f"{place}: {error}") from None
     own = {name: getattr(alone.data, name) for name in _OF_THE_DATA}
     if alone.data != config.data.model_copy(update=own):
         raise ConfigError(
-            f"study.encoders.{encoder}: all encoders of a study see the same images: expected of "
+            f"{place}: all encoders of a study see the same images: expected of "
             f"data.* no settings but {', '.join(_OF_THE_DATA)}"
         )
     return alone.model_copy(update={"name": f"{encoder}-seed-{seed}", "seed": seed})

@@ -16,7 +16,7 @@ _OF_BATCHES = (
 )
 # What fine-tuning takes over.
 _OF_ANY_TRAINING = (
-    *("precision", "deterministic", "steps_per_call", "tensorboard"),
+    *("precision", "deterministic", "steps_per_call", "tensorboard", "callbacks"),
     *("log_every", "checkpoint_every_epochs", "checkpoint_minutes", "keep_checkpoints"),
 )
 _OF_TRAINING = tuple(
@@ -68,7 +68,7 @@ TRAINING = (
     Effect(
         ("start_from",),
         lambda training, config: training is config.training,
-        "it of the student's training",
+        "start_from in the student's settings",
     ),
     Effect(
         ("start_with",),
@@ -77,8 +77,13 @@ TRAINING = (
     ),
     Effect(
         ("continue_schedule",),
-        lambda training, config: training is config.training and training.schedule != "constant",
-        "training.schedule=cosine, of no teacher",
+        lambda training, config: training is config.training,
+        "continue_schedule in the student's settings",
+    ),
+    Effect(
+        ("continue_schedule",),
+        lambda training, _: training.schedule != "constant",
+        "training.schedule=cosine",
     ),
     Effect(
         ("continue_learning_rate",),

@@ -122,7 +122,7 @@ def test_what_another_process_runs_is_left_to_it(said: Said, held: Path) -> None
 
 
 def test_what_other_processes_run_does_not_count_as_finished(said: Said, held: Path) -> None:
-    with pytest.raises(StudyError, match="1 of 3 runs of s failed, 1 are under way in other pro"):
+    with pytest.raises(StudyError, match="1 of 3 runs of s failed, 1 under way in other pro"):
         run_members(said.context, said.units, said.run_unit({"a": OSError("no")}), wait=False)
 
 

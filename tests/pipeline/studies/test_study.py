@@ -286,6 +286,12 @@ def test_settings_of_a_study_that_cannot_be_are_refused(setting: str, cause: str
         override(load_recipe("dsprites_study"), [setting])
 
 
+def test_a_combination_of_a_sweep_that_cannot_be_used_is_named_as_one() -> None:
+    config = RunConfig(study=StudyConfig(sweep={"method.nam": ("vae",)}))
+    with pytest.raises(ConfigError, match=r"^study\.sweep, nam-vae: .*method\.nam"):
+        member_config(config, "nam-vae", 0)
+
+
 def test_a_sweep_makes_an_encoder_of_every_combination() -> None:
     study = StudyConfig(
         sweep={"training.learning_rate": (0.1, 1e-5), "encoder.filters": ([6, 16],)},
