@@ -43,8 +43,8 @@ class Context:
         other_code: what becomes of a finished step that other code made: its result is reused, the
             step is done again, or the user is asked, by an exception.
         stop: whether the run is to end early.
-        callbacks: told of pretraining, and of its teacher's training, beside those that the
-            settings name; see ``TrainingCallback``.
+        callbacks: told of pretraining, of its teacher's training and of fine-tuning, beside those
+            that the settings name; see ``TrainingCallback``.
         show_interval: shows an interval of training: in its bar, or in a line.
         workers: that train its encoder together; None where there is one.
         before_long: called before what is expected to take long, with the run, what it is and the

@@ -38,10 +38,10 @@ from twofold.pipeline.steps.reuse.outputs import TEACHER
 from twofold.pipeline.steps.training_remarks import remark_on_batches, remark_on_training
 from twofold.pipeline.training import prepared_images as step_images
 from twofold.pipeline.training.course_reports import (
-    CALLBACK_FAILURES,
     METRICS,
     Attendance,
     attendance,
+    remind_of_failures,
 )
 from twofold.pipeline.training.determinism import set_determinism
 from twofold.pipeline.training.input_pipeline import InputPipeline
@@ -130,11 +130,7 @@ def _train(
     details["parameters"] = method.models["encoder"].count_params()
     rates = {"pretrain/images_per_second": float(np.median(curves["images_per_second"][1]))}
     finished = _measure_classifier(context, method, "classifier")
-    for failure in details.get(CALLBACK_FAILURES, ()):
-        context.say(
-            f"{failure['stage']}: callback {failure['callback']} missed what came after its "
-            f"failure; the metrics files have all intervals"
-        )
+    remind_of_failures(context, details)
     return _last_values("pretrain", curves) | rates | teacher_metrics | finished
 
 

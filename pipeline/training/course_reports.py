@@ -25,7 +25,7 @@ METRICS = "metrics.jsonl"
 # Of an error's message; TensorFlow's can hold a whole graph.
 _LOGGED_CHARACTERS = 500
 # Of a step's record: what callbacks raised.
-CALLBACK_FAILURES = "callback_failures"
+_FAILURES = "callback_failures"
 
 
 def _unheard(line: str) -> None:
@@ -97,7 +97,7 @@ def attendance(context: Context, details: dict[str, Any] | None = None) -> Atten
         if details is not None:
             noted = dataclasses.asdict(failure)
             noted.pop("traceback")
-            details.setdefault(CALLBACK_FAILURES, []).append({"stage": stage, **noted})
+            details.setdefault(_FAILURES, []).append({"stage": stage, **noted})
             context.run.note_time()
 
     def check(seconds: float) -> None:
@@ -115,6 +115,21 @@ def attendance(context: Context, details: dict[str, Any] | None = None) -> Atten
         show=context.show_interval,
         long=check,
     )
+
+
+def remind_of_failures(context: Context, details: Mapping[str, Any]) -> None:
+    """Says at the end of a step which callbacks failed in it.
+
+    Args:
+        context: of the run.
+        details: of the step's record.
+
+    """
+    for failure in details.get(_FAILURES, ()):
+        context.say(
+            f"{failure['stage']}: callback {failure['callback']} missed what came after its "
+            f"failure; the metrics files have all intervals"
+        )
 
 
 class CourseReports:

@@ -247,8 +247,8 @@ def train_stage(
         callbacks=stage.callbacks,
         about={
             "run": config.name,
-            "id": f"{config.name}-{stage.name}-{stage.fingerprint}",
-            "directory": str(stage.checkpoints.parent.absolute()),
+            "id": f"{config.name}-{stage.name.replace(' ', '-')}-{stage.fingerprint}",
+            "directory": str((stage.metrics or stage.checkpoints).parent.absolute()),
             "configuration": config.model_dump(mode="json"),
         },
     )

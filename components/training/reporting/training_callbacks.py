@@ -30,10 +30,10 @@ class TrainingCallback:
         """A training begins, or goes on after an interruption.
 
         Args:
-            training: ``run`` (its name), ``stage`` ("pretrain" or "teacher"), ``id`` (the same over
-                all attempts of a training, and another for each), ``directory`` (of the run),
-                ``configuration``, ``step`` (0, or the one that it goes on from), ``steps``,
-                ``epochs`` and ``replicas``.
+            training: ``run`` (its name), ``stage`` ("pretrain", "teacher", "fine-tuned" or "from
+                scratch"), ``id`` (the same over all attempts of a training, and another for each),
+                ``directory`` (of the run), ``configuration`` (of this training), ``step`` (0, or
+                the one that it goes on from), ``steps``, ``epochs`` and ``replicas``.
 
         """
 

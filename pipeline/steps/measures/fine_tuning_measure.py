@@ -39,6 +39,7 @@ from twofold.pipeline.steps.measures.fine_tuning_stage import (
     fine_tuning_stage,
     images_seen,
 )
+from twofold.pipeline.training.course_reports import remind_of_failures
 from twofold.pipeline.training.stage import Stage, best_weights, set_aside_other_inputs
 
 _VALIDATION = "validation"
@@ -99,17 +100,19 @@ def measure_finetuning(
         settings = configure(context, job, images.train)
         length = images_seen(settings, images.train)
         with context.progress(start, length, "images") as show:
-            metrics |= _tune(context, job, settings, images, show).metrics(PREFIXES[start])
+            tuned = _tune(context, details, job, settings, images, show)
+            metrics |= tuned.metrics(PREFIXES[start])
             show(length)
+    remind_of_failures(context, details)
     details["finetune"] = {
         "chosen_on": None if validation is None else _VALIDATION,
         "labels": len(labelled_rows(images.train)),
     }
-    return metrics | _measure_fractions(context, images, starts, config.finetune_epochs)
+    return metrics | _measure_fractions(context, details, images, starts, config.finetune_epochs)
 
 
 def _measure_fractions(
-    context: Context, images: Images, starts: list[str], epochs: int
+    context: Context, details: dict[str, Any], images: Images, starts: list[str], epochs: int
 ) -> dict[str, float]:
     """Does the same on parts of the labels, the smaller within the larger, several times each."""
     config = context.config.evaluation
@@ -130,7 +133,7 @@ def _measure_fractions(
     with context.progress("fewer labels", sum(lengths), "images") as show:
         for job, config_of, split, length in zip(jobs, settings, kept, lengths, strict=True):
             part = dataclasses.replace(images, train=split)
-            found = _tune(context, job, config_of, part, after(show, done))
+            found = _tune(context, details, job, config_of, part, after(show, done))
             tuned[job.start].setdefault(job.share, []).append(found)
             done += length
             show(done)
@@ -149,13 +152,14 @@ def _measure_fractions(
 
 def _tune(
     context: Context,
+    details: dict[str, Any],
     job: Job,
     config: RunConfig,
     images: Images,
     show: Callable[[int], None],
 ) -> Tuned:
     """Trains from the newest checkpoint of the same inputs, or from the start, and measures."""
-    stage = fine_tuning_stage(context, job, config, images)
+    stage = fine_tuning_stage(context, job, config, images, details)
     set_aside_other_inputs(stage, context.run.set_aside)
     found = read_result(stage.checkpoints)
     if found is not None and (is_final(stage.checkpoints) or not job.kept):

@@ -43,6 +43,8 @@ from twofold.pipeline.training.stage import (
     best_weights,
     train_stage,
 )
+from twofold.pipeline.training.stage_callbacks import stage_callbacks
+from twofold.pipeline.training.stage_configs import TRAINING_SECTION
 
 # In a run's folder: the fine-tuned encoder with its head, what was measured of others, curves and
 # intervals.
@@ -141,8 +143,19 @@ def images_seen(config: RunConfig, train: Split) -> int:
     return steps * config.training.batch_size
 
 
-def fine_tuning_stage(context: Context, job: Job, config: RunConfig, images: Images) -> Stage:
-    """Gives the stage of a job: where it is kept, and what its weights come from."""
+def fine_tuning_stage(
+    context: Context, job: Job, config: RunConfig, images: Images, details: dict[str, Any]
+) -> Stage:
+    """Gives the stage of a job: where it is kept, and what its weights come from.
+
+    Args:
+        context: of the run.
+        job: what is trained.
+        config: of the job; see ``configure``.
+        images: of the job.
+        details: of the step's record, for alarms and for what callbacks raise.
+
+    """
     settings = settings_seen(config)
     inputs: dict[str, Any] = {
         **training_images(context),
@@ -169,7 +182,8 @@ def fine_tuning_stage(context: Context, job: Job, config: RunConfig, images: Ima
         checkpoints=folder,
         tensorboard=context.run.path / CURVES[job.start] if job.whole else None,
         metrics=context.run.path / INTERVALS[job.start] if job.whole else None,
-        attendance=attendance(context),
+        attendance=attendance(context, details),
+        callbacks=stage_callbacks(context, TRAINING_SECTION) if job.whole else (),
     )
 
 

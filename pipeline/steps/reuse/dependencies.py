@@ -49,6 +49,7 @@ _NO_RESULT = (
     # Where runs are kept, how they are recorded and reused, and what refuses to begin.
     "twofold.pipeline.runs.*",
     "twofold.pipeline.reports.*",
+    "twofold.pipeline.steps.before_preparing",
     "twofold.pipeline.steps.reuse.*",
     "twofold.pipeline.steps.runner",
 )
@@ -112,6 +113,9 @@ DEPENDENCIES = {
         ),
         (
             *_PREPARATION.without,
+            # Which process runs a member.
+            "twofold.pipeline.studies.failed_members",
+            "twofold.pipeline.studies.member_queue",
             "twofold.pipeline.studies.study_report",
             "twofold.pipeline.studies.study_figures",
         ),

@@ -46,6 +46,32 @@ ALL = (
     "evaluation.finetune_views.policy=simclr_weak",
     "evaluation.finetune_layer_decay=0.75",
 )
+# What objects were told, each by itself: its training, intervals and end.
+HEARD: list[list[dict[str, Any]]] = []
+
+
+class Listening:
+    """Hears a training, and fails in its last epoch."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, Any]] = []
+        HEARD.append(self.heard)
+
+    def on_begin(self, training: dict[str, Any]) -> None:
+        self.heard.append(training)
+
+    def on_interval(self, interval: dict[str, Any]) -> None:
+        self.heard.append(interval)
+
+    def on_epoch(self, interval: dict[str, Any]) -> None:
+        if interval["stage"] == "from scratch" and interval["epoch"] == 2:
+            raise ConnectionError("no server")
+
+    def on_end(self, end: dict[str, Any]) -> None:
+        self.heard.append(end)
+
+
+LISTENED = f"training.callbacks=['{__name__}:Listening']"
 STILL = ("evaluation.finetune_learning_rate=1e-12",)
 
 
@@ -82,7 +108,7 @@ def made(
 
     workdir = tmp_path_factory.mktemp("work")
     with pytest.raises(SystemExit) as end:
-        main(arguments(two_classes, workdir, *ALL))
+        main(arguments(two_classes, workdir, *ALL, LISTENED))
     assert not end.value.code
     return workdir, json.loads((workdir / "folder_simclr/metrics.json").read_text())
 
@@ -131,6 +157,26 @@ def test_every_measure_and_file_that_was_asked_for(made: tuple[Path, dict[str, f
         curves = read_scalars(run / folder)
         assert {"loss", "accuracy", "test/accuracy"} <= {*curves}
         assert len(curves["test/accuracy"][0]) == 2
+
+
+def test_callbacks_are_told_of_fine_tuning_with_all_labels(
+    made: tuple[Path, dict[str, float]],
+) -> None:
+    run = made[0] / "folder_simclr"
+    assert [heard[0]["stage"] for heard in HEARD] == ["pretrain", "fine-tuned", "from scratch"]
+    assert {heard[0]["directory"] for heard in HEARD} == {str(run)}
+    assert len({heard[0]["id"] for heard in HEARD}) == 3
+    assert not any(" " in heard[0]["id"] for heard in HEARD)
+    tuned, scratch = HEARD[1:]
+    lines = (run / "metrics-finetune.jsonl").read_text().splitlines()
+    assert [one["metrics"]["loss"] for one in tuned[1:-1]] == [
+        json.loads(line)["loss"] for line in lines
+    ]
+    assert tuned[-1]["status"] == "done"
+    # It is called no more after a failure, which the record names.
+    assert "status" not in scratch[-1]
+    record = json.loads((run / "run.json").read_text())["steps"]["evaluate"]
+    assert [one["stage"] for one in record["details"]["callback_failures"]] == ["from scratch"]
 
 
 def test_what_is_kept_is_what_was_measured_and_nothing_more(
