@@ -10,11 +10,10 @@ import re
 import shutil
 import threading
 import zlib
-from pathlib import Path
 from typing import IO, Any
 
 from twofold.components import files
-from twofold.components.data.sources.access.temporary_files import TemporaryPath
+from twofold.components.data.sources.access.temporary_files import TemporaryFile
 from twofold.components.errors import DataError
 
 # How files begin, and what opens them.
@@ -53,21 +52,18 @@ def open_unpacked(path: str, stamp: str) -> IO[bytes]:
         DataError: it is damaged.
 
     """
-    # Threads that need the same file wait for one copy; one that is open outlives its name.
+    # Threads that need the same file wait for one copy; one that is open outlives it.
     with _LOCK:
-        return Path(_unpack(path, stamp).path).open("rb")
+        return _unpack(path, stamp).open()
 
 
 @functools.lru_cache(maxsize=4)
-def _unpack(path: str, stamp: str) -> TemporaryPath:
-    copy = TemporaryPath("unpacked")
+def _unpack(path: str, stamp: str) -> TemporaryFile:
+    copy = TemporaryFile()
     try:
-        with (
-            files.open_input(path) as file,
-            open_decompressed(file) as content,
-            Path(copy.path).open("wb") as target,
-        ):
-            shutil.copyfileobj(content, target, 1 << 20)
+        with files.open_input(path) as file, open_decompressed(file) as content:
+            shutil.copyfileobj(content, copy.writer, 1 << 20)
+        copy.writer.flush()
     except _DAMAGED as error:
         raise DataError(f"{path}: cannot be decompressed, and may be damaged ({error})") from error
     return copy

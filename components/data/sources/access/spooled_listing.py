@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from twofold.components.data.sources.access.temporary_files import TemporaryPath
+from twofold.components.data.sources.access.temporary_files import TemporaryFile
 from twofold.components.data.sources.source import Item, Select, SourceInfo
 
 _ROWS = 4096
@@ -86,7 +86,7 @@ _TASK = pa.schema([*_COMMON, ("label", pa.int32()), *_REST])
 
 
 class Spool:
-    """Rows in a temporary file that is removed with this object.
+    """Rows in a temporary file that goes with this object.
 
     Args:
         rows: they are taken one by one.
@@ -100,20 +100,18 @@ class Spool:
     """
 
     def __init__(self, rows: Iterable[Row], header: str):
-        self._file = TemporaryPath("listing")
+        self._file = TemporaryFile()
         digest = hashlib.sha256(header.encode("utf-8", "backslashreplace"))
         hashes = array("q")
         options = pa.ipc.IpcWriteOptions(compression="zstd")
         rows = iter(rows)
-        with (
-            pa.OSFile(self._file.path, "wb") as file,
-            pa.ipc.new_stream(file, _LISTED, options=options) as writer,
-        ):
+        with pa.ipc.new_stream(self._file.writer, _LISTED, options=options) as writer:
             while some := list(itertools.islice(rows, _ROWS)):
                 digest.update("".join(map(_line, some)).encode())
                 hashes.extend(hash(row.key) for row in some)
                 columns = dict(zip(Row._fields, zip(*some, strict=True), strict=True))
                 writer.write_batch(_batch(_LISTED, columns))
+        self._file.writer.flush()
         self.items = len(hashes)
         self.fingerprint = digest.hexdigest()
         self.repeated = self._find_repeated(np.frombuffer(hashes, np.int64))
@@ -146,7 +144,7 @@ class Spool:
     def rows(self) -> Iterator[Row]:
         """The rows as they were listed."""
         # A memory map would keep all that was read in the process's resident memory.
-        with pa.OSFile(self._file.path) as file, pa.ipc.open_stream(file) as reader:
+        with self._file.open() as file, pa.ipc.open_stream(file) as reader:
             for batch in reader:
                 yield from map(Row._make, zip(*_columns(batch, Row._fields), strict=True))
 

@@ -1,8 +1,10 @@
 """Folders and archives of images: which files are read, in what order, and how they change."""
 
+import gc
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -192,16 +194,25 @@ def test_a_file_that_changes_while_it_is_prepared_cannot_be_read(tmp_path, write
     assert "No such file" in (items[1].problem or "")
 
 
-def test_temporary_files_go_with_the_source(containers, tmp_path, monkeypatch):
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_listing_and_an_unpacked_archive_have_no_name_that_a_kill_could_leave(
+    containers, tmp_path, monkeypatch
+):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    source = build_source("folder", path=containers["directory"])
-    assert list(tmp_path.iterdir()) == []
+    before = open_files()
+    source = build_source("folder", path=containers["tar.gz"])
     tasks = source.tasks(7)
     first = next(tasks)
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(source.read(first))) == 7
+    assert list(tmp_path.iterdir()) == []
     del source
     assert len([first, *tasks]) == 9
     del tasks
+    gc.collect()
+    assert open_files() <= before + 1
     assert list(tmp_path.iterdir()) == []
 
 
