@@ -72,6 +72,11 @@ class DataConfig(Section):
     max_reject_share: Share = Field(
         0.01, description="largest share of images that cannot be used; above it preparation stops"
     )
+    full_check: bool = Field(
+        False,
+        description="read every image, also those that an earlier data set has, and compare "
+        "checksums; else a file of the same size and time is taken to be the same",
+    )
     images_per_shard: int = Field(2048, ge=1, description="most images in a shard")
     shard_bytes: int = Field(128 << 20, ge=1, description="most bytes of images in a shard")
     min_side: int = Field(

@@ -22,6 +22,7 @@ def preparation_settings(data: DataConfig) -> PrepareSettings:
         max_reject_share=data.max_reject_share,
         images_per_shard=data.images_per_shard,
         shard_bytes=data.shard_bytes,
+        full_check=data.full_check,
         images=ImageRules(
             min_side=data.min_side,
             max_pixels=data.max_pixels,

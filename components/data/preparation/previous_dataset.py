@@ -59,6 +59,13 @@ class PreviousRows:
         """Whether the image has to be read."""
         return self.find(key, content_id) is None
 
+    def source_digest(self, number: int) -> bytes:
+        """The sha256 that a row's image had in its source."""
+        if self.table is None:
+            raise IndexError(number)
+        digest: bytes = self.table["source_sha256"][number].as_py()
+        return digest
+
     def rows(self, numbers: list[int]) -> list[dict[str, Any]]:
         """Rows as a part has them, with the earlier shard as the origin of their bytes."""
         if self.table is None or not numbers:

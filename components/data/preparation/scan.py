@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -38,7 +38,7 @@ from twofold.components.data.rules.duplicates import (
 )
 from twofold.components.data.rules.image_rules import Checked, RejectedError, check
 from twofold.components.data.rules.prepare_settings import PrepareSettings
-from twofold.components.data.sources.source import Item
+from twofold.components.data.sources.source import Item, select_all
 from twofold.components.data.store.pixel_statistics import pixel_sums
 from twofold.components.errors import DataError
 
@@ -98,8 +98,8 @@ def _make_part(task: str, staging: StagingArea) -> None:
         rows = _Rows(spool)
         for item in _items(task, staging, previous):
             number = previous.find(item.key, item.content_id)
-            if number is not None:
-                kept.append((item, number))
+            if number is not None and not _differs(item, number, previous, settings):
+                kept.append((replace(item, image=b""), number))
                 continue
             try:
                 if item.problem is not None:
@@ -121,12 +121,20 @@ def _items(task: str, staging: StagingArea, previous: PreviousRows) -> Iterator[
     """The items of a task, read but for those that an earlier dataset has."""
     content = files.read_bytes(staging.path("tasks", task))
     if not is_retry(task):
-        yield from staging.source.read(content, selected=previous.is_new)
+        selected = select_all if staging.settings.full_check else previous.is_new
+        yield from staging.source.read(content, selected=selected)
         return
     tried = set(read_json(staging.path("tasks", f"{task}.keys"))["keys"])
     for item in staging.source.read(content, selected=lambda key, _: key in tried):
         if item.key in tried:
             yield item
+
+
+def _differs(item: Item, number: int, previous: PreviousRows, settings: PrepareSettings) -> bool:
+    """Whether an image has other bytes than an earlier dataset's of the same content id."""
+    return settings.full_check and (
+        item.problem is not None or _source_digest(item.image) != previous.source_digest(number)
+    )
 
 
 @dataclass

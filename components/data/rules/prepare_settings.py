@@ -55,6 +55,8 @@ class PrepareSettings:
         max_reject_share: of all images, the largest share that may be rejected.
         images_per_shard: no shard holds more images.
         shard_bytes: nor more bytes of images, except of one that is larger by itself.
+        full_check: whether images that an earlier data set has are read, too, and held to its
+            checksums; else those of the same content id (a file's size and time) are taken over.
         images: what is accepted, and how it is stored.
         duplicates: what is searched for, and what is done about it.
 
@@ -69,6 +71,7 @@ class PrepareSettings:
     max_reject_share: float = 0.01
     images_per_shard: int = 2048
     shard_bytes: int = 128 << 20
+    full_check: bool = False
     images: ImageRules = field(default_factory=ImageRules)
     duplicates: DuplicateRules = field(default_factory=DuplicateRules)
 
@@ -90,6 +93,8 @@ class PrepareSettings:
 def settings_record(settings: PrepareSettings) -> dict[str, Any]:
     """The settings as the manifest and the fingerprint hold them."""
     record: dict[str, Any] = dataclasses.asdict(settings)
+    # It decides what is read, not what comes of it.
+    del record["full_check"]
     return record
 
 

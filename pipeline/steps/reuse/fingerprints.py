@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.encoders.settings import ENCODERS
 from twofold.components.errors import ConfigError
 from twofold.components.methods.settings import METHODS, MethodSettings
@@ -77,6 +78,17 @@ def _settings_begun_with(config: RunConfig) -> dict[str, Any]:
 def earlier_fingerprint(step: str, values: Mapping[str, Any]) -> str:
     """Fingerprints inputs alone, as was done before code was part of a step's fingerprint."""
     return fingerprint({"step": _EARLIER[step], **values})
+
+
+def data_set_name(context: Context) -> str:
+    """Names the data set of a run's images by all that decides what is in it.
+
+    How much may be rejected decides nothing, and a preparation that found too much is gone on with
+    when more is allowed.
+    """
+    values = step_values("prepare", context)
+    values["max_reject_share"] = PrepareSettings().max_reject_share
+    return f"{context.config.data.source.name}-{earlier_fingerprint('prepare', values)}"
 
 
 def same_values(recorded: Mapping[str, Any], now: Mapping[str, Any], config: RunConfig) -> bool:
@@ -196,6 +208,8 @@ def _prepare(context: Context) -> dict[str, Any]:
     info = context.source.info()
     check_source(context.config, info)
     settings = dataclasses.asdict(preparation_settings(context.config.data))
+    # It decides what is read, not what comes of it.
+    del settings["full_check"]
     return {"source": info.fingerprint, **settings}
 
 

@@ -24,6 +24,7 @@ from twofold.pipeline.runs.record_format import RECORD, parse_record
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.reuse.course import is_left
 from twofold.pipeline.steps.reuse.fingerprints import (
+    data_set_name,
     earlier_fingerprint,
     same_values,
     step_code,
@@ -126,8 +127,7 @@ def choose_data_set(context: Context) -> DataSet:
         OtherCodeError: if other code prepared the only one there is, and the user is to be asked.
 
     """
-    earlier = earlier_fingerprint("prepare", step_values("prepare", context))
-    plain, now = f"{context.config.data.source.name}-{earlier}", step_code("prepare", context)
+    plain, now = data_set_name(context), step_code("prepare", context)
     # Beside one that other code prepared, which other runs may be of.
     own = DataSet(f"{plain}-{now.digest[:8]}", now.modules, None)
     if _exists(context, own.name):
@@ -191,8 +191,7 @@ def _has_partial_work(context: Context, step: str) -> bool:
     if step == "pretrain":
         return has_checkpoint(context.run.path / "checkpoints")
     if step == "prepare":
-        values = step_values(step, context)
-        name = f"{context.config.data.source.name}-{earlier_fingerprint(step, values)}"
+        name = data_set_name(context)
         return any(one.startswith(f".tmp-{name}-") for one in files.names(context.datasets))
     return False
 

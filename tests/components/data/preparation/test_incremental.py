@@ -1,5 +1,7 @@
 """An earlier dataset saves work and changes no byte."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -123,6 +125,39 @@ def test_what_could_not_be_read_before_is_tried_again(tmp_path, digests):
     source = prepare_both(tmp_path, tmp_path / "earlier", BEFORE)
     assert source.reads == ["5"]
     assert digests(tmp_path / "with") == digests(tmp_path / "without")
+
+
+class Unnoticed(Pictures):
+    """Pictures of which one has changed, while its content id (size and time) has not."""
+
+    changed = "7"
+
+    def read(self, task, selected=select_all):
+        for item in super().read(task, selected):
+            if item.key == self.changed and len(item.image):
+                yield dataclasses.replace(item, image=item.image[::-1])
+            else:
+                yield item
+
+
+def test_a_full_check_finds_what_size_and_time_do_not_tell(tmp_path, earlier, digests):
+    content_ids = {**BEFORE, "1000": "1"}
+    whole = tmp_path / "whole"
+    prepare(Unnoticed(content_ids, tmp_path / "a"), whole, name="x", settings=SETTINGS)
+    trusting = tmp_path / "trusting"
+    source = Unnoticed(content_ids, tmp_path / "b")
+    prepare(source, trusting, name="x", settings=SETTINGS, previous=earlier)
+    assert source.reads == ["1000"]
+    assert digests(trusting) != digests(whole)
+    checked = tmp_path / "checked"
+    source, full = (
+        Unnoticed(content_ids, tmp_path / "c"),
+        dataclasses.replace(SETTINGS, full_check=True),
+    )
+    prepare(source, checked, name="x", settings=full, previous=earlier)
+    assert len(source.reads) == 401
+    assert digests(checked) == digests(whole)
+    assert len(linked(checked)) >= 8
 
 
 def test_a_dataset_stored_otherwise_is_no_help(tmp_path, earlier):

@@ -23,7 +23,11 @@ from twofold.pipeline.runs.code_fingerprint import NO_SOURCE, read_code, read_so
 from twofold.pipeline.runs.run_context import Context, no_progress
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.steps.reuse.dependencies import DEPENDENCIES
-from twofold.pipeline.steps.reuse.fingerprints import step_dependencies, step_inputs
+from twofold.pipeline.steps.reuse.fingerprints import (
+    data_set_name,
+    step_dependencies,
+    step_inputs,
+)
 from twofold.pipeline.steps.reuse.outputs import STEPS
 
 START = override(RunConfig(), ["data.images=100"])
@@ -103,6 +107,17 @@ def test_a_setting_touches_its_step_and_those_after_it(
 
 def test_the_name_of_a_run_touches_nothing(tmp_path: Path) -> None:
     assert _inputs(tmp_path / "a") == _inputs(tmp_path / "b", "name=other")
+
+
+def test_how_much_may_be_rejected_does_not_name_the_data_set(tmp_path: Path) -> None:
+    names = set()
+    for number, setting in enumerate(
+        ["name=x", "data.max_reject_share=0.5", "data.full_check=true"]
+    ):
+        config = override(START, [setting])
+        run = RunDirectory(tmp_path / str(number), config, {})
+        names.add(data_set_name(Context(config, run, str(tmp_path), (), no_progress, print)))
+    assert len(names) == 1
 
 
 def test_the_same_images_in_another_folder_are_the_same_data(
