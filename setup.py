@@ -42,7 +42,8 @@ REQUIRES = [
     "scikit-learn>=1.6",
     "scipy>=1.14",
     "threadpoolctl>=3.5",
-    "pillow>=11",
+    # AVIF since 11.3.
+    "pillow>=11.3",
     "aiohttp>=3.11",
 ]
 
@@ -63,6 +64,8 @@ EXTRAS = {
     # The tab of TensorBoard that shows training.profile_steps.
     "profile": ["tensorboard-plugin-profile>=2.21,<2.22"],
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+    # HEIC files, as telephones write them.
+    "heic": ["pillow-heif>=1.0"],
     "gcp": ["apache-beam[gcp]>=2.77,<2.78", "gcsfs>=2025.2"],
     "dask": DASK,
     "dev": [
@@ -77,6 +80,7 @@ EXTRAS = {
         # It configures TensorFlow for tests once it is imported.
         "wrapt>=1.15",
         "mypy>=1.13",
+        "pillow-heif>=1.0",
         "ruff>=0.8",
         "types-PyYAML",
         # Buckets, emulated on this machine.

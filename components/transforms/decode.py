@@ -50,7 +50,8 @@ def decode_image(contents: tf.Tensor, rule: DecodeRule) -> tf.Tensor:
 
     Raises:
         tf.errors.InvalidArgumentError: if the bytes are neither JPEG nor PNG, are damaged, or hold
-            too many pixels.
+            too many pixels. What preparation converts (WebP, AVIF, HEIC, TIFF, BMP, GIF) has to be
+            converted by who sends it, to PNG.
 
     """
     is_jpeg = tf.equal(tf.strings.substr(contents, 0, 3), _JPEG_MAGIC)
@@ -58,7 +59,11 @@ def decode_image(contents: tf.Tensor, rule: DecodeRule) -> tf.Tensor:
     with tf.control_dependencies(
         [
             tf.debugging.Assert(
-                is_jpeg | is_png, ["expected a JPEG or PNG file, received other bytes"]
+                is_jpeg | is_png,
+                [
+                    "expected a JPEG or PNG file, received one that begins with",
+                    tf.strings.substr(contents, 0, 12),
+                ],
             )
         ]
     ):

@@ -92,7 +92,12 @@ class DataConfig(Section):
         "reject", description="what to do about images whose pixels are all the same"
     )
     other_formats: Literal["reject", "convert"] = Field(
-        "reject", description="GIF, BMP, TIFF and WebP: rejected, or still ones converted to PNG"
+        "convert",
+        description="WebP, AVIF, HEIC, TIFF, BMP and GIF: rejected, or converted to PNG, which "
+        "TensorFlow reads",
+    )
+    animated: Literal["reject", "first_frame"] = Field(
+        "reject", description="images of several frames or pages: rejected, or the first one taken"
     )
     stored_as: Literal["source", "jpeg", "png", "raw"] = Field(
         "source", description="format in the shards; source keeps each file's bytes where it can"
@@ -127,6 +132,7 @@ class DataConfig(Section):
         if not isinstance(values, Mapping) or isinstance(values.get("source"), SourceSettings):
             return values
         left = dict(values)
+        _forget_formats(left)
         name = left.pop("source", cls.model_fields["source"].default.name)
         if not isinstance(name, str) or name not in SOURCES.classes:
             raise PydanticCustomError(
@@ -157,6 +163,14 @@ class DataConfig(Section):
             **{key: own[key] for key in self.source.setting_names()},
             **values,
         }
+
+
+def _forget_formats(values: dict[str, Any]) -> None:
+    """Removes what files of earlier versions say of formats where no file of any is read."""
+    chosen = values.get("source", DataConfig.model_fields["source"].default.name)
+    kind = SOURCES.classes.get(chosen) if isinstance(chosen, str) else None
+    if kind is not None and not kind.reads_files and values.get("other_formats") == "reject":
+        del values["other_formats"]
 
 
 def source_field(name: str, key: str) -> FieldInfo:

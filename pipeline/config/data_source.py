@@ -10,7 +10,7 @@ from twofold.pipeline.config import DataConfig
 
 def build_data_source(data: DataConfig) -> Source:
     """Builds the source that the configuration names."""
-    return data.source.build(convertible=data.other_formats == "convert")
+    return data.source.build()
 
 
 def preparation_settings(data: DataConfig) -> PrepareSettings:
@@ -27,7 +27,9 @@ def preparation_settings(data: DataConfig) -> PrepareSettings:
             min_side=data.min_side,
             max_pixels=data.max_pixels,
             one_colour=data.one_colour,
-            other_formats=data.other_formats,
+            # Arrays have no format, and data sets made of them were known by this before.
+            other_formats=data.other_formats if data.source.reads_files else "reject",
+            animated=data.animated,
             stored_as=data.stored_as,
             stored_size=data.stored_size,
             jpeg_quality=data.jpeg_quality,

@@ -46,7 +46,7 @@ class FewImages:
         keys = "\n".join(f"{item.split} {item.key}" for item in self.items)
         few = hashlib.sha256(f"{self.known.fingerprint}\n{keys}".encode()).hexdigest()
         return dataclasses.replace(
-            self.known, fingerprint=few, items=len(self.items), ignored=0, taken_as=()
+            self.known, fingerprint=few, items=len(self.items), skipped={}, taken_as=()
         )
 
     def tasks(self, items: int) -> Iterator[bytes]:

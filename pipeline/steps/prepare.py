@@ -68,6 +68,11 @@ def _lines(manifest: Manifest, directory: str) -> list[str]:
             f"{counts.rejected:,} of {counts.read:,} images were rejected ({reasons}): "
             f"see {directory}/rejects.jsonl"
         )
+    labels = [split.labels for split in manifest.splits.values()]
+    lost = [name for name in manifest.class_names if not any(one.get(name) for one in labels)]
+    if lost and counts.rejected:
+        more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
+        lines.append(f"no image is left of class {', '.join(lost[:10])}{more}")
     if counts.repairs:
         repairs = ", ".join(f"{count:,} {repair}" for repair, count in counts.repairs.items())
         lines.append(f"repaired: {repairs}")

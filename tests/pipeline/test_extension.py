@@ -99,7 +99,7 @@ class StripesSettings(SourceSettings):
     stripes: int = Field(60, ge=1, description="how many images")
     width: int = Field(2, ge=1, le=8, description="pixels of a stripe")
 
-    def build(self, *, convertible: bool = False) -> Source:
+    def build(self) -> Source:
         """Builds the source."""
         return StripesSource(**self.arguments())
 

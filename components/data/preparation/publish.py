@@ -139,7 +139,12 @@ def _assemble(
         format_version=FORMAT_VERSION,
         name=plan.name,
         fingerprint=plan.fingerprint,
-        source=SourceRecord(kind=info.kind, fingerprint=info.fingerprint, ignored=info.ignored),
+        source=SourceRecord(
+            kind=info.kind,
+            fingerprint=info.fingerprint,
+            ignored=info.ignored,
+            skipped=dict(info.skipped),
+        ),
         settings=plan.record,
         class_names=info.class_names,
         latent_names=info.latent_names,

@@ -5,11 +5,12 @@
 | JPEG (Huffman or arithmetic coding), PNG of any depth | accepted |
 | MPO, a phone's JPEG with further pictures behind it | accepted as its first picture |
 | an array, uint8 [H, W, 1 or 3] | accepted; of any other type or shape: "unsupported array" |
-| GIF, BMP, TIFF, WebP | "wrong format", or with `other_formats="convert"` repaired: pixels kept |
-| any other format, text, ... | "wrong format" |
+| WebP, AVIF, TIFF, BMP, GIF | repaired: pixels kept; or "wrong format" (`other_formats="reject"`) |
+| HEIC | likewise where pillow-heif is installed, as its primary picture; else "wrong format" |
+| any other format, text, ... | "wrong format", with the format's name in brackets if it is known |
 | no bytes | "empty file" |
 | cut short, or with checksums or a structure that do not hold | "damaged" |
-| of several frames or pages: APNG, GIF, TIFF, WebP | "animated" |
+| of several frames or pages: APNG, GIF, TIFF, WebP, AVIF | "animated"; or by `animated` the first |
 | smaller than `min_side` in height or width | "too small" |
 | larger than `max_pixels`, or than 65,500 in height or width | "too large", before it is decoded |
 | of a single colour | "one colour", or with `one_colour="keep"` accepted |
@@ -19,11 +20,13 @@
 | grey of 16 bits with alpha, which Pillow opens as RGBA | 3 channels |
 | CMYK, also as Adobe's YCCK | 3 channels; repaired: red is (255 - C)(255 - K) / 255, and so on |
 | lossless JPEG, which TensorFlow does not decode | repaired: pixels kept |
-| any other mode (Lab, 32-bit integers, floats) | "unsupported mode" |
+| grey TIFF of floats from 0 to 1, to 255 or to 65535 | 1 channel; repaired: linear, white is 255 |
+| of other floats, or any other mode (Lab, 32-bit integers) | "unsupported mode" |
 | turned by its EXIF orientation, 2 to 8 | repaired: stored upright |
 | EXIF data that cannot be read | as if there were none |
 
-What is quoted is the reason of a rejection. Alpha is dropped, and colour profiles and gamma are not
+The content tells the format, whatever the file is called. What is quoted is the reason of a
+rejection. Alpha is dropped, and colour profiles and gamma are not
 applied, as in TensorFlow's decoders. An accepted file is stored as it came, byte for byte, where
 TensorFlow decodes it to the same pixels as Pillow does, which the tests hold for every row that is
 not called repaired. A repaired image and an array are stored as PNG. `ImageRules.stored_as` and
@@ -35,6 +38,7 @@ be seen here: keep checksums of sources.
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import zlib
@@ -43,10 +47,21 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from twofold.components.data.rules.file_kinds import HEAD_BYTES, READABLE, kind_of
+from twofold.components.data.rules.pixel_modes import (
+    COLOUR,
+    FLOAT,
+    GREY,
+    GREY_16,
+    pixels_of,
+    pixels_of_floats,
+)
 from twofold.components.errors import DataError
 
+# Pillow's names.
 FORMATS = ("JPEG", "PNG")
-OTHER_FORMATS = ("GIF", "BMP", "TIFF", "WEBP")
+OTHER_FORMATS = ("GIF", "BMP", "TIFF", "WEBP", "AVIF")
+_HEIF = "HEIF"
 
 # Pillow warns of more pixels than its own limit, and JPEG can hold no longer side.
 _MOST_PIXELS = 89_478_485
@@ -55,12 +70,9 @@ _LONGEST_SIDE = 65_500
 _CHOICES = {
     "one_colour": ("reject", "keep"),
     "other_formats": ("reject", "convert"),
+    "animated": ("reject", "first_frame"),
     "stored_as": ("source", "jpeg", "png", "raw"),
 }
-_GREY = ("1", "L", "LA")
-_COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK")
-_GREY_16 = ("I;16", "I;16L", "I;16B")
-
 # Where Pillow may find an orientation; asking it where there is none takes as long as decoding.
 _EXIF_FIELDS = frozenset(("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"))
 _TURNS = {
@@ -100,7 +112,8 @@ class ImageRules:
         min_side: an image of smaller height or width is rejected.
         max_pixels: an image of more pixels is rejected before it is decoded.
         one_colour: "reject" or "keep" images whose pixels are all the same.
-        other_formats: "reject" GIF, BMP, TIFF and WebP, or "convert" still ones.
+        other_formats: "convert" files that are neither JPEG nor PNG to PNG, or "reject" them.
+        animated: "reject" files of several frames or pages, or take their "first_frame".
         stored_as: "source" keeps the file's bytes where it can. The others store every image anew,
             so that equal pixels are equal bytes: "jpeg" of `jpeg_quality` and with halved colour
             resolution, "png", or "raw", the pixels in C order.
@@ -116,7 +129,8 @@ class ImageRules:
     min_side: int = 4
     max_pixels: int = 64_000_000
     one_colour: str = "reject"
-    other_formats: str = "reject"
+    other_formats: str = "convert"
+    animated: str = "reject"
     stored_as: str = "source"
     stored_size: int | None = None
     jpeg_quality: int = 95
@@ -196,7 +210,7 @@ def check(image: bytes | np.ndarray, rules: ImageRules = DEFAULT_RULES) -> Check
     elif rules.stored_as == "jpeg":
         payload = _encode(pixels, "JPEG", quality=rules.jpeg_quality)
         with Image.open(io.BytesIO(payload), formats=("JPEG",)) as picture:
-            pixels = _pixels(picture)
+            pixels = pixels_of(picture)
     else:
         payload = _encode(pixels, "PNG")
     return Checked(pixels, payload, source_format, mode, ", ".join(repairs))
@@ -214,8 +228,12 @@ def _accept_array(pixels: np.ndarray, rules: ImageRules) -> np.ndarray:
 
 def _decode(content: bytes, rules: ImageRules) -> tuple[np.ndarray, str, str, list[str]]:
     """Pixels uint8 [H, W, 1 or 3], the source's format and mode, and what was done to it."""
+    kind = kind_of(content[:HEAD_BYTES])
+    formats = [*FORMATS, *OTHER_FORMATS]
+    if kind == "HEIC" and heif_opener():
+        formats.append(_HEIF)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS + OTHER_FORMATS) as picture:
+        with Image.open(io.BytesIO(content), formats=formats) as picture:
             mode = picture.mode
             repairs = _accept_header(picture, rules)
             if picture.format == "PNG":
@@ -226,15 +244,14 @@ def _decode(content: bytes, rules: ImageRules) -> tuple[np.ndarray, str, str, li
             upright = _turn(picture)
             if upright is not picture:
                 repairs.append("turned upright")
-            return _pixels(upright), str(picture.format), mode, repairs
+            pixels = _of_floats(upright, repairs) if mode == FLOAT else pixels_of(upright)
+            return pixels, str(picture.format), mode, repairs
     except RejectedError:
         raise
     except Image.DecompressionBombError as error:
         raise RejectedError("too large", str(error)) from None
     except UnidentifiedImageError:
-        known = content.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
-        detail = f"starts with {content[:8]!r}; expected {_expected(rules)}"
-        raise RejectedError("damaged" if known else "wrong format", detail) from None
+        raise _unidentified(content, kind, rules) from None
     # Pillow's decoders report damage by exceptions of any type.
     except Exception as error:
         raise RejectedError("damaged", f"{type(error).__name__}: {error}") from None
@@ -243,21 +260,47 @@ def _decode(content: bytes, rules: ImageRules) -> tuple[np.ndarray, str, str, li
 def _accept_header(picture: Image.Image, rules: ImageRules) -> list[str]:
     """Rejects by what is known before the pixels are decoded; gives what will be done to these."""
     repairs: list[str] = []
-    if picture.format in OTHER_FORMATS:
+    if picture.format in (*OTHER_FORMATS, _HEIF):
         if rules.other_formats == "reject":
-            raise RejectedError("wrong format", f"{picture.format}; expected {_expected(rules)}")
+            raise RejectedError(f"wrong format ({picture.format})", f"expected {_expected(rules)}")
         repairs.append(f"converted from {picture.format}")
     _accept_size(picture.width, picture.height, rules)
-    if picture.format != "MPO" and getattr(picture, "is_animated", False):
-        frames = getattr(picture, "n_frames", "several")
-        raise RejectedError("animated", f"{picture.format} of {frames} frames; expected one")
+    if picture.format not in ("MPO", _HEIF) and getattr(picture, "is_animated", False):
+        if rules.animated == "reject":
+            frames = getattr(picture, "n_frames", "several")
+            raise RejectedError("animated", f"{picture.format} of {frames} frames; expected one")
+        repairs.append("first of several frames")
     if picture.mode == "CMYK":
         repairs.append("CMYK to RGB")
-    elif picture.mode in _GREY_16:
+    elif picture.mode in GREY_16:
         repairs.append("16 bit to 8")
-    elif picture.mode not in _GREY + _COLOUR:
+    elif picture.mode not in (*GREY, *COLOUR, FLOAT):
         raise RejectedError("unsupported mode", f"{picture.format} of mode {picture.mode}")
     return repairs
+
+
+def _unidentified(content: bytes, kind: str | None, rules: ImageRules) -> RejectedError:
+    """Why no decoder takes a file."""
+    if kind == "HEIC" and not heif_opener():
+        return RejectedError(
+            "wrong format (HEIC)",
+            "HEIC is read by pillow-heif: pip install 'twofold[heic]', or convert it to PNG",
+        )
+    detail = f"starts with {content[:8]!r}; expected {_expected(rules)}"
+    if kind in READABLE:
+        return RejectedError("damaged", detail)
+    return RejectedError(f"wrong format ({kind})" if kind else "wrong format", detail)
+
+
+@functools.cache
+def heif_opener() -> bool:
+    """Whether Pillow opens HEIC files, by way of pillow-heif."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
 
 
 def _accept_size(width: int, height: int, rules: ImageRules) -> None:
@@ -333,17 +376,13 @@ def _turn(picture: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _pixels(picture: Image.Image) -> np.ndarray:
-    """Uint8 [H, W, 1 or 3] of a decoded picture in an accepted mode."""
-    if picture.mode in _GREY_16:
-        return (np.asarray(picture) >> 8).astype(np.uint8)[..., None]
-    if picture.mode in _GREY:
-        return np.asarray(picture if picture.mode == "L" else picture.convert("L"))[..., None]
-    if picture.mode != "RGB":
-        # Pillow warns of a palette's transparency, which is to be dropped anyway.
-        picture.info.pop("transparency", None)
-        picture = picture.convert("RGB")
-    return np.asarray(picture)
+def _of_floats(picture: Image.Image, repairs: list[str]) -> np.ndarray:
+    try:
+        pixels, white = pixels_of_floats(picture)
+    except ValueError as error:
+        raise RejectedError("unsupported mode", str(error)) from None
+    repairs.append(f"floats of 0 to {white:g} to 8 bit")
+    return pixels
 
 
 def _is_one_colour(pixels: np.ndarray) -> bool:
@@ -361,7 +400,7 @@ def _reduce(pixels: np.ndarray, shorter: int) -> np.ndarray:
     height, width, _ = pixels.shape
     least = min(height, width)
     size = [(2 * side * shorter + least) // (2 * least) for side in (width, height)]
-    return _pixels(_picture(pixels).resize((size[0], size[1]), Image.Resampling.BILINEAR))
+    return pixels_of(_picture(pixels).resize((size[0], size[1]), Image.Resampling.BILINEAR))
 
 
 def _encode(pixels: np.ndarray, file_format: str, **options: int) -> bytes:
@@ -381,4 +420,4 @@ def _size(width: int, height: int) -> str:
 
 def _expected(rules: ImageRules) -> str:
     convert = rules.other_formats == "convert"
-    return ", ".join(FORMATS + OTHER_FORMATS) if convert else "JPEG or PNG"
+    return ", ".join(READABLE) if convert else "JPEG or PNG"

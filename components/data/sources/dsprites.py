@@ -69,7 +69,7 @@ class DspritesSettings(LatentSettings):
     def _known_label(cls, value: str | None) -> str | None:
         return None if value is None else _own_latent(value)
 
-    def build(self, *, convertible: bool = False) -> DspritesSource:
+    def build(self) -> DspritesSource:
         """Builds the source."""
         return DspritesSource(
             self.images,

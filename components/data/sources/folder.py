@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from twofold.components import files
+from twofold.components.data.rules.file_kinds import READABLE
 from twofold.components.data.sources.access.archives import (
     UNREADABLE,
     FileContainer,
@@ -26,6 +27,7 @@ from twofold.components.data.sources.folders.folder_layout import (
 )
 from twofold.components.data.sources.folders.folder_reading import FolderReading, read_folders
 from twofold.components.data.sources.folders.near_names import split_surely_named
+from twofold.components.data.sources.folders.skipped_files import SkippedFiles, is_doubtful
 from twofold.components.data.sources.source import (
     SOURCES,
     Item,
@@ -38,11 +40,8 @@ from twofold.components.data.sources.source import (
 from twofold.components.errors import DataError
 from twofold.components.settings import scheme_checked
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
 # What a fingerprint has of the setting that tells what folders mean.
 _MEANT = {"auto": "folder", "classes": "folder of classes"}
-# Of the formats that can be converted, see `twofold.components.data.rules.image_rules`.
-OTHER_EXTENSIONS = (".gif", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def _checked_layout(value: str) -> str:
@@ -78,10 +77,9 @@ class FolderSettings(SourceSettings):
         "found by the names train, valid, test, unlabelled and the like, wherever they stand",
     )
 
-    def build(self, *, convertible: bool = False) -> FolderSource:
+    def build(self) -> FolderSource:
         """Builds the source."""
-        extensions = EXTENSIONS + OTHER_EXTENSIONS if convertible else EXTENSIONS
-        return FolderSource(self.path, self.group_pattern, extensions, self.first_folders)
+        return FolderSource(self.path, self.group_pattern, self.first_folders)
 
 
 @dataclass(frozen=True)
@@ -94,14 +92,15 @@ class _Listing:
 
 
 class FolderSource:
-    """The image files under one or more paths; other files are counted and ignored.
+    """The image files under one or more paths; other files are skipped and counted by kind.
 
     A path is a directory, a .zip or a .tar (compressed or not), read in place; also one in a bucket
     (`gs://...`). A key is the file's path inside it, with forward slashes.
     `folders.folder_layout` says what the folders mean; class names are sorted over all paths
     together, and images without a class have label -1. Where all of several paths are named like
     splits (`train.zip`, `test.zip`) and nothing in them is, keys begin with these names. Hidden
-    files and those in hidden folders are ignored.
+    files and those in hidden folders are skipped. An image is told by the end of its name or, where
+    that says nothing, by its first bytes; what it really holds is told when it is decoded.
 
     The paths are listed once, when that is first needed, in a stream: what stays in memory is eight
     bytes an image (of a bucket, one folder's listing at a time). The listing is kept in a temporary
@@ -112,7 +111,6 @@ class FolderSource:
         path: at least one.
         group_pattern: a regular expression with one group, searched for in each key; what the group
             matches is the image's group. Images whose key does not match have none.
-        extensions: how the names of image files end, in lower case.
         first_folders: "auto", "classes", or what the first folders are, as in "class/split".
 
     Raises:
@@ -126,12 +124,10 @@ class FolderSource:
         self,
         path: Sequence[str | Path],
         group_pattern: str | None,
-        extensions: Sequence[str],
         first_folders: str = "auto",
     ):
         self._first_folders = first_folders
         self._chosen = parse_layout(first_folders)
-        self._extensions = tuple(extensions)
         self._group = None if group_pattern is None else _compile(group_pattern)
         self._containers = tuple(open_container(files.resolve(each)) for each in path)
         self._held: _Listing | None = None
@@ -179,32 +175,32 @@ class FolderSource:
 
     def _list_below(self, folders: Sequence[str]) -> _Listing:
         """Lists all images, those of each path as if they were in the folder given for it."""
-        census, ignored = FolderCensus(), [0] * len(self._containers)
+        census, skipped = FolderCensus(), SkippedFiles()
         meant = _MEANT.get(self._first_folders, f"folder {self._first_folders}")
-        spool = Spool(self._rows(census, ignored, folders), meant)
+        spool = Spool(self._rows(census, skipped, folders), meant)
         paths = ", ".join(container.path for container in self._containers)
         layout = self._chosen or find_layout(census, paths)
         reading = read_folders(spool, layout, paths, chosen=self._chosen is not None)
+        skipped.check_classes(layout, reading.class_names, paths)
         info = SourceInfo(
             kind="folder",
             class_names=reading.class_names,
             latent_names=(),
             fingerprint=reading.fingerprint,
             items=spool.items - reading.left_out,
-            ignored=sum(ignored) + reading.left_out,
-            taken_as=(reading.line,),
+            skipped=skipped.counts(reading.left_out),
+            taken_as=tuple(filter(None, (reading.line, skipped.line()))),
         )
         return _Listing(spool, info, reading)
 
     def _rows(
-        self, census: FolderCensus, ignored: list[int], folders: Sequence[str]
+        self, census: FolderCensus, skipped: SkippedFiles, folders: Sequence[str]
     ) -> Iterator[Row]:
-        """The images; the census counts them, and other files are counted by container."""
+        """The images, which the census counts; the other files are skipped."""
         for number, (container, folder) in enumerate(zip(self._containers, folders, strict=True)):
-            images, others = 0, 0
+            images, before = 0, skipped.count
             for member in _members(container):
-                if not self._is_image(member.name):
-                    others += 1
+                if skipped.skip(member.name, member.head, folder):
                     continue
                 images += 1
                 key, location = f"{folder}{member.name}", member.location
@@ -215,15 +211,9 @@ class FolderSource:
                 yield Row(key, member.content_id, number, location, group=self._group_of(key))
             if not images:
                 raise DataError(
-                    f"{container.path}: no images in it; expected files ending in "
-                    f"{', '.join(self._extensions)}, found {others} other files"
+                    f"{container.path}: no images in it; expected {', '.join(READABLE)}, found "
+                    f"{skipped.count - before} other files"
                 )
-            ignored[number] = others
-
-    def _is_image(self, name: str) -> bool:
-        path = PurePosixPath(name)
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-        return not hidden and path.suffix.lower() in self._extensions
 
     def _group_of(self, key: str) -> str | None:
         found = None if self._group is None else self._group.search(key)
@@ -237,7 +227,7 @@ def _stem(path: str) -> str:
 
 def _members(container: FileContainer) -> Iterator[Any]:
     try:
-        yield from container.members()
+        yield from container.members(is_doubtful)
     except UNREADABLE as error:
         raise DataError(f"{container.path}: cannot be listed, or is damaged ({error})") from error
 

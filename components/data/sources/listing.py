@@ -59,7 +59,7 @@ class ListingSettings(TableSettings):
         None, description="what relative paths start from; null: the table's folder"
     )
 
-    def build(self, *, convertible: bool = False) -> ListingSource:
+    def build(self) -> ListingSource:
         """Builds the source."""
         return ListingSource(**self.arguments() | {"path": self.path[0]})
 

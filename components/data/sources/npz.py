@@ -69,7 +69,7 @@ class NpzSettings(LatentSettings):
         None, description="the latent that is the label, where there is no array of labels"
     )
 
-    def build(self, *, convertible: bool = False) -> NpzSource:
+    def build(self) -> NpzSource:
         """Builds the source."""
         return NpzSource(**self.arguments() | {"path": self.path[0]})
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
@@ -59,7 +59,7 @@ class SourceInfo:
         latent_names: the names of each item's latents; empty without latents.
         fingerprint: sha256 (hex) of what the content is, whatever folder it lies in.
         items: how many images it will give.
-        ignored: entries beside the images that were passed over (other file types, hidden files).
+        skipped: entries that were passed over, counted by kind (`.txt`, `hidden` ...).
         weighted: whether its items have weights of their own.
         taken_as: what its names of folders, splits and labels were taken as, a line each.
 
@@ -70,9 +70,14 @@ class SourceInfo:
     latent_names: tuple[str, ...]
     fingerprint: str
     items: int
-    ignored: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
     weighted: bool = False
     taken_as: tuple[str, ...] = ()
+
+    @property
+    def ignored(self) -> int:
+        """How many entries were passed over."""
+        return sum(self.skipped.values())
 
 
 def select_all(key: str, content_id: str) -> bool:
@@ -115,11 +120,8 @@ class SourceSettings(Section):
     name: str
     reads_files: ClassVar[bool] = True
 
-    def build(self, *, convertible: bool = False) -> Source:
+    def build(self) -> Source:
         """Builds the source.
-
-        Args:
-            convertible: whether files that are of no use unless they are converted are read, too.
 
         Raises:
             DataError: if the source refuses its settings or what it finds.

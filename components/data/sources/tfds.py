@@ -78,7 +78,7 @@ class TfdsSettings(SourceSettings):
         None, description="folder of archives that you fetched, to prepare from; null: none"
     )
 
-    def build(self, *, convertible: bool = False) -> TfdsSource:
+    def build(self) -> TfdsSource:
         """Builds the source."""
         return TfdsSource(**self.arguments())
 

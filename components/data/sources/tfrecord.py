@@ -71,7 +71,7 @@ class TfrecordSettings(TableSettings):
         None, description="the bytes of an image file; null: found by its usual name"
     )
 
-    def build(self, *, convertible: bool = False) -> TfrecordSource:
+    def build(self) -> TfrecordSource:
         """Builds the source."""
         return TfrecordSource(**self.arguments())
 

@@ -36,11 +36,15 @@ class _Record(BaseModel):
 
 
 class SourceRecord(_Record):
-    """The source the images came from; `ignored` counts its entries that were no images."""
+    """The source the images came from; `ignored` counts its entries that were no images.
+
+    `skipped` counts them by kind.
+    """
 
     kind: str
     fingerprint: str
     ignored: int
+    skipped: dict[str, int] = {}
 
 
 class File(_Record):

@@ -15,10 +15,10 @@ B is the number of images, D the width of the embedding, K the number of classes
 - ``augment``: ``images`` and ``seed`` to ``view_1`` and ``view_2``, float32 [B, H, W, C] in [0, 1].
 - ``serving_default``: ``classify``, or ``embed_bytes`` where there is no head.
 
-``image_bytes`` are whole JPEG or PNG files; an EXIF orientation in them is not applied (see
-``components.transforms.decode``). ``seed`` and ``views`` are int64, one number for all images, or
-[B], one for each, which is what TensorFlow Serving's row format makes of them; a seed lies in
-[0, 2**32), and ``views`` in [1, 64].
+``image_bytes`` are whole JPEG or PNG files; any other, of the formats that preparation converts,
+too, is refused. An EXIF orientation in them is not applied (see ``components.transforms.decode``).
+``seed`` and ``views`` are int64, one number for all images, or [B], one for each, which is what
+TensorFlow Serving's row format makes of them; a seed lies in [0, 2**32), and ``views`` in [1, 64].
 
 The randomness of ``augment`` is that of training: with one seed s for all, image i is drawn as the
 image of key hash i at step 0 of a run of seed s; with a seed for each, as that of key hash 0, so

@@ -40,7 +40,7 @@ DATA = (
         "data.training_images",
     ),
     Effect(
-        ("other_formats",),
+        ("other_formats", "animated"),
         lambda data, _: data.source.reads_files,
         "a data.source that reads image files, such as folder",
     ),

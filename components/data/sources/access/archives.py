@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 from twofold.components import files
+from twofold.components.data.rules.file_kinds import HEAD_BYTES
 from twofold.components.data.sources.access import decompression as unpack
 from twofold.components.data.sources.access import zip_members as zips
 from twofold.components.data.sources.access.file_listing import (
     file_stamp,
     file_system,
     read_files,
+    read_heads,
     walk,
 )
 from twofold.components.data.sources.access.spooled_listing import Entry
@@ -36,12 +39,27 @@ UNREADABLE = (
 )
 
 
+# So many files of a folder are looked at at a time.
+_AT_A_TIME = 256
+# Of the name of a file, whether its first bytes have to be looked at.
+Look = Callable[[str], bool]
+
+
 class Member(NamedTuple):
-    """One file: its path inside the container, text that changes with its content, its location."""
+    """One file of a container.
+
+    Attributes:
+        name: its path in there.
+        content_id: text that changes with its content.
+        location: what is needed to read it.
+        head: its first bytes where they were looked at; b"" where they cannot be read.
+
+    """
 
     name: str
     content_id: str
     location: bytes
+    head: bytes = b""
 
 
 class FileContainer(Protocol):
@@ -51,7 +69,7 @@ class FileContainer(Protocol):
     def path(self) -> str:
         """Where it lies."""
 
-    def members(self) -> Iterator[Member]:
+    def members(self, look: Look) -> Iterator[Member]:
         """Every file; raises one of `UNREADABLE` where there is damage."""
 
     def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
@@ -92,12 +110,17 @@ class Folder:
 
     path: str
 
-    def members(self) -> Iterator[Member]:
+    def members(self, look: Look) -> Iterator[Member]:
         """Every file, folder by folder."""
-        for name, stamp in walk(self.path):
-            plain = _plain_name(name)
-            # Only what cannot be a key as it is needs a name beside the key.
-            yield Member(plain, stamp, b"" if plain == name else os.fsencode(name))
+        found = walk(self.path)
+        while some := list(itertools.islice(found, _AT_A_TIME)):
+            paths = [files.join(self.path, name) for name, _ in some if look(name)]
+            heads = iter(read_heads(paths, HEAD_BYTES))
+            for name, stamp in some:
+                plain = _plain_name(name)
+                # Only what cannot be a key as it is needs a name beside the key.
+                location = b"" if plain == name else os.fsencode(name)
+                yield Member(plain, stamp, location, next(heads) if look(name) else b"")
 
     def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
         """Their bytes; of a file that has changed since it was listed, that it has."""
@@ -113,12 +136,16 @@ class ZipArchive:
     path: str
     stamp: str
 
-    def members(self) -> Iterator[Member]:
+    def members(self, look: Look) -> Iterator[Member]:
         """Every file in the order of the central directory."""
         with _open_unchanged(self.path, self.stamp) as file:
             for member in zips.members(file):
                 content_id = f"{member.size} {member.crc:08x}"
-                yield Member(_plain_name(member.name), content_id, member.location)
+                name, head = _plain_name(member.name), b""
+                if look(name):
+                    with suppress(*UNREADABLE):
+                        head = zips.read_member(file, member.location, HEAD_BYTES)
+                yield Member(name, content_id, member.location, head)
 
     def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
         """Their bytes, each from where its own header is."""
@@ -138,7 +165,7 @@ class TarArchive:
     stamp: str
     compressed: bool
 
-    def members(self) -> Iterator[Member]:
+    def members(self, look: Look) -> Iterator[Member]:
         """Every regular file in the order of the archive."""
         with self._open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
             remembered: list[Any] = archive.members  # type: ignore[attr-defined]
@@ -149,9 +176,13 @@ class TarArchive:
                     # Writers often set no time, so that the archive's own has to tell.
                     content_id = f"{member.size} {member.mtime} {self.stamp}"
                     location = b"%d %d" % (member.offset_data, member.size)
-                    yield Member(
-                        _plain_name(member.name), content_id, b"" if member.issparse() else location
-                    )
+                    name, head = _plain_name(member.name), b""
+                    if member.issparse():
+                        location = b""
+                    elif look(name):
+                        file.seek(member.offset_data)
+                        head = file.read(min(HEAD_BYTES, member.size))
+                    yield Member(name, content_id, location, head)
             # A damaged header looks to `tarfile` like the end, which is a block of zeros.
             file.seek(archive.offset)
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

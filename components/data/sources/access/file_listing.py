@@ -91,6 +91,11 @@ def read_files(paths: Sequence[str], stamps: Sequence[str]) -> Iterator[bytes | 
     yield from _each(_read_if_unchanged, list(zip(paths, stamps, strict=True)))
 
 
+def read_heads(paths: Sequence[str], size: int) -> list[bytes]:
+    """The first bytes of each file; b"" of one that cannot be read."""
+    return list(_each(_head_or_nothing, [(path, str(size)) for path in paths]))
+
+
 def _each(function: Any, arguments: Sequence[Any]) -> Iterator[Any]:
     """The function of every path, or of every tuple that begins with one; in order."""
     firsts = (each if isinstance(each, str) else each[0] for each in arguments)
@@ -112,6 +117,19 @@ def _stamp_or_none(path: str) -> str | None:
         return file_stamp(path)
     except OSError:
         return None
+
+
+def _head_or_nothing(asked: tuple[str, str]) -> bytes:
+    path, size = asked[0], int(asked[1])
+    try:
+        if files.is_remote(path):
+            reached, name = file_system(path)
+            head: bytes = reached.cat_file(name, start=0, end=size)
+            return head
+        with open(path, "rb") as file:
+            return file.read(size)
+    except OSError:
+        return b""
 
 
 def _read_if_unchanged(asked: tuple[str, str]) -> bytes | Exception:

@@ -79,8 +79,8 @@ def members(file: IO[bytes]) -> Iterator[ZipMember]:
         position += _ENTRY.size + sum(lengths)
 
 
-def read_member(file: IO[bytes], location: bytes) -> bytes:
-    """The content of the member at a `ZipMember.location`.
+def read_member(file: IO[bytes], location: bytes, most: int = -1) -> bytes:
+    """The content of the member at a `ZipMember.location`, or its first bytes.
 
     Raises:
         zipfile.BadZipFile: it is damaged.
@@ -97,7 +97,7 @@ def read_member(file: IO[bytes], location: bytes) -> bytes:
     info.compress_type, info.compress_size = method, compressed
     info.file_size, info.CRC = size, crc
     with zipfile.ZipExtFile(file, "r", info) as member:
-        return member.read()
+        return member.read(most)
 
 
 def _find_end(file: IO[bytes]) -> tuple[int, int, int] | None:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from twofold.components.data.rules.image_rules import ImageRules, RejectedError, check
 
-CONVERT = ImageRules(other_formats="convert")
+REJECT = ImageRules(other_formats="reject")
+FIRST = ImageRules(animated="first_frame")
 RGB = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
 GREY_16 = np.random.default_rng(1).integers(0, 65536, (9, 7), dtype=np.uint16)
 # Five columns of four rows, 0 to 228 in steps of 12, as tools other than Pillow wrote them.
@@ -197,7 +198,13 @@ def test_a_lossless_jpeg_is_stored_as_png():
     np.testing.assert_array_equal(checked.pixels, decoded(checked.payload, 1))
 
 
+def heic(pixels, **options):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    return save(pixels, "HEIF", quality=-1, chroma=444, matrix_coefficients=0, **options)
+
+
 OTHERS = {
+    "AVIF": save(RGB, "AVIF", quality=100, subsampling="4:4:4"),
     "GIF": save(RGB, "GIF", "P"),
     "BMP": save(RGB, "BMP"),
     "TIFF": save(RGB, "TIFF", compression="tiff_lzw"),
@@ -207,11 +214,14 @@ OTHERS = {
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_other_formats_are_rejected_or_converted(kind):
-    assert reason_of(OTHERS[kind]) == "wrong format"
-    checked = check(OTHERS[kind], CONVERT)
+    assert reason_of(OTHERS[kind], REJECT) == f"wrong format ({kind})"
+    checked = check(OTHERS[kind])
     assert (checked.format, checked.repair) == (kind, f"converted from {kind}")
-    if kind != "GIF":
+    if kind == "AVIF":
+        np.testing.assert_allclose(checked.pixels.astype(int), RGB, atol=3)
+    elif kind != "GIF":
         np.testing.assert_array_equal(checked.pixels, RGB)
+    assert checked.payload[:4] == b"\x89PNG"
     np.testing.assert_array_equal(checked.pixels, decoded(checked.payload, 3))
 
 
@@ -224,8 +234,45 @@ def test_other_formats_are_rejected_or_converted(kind):
     ],
 )
 def test_the_modes_of_tiff_become_grey_or_colour(picture, expected):
-    checked = check(save(picture, "TIFF"), CONVERT)
+    checked = check(save(picture, "TIFF"))
     np.testing.assert_array_equal(checked.pixels, expected)
+
+
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_floats_become_grey_by_the_range_that_they_fill(white):
+    values = np.linspace(0, white, 63, dtype=np.float32).reshape(9, 7)
+    checked = check(save(Image.fromarray(values), "TIFF"))
+    assert checked.mode == "F"
+    assert checked.repair == f"converted from TIFF, floats of 0 to {white} to 8 bit"
+    # 62 steps from 0 to 255.
+    expected = np.round(np.arange(63) * 255 / 62).astype(np.uint8).reshape(9, 7, 1)
+    np.testing.assert_array_equal(checked.pixels, expected)
+    np.testing.assert_array_equal(checked.pixels, decoded(checked.payload, 1))
+
+
+@pytest.mark.parametrize("value", [-0.5, 70_000.0, np.nan, np.inf])
+def test_floats_of_another_range_are_unsupported(value):
+    values = np.linspace(0, 1, 63, dtype=np.float32).reshape(9, 7)
+    values[3, 3] = value
+    assert reason_of(save(Image.fromarray(values), "TIFF")) == "unsupported mode"
+
+
+def test_a_telephones_heic_is_converted():
+    content = heic(RGB, exif=exif_of(6))
+    checked = check(content)
+    # HEIF has turns of its own (ISO/IEC 23008-12, 6.5.10), of which EXIF's is but a copy.
+    assert checked.repair == "converted from HEIF"
+    np.testing.assert_array_equal(checked.pixels, RGB)
+    np.testing.assert_array_equal(checked.pixels, decoded(checked.payload, 3))
+    assert reason_of(content, REJECT) == "wrong format (HEIF)"
+
+
+def test_a_heic_without_its_decoder_is_told_with_what_installs_it(monkeypatch):
+    content = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+    monkeypatch.setattr("twofold.components.data.rules.image_rules.heif_opener", lambda: False)
+    with pytest.raises(RejectedError, match=r"pip install 'twofold\[heic\]'") as caught:
+        check(content)
+    assert caught.value.reason == "wrong format (HEIC)"
 
 
 def frames(kind, **options):
@@ -233,9 +280,15 @@ def frames(kind, **options):
     return save(pictures[0], kind, save_all=True, append_images=pictures[1:], **options)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "WEBP", "AVIF"])
 def test_what_has_several_frames_is_animated(kind):
-    assert reason_of(frames(kind), CONVERT) == "animated"
+    content = frames(kind)
+    assert reason_of(content) == "animated"
+    checked = check(content, FIRST)
+    assert checked.repair.endswith("first of several frames")
+    first = check(save(RGB[:7], kind))
+    np.testing.assert_allclose(checked.pixels.astype(int), first.pixels, atol=40)
+    np.testing.assert_array_equal(checked.pixels, decoded(checked.payload, 3))
 
 
 def test_of_a_phones_several_pictures_the_first_counts():
@@ -253,6 +306,9 @@ def test_of_a_phones_several_pictures_the_first_counts():
         (b"", "empty file"),
         (b"just some text\n", "wrong format"),
         (save(PHOTOGRAPH, "PPM"), "wrong format"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(20), "wrong format (JPEG 2000)"),
+        (b"8BPS" + bytes(20), "wrong format (Photoshop)"),
+        (OTHERS["WEBP"][:30], "damaged"),
         (save(PHOTOGRAPH)[:60], "damaged"),
         (save(PHOTOGRAPH, "JPEG")[:60], "damaged"),
         (save(PHOTOGRAPH)[:-12], "damaged"),
@@ -270,8 +326,8 @@ def test_what_is_no_usable_image_is_rejected_with_a_reason(content, reason):
 
 
 def test_a_mode_without_pixels_of_8_bits_is_unsupported():
-    floats = save(Image.fromarray(np.zeros((9, 7), np.float32)), "TIFF")
-    assert reason_of(floats, CONVERT) == "unsupported mode"
+    integers = save(Image.fromarray(np.zeros((9, 7), np.int32)), "TIFF")
+    assert reason_of(integers) == "unsupported mode"
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
@@ -314,7 +370,7 @@ def test_every_byte_of_a_png_is_checked():
     ),
 )
 def test_no_bytes_raise_anything_but_a_rejection(content, start):
-    assert reason_of(start + content, CONVERT)
+    assert reason_of(start + content)
 
 
 FUZZED = [
@@ -340,7 +396,7 @@ def test_damage_is_rejected_or_decodes_in_tensorflow_to_the_same_pixels(content,
     for place, bit in flips:
         changed[int(place * len(changed))] ^= 1 << bit
     try:
-        checked = check(bytes(changed[: int(kept * len(changed))]), CONVERT)
+        checked = check(bytes(changed[: int(kept * len(changed))]))
     except RejectedError:
         return
     np.testing.assert_array_equal(
@@ -372,7 +428,7 @@ TURNED = {
 def test_a_turned_photograph_is_stored_upright(orientation, kind):
     options = {"lossless": True} if kind == "WEBP" else {}
     content = save(RGB, kind, exif=exif_of(orientation), **options)
-    checked = check(content, CONVERT)
+    checked = check(content)
     np.testing.assert_array_equal(checked.pixels, TURNED[orientation])
     np.testing.assert_array_equal(checked.pixels, decoded(checked.payload, 3))
     if kind == "PNG":

@@ -1,0 +1,123 @@
+"""Skipped files of a listing: what is no image, by kind, and classes of nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from pathlib import PurePosixPath
+
+from twofold.components.data.rules.file_kinds import (
+    CAMERA_RAW,
+    IMAGE_EXTENSIONS,
+    PICTURES,
+    RAW_EXTENSIONS,
+    READABLE,
+    kind_of,
+)
+from twofold.components.data.sources.folders.folder_layout import FolderLayout
+from twofold.components.errors import DataError
+
+OUTSIDE = "outside the splits"
+_HIDDEN = "hidden"
+# So many kinds and folders are told apart.
+_KINDS = 30
+_FOLDERS = 10_000
+_SHOWN = 8
+
+
+def is_doubtful(name: str) -> bool:
+    """Whether only the content of a file of this name tells if it is an image."""
+    extension = PurePosixPath(name).suffix.lower()
+    known = extension in IMAGE_EXTENSIONS or extension in RAW_EXTENSIONS
+    return not known and not _is_hidden(name)
+
+
+def _is_hidden(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
+
+
+class SkippedFiles:
+    """Files that are passed over."""
+
+    def __init__(self) -> None:
+        self._kinds: Counter[str] = Counter()
+        self._folders: dict[str, Counter[str]] = defaultdict(Counter)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._kinds.total()
+
+    def skip(self, name: str, head: bytes, folder: str = "") -> bool:
+        """Tells whether a file is passed over, and counts it then.
+
+        Args:
+            name: its path.
+            head: its first bytes where `is_doubtful`.
+            folder: what stands before the path in a key.
+
+        """
+        kind = _kind(name, head)
+        if kind is None:
+            return False
+        if kind not in self._kinds and len(self._kinds) >= _KINDS and kind not in PICTURES:
+            kind = "others"
+        self._kinds[kind] += 1
+        path = f"{folder}{name}".rpartition("/")[0]
+        if kind != _HIDDEN and (path in self._folders or len(self._folders) < _FOLDERS):
+            self._folders[path][kind] += 1
+        return True
+
+    def counts(self, left_out: int = 0) -> Mapping[str, int]:
+        """How many of each kind, most first; with those left out as outside the splits."""
+        found = dict(self._kinds.most_common())
+        return found | {OUTSIDE: left_out} if left_out else found
+
+    def line(self) -> str:
+        """What was passed over, in words; "" for nothing."""
+        if not self._kinds:
+            return ""
+        return f"skipped {self.count:,} files that are no images: {kinds_text(self._kinds)}"
+
+    def check_classes(self, layout: FolderLayout, classes: Collection[str], where: str) -> None:
+        """Refuses classes of which there are pictures, and none that can be read.
+
+        Raises:
+            DataError: there is one.
+
+        """
+        lost: dict[str, Counter[str]] = defaultdict(Counter)
+        for path, kinds in self._folders.items():
+            found = layout.split_and_class(path)
+            name = None if found is None else found[1]
+            pictures = Counter({kind: n for kind, n in kinds.items() if kind in PICTURES})
+            if classes and name is not None and name not in classes and pictures:
+                lost[name] += pictures
+        if lost:
+            name = min(lost)
+            raise DataError(
+                f"{where}: class {name} has no image that can be read, but "
+                f"{kinds_text(lost[name])}: expected {', '.join(READABLE)}; convert these files "
+                f"or move the folder away"
+            )
+
+
+def kinds_text(kinds: Counter[str]) -> str:
+    """How many of each kind, most first."""
+    shown = [f"{number:,} {kind}" for kind, number in kinds.most_common(_SHOWN)]
+    rest = kinds.total() - sum(number for _, number in kinds.most_common(_SHOWN))
+    return ", ".join([*shown, *([f"{rest:,} others"] if rest else [])])
+
+
+def _kind(name: str, head: bytes) -> str | None:
+    """What a file is if no image to be read; None for an image."""
+    if _is_hidden(name):
+        return _HIDDEN
+    extension = PurePosixPath(name).suffix.lower()
+    if extension in RAW_EXTENSIONS:
+        return CAMERA_RAW
+    if extension in IMAGE_EXTENSIONS:
+        return None
+    kind = kind_of(head)
+    return None if kind in READABLE else kind or extension or "without an extension"
