@@ -6,6 +6,7 @@
             UnfitSettingsError (DataError)          settings that the images do not allow
         DataError (ValueError)                      images, archives, fields, prepared data sets
         EngineError (RuntimeError)                  an engine of Beam that ended before its work
+            DamagedArchiveError                     an archive that cannot be read to its end
         EvaluationError (ValueError)                embeddings or labels that cannot be measured
         UsageError                                  a command that cannot be followed as given
             OtherCodeError                          a result of other code: reuse or update it?
@@ -56,6 +57,10 @@ class ConfigError(SettingsError):
 
 class DataError(TwofoldError, ValueError):
     """Input data that cannot be used: a path, an archive, a field, a setting, a stored data set."""
+
+
+class DamagedArchiveError(DataError):
+    """An archive or a compressed file that is none, or is damaged."""
 
 
 class UnfitSettingsError(SettingsError, DataError):

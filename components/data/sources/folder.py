@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -17,6 +17,7 @@ from twofold.components.data.sources.access.archives import (
     UNREADABLE,
     FileContainer,
     Folder,
+    check_container,
     open_container,
 )
 from twofold.components.data.sources.access.spooled_listing import Row, Spool, read_entries
@@ -37,7 +38,7 @@ from twofold.components.data.sources.source import (
     SourceSettings,
     select_all,
 )
-from twofold.components.errors import DataError
+from twofold.components.errors import DamagedArchiveError, DataError
 from twofold.components.settings import scheme_checked
 
 # What a fingerprint has of the setting that tells what folders mean.
@@ -77,9 +78,16 @@ class FolderSettings(SourceSettings):
         "found by the names train, valid, test, unlabelled and the like, wherever they stand",
     )
 
+    damaged_archives: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="archives that cannot be read to their end: refused, or left out and counted",
+    )
+
     def build(self) -> FolderSource:
         """Builds the source."""
-        return FolderSource(self.path, self.group_pattern, self.first_folders)
+        return FolderSource(
+            self.path, self.group_pattern, self.first_folders, self.damaged_archives
+        )
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,9 @@ class FolderSource:
             matches is the image's group. Images whose key does not match have none.
         first_folders: "auto", "classes", or what the first folders are, as in "class/split".
 
+        damaged_archives: "skip" leaves out archives that cannot be read to their end, for which
+            each is listed once more.
+
     Raises:
         DataError: a path is missing or no folder or archive, or another setting is not as
             described. Later, that a path holds no image or is damaged, that two images have the
@@ -125,11 +136,13 @@ class FolderSource:
         path: Sequence[str | Path],
         group_pattern: str | None,
         first_folders: str = "auto",
+        damaged_archives: Literal["refuse", "skip"] = "refuse",
     ):
         self._first_folders = first_folders
         self._chosen = parse_layout(first_folders)
         self._group = None if group_pattern is None else _compile(group_pattern)
-        self._containers = tuple(open_container(files.resolve(each)) for each in path)
+        paths = [files.resolve(each) for each in path]
+        self._containers, self._damaged = _open(paths, skip=damaged_archives == "skip")
         self._held: _Listing | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -188,10 +201,19 @@ class FolderSource:
             latent_names=(),
             fingerprint=reading.fingerprint,
             items=spool.items - reading.left_out,
-            skipped=skipped.counts(reading.left_out),
-            taken_as=tuple(filter(None, (reading.line, skipped.line()))),
+            skipped=self._with_damaged(skipped.counts(reading.left_out)),
+            taken_as=tuple(filter(None, (reading.line, skipped.line(), self._damaged_line()))),
         )
         return _Listing(spool, info, reading)
+
+    def _with_damaged(self, counts: Mapping[str, int]) -> Mapping[str, int]:
+        return {**counts, "damaged archives": len(self._damaged)} if self._damaged else counts
+
+    def _damaged_line(self) -> str:
+        if not self._damaged:
+            return ""
+        number = len(self._damaged) + len(self._containers)
+        return f"skipped {len(self._damaged)} of {number} paths: {_errors_text(self._damaged)}"
 
     def _rows(
         self, census: FolderCensus, skipped: SkippedFiles, folders: Sequence[str]
@@ -220,6 +242,29 @@ class FolderSource:
         return None if found is None else found[1]
 
 
+def _open(paths: Sequence[str], *, skip: bool) -> tuple[tuple[FileContainer, ...], tuple[str, ...]]:
+    """The folders and archives at the paths, and what is wrong with those that are left out."""
+    containers: list[FileContainer] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            container = open_container(path)
+            if skip and not isinstance(container, Folder):
+                check_container(container)
+            containers.append(container)
+        except DamagedArchiveError as error:
+            problems.append(str(error))
+    if problems and not (skip and containers):
+        setting = "" if skip else "; data.damaged_archives=skip goes on without them"
+        raise DamagedArchiveError(_errors_text(problems) + setting * (len(paths) > 1))
+    return tuple(containers), tuple(problems)
+
+
+def _errors_text(problems: Sequence[str], most: int = 3) -> str:
+    more = f"; and {len(problems) - most} more" if len(problems) > most else ""
+    return "; ".join(problems[:most]) + more
+
+
 def _stem(path: str) -> str:
     """The name of a folder or an archive, without what says its kind."""
     return PurePosixPath(path).name.partition(".")[0]
@@ -229,7 +274,10 @@ def _members(container: FileContainer) -> Iterator[Any]:
     try:
         yield from container.members(is_doubtful)
     except UNREADABLE as error:
-        raise DataError(f"{container.path}: cannot be listed, or is damaged ({error})") from error
+        raise DamagedArchiveError(
+            f"{container.path}: cannot be listed, or is damaged ({error}); "
+            f"data.damaged_archives=skip goes on without it where there are others"
+        ) from error
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

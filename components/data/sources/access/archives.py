@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from twofold.components import files
 from twofold.components.data.rules.file_kinds import HEAD_BYTES
 from twofold.components.data.sources.access import decompression as unpack
+from twofold.components.data.sources.access import tar_members as tars
 from twofold.components.data.sources.access import zip_members as zips
 from twofold.components.data.sources.access.file_listing import (
     file_stamp,
@@ -26,7 +27,7 @@ from twofold.components.data.sources.access.file_listing import (
     walk,
 )
 from twofold.components.data.sources.access.spooled_listing import Entry
-from twofold.components.errors import DataError
+from twofold.components.errors import DamagedArchiveError, DataError
 
 # What reading one damaged, encrypted or vanished member raises.
 UNREADABLE = (
@@ -39,6 +40,8 @@ UNREADABLE = (
 )
 
 
+# How the location of a member begins that cannot be read.
+_PROBLEM = b"! "
 # So many files of a folder are looked at at a time.
 _AT_A_TIME = 256
 # Of the name of a file, whether its first bytes have to be looked at.
@@ -80,7 +83,8 @@ def open_container(path: str) -> FileContainer:
     """The folder or archive at this path.
 
     Raises:
-        DataError: there is none, or it is neither a folder nor a readable archive.
+        DataError: there is none.
+        DamagedArchiveError: it is neither a folder nor a readable archive.
 
     """
     if not files.exists(path):
@@ -98,9 +102,25 @@ def open_container(path: str) -> FileContainer:
             tarfile.open(fileobj=content, mode="r:").close()
             return TarArchive(path, stamp, compressed)
     except UNREADABLE as error:
-        raise DataError(
+        raise DamagedArchiveError(
             f"{path}: expected a folder of images, a .zip or a .tar (also compressed by gzip, "
             f"bzip2 or xz), and this is none or is damaged"
+        ) from error
+
+
+def check_container(container: FileContainer) -> None:
+    """Lists a folder or an archive to its end.
+
+    Raises:
+        DamagedArchiveError: there is damage.
+
+    """
+    try:
+        for _ in container.members(lambda name: False):
+            pass
+    except UNREADABLE as error:
+        raise DamagedArchiveError(
+            f"{container.path}: cannot be listed, or is damaged ({error})"
         ) from error
 
 
@@ -166,34 +186,26 @@ class TarArchive:
     compressed: bool
 
     def members(self, look: Look) -> Iterator[Member]:
-        """Every regular file in the order of the archive."""
-        with self._open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
-            remembered: list[Any] = archive.members  # type: ignore[attr-defined]
-            while (member := archive.next()) is not None:
-                # It would remember every member.
-                remembered.clear()
-                if member.isreg():
-                    # Writers often set no time, so that the archive's own has to tell.
-                    content_id = f"{member.size} {member.mtime} {self.stamp}"
-                    location = b"%d %d" % (member.offset_data, member.size)
-                    name, head = _plain_name(member.name), b""
-                    if member.issparse():
-                        location = b""
-                    elif look(name):
-                        file.seek(member.offset_data)
-                        head = file.read(min(HEAD_BYTES, member.size))
-                    yield Member(name, content_id, location, head)
-            # A damaged header looks to `tarfile` like the end, which is a block of zeros.
-            file.seek(archive.offset)
-            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise tarfile.ReadError(f"no end of the archive at byte {archive.offset}")
+        """Every file as `tar_members` has them."""
+        with self._open() as file:
+            for member in tars.members(file):
+                # Writers often set no time, so that the archive's own has to tell.
+                content_id = f"{member.size} {member.mtime} {self.stamp}"
+                location = b"%d %d" % (member.offset, member.size)
+                name, head = _plain_name(member.name), b""
+                if member.problem:
+                    location = _PROBLEM + member.problem.encode("utf-8", "backslashreplace")
+                elif look(name):
+                    file.seek(member.offset)
+                    head = file.read(min(HEAD_BYTES, member.size))
+                yield Member(name, content_id, location, head)
 
     def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
         """Their bytes, each from its location."""
         with self._open() as file:
             for entry in entries:
-                if not entry.location:
-                    yield tarfile.ReadError("the member is stored with holes")
+                if entry.location.startswith(_PROBLEM):
+                    yield tarfile.ReadError(entry.location.removeprefix(_PROBLEM).decode())
                     continue
                 offset, size = map(int, entry.location.split())
                 file.seek(offset)

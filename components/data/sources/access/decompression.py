@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from twofold.components import files
 from twofold.components.data.sources.access.temporary_files import TemporaryFile
-from twofold.components.errors import DataError
+from twofold.components.errors import DamagedArchiveError
 
 # How files begin, and what opens them.
 _OPENERS = (
@@ -49,7 +49,7 @@ def open_unpacked(path: str, stamp: str) -> IO[bytes]:
         stamp: changes with its content.
 
     Raises:
-        DataError: it is damaged.
+        DamagedArchiveError: it is damaged.
 
     """
     # Threads that need the same file wait for one copy; one that is open outlives it.
@@ -65,7 +65,9 @@ def _unpack(path: str, stamp: str) -> TemporaryFile:
             shutil.copyfileobj(content, copy.writer, 1 << 20)
         copy.writer.flush()
     except _DAMAGED as error:
-        raise DataError(f"{path}: cannot be decompressed, and may be damaged ({error})") from error
+        raise DamagedArchiveError(
+            f"{path}: cannot be decompressed, and may be damaged ({error})"
+        ) from error
     return copy
 
 

@@ -173,3 +173,109 @@ def test_a_member_with_holes_is_an_item_with_a_problem(tmp_path):
     (item,) = items_by_key(build_source("folder", path=path)).values()
     assert item.image == b""
     assert item.problem == "the member is stored with holes"
+
+
+def linked_tar(path):
+    """Writes two images, and links to them: hard, symbolic, of a folder, of a link, and broken."""
+    with tarfile.open(path, "w") as archive:
+        for name in ("./a/1.jpg", "./a/2.jpg"):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            archive.addfile(member, io.BytesIO(name[-5].encode()))
+        for name, kind, target in (
+            ("./b/1.jpg", tarfile.LNKTYPE, "./a/1.jpg"),
+            ("./b/2.jpg", tarfile.SYMTYPE, "../a/2.jpg"),
+            ("./b/3.jpg", tarfile.SYMTYPE, "2.jpg"),
+            ("./c", tarfile.SYMTYPE, "a"),
+            ("./b/4.jpg", tarfile.SYMTYPE, "../c/1.jpg"),
+            ("./b/5.jpg", tarfile.SYMTYPE, "/etc/hostname"),
+            ("./b/6.jpg", tarfile.SYMTYPE, "6.jpg"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            archive.addfile(member)
+    return path
+
+
+def test_links_inside_a_tar_are_followed(tmp_path):
+    source = build_source("folder", path=linked_tar(tmp_path / "a.tar"))
+    items = items_by_key(source, items=3)
+    problems = {key: item.problem for key, item in items.items() if item.problem}
+    assert problems == {
+        "b/5.jpg": "it is a link to /etc/hostname, which is not there",
+        "b/6.jpg": "it is a link to b/6.jpg, which is not there",
+    }
+    assert {key: item.image for key, item in items.items() if not item.problem} == {
+        **{"a/1.jpg": b"1", "a/2.jpg": b"2", "b/1.jpg": b"1", "b/2.jpg": b"2", "b/3.jpg": b"2"},
+        **{"c/1.jpg": b"1", "c/2.jpg": b"2", "b/4.jpg": b"1"},
+    }
+    assert source.info().class_names == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_tars_behind_one_another_are_one_archive(tmp_path, mode):
+    parts = [
+        write_tar(tmp_path / f"{name}.tar", {f"{name}/1.jpg": name.encode()}, mode)
+        for name in ("a", "b", "c")
+    ]
+    path = tmp_path / "all.tar"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    items = items_by_key(build_source("folder", path=path))
+    assert {key: item.image for key, item in items.items()} == {
+        f"{name}/1.jpg": name.encode() for name in ("a", "b", "c")
+    }
+
+
+def test_what_follows_a_tar_and_is_none_is_damage(tmp_path):
+    path = write_tar(tmp_path / "a.tar", {"a.jpg": b"1"})
+    end = path.stat().st_size
+    path.write_bytes(path.read_bytes() + b"more".ljust(512, b"."))
+    with pytest.raises(DataError, match=f"no end of the archive at byte {end}"):
+        build_source("folder", path=path).info()
+
+
+def test_backslashes_in_a_zip_part_folders(tmp_path):
+    files = {"set\\train\\cat\\1.jpg": b"1", "set\\test\\dog\\2.jpg": b"2", "set\\test\\": b""}
+    source = build_source("folder", path=write_zip(tmp_path / "a.zip", files))
+    items = items_by_key(source)
+    assert {key: (item.split, item.image) for key, item in items.items()} == {
+        "set/train/cat/1.jpg": ("train", b"1"),
+        "set/test/dog/2.jpg": ("test", b"2"),
+    }
+    assert source.info().class_names == ("cat", "dog")
+
+
+@pytest.fixture
+def some_damaged(tmp_path):
+    """Paths of two sound archives and three others: empty, cut short, cut short and compressed."""
+    sound = [
+        write_tar(tmp_path / "a.tar", {"a/1.jpg": b"1" * 600, "a/2.jpg": b"2"}),
+        write_zip(tmp_path / "b.zip", {"b/1.jpg": b"3"}),
+    ]
+    (tmp_path / "empty.zip").touch()
+    cut = shutil.copy(sound[0], tmp_path / "cut.tar")
+    os.truncate(cut, 1300)
+    packed = write_tar(tmp_path / "cut.tar.gz", {"c/1.jpg": os.urandom(3000)}, "w:gz")
+    os.truncate(packed, 2000)
+    return [tmp_path / "empty.zip", sound[0], cut, packed, sound[1]]
+
+
+def test_damaged_archives_are_refused_with_what_goes_on_without_them(some_damaged):
+    with pytest.raises(DataError, match=r"empty\.zip: expected a folder.*damaged_archives=skip"):
+        build_source("folder", path=some_damaged)
+    with pytest.raises(DataError, match=r"cut\.tar: .*damaged.*data\.damaged_archives=skip"):
+        build_source("folder", path=some_damaged[1:3]).info()
+
+
+def test_damaged_archives_are_skipped_where_that_is_chosen(some_damaged):
+    source = build_source("folder", path=some_damaged, damaged_archives="skip")
+    assert sorted(items_by_key(source)) == ["a/1.jpg", "a/2.jpg", "b/1.jpg"]
+    assert source.info().skipped == {"damaged archives": 3}
+    line = source.info().taken_as[-1]
+    assert line.startswith("skipped 3 of 5 paths: ")
+    assert all(name in line for name in ("empty.zip: ", "cut.tar: ", "cut.tar.gz: "))
+
+
+def test_nothing_but_damaged_archives_is_refused(some_damaged):
+    with pytest.raises(DataError, match=r"empty\.zip: expected a folder"):
+        build_source("folder", path=some_damaged[:1], damaged_archives="skip")
