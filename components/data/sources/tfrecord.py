@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import posixpath
-import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,15 +30,16 @@ from twofold.components.data.sources.access.spooled_listing import (
     Spool,
     read_entries,
 )
+from twofold.components.data.sources.folders.near_names import split_in_file_name
 from twofold.components.data.sources.label_names import (
     MOST_CLASSES,
     describe_classes,
+    describe_split,
     is_unlabelled,
     label_text,
     number_classes,
     parse_split,
     parse_weight,
-    split_named,
 )
 from twofold.components.data.sources.source import (
     SOURCES,
@@ -55,8 +56,6 @@ from twofold.components.settings import scheme_checked
 
 IMAGE_FIELDS = ("image", "image/encoded", "image_raw", "image_bytes")
 LABEL_FIELDS = ("label", "image/class/label")
-
-_FIRST_WORD = re.compile(r"[A-Za-z]*")
 
 
 @SOURCES.register
@@ -91,9 +90,9 @@ class TfrecordSource:
     """Images, with labels and more where there are any, of the records of TFRecord files.
 
     A record is a tf.train.Example whose image field holds the bytes of an image file. A file's name
-    says its records' split where its first word is one of `label_names.SPLIT_NAMES`, in capitals
-    or not, as in `train-00000-of-00008.tfrecord`. Unlabelled images have no label. Without a key
-    field a key is `<file name>/<position in the file, eight digits>`.
+    says its records' split where a word of it is one of `label_names.SPLIT_NAMES`, in capitals or
+    not, as in `train-00000-of-00008.tfrecord` or `cifar10-test.tfrecord`. Unlabelled images have no
+    label. Without a key field a key is `<file name>/<position in the file, eight digits>`.
 
     The files are gone through once, when that is first needed: their headers alone where no field
     but the image is read, otherwise all of them. What stays in memory is eight bytes an image. A
@@ -187,9 +186,23 @@ class TfrecordSource:
             fingerprint=spool.fingerprint,
             items=spool.items,
             weighted=self._fields.weight is not None,
-            taken_as=describe_classes(class_names, unlabelled),
+            taken_as=(*describe_classes(class_names, unlabelled), *self._describe_files()),
         )
         return LabelledListing(spool, info, labels)
+
+    def _describe_files(self) -> list[str]:
+        """What was taken as which split because of the files' names, a line each."""
+        if self._fields.split is not None:
+            return []
+        names = map(posixpath.basename, self._files)
+        splits = defaultdict[str | None, list[str]](list)
+        for name in names:
+            splits[split_in_file_name(name)].append(name)
+        splits.pop(None, None)
+        return [
+            describe_split(f"{found[0]}{f' and {len(found) - 1} more' * (len(found) > 1)}", split)
+            for split, found in splits.items()
+        ]
 
     def _rows(self, found: dict[str, bool], unlabelled: set[str]) -> Iterator[Row]:
         """The records.
@@ -232,7 +245,7 @@ class TfrecordSource:
     ) -> Row:
         path = self._files[number]
         name = posixpath.basename(path)
-        split = split_named(_FIRST_WORD.match(name)[0])  # type: ignore[index]
+        split = split_in_file_name(name)
         column = "split"
         try:
             if values.get("split") is not None:

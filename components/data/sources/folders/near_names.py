@@ -31,6 +31,18 @@ def split_surely_named(text: str) -> str | None:
     return split_named(text) or _meaning(text, _NEAR_NAMES)
 
 
+def split_in_file_name(text: str) -> str | None:
+    """The split that a file's name says by its first word, or else by the one word that is a split.
+
+    So do `train-00000-of-00008.tfrecord`, `cifar10-test.tfrecord` and `imagenet_val_3.tfrecord`.
+    """
+    words = re.findall(r"[A-Za-z]+", text)
+    if words and text.startswith(words[0]) and split_named(words[0]):
+        return split_named(words[0])
+    found = {split_nearly_named(word) for word in words} - {None}
+    return found.pop() if len(found) == 1 else None
+
+
 def is_container(text: str) -> bool:
     """Whether a folder's name says no more than that there are images in it."""
     return text.lower() in _CONTAINERS

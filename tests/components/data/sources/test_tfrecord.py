@@ -110,13 +110,21 @@ def test_a_label_called_unlabelled_is_none_unless_it_is_a_class(write):
         ("Valid-1", "validation"),
         ("unsup-1", "unlabelled"),
         ("trainer-1", None),
-        ("data-train-1", None),
+        ("data-train-1", "train"),
+        ("cifar10-test.tfrecord-00000-of-00001", "test"),
+        ("imagenet_Val_3.tfrecord", "validation"),
+        ("dev-00000-of-00001", "validation"),
+        ("split_train_test.tfrecord", None),
         ("00001", None),
     ],
 )
-def test_the_first_word_of_a_file_says_its_split(write, name, split):
-    (item,) = recorded(write({"image": b"1"}, name=name))
+def test_a_word_of_a_files_name_says_its_split(write, name, split):
+    path = write({"image": b"1"}, name=name)
+    (item,) = recorded(path)
     assert item.split == split
+    kind = "images without a label" if split == "unlabelled" else f"the {split} split"
+    said = (f"taken as {kind}: {name}",) if split else ()
+    assert build_source("tfrecord", path=path).info().taken_as == said
 
 
 def test_numbers_are_labels_whatever_the_classes_are_called(write):
