@@ -19,7 +19,7 @@ from twofold.components.data.store.tf_example import FOOTER, HEADER, Example, ma
 
 _LENGTH_BYTES = 8
 # What was accepted by stricter rules is accepted by these.
-_RULES = ImageRules(min_side=1, max_pixels=89_478_485, one_colour="keep")
+_RULES = ImageRules(min_side=1, max_pixels=89_478_485, one_colour="keep", other_formats="reject")
 
 
 @dataclass(frozen=True)
