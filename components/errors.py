@@ -5,8 +5,8 @@
             ConfigError                             a recipe, a configuration file, or --set
             UnfitSettingsError (DataError)          settings that the images do not allow
         DataError (ValueError)                      images, archives, fields, prepared data sets
-        EngineError (RuntimeError)                  an engine of Beam that ended before its work
             DamagedArchiveError                     an archive that cannot be read to its end
+        EngineError (RuntimeError)                  an engine of Beam that ended before its work
         EvaluationError (ValueError)                embeddings or labels that cannot be measured
         UsageError                                  a command that cannot be followed as given
             OtherCodeError                          a result of other code: reuse or update it?

@@ -62,7 +62,7 @@ def decode_image(contents: tf.Tensor, rule: DecodeRule) -> tf.Tensor:
                 is_jpeg | is_png,
                 [
                     "expected a JPEG or PNG file, received one that begins with",
-                    tf.strings.substr(contents, 0, 12),
+                    _readable(tf.strings.substr(contents, 0, 12)),
                 ],
             )
         ]
@@ -121,6 +121,17 @@ def decode_images(contents: tf.Tensor, rule: DecodeRule) -> tf.Tensor:
         lambda one: decode_image(one, rule),
         contents,
         fn_output_signature=tf.TensorSpec([rule.height, rule.width, rule.channels], tf.uint8),
+    )
+
+
+def _readable(contents: tf.Tensor) -> tf.Tensor:
+    """Bytes as text, with a point for each that is no letter; messages must be UTF-8."""
+    return tf.strings.unicode_transcode(
+        contents,
+        "US-ASCII",
+        "UTF-8",
+        replacement_char=ord("."),
+        replace_control_characters=True,
     )
 
 

@@ -145,3 +145,12 @@ def test_the_label_is_called_as_the_source_calls_it() -> None:
     assert DspritesSettings(label_latent="scale").label_name == "scale"
     assert NpzSettings(path=("a.npz",), label_latent="size").label_name == "size"
     assert FolderSettings(path=("photos",)).label_name == "class"
+
+
+def test_what_earlier_versions_recorded_of_formats_is_no_setting_of_arrays() -> None:
+    of_arrays = DataConfig.model_validate({"source": "dsprites", "other_formats": "reject"})
+    of_files = DataConfig.model_validate(
+        {"source": "folder", "path": ["photos"], "other_formats": "reject"}
+    )
+    assert of_arrays == DataConfig()
+    assert of_files.other_formats == "reject"

@@ -28,7 +28,6 @@ CASES = [
     ),
     ("data.label_seed=1", [], ["data.label_share=0.5"]),
     ("data.training_seed=1", [], ["data.training_images=9"]),
-    ("data.other_formats=reject", ["data.source=folder", "data.path=photos"], []),
     ("data.animated=first_frame", [], ["data.source=folder", "data.path=photos"]),
     ("data.jpeg_quality=90", ["data.stored_as=png"], ["data.stored_as=jpeg"]),
     ("data.near_duplicate_bits=2", ["data.duplicates=exact"], ["data.duplicates=near"]),

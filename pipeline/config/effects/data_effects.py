@@ -40,7 +40,8 @@ DATA = (
         "data.training_images",
     ),
     Effect(
-        ("other_formats", "animated"),
+        # What earlier versions recorded of `other_formats` is forgotten where it is read.
+        ("animated",),
         lambda data, _: data.source.reads_files,
         "a data.source that reads image files, such as folder",
     ),
