@@ -6,6 +6,7 @@
             UnfitSettingsError (DataError)          settings that the images do not allow
         DataError (ValueError)                      images, archives, fields, prepared data sets
             DamagedArchiveError                     an archive that cannot be read to its end
+            UselessWorkError                        a preparation from which nothing can go on
         EngineError (RuntimeError)                  an engine of Beam that ended before its work
         EvaluationError (ValueError)                embeddings or labels that cannot be measured
         UsageError                                  a command that cannot be followed as given
