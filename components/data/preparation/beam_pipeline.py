@@ -1,18 +1,28 @@
 """Beam pipeline of a preparation.
 
 The pipeline is linear, which every runner can do alike: names of tasks, scanned; one group of all
-parts, resolved; a group for each shard, written. Only names travel through Beam; what they name
-lies in the staging area.
+parts, resolved; a group for each shard, written. Of more images than one worker should compare,
+duplicates are searched in between: groups of parts, spread by what could be equal; these groups,
+collapsed and spread by the bands of their hashes; and these groups, compared. Only names travel
+through Beam, and of rows where they lie; what is named lies in the staging area.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from collections.abc import Sequence
 
 import apache_beam as beam
 
+from twofold.components.data.preparation.duplicate_search.collapse_equal import (
+    collapse_bucket,
+    cut_parts,
+    spread_images,
+)
+from twofold.components.data.preparation.duplicate_search.compare_bands import compare_bucket
+from twofold.components.data.preparation.duplicate_search.search_area import Place, SearchSizes
 from twofold.components.data.preparation.engines.runners import new_pipeline
 from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.preparation.resolve import resolve
@@ -21,11 +31,33 @@ from twofold.components.data.preparation.staging_area import ShardRange, Staging
 from twofold.components.data.preparation.write_shards import write_shard
 from twofold.components.errors import DataError
 
+# What is compared by one worker, which takes two seconds of processor time and 140 MB, and about as
+# much as a bucket of a search holds.
+_IMAGES_AT_ONCE = 2**20
+# A part has at most 8,192 images.
+_PARTS_AT_ONCE = 32
+
+
+def search_sizes(staging: StagingArea, parts: tuple[str, ...], images: int) -> SearchSizes | None:
+    """How a search for duplicates among so many images is cut; None where one worker does it."""
+    if images <= _IMAGES_AT_ONCE or staging.settings.duplicates.search == "off":
+        return None
+    buckets = -(-images // _IMAGES_AT_ONCE)
+    # A preparation that is gone on with may have more parts than before.
+    searched = hashlib.sha256(f"{parts} {_PARTS_AT_ONCE} {buckets}".encode()).hexdigest()[:12]
+    return SearchSizes(folder=f"search-{searched}", parts=_PARTS_AT_ONCE, buckets=buckets)
+
 
 def build_pipeline(
-    staging: StagingArea, tasks: Sequence[str], beam_options: Sequence[str]
+    staging: StagingArea, tasks: Sequence[str], beam_options: Sequence[str], images: int = 0
 ) -> beam.Pipeline:
     """The pipeline over these tasks, on the runner that the options name or else on FnApiRunner.
+
+    Args:
+        staging: the staging area.
+        tasks: their names.
+        beam_options: Beam's command-line options.
+        images: how many the source has.
 
     Raises:
         DataError: Beam does not know the runner or an option, or refuses an option's value.
@@ -34,13 +66,19 @@ def build_pipeline(
     pipeline = new_pipeline(beam_options)
     names = tuple(tasks)
     scanned = functools.partial(scan, staging=staging)
-    resolved = functools.partial(resolve, staging=staging, parts=names)
+    sizes = search_sizes(staging, names, images)
+    resolved = functools.partial(resolve, staging=staging, parts=names, search=sizes)
     written = functools.partial(write_shard, staging=staging, parts=names)
-    _ = (
+    made = (
         pipeline
         | "Tasks" >> beam.Create(names)
         | "Scan" >> beam.FlatMap(scanned).with_output_types(tuple[str, str])
         | "All parts" >> beam.GroupByKey()
+    )
+    if sizes is not None:
+        made = _search(made, staging, names, sizes)
+    _ = (
+        made
         | "Resolve" >> beam.FlatMap(resolved).with_output_types(tuple[str, ShardRange])
         | "Shards" >> beam.GroupByKey()
         | "Write" >> beam.FlatMap(written).with_output_types(None)
@@ -48,8 +86,31 @@ def build_pipeline(
     return pipeline
 
 
-def run_pipeline(staging: StagingArea, tasks: Sequence[str], beam_options: Sequence[str]) -> None:
-    """Run it to its end.
+def _search(
+    made: beam.PCollection, staging: StagingArea, parts: tuple[str, ...], sizes: SearchSizes
+) -> beam.PCollection:
+    """The stages of a search for duplicates, from one group of all parts to one of all results."""
+    cut = functools.partial(cut_parts, parts=parts, sizes=sizes)
+    spread = functools.partial(spread_images, staging=staging, parts=parts, sizes=sizes)
+    collapsed = functools.partial(collapse_bucket, staging=staging, sizes=sizes)
+    compared = functools.partial(compare_bucket, staging=staging, sizes=sizes)
+    return (
+        made
+        | "Cut" >> beam.FlatMap(cut).with_output_types(tuple[str, int])
+        | "Parts" >> beam.GroupByKey()
+        | "Spread" >> beam.FlatMap(spread).with_output_types(tuple[str, Place])
+        | "Equal ones" >> beam.GroupByKey()
+        | "Collapse" >> beam.FlatMap(collapsed).with_output_types(tuple[str, Place])
+        | "Bands" >> beam.GroupByKey()
+        | "Compare" >> beam.FlatMap(compared).with_output_types(tuple[str, str])
+        | "All found" >> beam.GroupByKey()
+    )
+
+
+def run_pipeline(
+    staging: StagingArea, tasks: Sequence[str], beam_options: Sequence[str], images: int
+) -> None:
+    """Run it to its end; for the arguments see `build_pipeline`.
 
     Raises:
         DataError: as `build_pipeline`, or a worker found the input at fault.
@@ -57,7 +118,7 @@ def run_pipeline(staging: StagingArea, tasks: Sequence[str], beam_options: Seque
 
     """
     with quiet():
-        pipeline = build_pipeline(staging, tasks, beam_options)
+        pipeline = build_pipeline(staging, tasks, beam_options, images)
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:

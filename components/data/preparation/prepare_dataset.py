@@ -101,7 +101,7 @@ def prepare(
                     # Beam takes seconds to import, which only this step should cost.
                     from twofold.components.data.preparation.beam_pipeline import run_pipeline
 
-                run_pipeline(staging, tasks, beam_options)
+                run_pipeline(staging, tasks, beam_options, plan.info.items)
             manifest = publish(plan, staging, tasks, render_page)
     return manifest
 

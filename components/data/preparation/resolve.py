@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from twofold.components import files
+from twofold.components.data.preparation.duplicate_search.join_clusters import join_clusters
+from twofold.components.data.preparation.duplicate_search.search_area import SearchSizes
 from twofold.components.data.preparation.staging_area import (
     REMOVED,
     RESOLUTION,
@@ -89,11 +91,15 @@ class Everything:
 
 
 def resolve(
-    _: tuple[str, Iterable[str]], staging: StagingArea, parts: tuple[str, ...]
+    _: tuple[str, Iterable[str]],
+    staging: StagingArea,
+    parts: tuple[str, ...],
+    search: SearchSizes | None = None,
 ) -> Iterator[tuple[str, ShardRange]]:
     """Decide over all parts, write the decision down, and give each shard to write by its name.
 
-    What it is handed says only that the parts are made.
+    What it is handed says only that the parts are made, or that a search by many workers has found
+    the duplicates; without `search` they are found here.
 
     Raises:
         DataError: too many images were rejected, or all, or two have the same key.
@@ -109,13 +115,13 @@ def resolve(
         staging.settings.max_reject_share,
     )
     _check_keys(every, staging)
-    found = _find(every, staging)
+    found = _find(every, staging, search)
     leaked = found.leaked | _leaked_groups(every)
     removed = _removed(every, found, leaked, staging)
     shard_ranges = list(_shard_ranges(every, ~removed, staging))
     with files.new_file(staging.path("parts", REMOVED)) as file:
         np.save(file, structured_sort_keys(every.sort_keys[removed]))
-    searched = staging.settings.duplicates.search
+    sought = staging.settings.duplicates.search
     alike_exactly, alike = _has_another(found.exact), _has_another(found.near)
     write_json(
         staging.path("parts", RESOLUTION),
@@ -124,10 +130,10 @@ def resolve(
             "read": len(every.sort_keys) + rejects["rejected"],
             "reasons": rejects["reasons"],
             "duplicates": {
-                "exact": None if searched == "off" else int(alike_exactly.sum()),
-                "near": int(alike.sum()) if searched == "near" else None,
-                "leaked": None if searched == "off" else int(leaked.sum()),
-                "conflicting_labels": None if searched == "off" else _conflicts(every, found),
+                "exact": None if sought == "off" else int(alike_exactly.sum()),
+                "near": int(alike.sum()) if sought == "near" else None,
+                "leaked": None if sought == "off" else int(leaked.sum()),
+                "conflicting_labels": None if sought == "off" else _conflicts(every, found),
                 "removed_within": int((removed & ~leaked).sum()),
                 "removed_leaked": int((removed & leaked).sum()),
             },
@@ -209,7 +215,9 @@ def _check_keys(every: Everything, staging: StagingArea) -> None:
         )
 
 
-def _find(every: Everything, staging: StagingArea) -> Duplicates:
+def _find(every: Everything, staging: StagingArea, search: SearchSizes | None) -> Duplicates:
+    if search is not None:
+        return join_clusters(staging, search).among(every.sort_keys)
     rules = staging.settings.duplicates
     if rules.search == "off":
         own = np.arange(len(every.sort_keys))

@@ -23,7 +23,6 @@ _NAMES = (f"{_MODULE}.DaskRunner".lower(), "daskrunner", "dask")
 _INSTALL = "pip install 'twofold[dask]'"
 # Beam's own 128 elements a partition leave few data sets any for a second worker.
 _MOST_PARTITIONS = 256
-_RESUMED = "what is finished is kept: give the same command again to go on"
 
 
 def is_dask(runner: str | None) -> bool:
@@ -78,7 +77,7 @@ def dask_runner() -> PipelineRunner:
             with self.client, _losses(distributed):
                 for future, _ in distributed.as_completed(self.futures, with_results=True):
                     if future.status != "finished":
-                        raise EngineError(f"Dask's scheduler was lost; {_RESUMED}")
+                        raise EngineError("Dask's scheduler was lost")
             self._state = PipelineState.DONE
             return str(self._state)
 
@@ -105,7 +104,7 @@ def _losses(distributed: Any) -> Iterator[None]:
         lost = error.allowed_failures + 1
         raise EngineError(
             f"Dask lost {lost} workers in turn at one task, the last of them at "
-            f"{error.last_worker.address}: its log says why, mostly too little memory; {_RESUMED}"
+            f"{error.last_worker.address}: its log says why, mostly too little memory"
         ) from error
     except distributed.comm.CommClosedError as error:
-        raise EngineError(f"Dask's scheduler was lost: {error}; {_RESUMED}") from error
+        raise EngineError(f"Dask's scheduler was lost: {error}") from error

@@ -1,6 +1,5 @@
 """A preparation that is killed, at whatever moment, ends as if it had not been."""
 
-import contextlib
 import shutil
 import subprocess
 import sys
@@ -8,11 +7,9 @@ import sys
 import pytest
 
 from twofold.components.data.preparation.prepare_dataset import prepare
-from twofold.components.data.preparation.staging_area import open_staging
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources import build_source
 from twofold.components.data.store.manifest import load_manifest
-from twofold.components.errors import EngineError
 
 # Each child is killed one file later than the one before it, until one comes to its end.
 KILLED_AGAIN_AND_AGAIN = """
@@ -87,13 +84,3 @@ def test_what_a_kill_after_publishing_leaves_is_cleared_away(tmp_path, prepared)
     settings = PrepareSettings(images_per_shard=150)
     prepare(build_source("dsprites", images=500), directory, name="small", settings=settings)
     assert list(tmp_path.iterdir()) == [directory]
-
-
-def test_what_was_done_before_an_engine_was_lost_is_kept(tmp_path):
-    area = tmp_path / "area"
-    for error, kept in ((EngineError, ["part", "work"]), (None, None)):
-        with contextlib.suppress(EngineError), open_staging(str(area), "one", abandoned="other-"):
-            (area / "part").write_text("done")
-            if error is not None:
-                raise error
-        assert (sorted(path.name for path in area.iterdir()) if area.exists() else None) == kept

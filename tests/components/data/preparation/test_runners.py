@@ -21,6 +21,7 @@ from apache_beam.internal import pickler
 from PIL import Image
 
 from twofold.components import files
+from twofold.components.data.preparation import beam_pipeline
 from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.preparation.resolve import resolve
 from twofold.components.data.preparation.scan import scan
@@ -207,6 +208,39 @@ def test_the_mixed_folder_has_all_that_engines_could_disagree_on(tmp_path, mixed
 def test_two_workers_here_write_the_same_bytes(prepare_both, expected, mode):
     options = [f"--direct_running_mode={mode}", "--direct_num_workers=2"]
     assert prepare_both(*options) == expected
+
+
+@pytest.fixture
+def small_buckets(monkeypatch):
+    """Makes preparations search for duplicates by many workers, however few the images are."""
+    monkeypatch.setattr(beam_pipeline, "_IMAGES_AT_ONCE", 25)
+    monkeypatch.setattr(beam_pipeline, "_PARTS_AT_ONCE", 1)
+
+
+def test_a_search_by_many_workers_writes_the_same_bytes(prepare_both, expected, small_buckets):
+    assert prepare_both() == expected
+
+
+@pytest.mark.engine
+def test_a_search_on_a_portable_engine_writes_the_same_bytes(
+    prepare_both, expected, small_buckets, job_service
+):
+    options = [f"--job_endpoint={job_service}", "--environment_type=LOOPBACK"]
+    assert prepare_both("--runner=PortableRunner", *options) == expected
+
+
+@pytest.mark.engine
+def test_a_search_on_dask_writes_the_same_bytes(
+    prepare_both, expected, small_buckets, dask_cluster
+):
+    assert prepare_both("--runner=DaskRunner", *dask_cluster) == expected
+
+
+@pytest.mark.engine
+def test_a_search_on_prism_writes_the_same_bytes(
+    prepare_both, expected, small_buckets, prism, worker_processes
+):
+    assert prepare_both(*prism, worker_processes) == expected
 
 
 @pytest.mark.engine

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageEnhance
 
-from twofold.components.data.rules import duplicates
+from twofold.components.data.rules import near_hashes
 from twofold.components.data.rules.duplicates import (
     DETAIL_BITS,
     NEAR_BITS,
@@ -225,8 +225,11 @@ def test_duplicates_are_those_of_all_pairs(data, bits, in_small_pieces):
     digests, hashes, held_out, comparable, details = data
     with pytest.MonkeyPatch.context() as patch:
         if in_small_pieces:
-            patch.setattr(duplicates, "_COMPARED_AT_ONCE", 3)
-            patch.setattr(duplicates, "_LINKED_AT_ONCE", 2)
+            patch.setattr(near_hashes, "_COMPARED_AT_ONCE", 3)
+            patch.setattr(near_hashes, "_FOUND_AT_ONCE", 2)
+            # As if sorting cost nothing: by as many bands as there are ways.
+            patch.setattr(near_hashes, "_SORTED", 0.0)
+            patch.setattr(near_hashes, "_MOST_MASKS", 100)
         found = find_duplicates(digests, hashes, held_out, comparable, bits=bits, details=details)
     exact, near, leaked = brute_force(digests, hashes, held_out, comparable, bits, details)
     np.testing.assert_array_equal(found.exact, exact)
