@@ -217,6 +217,12 @@ class TrainingSettings(Section):
         description="steps that a device makes without its host, fewer where something is due; a "
         "signal waits for their end; null: 8 on GPUs, 1 on CPUs, which gain nothing by more",
     )
+    worker_timeout_seconds: ChangesNothing[float] = Field(
+        60.0,
+        ge=5.0,
+        description="seconds without a sign of life after which one of several workers is held for "
+        "lost; ten times as many for one that lives and keeps the others waiting for its step",
+    )
     deterministic: ChangesRounding[Annotated[Deterministic, OnOffAreText]] = Field(
         "auto",
         description="whether the same seed gives the same bits: on (true), off (false) for speed, "

@@ -66,7 +66,7 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     # Before anything else touches TensorFlow: it may have to split the CPU into logical devices.
     if context.workers is None:
         return _train(context, details, distribute.make_strategy(config.training.replicas))
-    with naming_lost_workers(context.workers) as watch:
+    with naming_lost_workers(context.workers, config.training.worker_timeout_seconds) as watch:
         strategy = distribute.make_strategy(config.training.replicas)
         watch.joined = True
         context.stop.listen_again()

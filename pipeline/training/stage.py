@@ -225,6 +225,9 @@ def train_stage(
     several = None
     if settings.steps_per_call > 1:
         several = build_several_steps(strategy, train_step, settings.steps_per_call)
+    if workers is not None:
+        train_step = workers.counted(train_step)
+        several = several and workers.counted(several)
     writer = board = None
     if stage.tensorboard is not None:
         show_networks(stage.tensorboard, method, shape)

@@ -49,6 +49,7 @@ CASES = [
             "on_divergence=rollback",
             "alarms={collapse: stop}",
             "callbacks=[mine:Mine]",
+            "worker_timeout_seconds=30",
         )
     ),
     *(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 import tensorflow as tf
 
 from twofold.components.training.resuming.interruption import TIME_IS_UP
+from twofold.components.training.workers.heartbeats import INTERVAL
 from twofold.components.training.workers.worker_group import WorkerGroup, WorkerLost
 
 # Errors of a collective operation that lacks somebody; any other one is of this worker.
@@ -26,7 +28,6 @@ _ABORTED = "Collective ops is aborted"
 _SIGNS = (_ABORTED, "unhealthy", "Connection reset", "Socket closed", "heartbeat")
 # The chief may learn of it later, and is the one to say who it was.
 _SECONDS = 10.0
-_POLL_SECONDS = 0.5
 # How long TensorFlow's join may take to notice by itself; it might wait forever.
 _JOIN_SECONDS = 10.0
 
@@ -39,11 +40,15 @@ class Watch:
 
 
 @contextmanager
-def naming_lost_workers(workers: WorkerGroup) -> Iterator[Watch]:
-    """Ends what waits for a worker that is gone, as what it is.
+def naming_lost_workers(workers: WorkerGroup, patience: float = math.inf) -> Iterator[Watch]:
+    """Ends what waits for a worker that is gone, or does not answer, as what it is.
 
     TensorFlow notices a killed process after some ten seconds, and a collective operation waits for
-    it until then; here it is aborted at once.
+    it until then; here it is aborted at once. One that is stopped it would wait for longer.
+
+    Args:
+        workers: that train together.
+        patience: seconds without a sign of life of another worker.
 
     Yields:
         To be told when the workers have joined.
@@ -53,7 +58,7 @@ def naming_lost_workers(workers: WorkerGroup) -> Iterator[Watch]:
 
     """
     watch, ended = Watch(), threading.Event()
-    watching = threading.Thread(target=_look, args=(workers, watch, ended), daemon=True)
+    watching = threading.Thread(target=_look, args=(workers, patience, watch, ended), daemon=True)
     watching.start()
     try:
         yield watch
@@ -67,11 +72,12 @@ def naming_lost_workers(workers: WorkerGroup) -> Iterator[Watch]:
         watching.join()
 
 
-def _look(workers: WorkerGroup, watch: Watch, ended: threading.Event) -> None:
-    """Waits until a worker is gone or training has ended."""
+def _look(workers: WorkerGroup, patience: float, watch: Watch, ended: threading.Event) -> None:
+    """Waits until a worker is gone, or does not answer, or training has ended."""
     while not workers.is_incomplete():
-        if ended.wait(_POLL_SECONDS):
+        if ended.wait(INTERVAL):
             return
+        workers.beat(patience)
     if not watch.joined and not ended.wait(_JOIN_SECONDS) and not watch.joined:
         # The main thread is in TensorFlow, which nothing brings back from there.
         lost = workers.find_lost(_SECONDS) or WorkerLost("a worker")

@@ -2,7 +2,8 @@
 
 Each worker has a connection to the chief, at the chief's address in ``TF_CONFIG``, which TensorFlow
 takes over once all are there. A process that ends, however it does, ends its connections, so that
-the others know at once. As with TensorFlow's own protocol, whoever reaches that address is trusted.
+the others know at once; one that is stopped or stuck misses its heartbeats, for which there is
+another connection. As with TensorFlow's own protocol, whoever reaches that address is trusted.
 
 A message is the length of a JSON text, 8 bytes in network order, and the text; files follow as
 their bytes.
@@ -18,12 +19,16 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from twofold.components import files
 from twofold.components.cluster import Cluster
 from twofold.components.errors import UsageError
 from twofold.components.training.resuming.interruption import TIME_IS_UP, Interruption
+from twofold.components.training.workers.heartbeats import Heartbeats
+
+_Batch = TypeVar("_Batch")
+_Metrics = TypeVar("_Metrics")
 
 _LENGTH = struct.Struct("!Q")
 _CHUNK = 1 << 20
@@ -48,13 +53,16 @@ class WorkerLost(Interruption):
     Args:
         who: the worker.
         reason: what it said before it ended; empty where it could not.
+        silence: what is expected of it in vain, where it has not ended.
 
     """
 
-    def __init__(self, who: str, reason: str = "") -> None:
-        super().__init__(f"{who} ended: {reason}" if reason else f"{who} was lost", TIME_IS_UP)
+    def __init__(self, who: str, reason: str = "", silence: str = "") -> None:
+        what = silence or (f"ended: {reason}" if reason else "was lost")
+        super().__init__(f"{who} {what}", TIME_IS_UP)
         self.who = who
         self.reason = reason
+        self.silence = silence
 
 
 class Group(Protocol):
@@ -102,6 +110,8 @@ class WorkerGroup:
         self._say = say
         self._patience = patience
         self._others: dict[int, socket.socket] = {}
+        self._heartbeats = Heartbeats()
+        self._silences: dict[int, str] = {}
         self._listener: socket.socket | None = None
         self._parted = False
 
@@ -118,7 +128,7 @@ class WorkerGroup:
         try:
             yield self
         except WorkerLost as lost:
-            self._leave({"who": lost.who, "reason": lost.reason})
+            self._leave({"who": lost.who, "reason": lost.reason, "silence": lost.silence})
             raise
         except BaseException as error:
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -185,6 +195,32 @@ class WorkerGroup:
         """Tells whether a worker is gone; may be asked by another thread."""
         return not self._parted and any(_is_leaving(one) for one in list(self._others.values()))
 
+    def counted(self, step: Callable[[_Batch], _Metrics]) -> Callable[[_Batch], _Metrics]:
+        """Lets the others know of each step that this worker begins."""
+
+        def count(batch: _Batch) -> _Metrics:
+            self._heartbeats.begin_step()
+            return step(batch)
+
+        return count
+
+    def beat(self, patience: float) -> None:
+        """Gives a sign of life, and parts from those who give none; by another thread, often.
+
+        Args:
+            patience: seconds without one; see ``Heartbeats.missing``.
+
+        """
+        if self._parted:
+            return
+        self._heartbeats.beat()
+        for index, silence in self._heartbeats.missing(patience).items():
+            self._heartbeats.forget(index)
+            self._silences[index] = silence
+            with contextlib.suppress(OSError):
+                # Whoever waits for it learns so.
+                self._others[index].shutdown(socket.SHUT_RDWR)
+
     def find_lost(self, seconds: float) -> WorkerLost | None:
         """Looks for a worker that is gone, after TensorFlow has said that one is.
 
@@ -214,7 +250,12 @@ class WorkerGroup:
             for index in self._indices:
                 if _has_ended(self._others[index]):
                     self._others.pop(index).close()
-            missing = {*range(1, len(self.cluster.addresses))} - {*self._others}
+                    self._heartbeats.forget(index)
+            missing = {
+                index
+                for index in range(1, len(self.cluster.addresses))
+                if not self._is_there(index)
+            }
             if not missing:
                 break
             if wait.over(", ".join(self.cluster.name(index) for index in sorted(missing))):
@@ -228,6 +269,12 @@ class WorkerGroup:
         for index in self._indices:
             self._send(index, {"ready": True})
 
+    def _is_there(self, index: int) -> bool:
+        """Tells whether a worker has come with both its connections, or to say why it ends."""
+        if index not in self._others:
+            return False
+        return self._heartbeats.watches(index) or _is_leaving(self._others[index])
+
     def _welcome(self, other: socket.socket) -> None:
         other.settimeout(_GREETING_SECONDS)
         try:
@@ -240,8 +287,12 @@ class WorkerGroup:
             other.close()
             return
         _prepare(other)
+        if hello.get("beats"):
+            self._heartbeats.watch(index, other)
+            return
         if index in self._others:
             self._others.pop(index).close()
+            self._heartbeats.forget(index)
         self._others[index] = other
 
     def _find_chief(self) -> None:
@@ -249,6 +300,9 @@ class WorkerGroup:
         while True:
             with contextlib.suppress(OSError):
                 chief = self._greet()
+                if not self._begin_beating() and not select.select([chief], [], [], 1.0)[0]:
+                    chief.close()
+                    raise ConnectionError
                 # Nothing is said before the chief needs this worker.
                 while not select.select([chief], [], [], 1.0)[0]:
                     wait.over("the chief, which prepares the images or waits for others")
@@ -259,6 +313,14 @@ class WorkerGroup:
             if wait.over(self.cluster.name(0)):
                 raise WorkerLost(self.cluster.name(0), "it has not come")
             time.sleep(0.2)
+
+    def _begin_beating(self) -> bool:
+        """Opens the second connection; one that is leaving has closed its door, and says so."""
+        try:
+            self._heartbeats.watch(0, self._call({"beats": True}))
+        except OSError:
+            return False
+        return True
 
     def _is_ready(self) -> bool:
         """Reads what the chief says first; what is no chief's, or of one that is gone, is none."""
@@ -272,11 +334,15 @@ class WorkerGroup:
             return False
 
     def _greet(self) -> socket.socket:
+        chief = self._call({})
+        self._others = {0: chief}
+        return chief
+
+    def _call(self, what: dict[str, Any]) -> socket.socket:
         host, _, port = self.cluster.addresses[0].rpartition(":")
         chief = socket.create_connection((host.strip("[]"), int(port)), timeout=2.0)
         _prepare(chief)
-        self._others = {0: chief}
-        self._send(0, {"hello": _HELLO, "index": self.cluster.index})
+        chief.sendall(_as_text({"hello": _HELLO, "index": self.cluster.index, **what}))
         return chief
 
     def _take_files(self, folder: Path) -> list[str]:
@@ -294,8 +360,7 @@ class WorkerGroup:
         return list(sizes)
 
     def _send(self, index: int, value: Any) -> None:
-        text = json.dumps(value).encode()
-        self._send_bytes(index, _LENGTH.pack(len(text)) + text)
+        self._send_bytes(index, _as_text(value))
 
     def _send_bytes(self, index: int, content: bytes) -> None:
         try:
@@ -307,9 +372,9 @@ class WorkerGroup:
         try:
             value = _read_text(self._others[index])
         except (OSError, EOFError, ValueError):
-            raise WorkerLost(self.cluster.name(index)) from None
+            raise self._lost(index) from None
         if (left := value.get("left")) is not None:
-            raise WorkerLost(left["who"], left["reason"])
+            raise WorkerLost(left["who"], left["reason"], left.get("silence", ""))
         return value
 
     def _receive_bytes(self, index: int, most: int) -> bytes:
@@ -318,8 +383,11 @@ class WorkerGroup:
         except OSError:
             content = b""
         if not content:
-            raise WorkerLost(self.cluster.name(index))
+            raise self._lost(index)
         return content
+
+    def _lost(self, index: int) -> WorkerLost:
+        return WorkerLost(self.cluster.name(index), silence=self._silences.get(index, ""))
 
     def _last_words(self, index: int) -> WorkerLost:
         """Reads what a worker still said that takes nothing any more."""
@@ -346,6 +414,7 @@ class WorkerGroup:
                 with contextlib.suppress(WorkerLost):
                     self._send(index, {"left": left})
             self._others.pop(index).close()
+        self._heartbeats.close()
 
 
 class _Wait:
@@ -409,6 +478,11 @@ def _is_leaving(connection: socket.socket) -> bool:
     except (OSError, ValueError):
         return True
     return not next_bytes or next_bytes[_LENGTH.size :] == _LEFT
+
+
+def _as_text(value: Any) -> bytes:
+    text = json.dumps(value).encode()
+    return _LENGTH.pack(len(text)) + text
 
 
 def _read_text(connection: socket.socket) -> dict[str, Any]:

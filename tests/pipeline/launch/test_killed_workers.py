@@ -1,4 +1,4 @@
-"""Two workers of which one is killed end with what undisturbed ones end with, bit for bit.
+"""Two workers of which one is killed or stopped end with what undisturbed ones end with, bit for bit.
 
 Each case takes four to eight processes that import TensorFlow: run by `make test-workers`.
 """
@@ -214,6 +214,24 @@ def test_a_killed_worker_is_started_again(
     assert launcher.wait(TIMEOUT_SECONDS) == 0, training.said()
     assert "restart 1 of at most 3" in training.said()
     assert_same(training.left(), undisturbed(method))
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_stopped_worker_is_missed_and_started_again(
+    images: Path, tmp_path: Path, undisturbed: Callable[[str], Any], victim: int
+) -> None:
+    patient = (*METHODS["simclr"], "training.worker_timeout_seconds=5")
+    training = Training(images, tmp_path, patient)
+    launcher = training.start()
+    hit(training, launcher, signal.SIGSTOP, victim, checkpoints_there)
+    assert launcher.wait(TIMEOUT_SECONDS) == 0, training.said()
+    (log,) = (training.workdir / ".workers").glob("*-worker-1.log")
+    said = f"{training.said()}{log.read_text(errors='replace')}"
+    who = "the chief" if victim == 0 else "worker 1"
+    assert f"{who} (localhost:" in said
+    assert "has given no sign of life for 5 s" in " ".join(said.split())
+    assert "restart 1 of at most 3" in said
+    assert_same(training.left(), undisturbed("simclr"))
 
 
 @pytest.mark.parametrize("victim", [0, 1])
