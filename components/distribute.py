@@ -100,9 +100,23 @@ def replica_count() -> int:
 
 def gather(tensor: tf.Tensor, axis: int) -> tf.Tensor:
     """Joins a tensor of every replica along an axis, in order of the replicas; differentiable."""
-    if replica_count() == 1:
+    replicas = replica_count()
+    if replicas == 1:
         return tensor
-    return tf.distribute.get_replica_context().all_gather(tensor, axis=axis)
+    if not exchanges_in_graph():
+        return tf.distribute.get_replica_context().all_gather(tensor, axis=axis)
+    # XLA compiles sums between GPUs, and nothing else: of this and, for the others, zeros.
+    place = tf.one_hot(first_row(1), replicas, dtype=tensor.dtype)
+    parts = sum_over_replicas(tf.tensordot(place, tensor, axes=0))
+    return tf.concat(tf.unstack(parts, num=replicas), axis=axis)
+
+
+def exchanges_in_graph() -> bool:
+    """Tells whether each replica exchanges by operations of its own graph, as XLA on GPUs needs it.
+
+    Elsewhere TensorFlow lets the replicas meet while their graphs are made.
+    """
+    return bool(tf.__internal__.distribute.strategy_supports_no_merge_call())
 
 
 def sum_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
@@ -143,4 +157,6 @@ def assign(variables: Sequence[keras.Variable], values: Sequence[tf.Tensor]) -> 
     if tf.distribute.in_cross_replica_context():
         update(tf.distribute.get_strategy(), values)
         return
-    tf.distribute.get_replica_context().merge_call(update, args=(list(values),))
+    tf.__internal__.distribute.interim.maybe_merge_call(
+        update, tf.distribute.get_strategy(), list(values)
+    )

@@ -206,7 +206,9 @@ class TrainingSettings(Section):
         "float32", description="of the networks' arithmetic; weights and losses stay float32"
     )
     compile: ChangesRounding[Literal["auto", "views", "step", "none"]] = Field(
-        "auto", description="what XLA compiles; auto: the step on one GPU, else the views"
+        "auto",
+        description="what XLA compiles: views; the step (of several GPUs all but the update, not "
+        "yet measured; not of several CPUs); auto: the step on one GPU, else the views",
     )
     replicas: ChangesRounding[int | None] = Field(
         None, ge=1, description="GPUs, or logical devices of a CPU; null: all GPUs, or one"

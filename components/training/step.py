@@ -139,7 +139,8 @@ class StepSettings:
         clip_norm: the largest norm of the whole gradient of the global batch; None does not clip.
         accumulate: into how many parts each replica's images are cut, whose gradients are averaged
             before one update. It saves memory; batch statistics and negatives are those of a part.
-        compiled: whether XLA compiles the whole step; for one replica on a GPU.
+        compiled: whether XLA compiles the whole step; with several replicas, which are to be GPUs,
+            views, forward and backward, since Keras's optimizers exchange in a way of their own.
         repeats: whether a batch may hold an image several times, as one drawn with replacement; its
             views then differ, and it is no negative of itself.
 
@@ -182,7 +183,7 @@ def build_train_step(
             step=step,
             image_ids=batch["key_hash"] if settings.repeats else None,
         )
-        outputs, gradients = _accumulate(method, state, whole, settings.accumulate)
+        outputs, gradients = differentiate(method, state, whole, settings.accumulate)
         norm = apply_gradients(
             state.optimizer, gradients, state.variables, clip_norm=settings.clip_norm
         )
@@ -201,8 +202,10 @@ def build_train_step(
         state.steps.assign_add(1)
         return metrics
 
+    several = strategy.num_replicas_in_sync > 1
+    differentiate = _accumulate_compiled if settings.compiled and several else _accumulate
     run = replica_step
-    if settings.compiled:
+    if settings.compiled and not several:
         run = tf.function(replica_step, jit_compile=True, autograph=False)
 
     @tf.function(autograph=False)
@@ -241,6 +244,29 @@ def _accumulate(
         )
         outputs.append(output)
     return outputs, total
+
+
+def _accumulate_compiled(
+    method: Method, state: TrainState, whole: MethodInput, parts: int
+) -> tuple[list[MethodOutput], list[tf.Tensor | None]]:
+    """Does what ``_accumulate`` does, compiled by XLA; between GPUs it compiles sums.
+
+    It compiles none between CPUs ("Collectives are not yet implemented for CPU devices when
+    compiling with XLA", TensorFlow 2.21).
+    """
+
+    # One for each replica, whose copies of the variables it reads.
+    @tf.function(jit_compile=True, autograph=False)
+    def differentiate(given: dict[str, tf.Tensor]) -> tuple[list[dict[str, Any]], list[Any]]:
+        outputs, gradients = _accumulate(method, state, MethodInput(**given), parts)
+        return [_fields(output) for output in outputs], gradients
+
+    outputs, gradients = differentiate(_fields(whole))
+    return [MethodOutput(**output) for output in outputs], gradients
+
+
+def _fields(one: MethodInput | MethodOutput) -> dict[str, Any]:
+    return {field.name: getattr(one, field.name) for field in dataclasses.fields(one)}
 
 
 def _part_of(

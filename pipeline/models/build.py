@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import build_linear_head
+from twofold.components.errors import SettingsError
 from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
 from twofold.components.training.checkpoint import load_encoder
 from twofold.components.training.continuing.continued_schedule import join_pieces
@@ -46,17 +47,38 @@ def build_training_views(config: RunConfig) -> TwoViews:
     return drawn
 
 
-def step_settings(config: RunConfig, replicas: int) -> StepSettings:
-    """Returns how a step is made; XLA takes a whole step where that helps."""
-    training = config.training
+def check_compilation(training: TrainingSettings, replicas: int) -> None:
+    """Refuses to compile what XLA cannot.
+
+    Raises:
+        SettingsError: naming the setting.
+
+    """
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    whole = training.compile == "step" or (training.compile == "auto" and on_gpu)
+    if training.compile == "step" and replicas > 1 and not on_gpu:
+        raise SettingsError(
+            f"training.compile=step on {replicas} replicas: expected GPUs, since XLA compiles "
+            f"nothing that CPUs exchange; training.compile=auto compiles the views"
+        )
+
+
+def step_settings(config: RunConfig, replicas: int) -> StepSettings:
+    """Returns how a step is made; XLA takes a whole step where that helps.
+
+    Raises:
+        SettingsError: as ``check_compilation``.
+
+    """
+    training = config.training
+    check_compilation(training, replicas)
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    # On several GPUs only where it is asked for, until it was measured there.
+    by_itself = training.compile == "auto" and on_gpu and replicas == 1
     return StepSettings(
         seed=config.seed,
         clip_norm=training.clip_norm,
         accumulate=training.accumulate,
-        # Replicas exchange tensors in mid-step, which XLA cannot compile.
-        compiled=whole and replicas == 1,
+        compiled=training.compile == "step" or by_itself,
         repeats=draws_repeat(config),
     )
 

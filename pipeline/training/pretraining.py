@@ -27,7 +27,7 @@ from twofold.components.transforms.policies import build_view
 from twofold.components.transforms.policies_settings import NoViewsSettings
 from twofold.components.transforms.settings import ViewsSettings
 from twofold.pipeline.config import RunConfig, TrainingSettings
-from twofold.pipeline.models.build import build_state
+from twofold.pipeline.models.build import build_state, check_compilation
 from twofold.pipeline.models.method_builder import draws_repeat
 from twofold.pipeline.runs.run_context import ProgressFactory
 from twofold.pipeline.training.input_pipeline import InputPipeline
@@ -75,6 +75,7 @@ def pretrain(
     config, batches = stage.config, InputPipeline(stage.config, data.training)
     replicas = strategy.num_replicas_in_sync
     batches.check(replicas)
+    check_compilation(config.training, replicas)
     check_profile_steps(config.training, batches.loop_settings().steps)
     classes = len(data.training.labelled.class_names)
 

@@ -142,7 +142,6 @@ CASES = [
         ["training.epochs=6"],
     ),
     ("training.plateau={patience: 3}", ["training.epochs=4"], ["training.epochs=5"]),
-    ("training.compile=step", ["training.replicas=2"], ["training.replicas=1"]),
     ("training.steps_per_call=4", ["training.log_every=4"], ["training.log_every=5"]),
     (
         "views.hue=0.3",

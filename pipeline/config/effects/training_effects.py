@@ -91,11 +91,6 @@ TRAINING = (
         "training.continue_schedule=restarted or constant",
     ),
     Effect(
-        ("compile",),
-        lambda training, _: training.compile != "step" or training.replicas in (None, 1),
-        "training.replicas=1, since what replicas exchange cannot be compiled",
-    ),
-    Effect(
         ("steps_per_call",),
         lambda training, _: (training.steps_per_call or 1) < max(2, training.log_every),
         "training.log_every above it, since the last step of an interval is made alone",
