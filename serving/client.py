@@ -73,7 +73,9 @@ class EncoderClient:
         return predictions
 
     def embed(self, images: Sequence[Path | str | bytes]) -> list[list[float]]:
-        """Embed images given as paths or as encoded bytes.
+        """Embed images given as paths or as encoded bytes, of JPEG or PNG files.
+
+        A model refuses any other format by what its files begin with: send these as PNG.
 
         Returns:
             B vectors of D floats, which are float32 values.

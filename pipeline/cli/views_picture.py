@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from twofold.components import keyed_random
+from twofold.components.data.rules.file_kinds import IMAGE_EXTENSIONS
 from twofold.components.data.rules.image_rules import RejectedError, check
 from twofold.components.data.sources import build_source
 from twofold.components.data.sources.source import Item
@@ -24,7 +25,6 @@ from twofold.pipeline.config import RunConfig, override
 
 # An encoder of patches that views of any size fit: what is drawn goes into none.
 _ANY_SIZE = RunConfig(encoder=BagOfPatchesSettings(patch=1, stride=1, filters=(1,)))
-_FILES = (".jpg", ".jpeg", ".png")
 
 
 def parse_policy(policy: str, settings: Sequence[str]) -> ViewsSettings:
@@ -98,7 +98,7 @@ def read_files(images: Path | None, count: int) -> Iterator[bytes]:
 
 
 def _items(images: Path | None, count: int) -> Iterator[Item]:
-    if images is not None and images.suffix.lower() in _FILES:
+    if images is not None and images.suffix.lower() in IMAGE_EXTENSIONS:
         try:
             yield Item(images.name, images.read_bytes())
         except OSError as error:

@@ -80,7 +80,8 @@ class FolderSettings(SourceSettings):
 
     damaged_archives: Literal["refuse", "skip"] = Field(
         "refuse",
-        description="archives that cannot be read to their end: refused, or left out and counted",
+        description="archives that cannot be read to their end, or have no images: refused, or "
+        "left out and counted",
     )
 
     def build(self) -> FolderSource:
@@ -122,7 +123,7 @@ class FolderSource:
         first_folders: "auto", "classes", or what the first folders are, as in "class/split".
 
         damaged_archives: "skip" leaves out archives that cannot be read to their end, for which
-            each is listed once more.
+            each is listed once more, and paths without images.
 
     Raises:
         DataError: a path is missing or no folder or archive, or another setting is not as
@@ -142,7 +143,8 @@ class FolderSource:
         self._chosen = parse_layout(first_folders)
         self._group = None if group_pattern is None else _compile(group_pattern)
         paths = [files.resolve(each) for each in path]
-        self._containers, self._damaged = _open(paths, skip=damaged_archives == "skip")
+        self._skips = damaged_archives == "skip"
+        self._containers, self._damaged = _open(paths, skip=self._skips)
         self._held: _Listing | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -192,6 +194,8 @@ class FolderSource:
         meant = _MEANT.get(self._first_folders, f"folder {self._first_folders}")
         spool = Spool(self._rows(census, skipped, folders), meant)
         paths = ", ".join(container.path for container in self._containers)
+        if not spool.items:
+            raise DataError(f"{paths}: no images in any of them; expected {', '.join(READABLE)}")
         layout = self._chosen or find_layout(census, paths)
         reading = read_folders(spool, layout, paths, chosen=self._chosen is not None)
         skipped.check_classes(layout, reading.class_names, paths)
@@ -231,7 +235,7 @@ class FolderSource:
                     location = location or member.name.encode()
                 census.add(key)
                 yield Row(key, member.content_id, number, location, group=self._group_of(key))
-            if not images:
+            if not images and not (self._skips and len(self._containers) > 1):
                 raise DataError(
                     f"{container.path}: no images in it; expected {', '.join(READABLE)}, found "
                     f"{skipped.count - before} other files"

@@ -77,6 +77,22 @@ def test_a_folder_of_unlabelled_images_beside_classes_is_trained_on_and_is_no_cl
     assert "16 unlabelled" in ended.out
 
 
+def test_a_class_of_which_no_image_is_accepted_is_told(twofold: Twofold, tmp_path: Path) -> None:
+    save_images(tmp_path / "photos" / "cat", 12)
+    (tmp_path / "photos" / "dog").mkdir()
+    for number in range(3):
+        (tmp_path / "photos" / "dog" / f"{number}.heic").write_bytes(b"no image")
+    (tmp_path / "photos" / "notes.txt").write_text("none either")
+    arguments = short_run(tmp_path / "photos", tmp_path / "work", "data.max_reject_share=0.5")
+    ended = twofold(*arguments, "--until", "prepare")
+    assert ended.status == 0, ended.error
+    assert "3 of 15 images were rejected (3 wrong format)" in ended.out
+    assert "no image is left of class dog\n" in ended.out
+    assert "skipped 1 files that are no images: 1 .txt\n" in ended.out
+    (described,) = (tmp_path / "work").glob("datasets/*/manifest.json")
+    assert json.loads(described.read_text())["source"]["skipped"] == {".txt": 1}
+
+
 def test_folders_that_need_a_choice_are_refused_in_one_line(
     twofold: Twofold, tmp_path: Path
 ) -> None:

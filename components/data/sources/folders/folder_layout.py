@@ -1,8 +1,8 @@
 """Folder layout: which of an image's folders is its split, which its class, and which is neither.
 
 The layout is that of the majority. Images outside the splits are left out, so that none of them is
-trained on which may belong to a test; where these are many, or where names can be read in two ways,
-the setting `data.first_folders` has to decide.
+trained on which may belong to a test; where these are more than a fifth, or where names can be read
+in two ways, the setting `data.first_folders` has to decide.
 """
 
 from __future__ import annotations
@@ -208,7 +208,8 @@ def _check_classes(shapes: Sequence[Shape], where: str) -> None:
         raise DataError(
             f"{where}: {_listed(sorted(splits))} would be a split and {_listed(sorted(others))} "
             f"would not: expected all images in folders such as train/, test/ and unlabelled/, or "
-            f"data.first_folders=classes if each first folder is a class"
+            f"data.first_folders=classes if each first folder is a class, or "
+            f"data.first_folders=split/class to leave out what is in no split"
         )
     if inner:
         names = sorted(inner)
@@ -221,8 +222,8 @@ def _check_classes(shapes: Sequence[Shape], where: str) -> None:
 
 
 def check_strays(strays: int, images: int, first: str, layout: FolderLayout, where: str) -> None:
-    """Refuses a layout by which too many images would be left out."""
-    if strays > _MOST_STRAYS * images:
+    """Refuses a layout by which most images would be left out."""
+    if 2 * strays > images:
         raise DataError(
             f"{where}: {strays:,} of {images:,} images, {first} the first, are not in a split: "
             f"expected folders as data.first_folders={layout.pattern} says, or another layout there"

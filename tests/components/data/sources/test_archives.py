@@ -276,6 +276,19 @@ def test_damaged_archives_are_skipped_where_that_is_chosen(some_damaged):
     assert all(name in line for name in ("empty.zip: ", "cut.tar: ", "cut.tar.gz: "))
 
 
+def test_archives_without_images_are_skipped_likewise(tmp_path):
+    paths = [
+        write_zip(tmp_path / f"{name}.zip", {name: b"1"}) for name in ("1.txt", "1.jpg", "2.txt")
+    ]
+    with pytest.raises(DataError, match=r"1\.txt\.zip: no images in it"):
+        build_source("folder", path=paths).info()
+    source = build_source("folder", path=paths, damaged_archives="skip")
+    assert list(items_by_key(source)) == ["1.jpg"]
+    assert source.info().skipped == {".txt": 2}
+    with pytest.raises(DataError, match="no images in any of them"):
+        build_source("folder", path=paths[::2], damaged_archives="skip").info()
+
+
 def test_nothing_but_damaged_archives_is_refused(some_damaged):
     with pytest.raises(DataError, match=r"empty\.zip: expected a folder"):
         build_source("folder", path=some_damaged[:1], damaged_archives="skip")

@@ -225,9 +225,19 @@ def test_a_class_before_or_behind_the_split_needs_a_choice(tmp_path, write_files
 
 
 def test_a_chosen_layout_that_few_images_have_is_refused(tmp_path, write_files):
-    write_files(tmp_path, dict.fromkeys(["train/a/1.jpg", "b/1.jpg"], b""))
-    with pytest.raises(DataError, match=r"1 of 2 images, b/1\.jpg the first, are not in a split"):
+    write_files(tmp_path, dict.fromkeys(["train/a/1.jpg", "b/1.jpg", "c/1.jpg"], b""))
+    with pytest.raises(DataError, match=r"2 of 3 images, b/1\.jpg the first, are not in a split"):
         build_source("folder", path=tmp_path, first_folders="split/class").info()
+
+
+def test_many_images_outside_the_splits_are_left_out_where_that_is_chosen(tmp_path, write_files):
+    keys = ["train/a/1.jpg", "test/a/1.jpg", "b/1.jpg"]
+    write_files(tmp_path, dict.fromkeys(keys, b""))
+    with pytest.raises(DataError, match=r"or data\.first_folders=split/class to leave out what is"):
+        build_source("folder", path=tmp_path).info()
+    source = build_source("folder", path=tmp_path, first_folders="split/class")
+    assert list(labels_and_splits(source)) == ["test/a/1.jpg", "train/a/1.jpg"]
+    assert source.info().skipped == {"outside the splits": 1}
 
 
 @pytest.mark.parametrize("pattern", ["", "klass", "split/split", "class/", "*"])
