@@ -1,4 +1,4 @@
-"""Two workers of which one is killed or stopped end with what undisturbed ones end with, bit for bit.
+"""Two workers, one of them killed or stopped, end with what undisturbed ones do, bit for bit.
 
 Each case takes four to eight processes that import TensorFlow: run by `make test-workers`.
 """
