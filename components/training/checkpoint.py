@@ -15,6 +15,7 @@ from twofold.components import files
 from twofold.components.errors import CheckpointError, TrainingDivergedError
 from twofold.components.training.alarms.finite_weights import find_non_finite, weights_of
 from twofold.components.training.resuming.background_writer import BackgroundWriter
+from twofold.components.training.resuming.best_checkpoints import BEST, BestCheckpoints
 from twofold.components.training.resuming.checkpoint_files import (
     CHECKSUMS,
     COURSE,
@@ -53,6 +54,7 @@ class Checkpoints:
             checkpoint holds a copy of it, which is put back with the checkpoint.
         say: told which checkpoints are passed over, and why.
         writer: writes them, in order with what else it is given; None for one of their own.
+        best: the best epochs by a metric, which a checkpoint records; None where none are kept.
 
     """
 
@@ -66,6 +68,7 @@ class Checkpoints:
         beside: Path | None = None,
         say: Callable[[str], None] = lambda line: None,
         writer: BackgroundWriter | None = None,
+        best: BestCheckpoints | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         remove_remains(directory)
@@ -78,6 +81,7 @@ class Checkpoints:
         self._beside = beside
         self._say = say
         self._writer = writer or BackgroundWriter()
+        self._best = best
         self._passed_over: set[StoredCheckpoint] = set()
 
     def restore(self) -> Resumption:
@@ -95,6 +99,8 @@ class Checkpoints:
         restored = self._restore_first(list_checkpoints(self._directory))
         if restored is not None:
             return restored
+        if self._best is not None:
+            self._best.resume([])
         if self._passed_over:
             self._say(f"no checkpoint in {self._directory} is intact: training begins anew")
         return Resumption(0)
@@ -176,6 +182,8 @@ class Checkpoints:
             "interval": [dict(one) for one in interval],
             "alarms": dict(alarms or {}),
         }
+        if self._best is not None:
+            course[BEST] = self._best.state()
         snapshot = Snapshot(self._checkpoint)
 
         def write() -> None:
@@ -185,6 +193,8 @@ class Checkpoints:
                 snapshot.release()
             self._passed_over = {found for found in self._passed_over if found.step != step}
             self._remove_superfluous(step, keep_before)
+            if self._best is not None:
+                self._best.remove_others()
 
         self._writer.start(write)
 
@@ -227,6 +237,8 @@ class Checkpoints:
                 # Of steps that are made again, and may end otherwise after a rollback.
                 files.remove_tree(self._beside)
         course = json.loads((path / COURSE).read_bytes())
+        if self._best is not None:
+            self._best.resume(course.get(BEST, []))
         return dataclasses.replace(
             resumption, interval=list(course["interval"]), alarms=course.get("alarms", {})
         )
@@ -420,7 +432,8 @@ def load_encoder(
     """Rebuilds the encoder of a checkpoint directory with the weights that training ended with.
 
     Args:
-        directory: holds ``model.json`` and what ``write_final`` wrote.
+        directory: holds ``model.json`` and what ``write_final`` wrote; or one of the best epochs
+            below it.
         build: from the description to an encoder with fresh weights.
 
     Returns:
@@ -431,7 +444,8 @@ def load_encoder(
             weights do not fit.
 
     """
-    description = read_description(directory)
+    is_best = (directory / f"{_WEIGHTS}.index").is_file()
+    description = read_description(directory.parent if is_best else directory)
     encoder = build(description)
-    read_final(directory, {"encoder": encoder})
+    read_weights(directory if is_best else directory / _FINAL, {"encoder": encoder})
     return encoder, description

@@ -73,6 +73,17 @@ class EarlyStoppingSettings(Section):
     )
 
 
+class KeepBestSettings(Section):
+    """The weights of the best epochs by a validation metric, beside the newest checkpoints."""
+
+    count: ChangesNothing[int] = Field(
+        3, ge=1, description="how many stay, each as large as the weights"
+    )
+    metric: ChangesNothing[Literal["loss", "accuracy"]] = Field(
+        "accuracy", description="the metric to rank by, of the labelled validation images"
+    )
+
+
 def _decides(training: TrainingSettings) -> bool:
     """Tells whether a rule decides by what is measured after each epoch."""
     return training.plateau is not None or training.early_stopping is not None
@@ -251,6 +262,11 @@ class TrainingSettings(Section):
         ge=1,
         description="how many of the newest stay, each as large as weights and optimizer; 2 or "
         "more survive a damaged one",
+    )
+    keep_best: ChangesWeights[KeepBestSettings | None] = Field(
+        None,
+        description="keeps the weights of the best epochs as checkpoints/best-STEP, as they were "
+        "measured, averaged where training ends with an average; null: none",
     )
     validation_images: Annotated[
         int | None, InfluenceWhere(_decides, Influence.COURSE, Influence.NOTHING)

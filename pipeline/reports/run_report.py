@@ -263,7 +263,8 @@ def _roles_of_images(record: RunRecord) -> Iterator[tuple[str, str]]:
         return
     yield "reported on", f"{name} split, {images:,} images"
     training = record.configuration.get("training", {})
-    ruled = [rule for rule in ("early_stopping", "plateau") if training.get(rule) is not None]
+    rules = ("early_stopping", "plateau", "keep_best")
+    ruled = [rule for rule in rules if training.get(rule) is not None]
     if ruled:
         cut = record.details("pretrain").get("deciding_images")
         by = "validation split" if cut is None else f"{cut:,} images cut from the training images"

@@ -19,6 +19,7 @@ from twofold.components.training.checkpoint import (
 )
 from twofold.components.training.continuing.start_report import read_start
 from twofold.components.training.method import Method
+from twofold.components.training.resuming.best_checkpoints import recorded_best
 from twofold.components.training.training_curves import read_scalars
 from twofold.components.training.validation import build_validation
 from twofold.components.training.workers.lost_workers import naming_lost_workers
@@ -111,7 +112,10 @@ def _train(
         return _leave_untrained(stage, data, details)
     per_epoch = InputPipeline(config, data.training).steps_per_epoch()
     details["steps_per_epoch"] = per_epoch
-    method = pretrain(stage, data, strategy, context.progress)
+    try:
+        method = pretrain(stage, data, strategy, context.progress)
+    finally:
+        _note_best(stage, details)
     started = read_start(stage.checkpoints)
     if started is not None:
         details["start_from"] = started
@@ -132,6 +136,16 @@ def _train(
     finished = _measure_classifier(context, method, "classifier")
     remind_of_failures(context, details)
     return _last_values("pretrain", curves) | rates | teacher_metrics | finished
+
+
+def _note_best(stage: Stage, details: dict[str, Any]) -> None:
+    """Lists the best epochs whose weights are kept, the best first."""
+    rule = stage.config.training.keep_best
+    if rule is not None:
+        details["best_checkpoints"] = [
+            {"checkpoint": one.name, "step": one.step, "metric": rule.metric, "value": one.value}
+            for one in recorded_best(stage.checkpoints)
+        ]
 
 
 def _course(context: Context) -> list[Part]:

@@ -174,7 +174,7 @@ def needs_deciding_images(config: RunConfig, manifest: Manifest) -> bool:
     trainings = [config.training]
     if config.method.teacher_stage is not None:
         trainings.append(config.method.teacher_stage.training)
-    rules = (rule for one in trainings for rule in (one.plateau, one.early_stopping))
+    rules = (rule for one in trainings for rule in (one.plateau, one.early_stopping, one.keep_best))
     reported = "validation" in manifest.splits and "test" not in manifest.splits
     return reported and any(rule is not None for rule in rules)
 

@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
@@ -21,6 +23,7 @@ from twofold.components.training.averaging import averaged, build_reestimation
 from twofold.components.training.checkpoint import read_weights, write_weights
 from twofold.components.training.loop import LoopSettings
 from twofold.components.training.method import Method, sample_views
+from twofold.components.training.resuming.best_checkpoints import BestCheckpoints
 from twofold.components.training.step import TrainState
 from twofold.components.training.validation import EpochRules, MonitoredMetric, build_validation
 from twofold.components.transforms.policies import build_view
@@ -88,11 +91,11 @@ def pretrain(
         start_from(config, state, stage.checkpoints, say, stage.workers)
         return state
 
-    finished = _Finished(batches)
+    finished, best = _Finished(batches), _best(stage)
     plan = StagePlan(
         batches=batches,
         build_state=build,
-        epoch_rules=lambda state: _epoch_rules(stage, data.validation, state, finished),
+        epoch_rules=lambda state: _epoch_rules(stage, data.validation, state, finished, best),
         final_weights=lambda state: _take_final_weights(stage, batches, state),
         learning_rate_curve=True,
         alarms=lambda state: build_alarms(batches, state, lambda: finished.weights(state)),
@@ -105,6 +108,7 @@ def pretrain(
             if distribute.count_workers() > 1
             else lambda: finished.weights(state),
         ),
+        best=best,
     )
     return train_stage(stage, plan, strategy, progress)
 
@@ -129,8 +133,20 @@ class _Finished:
             yield
 
 
+def _best(stage: Stage) -> BestCheckpoints | None:
+    rule = stage.config.training.keep_best
+    if rule is None:
+        return None
+    mode: Literal["min", "max"] = "min" if rule.metric == "loss" else "max"
+    return BestCheckpoints(stage.checkpoints, rule.count, mode)
+
+
 def _epoch_rules(
-    stage: Stage, validation: Split | None, state: TrainState, finished: _Finished
+    stage: Stage,
+    validation: Split | None,
+    state: TrainState,
+    finished: _Finished,
+    best: BestCheckpoints | None,
 ) -> EpochRules | None:
     head = state.models.get("head") or (state.probe.head if state.probe is not None else None)
     if head is None or validation is None or not (validation.labels >= 0).any():
@@ -149,9 +165,17 @@ def _epoch_rules(
     labels[rows] = validation.labels[rows]
     measure = build_validation(state.models["encoder"], head, validation.images, labels, prefix)
 
+    def keep(directory: Path) -> None:
+        # Several workers have the same weights.
+        if stage.workers is None or stage.workers.cluster.is_chief:
+            write_weights(directory, state.models, stage.writer)
+
     def validate() -> Mapping[str, float]:
         with finished.weights(state):
-            return measure()
+            measured = measure()
+            if best is not None and training.keep_best is not None:
+                best.offer(state.step, measured[f"{prefix}/{training.keep_best.metric}"], keep)
+        return measured
 
     return EpochRules(
         validate=validate,

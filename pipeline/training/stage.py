@@ -27,6 +27,7 @@ from twofold.components.training.method import Method
 from twofold.components.training.precision import precision
 from twofold.components.training.reporting.intervals import IntervalClock
 from twofold.components.training.resuming.background_writer import BackgroundWriter
+from twofold.components.training.resuming.best_checkpoints import BestCheckpoints
 from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
 from twofold.components.training.resuming.checkpoint_store import CheckpointStore
 from twofold.components.training.resuming.interruption import Interruption
@@ -105,6 +106,7 @@ class StagePlan:
         description: for ``model.json``, beside what an encoder is rebuilt from.
         alarms: that look at what is trained; by default those of a loss that is no number.
         watched: what TensorBoard shows the course by; by default the weights alone.
+        best: what the epoch rules offer the weights of each epoch to; None where none are kept.
 
     """
 
@@ -116,6 +118,7 @@ class StagePlan:
     description: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     alarms: Callable[[TrainState], AlarmWatch] = lambda state: AlarmWatch()
     watched: Callable[[TrainState], WatchedImages | None] = lambda state: None
+    best: BestCheckpoints | None = None
 
 
 def set_aside_other_inputs(stage: Stage, set_aside: Callable[..., None]) -> None:
@@ -215,6 +218,7 @@ def train_stage(
         beside=best_weights(stage),
         say=stage.attendance.say,
         writer=stage.writer,
+        best=plan.best,
     )
     stop, workers = stage.attendance.stop, stage.workers
     agreement = None
@@ -327,6 +331,8 @@ def train_stage(
         if plan.final_weights is not None:
             plan.final_weights(state)
             write_final(stage.checkpoints, state.models)
+        if plan.best is not None:
+            plan.best.finish()
     return method
 
 

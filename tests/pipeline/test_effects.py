@@ -50,6 +50,7 @@ CASES = [
             "alarms={collapse: stop}",
             "callbacks=[mine:Mine]",
             "worker_timeout_seconds=30",
+            "keep_best={count: 2}",
         )
     ),
     *(

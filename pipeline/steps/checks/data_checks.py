@@ -84,7 +84,7 @@ def check_trainable(config: RunConfig, manifest: Manifest) -> None:
             f"images with a label, and {manifest.name} has none"
         )
     for prefix, stage in stage_configs(config).items():
-        for rule in ("plateau", "early_stopping"):
+        for rule in ("plateau", "early_stopping", "keep_best"):
             if getattr(stage.training, rule) is None:
                 continue
             validation = manifest.splits.get("validation")
