@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from twofold.components.training.reporting.intervals import duration
 from twofold.pipeline.rehearsal.check_run import check_run
+from twofold.pipeline.rehearsal.short_config import without_start
 from twofold.pipeline.runs.run_context import Context
 
 
@@ -26,12 +27,13 @@ def check_before_long(until: str) -> Callable[[Context, str, float], float | Non
         context.say(
             f"{what} is expected to take {duration(seconds)}: trying all steps on one batch first"
         )
+        begun = what == "training"
         took = check_run(
-            context.config,
+            without_start(context.config) if begun else context.config,
             stop=context.stop,
             until=until,
-            # Where training has begun, it has the GPUs, and shows itself whether it fits them.
-            without_gpu=what == "training",
+            # It has the GPUs, and shows itself whether it fits them.
+            without_gpu=begun,
         )
         context.say(f"all steps passed on one batch, in {duration(took)}")
         return took

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from twofold.components.errors import DirectoryInUseError
-from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.before_preparing import check_before_preparing
 from twofold.pipeline.steps.checks.data_checks import check_trainable
@@ -98,11 +97,3 @@ def _plan_member(context: Context, unit: Unit) -> tuple[Context, Plan]:
     except DirectoryInUseError:
         context.say("another process runs it")
         return member, Plan(())
-
-
-def without_start(config: RunConfig, plan: Plan) -> RunConfig:
-    """Leaves out where training starts from, which a training that has begun needs no more."""
-    if config.training.start_from is None or not plan.trained.get("pretrain"):
-        return config
-    training = config.training.model_copy(update={"start_from": None, "start_with": "everything"})
-    return config.model_copy(update={"training": training})

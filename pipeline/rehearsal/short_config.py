@@ -42,6 +42,14 @@ def shorten(config: RunConfig) -> RunConfig:
     )
 
 
+def without_start(config: RunConfig) -> RunConfig:
+    """Leaves out where training starts from, which one that has begun needs no more."""
+    if config.training.start_from is None:
+        return config
+    training = config.training.model_copy(update={"start_from": None, "start_with": "everything"})
+    return config.model_copy(update={"training": training})
+
+
 def images_needed(config: RunConfig) -> int:
     """Returns how many training images fill a batch of each stage of a run."""
     stages = stage_configs(config).values()

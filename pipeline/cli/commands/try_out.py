@@ -10,10 +10,12 @@ from twofold.components.training.reporting.intervals import duration
 from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline.cli.console import out
 from twofold.pipeline.cli.estimate_table import estimate_table
+from twofold.pipeline.config import RunConfig
 from twofold.pipeline.rehearsal.apart import run_apart
 from twofold.pipeline.rehearsal.check_run import check_run
 from twofold.pipeline.rehearsal.estimate import count_images
-from twofold.pipeline.rehearsal.plan_run import plan_run, plan_study, without_start
+from twofold.pipeline.rehearsal.plan_run import plan_run, plan_study
+from twofold.pipeline.rehearsal.short_config import without_start
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.reuse.planned_steps import Plan
 from twofold.pipeline.steps.reuse.standing import choose_data_set
@@ -55,22 +57,22 @@ def try_out(context: Context, until: str, *, check: bool, estimate: bool) -> Non
 def _try(context: Context, plan: Plan, *, check: bool, estimate: bool) -> None:
     if not plan.steps:
         return
+    begun = bool(plan.trained.get("pretrain"))
+    config = without_start(context.config) if begun else context.config
     if estimate:
-        _print_estimate(context, plan)
+        _print_estimate(context, config, plan)
     if check:
-        took = check_run(
-            without_start(context.config, plan), stop=context.stop, until=plan.steps[-1]
-        )
+        took = check_run(config, stop=context.stop, until=plan.steps[-1])
         out.print(f"all steps to {plan.steps[-1]} passed on one batch, in {duration(took)}")
 
 
-def _print_estimate(context: Context, plan: Plan) -> None:
+def _print_estimate(context: Context, config: RunConfig, plan: Plan) -> None:
     directory = files.join(context.datasets, choose_data_set(context).name)
     prepared = files.exists(files.join(directory, MANIFEST_FILE))
     counted = count_images(load_manifest(directory)) if prepared else None
     estimated = run_apart(
         _ESTIMATE,
-        without_start(context.config, plan),
+        config,
         stop=context.stop,
         counted=counted,
         plan=plan,

@@ -14,7 +14,7 @@ from tests.pipeline.conftest import Outcome, short_run
 from twofold.components.errors import DataError, RehearsalError, SettingsError
 from twofold.components.training.resuming.interruption import StopRequest
 from twofold.pipeline.cli.commands import try_out
-from twofold.pipeline.config import RunConfig, SwaSettings
+from twofold.pipeline.config import RunConfig, SwaSettings, override
 from twofold.pipeline.recipes import load_recipe, recipe_names
 from twofold.pipeline.rehearsal import before_long, check_run
 from twofold.pipeline.rehearsal.apart import run_apart
@@ -90,22 +90,23 @@ def test_every_recipe_can_be_made_short(name: str) -> None:
 
 
 def test_a_run_is_checked_once_before_what_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried: list[tuple[str, bool]] = []
+    tried: list[tuple[str, bool, str | None]] = []
 
     def check(config: RunConfig, *, until: str, without_gpu: bool, **_: Any) -> float:
-        tried.append((until, without_gpu))
+        tried.append((until, without_gpu, config.training.start_from))
         return 40.0
 
     monkeypatch.setattr(before_long, "check_run", check)
     said: list[str] = []
+    started = override(RunConfig(), ["training.start_from=gone"])
     context: Any = type(
-        "Run", (), {"config": RunConfig(), "stop": StopRequest(), "say": staticmethod(said.append)}
+        "Run", (), {"config": started, "stop": StopRequest(), "say": staticmethod(said.append)}
     )
     tell = before_long.check_before_long("evaluate")
     assert tell(context, "training", 7200.0) == 40.0
     assert tell(context, "training", 7200.0) is None
-    # The training has the GPUs.
-    assert tried == [("evaluate", True)]
+    # The training has the GPUs, and has taken the weights that it starts from.
+    assert tried == [("evaluate", True, None)]
     assert said == [
         "training is expected to take 2:00:00: trying all steps on one batch first",
         "all steps passed on one batch, in 0:00:40",

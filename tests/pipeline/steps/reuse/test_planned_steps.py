@@ -16,7 +16,6 @@ from twofold.components.errors import (
 )
 from twofold.pipeline.cli.commands import try_out
 from twofold.pipeline.rehearsal import plan_run
-from twofold.pipeline.rehearsal.plan_run import without_start
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import LOCK
 from twofold.pipeline.steps.reuse.planned_steps import ENDED, Plan, plan_steps
@@ -176,12 +175,3 @@ def test_a_trial_takes_the_steps_that_are_left_and_no_other(
     try_it(runs.context("ask", *STRETCHED))
     left = Plan(("pretrain", "evaluate"), {"teacher": ENDED, "pretrain": LAST})
     assert tried == [("plan", left), ("until", "evaluate")]
-
-
-def test_a_training_that_has_begun_is_tried_without_the_weights_that_it_started_from(
-    runs: Runs,
-) -> None:
-    config = runs.context("ask", "training.start_from=gone", name="other").config
-    assert without_start(config, Plan(("pretrain",))) is config
-    begun = without_start(config, Plan(("pretrain",), {"pretrain": 21}))
-    assert begun.training.start_from is None
