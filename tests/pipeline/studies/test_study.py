@@ -47,8 +47,18 @@ _SMALL = (
     "study.overlaid=[raw, random]",
     "study.rsm_images=50",
     "study.reference={random: 0.4}",
+    f"training.callbacks=['{__name__}:Listening']",
 )
 _ENDS = ("_low", "", "_high")
+# The runs and stages whose beginning a callback was told of.
+_TOLD: list[tuple[str, str]] = []
+
+
+class Listening:
+    """Hears of each training that begins."""
+
+    def on_begin(self, training: dict[str, Any]) -> None:
+        _TOLD.append((training["run"], training["stage"]))
 
 
 class Study(NamedTuple):
@@ -95,6 +105,12 @@ def test_a_study_has_a_run_for_each_encoder_and_seed_and_for_fewer_labels_where_
         # Its epochs for the curves are others than its own.
         *("supervised-seed-0-labels-1", "supervised-seed-1-labels-1"),
     }
+
+
+def test_callbacks_are_told_of_every_training_of_a_study(study: Study) -> None:
+    trained = {path.parent.name for path in study.path.glob("supervised-*/run.json")}
+    assert {*_TOLD} == {(name, "pretrain") for name in trained}
+    assert len(_TOLD) == 6
 
 
 def test_a_run_of_fewer_labels_draws_them_by_its_seed_and_goes_through_them_more_often(
