@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twofold.components.training.resuming.checkpoint_files import has_checkpoint
+from twofold.components.training.continuing.start_report import read_start
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.checks.image_size import check_image_size
 from twofold.pipeline.tensorflow_import import import_tensorflow
@@ -24,9 +24,11 @@ def check_before_preparing(context: Context, until: str) -> None:
     config = context.config
     sizes = check_image_size(config, context.source)
     check_callbacks(config)
-    named = config.training.start_from, config.method.weights_file
-    # A training that has begun has weights of its own.
-    if any(named) and not has_checkpoint(context.run.path / "checkpoints"):
+    given = config.training.start_from
+    began = read_start(context.run.path / "checkpoints") or {}
+    # A training that has begun needs them no more.
+    begins = given is not None and began.get("from") != given
+    if begins or config.method.weights_file is not None:
         # Imported when used: with TensorFlow.
         import_tensorflow()
         from twofold.pipeline.steps.checks.given_weights import check_given_weights

@@ -253,6 +253,9 @@ def test_a_training_that_has_begun_no_longer_needs_the_weights(runs: Runs, tmp_p
     write_start(runs.path / "checkpoints", {"from": str(tmp_path / "a")})
     shutil.rmtree(tmp_path / "a")
     assert runs("ask", here) == []
+    # Nor where its images have to be prepared again.
+    shutil.rmtree(next(runs.datasets.iterdir()))
+    assert runs("ask", here) == ["prepare"]
     with pytest.raises(ConfigError, match="there is no such file"):
         runs("update", f"training.start_from={tmp_path / 'c'}")
 
