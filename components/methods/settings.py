@@ -38,6 +38,7 @@ class MethodSettings(Implemented):
         needs_labels: whether it cannot train without labelled images of two classes.
         labelled_only: whether images without a label are left out of its batches.
         classifies: whether it has a classifier of its own, the network "head".
+        calls_encoder: whether its gradients go through the encoder as a whole.
         loss_of_batch: whether the loss of an image depends on the others of its batch, so that
             accumulating gradients is not the same as a larger batch.
         figures: names of what ``Method.pictures`` shows.
@@ -50,6 +51,7 @@ class MethodSettings(Implemented):
     needs_labels: ClassVar[bool] = False
     labelled_only: ClassVar[bool] = False
     classifies: ClassVar[bool] = False
+    calls_encoder: ClassVar[bool] = True
     loss_of_batch: ClassVar[bool] = False
     figures: ClassVar[tuple[str, ...]] = ()
     name: str

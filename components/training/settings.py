@@ -224,6 +224,11 @@ class TrainingSettings(Section):
     replicas: ChangesRounding[int | None] = Field(
         None, ge=1, description="GPUs, or logical devices of a CPU; null: all GPUs, or one"
     )
+    recompute_activations: ChangesRounding[bool] = Field(
+        False,
+        description="whether what the encoder's blocks compute is computed again on the way back, "
+        "which takes the memory of one block in place of all and a third more time",
+    )
     steps_per_call: ChangesNothing[int | None] = Field(
         None,
         ge=1,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 
+from twofold.components.encoders.layers.recomputation import recompute_activations
 from twofold.components.methods import build
 from twofold.components.methods.automatic import Choice, TrainingSize
 from twofold.components.methods.build import ImageShape, build_method_projector
@@ -80,6 +81,7 @@ def choose_and_build_method(
 
     Raises:
         ValueError: if the images do not fit the encoder or the decoder.
+        SettingsError: if activations cannot be recomputed.
 
     """
     policies = config.method.choose_policies(config.views, config.second_views)
@@ -99,7 +101,10 @@ def choose_and_build_method(
         read_teacher=None if teacher is None else functools.partial(read_final, teacher),
     )
     parts = build.Parts(config.method, context)
-    return ChosenMethod(build.assemble(parts), parts.resolved, parts.choices, parts.size)
+    method = build.assemble(parts)
+    if config.training.recompute_activations and config.method.calls_encoder:
+        recompute_activations(method.models["encoder"])
+    return ChosenMethod(method, parts.resolved, parts.choices, parts.size)
 
 
 def draws_repeat(config: RunConfig) -> bool:

@@ -143,6 +143,7 @@ CASES = [
         ["training.epochs=6"],
     ),
     ("training.plateau={patience: 3}", ["training.epochs=4"], ["training.epochs=5"]),
+    ("training.recompute_activations=true", ["method.name=vae"], ["method.name=simclr"]),
     ("training.steps_per_call=4", ["training.log_every=4"], ["training.log_every=5"]),
     (
         "views.hue=0.3",

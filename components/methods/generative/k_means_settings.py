@@ -19,6 +19,7 @@ class KMeansSettings(MethodSettings):
 
     implementation: ClassVar[str] = "twofold.components.methods.generative.k_means:KMeans"
     view_policies: ClassVar[int] = 1
+    calls_encoder: ClassVar[bool] = False
     figures: ClassVar[tuple[str, ...]] = ("dictionary",)
     loss_of_batch: ClassVar[bool] = True
     name: Literal["k_means"] = "k_means"

@@ -25,6 +25,7 @@ class VAESettings(MethodSettings):
 
     implementation: ClassVar[str] = "twofold.components.methods.generative.vae:VAE"
     view_policies: ClassVar[int] = 1
+    calls_encoder: ClassVar[bool] = False
     figures: ClassVar[tuple[str, ...]] = ("reconstructions",)
     name: Literal["vae"] = "vae"
     latent: int | None = Field(

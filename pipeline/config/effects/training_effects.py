@@ -16,7 +16,8 @@ _OF_BATCHES = (
 )
 # What fine-tuning takes over.
 _OF_ANY_TRAINING = (
-    *("precision", "deterministic", "steps_per_call", "tensorboard", "callbacks"),
+    *("precision", "deterministic", "steps_per_call", "recompute_activations", "tensorboard"),
+    "callbacks",
     *("log_every", "checkpoint_every_epochs", "checkpoint_minutes", "keep_checkpoints"),
 )
 _OF_TRAINING = tuple(
@@ -89,6 +90,13 @@ TRAINING = (
         ("continue_learning_rate",),
         lambda training, _: training.continue_schedule in ("restarted", "constant"),
         "training.continue_schedule=restarted or constant",
+    ),
+    Effect(
+        ("recompute_activations",),
+        lambda _, config: (
+            config.method.calls_encoder or config.evaluation.finetune_epochs is not None
+        ),
+        "a method.name whose gradients go through the whole encoder",
     ),
     Effect(
         ("steps_per_call",),

@@ -126,6 +126,7 @@ def configure(context: Context, job: Job, train: Split) -> RunConfig:
                 precision=whole.training.precision,
                 compile=whole.training.compile,
                 deterministic=whole.training.deterministic,
+                recompute_activations=whole.training.recompute_activations,
                 steps_per_call=whole.training.steps_per_call,
                 log_every=whole.training.log_every,
                 checkpoint_every_epochs=whole.training.checkpoint_every_epochs,
