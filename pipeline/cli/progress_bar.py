@@ -114,15 +114,19 @@ class ProgressDisplay:
 
     def _lines(self, description: str, total: int, unit: str) -> Callable[[int], None]:
         self._told = self._clock()
-        start: list[tuple[int, float]] = []
+        start: tuple[int, float] | None = None
+        last = 0
 
         def show(done: int) -> None:
+            nonlocal last, start
             now = self._clock()
-            if not start:
-                start.append((done, now))
+            if start is None or done < last:
+                # A training that is rolled back goes on from fewer, which is no rate.
+                start = done, now
+            last = done
             if now - self._told < _LINE_EVERY or done >= total:
                 return
-            (before, began) = start[0]
+            before, began = start
             rate = (done - before) / max(now - began, 1e-9)
             left = f", {duration((total - done) / rate)} left" if rate else ""
             speed = f"{_per_second(rate)} {unit}/s"

@@ -42,6 +42,10 @@ class ExpectedTime:
             self._ended = step > 1
             return
         first, began = self._first
+        if step <= first:
+            # Rolled back to where it began, or before.
+            self._first = step, self._clock()
+            return
         passed = self._clock() - began
         left = (self._steps - step) * passed / (step - first)
         if passed >= _MEASURED or left < LONG / 10:

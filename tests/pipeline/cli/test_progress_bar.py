@@ -122,6 +122,14 @@ def test_without_a_terminal_long_work_is_heard_of_every_half_minute(lines: Lines
     ]
 
 
+def test_what_a_rollback_takes_back_counts_into_no_rate(lines: Lines) -> None:
+    with lines.display.bar("pretrain", 1000, "images") as show:
+        for seconds, done in ((0.0, 500), (10.0, 900), (20.0, 100), (40.0, 300)):
+            lines.at(seconds)
+            show(done)
+    assert lines.said == ["pretrain: 300 of 1,000 images, 10 images/s, 0:01:10 left"]
+
+
 def test_what_is_slow_is_counted_below_one_a_second(lines: Lines) -> None:
     with lines.display.bar("measure", 6, "measures") as show:
         show(0)

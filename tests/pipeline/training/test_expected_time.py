@@ -27,3 +27,17 @@ def test_what_is_left_is_told_where_it_is_long(
         now += 60.0 if step == 1 else step_seconds
         expecting(step)
     assert told == pytest.approx(expected)
+
+
+def test_a_training_that_is_rolled_back_to_its_first_step_is_judged_anew() -> None:
+    told: list[float] = []
+    now = 0.0
+    expecting = ExpectedTime(1000, told.append, clock=lambda: now)
+    for step in (0, 1, 2, 1, 2, 1):
+        expecting(step)
+        now += 3.0
+    for step in range(2, 8):
+        expecting(step)
+        now += 3.0
+    # Ten seconds from the last first step on are four steps of three.
+    assert told == [3.0 * (1000 - 5)]
