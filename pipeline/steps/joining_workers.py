@@ -15,6 +15,7 @@ from twofold.components.training.workers.worker_group import Group
 from twofold.pipeline.runs.code_fingerprint import changed_modules
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.reuse.fingerprints import step_code, step_values
+from twofold.pipeline.steps.reuse.start_source import START, has_taken_start
 
 _PACKAGES = ("tensorflow", "keras", "numpy")
 _SETTINGS = ("seed", "views", "second_views", "probe_views", "encoder", "method", "training")
@@ -50,7 +51,10 @@ def agree_before_training(context: Context) -> None:
                 f"run` or `twofold pretrain`: unset it to train here alone"
             )
         return
-    compare(context.workers, _facts(context))
+    facts = _facts(context)
+    if context.workers.exchange(has_taken_start(context))[0]:
+        facts["images"].pop(START, None)
+    compare(context.workers, facts)
 
 
 def compare(workers: Group, facts: Mapping[str, Mapping[str, Any]]) -> None:

@@ -19,14 +19,16 @@ from twofold.pipeline.steps.reuse.fingerprints import (
     step_facts,
     step_inputs,
 )
-from twofold.pipeline.steps.reuse.outputs import STEPS, from_step
+from twofold.pipeline.steps.reuse.outputs import STEPS, TEACHER, from_step
 from twofold.pipeline.steps.reuse.standing import (
     Standing,
     choose_data_set,
     describe_changes,
     examine,
+    goes_on,
     is_finished,
 )
+from twofold.pipeline.steps.reuse.start_source import changed_start, has_other_start
 
 # Seconds of work that is repeated without being asked for, where its result is damaged.
 _SOON = 60.0
@@ -83,8 +85,15 @@ def plan_step(context: Context, name: str, standing: Standing) -> Beginning:
             # It goes on from what the same code made, or other code whose result was accepted.
             facts = {key: before[key] for key in (*_MADE_FROM, "reused") if key in before}
             begun = str(training_fingerprint(before))
-    if standing.kind == "open" and is_finished(context, name) and name in STEPS[:2]:
+    if standing.kind == "open" and name == "prepare" and is_finished(context, name):
         _refuse_to_replace(context, name)
+    if standing.kind == "open" and name == "pretrain" and training_fingerprint(before) != begun:
+        if goes_on(context, name):
+            # Begun by other code, which was accepted.
+            facts = {key: before[key] for key in (*_MADE_FROM, "reused") if key in before}
+            begun = str(training_fingerprint(before))
+        else:
+            _refuse_to_replace(context, name)
     if name == "prepare":
         made_by, facts = _data_set_facts(context, facts)
         return Beginning(begun, made_by, facts)
@@ -94,7 +103,13 @@ def plan_step(context: Context, name: str, standing: Standing) -> Beginning:
     going = plan_training(before, begun, context.config, checkpoints, update=update)
     if going.change:
         context.say(f"{name}: {going.change}")
-    return Beginning(begun, going.made_by, {**facts, **going.facts}, going)
+    since: Mapping[str, Any] = {}
+    if going.step and (since := changed_start(context)):
+        context.say(
+            f"{name}: training.start_from={context.config.training.start_from} holds other weights "
+            f"than this training took: it goes on from its own checkpoint"
+        )
+    return Beginning(begun, going.made_by, {**facts, **since, **going.facts}, going)
 
 
 def accepted_facts(context: Context, name: str, standing: Standing) -> dict[str, Any]:
@@ -134,18 +149,20 @@ def _replacement(context: Context, first: str) -> str:
 
 
 def _refuse_to_replace(context: Context, first: str) -> None:
-    """Refuses to replace a finished training by one on other images, without being asked to.
+    """Refuses to replace a training by one on other images, without being asked to.
 
     Raises:
         OtherCodeError: naming what it took.
 
     """
     run = context.run
-    if run.takes_over or run.entry("pretrain").get("status") != "done":
+    begun = any(has_checkpoint(run.path / folder) for folder in ("checkpoints", TEACHER))
+    if run.takes_over or not (begun or run.entry("pretrain").get("status") == "done"):
         return
+    kept = "keep it with --reuse, " if has_other_start(context) else ""
     raise OtherCodeError(
         f"{run.path} holds a training on other images or from other weights than there are now: "
-        f"give this run a name of its own with --name, or {_replacement(context, first)}"
+        f"{kept}give this run a name of its own with --name, or {_replacement(context, first)}"
     )
 
 

@@ -25,8 +25,6 @@ from twofold.components.training.continuing.influence import (
     fill,
     select,
 )
-from twofold.components.training.continuing.start_report import read_start
-from twofold.components.training.continuing.weight_source import find_weights
 from twofold.components.transforms.settings import VIEWS
 from twofold.pipeline.config import EvaluationConfig, RunConfig, override, parse_config
 from twofold.pipeline.config.data_source import preparation_settings
@@ -36,10 +34,9 @@ from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import fingerprint
 from twofold.pipeline.steps.checks.data_checks import check_source
 from twofold.pipeline.steps.reuse.dependencies import DEPENDENCIES
+from twofold.pipeline.steps.reuse.start_source import START, start_of, start_values
 from twofold.pipeline.steps.robustness_baseline import read_baseline
 
-# The key of the checksum of the weights that a training starts from.
-_START = "start_from"
 # Names by which runs and data sets are known that were made before code was part of it.
 _EARLIER = {
     "prepare": "prepare-1",
@@ -71,7 +68,7 @@ def _settings_begun_with(config: RunConfig) -> dict[str, Any]:
     """Returns the same without those by which a training may go on in another way."""
     training = select(config.training, {Influence.WEIGHTS})
     # Those weights are known by their content, wherever they are.
-    del training["start_from"]
+    del training[START]
     return settings_seen(config) | {"training": training}
 
 
@@ -220,34 +217,8 @@ def _pretrain(context: Context) -> dict[str, Any]:
         **training_images(context),
         **{key: config[key] for key in keys},
         **_weights(context.config.method),
-        **_start(context),
+        **start_values(context),
     }
-
-
-def _start(context: Context) -> dict[str, Any]:
-    """Fingerprints the content of the weights that training starts from, if it does from any.
-
-    A training that has begun needs them no more.
-
-    Raises:
-        ConfigError: if there are none at the path, or they are the run's own.
-
-    """
-    given, run = context.config.training.start_from, context.run
-    if given is None:
-        return {}
-    path = Path(given).expanduser().resolve()
-    own = run.path.resolve(), (run.path / "checkpoints").resolve()
-    if path == own[0] or path.is_relative_to(own[1]):
-        raise ConfigError(
-            f"training.start_from={given} is this run itself: expected another run; more "
-            f"training.epochs continue this one"
-        )
-    recorded = run.entry("pretrain").get("inputs", {}).get(_START)
-    began = read_start(run.path / "checkpoints") or {}
-    if not path.exists() and recorded is not None and began.get("from") == given:
-        return {_START: recorded}
-    return _start_of(context.config)
 
 
 def _weights(method: MethodSettings) -> dict[str, Any]:
@@ -329,15 +300,10 @@ def _files_of(config: RunConfig) -> dict[str, Any]:
     baseline = read_baseline(config.evaluation)
     return {
         **_weights(config.method),
-        **_start_of(config),
+        **start_of(config),
         **_corrupted(config.evaluation),
         **({} if baseline is None else {"robustness_baseline": baseline}),
     }
-
-
-def _start_of(config: RunConfig) -> dict[str, Any]:
-    given = config.training.start_from
-    return {} if given is None else {_START: find_weights(given).checksum()}
 
 
 def _corrupted(evaluation: EvaluationConfig) -> dict[str, Any]:

@@ -102,6 +102,12 @@ def is_finished(context: Context, step: str) -> bool:
     return ended and not (step == "pretrain" and is_left(entry, context.config))
 
 
+def goes_on(context: Context, step: str) -> bool:
+    """Tells whether an unfinished step goes on with what it left, which is of the same inputs."""
+    same = _same_inputs(context, step, context.run.entry(step))
+    return same and not is_finished(context, step) and _has_partial_work(context, step)
+
+
 def code_changes(entry: Mapping[str, Any], dependencies: Dependencies) -> tuple[str, ...] | None:
     """Names the modules that changed since a step was done, or since its result was accepted.
 

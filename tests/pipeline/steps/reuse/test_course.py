@@ -13,6 +13,7 @@ from twofold.components.errors import (
     UsageError,
 )
 from twofold.components.training.continuing.start_report import write_start
+from twofold.pipeline.steps.reuse import fingerprints
 
 HARMLESS = (
     "training.log_every=3",
@@ -258,6 +259,57 @@ def test_a_training_that_has_begun_no_longer_needs_the_weights(runs: Runs, tmp_p
     assert runs("ask", here) == ["prepare"]
     with pytest.raises(ConfigError, match="there is no such file"):
         runs("update", f"training.start_from={tmp_path / 'c'}")
+
+
+def test_a_training_goes_on_though_the_weights_have_changed_since(
+    runs: Runs, tmp_path: Path
+) -> None:
+    here = _weights(tmp_path / "a", b"1")
+    assert runs("update", here) == STEPS
+    write_start(runs.path / "checkpoints", {"from": str(tmp_path / "a")})
+    began = runs.entry("pretrain")
+    _interrupt(runs, 14)
+    _weights(tmp_path / "a", b"22")
+    before = runs.superseded
+    assert runs("ask", here)[0] == "pretrain"
+    told = next(line for line in runs.said if "holds other weights" in line)
+    assert told.startswith(f"pretrain: {here} holds other weights than this training took: it goes")
+    assert not any("replaces an unfinished" in line for line in runs.said)
+    assert not any("ckpt" in name for name in set(runs.superseded) - set(before))
+    assert runs.entry("pretrain")["training"] == began["training"]
+    # Once finished, that is no question any more; other weights once more are one.
+    assert runs("ask", here) == []
+    _weights(tmp_path / "a", b"333")
+    with pytest.raises(OtherCodeError, match=r"other weights .* keep it with --reuse, give"):
+        runs("ask", here)
+    assert runs("reuse", here) == []
+    with pytest.raises(OtherCodeError, match="from other weights"):
+        runs("ask", here, "training.epochs=9")
+    assert runs("update", here)[0] == "pretrain"
+    assert "checkpoints/ckpt-14.index" in runs.superseded
+
+
+def test_a_training_begun_by_other_code_goes_on_each_time(runs: Runs, edit: Edit) -> None:
+    _interrupt(runs, 14)
+    edit(LOOP, "STEPS = 3")
+    began = runs.entry("pretrain")["training"]
+    for _ in range(2):
+        assert runs("reuse")[0] == "pretrain"
+        assert runs.entry("pretrain")["training"] == began
+        _interrupt(runs, 14)
+
+
+def test_an_unfinished_training_on_other_images_is_not_replaced_unasked(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _interrupt(runs, 14)
+    known = fingerprints.training_images
+    other = {"dataset": "of other images"}
+    monkeypatch.setattr(fingerprints, "training_images", lambda context: known(context) | other)
+    with pytest.raises(OtherCodeError, match="holds a training on other images"):
+        runs("ask")
+    assert (runs.path / "checkpoints" / "ckpt-14.index").exists()
+    assert runs("update")[0] == "pretrain"
 
 
 def test_a_run_does_not_start_from_itself(runs: Runs) -> None:
