@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
+# Modules are compiled once, not by each of the processes that tests and runs start.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: install quickstart test test-durations coverage test-long test-kills test-workers test-wheel test-parity has-parity-python test-fidelity \
 	test-trackers \
 	test-engines engines \

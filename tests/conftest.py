@@ -22,6 +22,9 @@ os.environ.setdefault(
 import pytest
 import wrapt
 
+# What collection makes are modules and tests, which live to the end: no garbage to look for.
+gc.disable()
+
 LOGICAL_DEVICES = 4
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -47,9 +50,14 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Spares the garbage collector the modules: a million objects that live to the end."""
+    """Spares the garbage collector the modules: a million objects that live to the end.
+
+    What is garbage in a test are graphs, a few large cycles, for which it need not look as often.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Imports point one way; the rules are those of the house, read from the imports themselves."""
 
 import ast
+import functools
 import sys
 from pathlib import Path
 
@@ -79,10 +80,13 @@ def package_of(module):
     return module if SOURCES[module].name == "__init__.py" else module.rpartition(".")[0]
 
 
-IMPORTS = {
-    module: imports_of(path.read_text(encoding="utf-8"), package_of(module))
-    for module, path in SOURCES.items()
-}
+@functools.cache
+def all_imports():
+    """The imports of each module, read once and not where tests are only collected."""
+    return {
+        module: imports_of(path.read_text(encoding="utf-8"), package_of(module))
+        for module, path in SOURCES.items()
+    }
 
 
 def modules_within(package):
@@ -96,10 +100,12 @@ def module_of(name):
     return name or None
 
 
-ARROWS = {
-    module: {module_of(name) for name in names} - {None, module}
-    for module, names in IMPORTS.items()
-}
+@functools.cache
+def all_arrows():
+    return {
+        module: {module_of(name) for name in names} - {None, module}
+        for module, names in all_imports().items()
+    }
 
 
 def reached_from(module):
@@ -110,7 +116,7 @@ def reached_from(module):
         if current not in reached:
             reached.add(current)
             waiting += [
-                other for other in SOURCES for name in IMPORTS[current] if within(name, other)
+                other for other in SOURCES for name in all_imports()[current] if within(name, other)
             ]
     return reached
 
@@ -132,7 +138,7 @@ def test_every_form_of_import_is_read(statement, expected):
 
 
 def test_nothing_is_imported_by_the_name_that_it_has_in_the_checkout():
-    for module, names in IMPORTS.items():
+    for module, names in all_imports().items():
         for name in names:
             assert not within(name, *TOPS), f"{module} imports {name}"
 
@@ -147,27 +153,27 @@ def test_every_folder_of_components_has_a_rule():
 def test_a_folder_of_components_imports_only_the_siblings_it_may(folder):
     allowed = [f"twofold.components.{name}" for name in (folder, *SIBLINGS[folder])]
     for module in modules_within(f"twofold.components.{folder}"):
-        for name in IMPORTS[module]:
+        for name in all_imports()[module]:
             if within(name, "twofold.components"):
                 assert within(name, *allowed, *SHARED), f"{module} imports {name}"
 
 
 @pytest.mark.parametrize("module", SHARED)
 def test_what_all_folders_share_imports_none_of_them(module):
-    for name in IMPORTS[module]:
+    for name in all_imports()[module]:
         assert not within(name, "twofold") or within(name, *SHARED), f"{module} imports {name}"
 
 
 def test_components_import_neither_the_pipeline_nor_serving():
     for module in modules_within("twofold.components"):
-        for name in IMPORTS[module]:
+        for name in all_imports()[module]:
             if within(name, "twofold", "tests"):
                 assert within(name, "twofold.components"), f"{module} imports {name}"
 
 
 def test_serving_imports_nothing_but_the_exceptions_of_components():
     for module in modules_within("twofold.serving"):
-        for name in IMPORTS[module]:
+        for name in all_imports()[module]:
             if within(name, "twofold", "tests"):
                 allowed = ("twofold.serving", "twofold.components.errors")
                 assert within(name, *allowed), f"{module} imports {name}"
@@ -175,7 +181,7 @@ def test_serving_imports_nothing_but_the_exceptions_of_components():
 
 def test_the_client_of_the_service_needs_no_package():
     for module in reached_from("twofold.serving.client"):
-        for name in IMPORTS[module]:
+        for name in all_imports()[module]:
             top = name.partition(".")[0]
             assert top == "twofold" or top in sys.stdlib_module_names, f"{module} imports {name}"
 
@@ -190,7 +196,7 @@ def circle_in(arrows):
 
 
 def test_no_module_is_part_of_a_circle():
-    assert circle_in(ARROWS) == []
+    assert circle_in(all_arrows()) == []
 
 
 def arrows_between_rooms(package):
@@ -199,7 +205,7 @@ def arrows_between_rooms(package):
     arrows: dict[str, set[str]] = {}
     for module in modules_within(package):
         room = ".".join(module.split(".")[:depth])
-        others = {".".join(name.split(".")[:depth]) for name in ARROWS[module]}
+        others = {".".join(name.split(".")[:depth]) for name in all_arrows()[module]}
         inside = {other for other in others if within(other, package)}
         arrows.setdefault(room, set()).update(inside - {room, package})
     arrows.pop(package, None)
@@ -227,7 +233,7 @@ def test_no_two_modules_have_the_same_file_name():
 
 def test_beam_stays_where_datasets_are_prepared():
     for module in SOURCES:
-        for name in IMPORTS[module]:
+        for name in all_imports()[module]:
             if within(name, "apache_beam"):
                 assert module in BEAM_MODULES, f"{module} imports {name}"
 
@@ -237,7 +243,7 @@ def test_what_beam_ships_to_its_workers_holds_no_model_code(start):
     packages = ("twofold", "twofold.components")
     for module in reached_from(start):
         assert within(module, "twofold.components.data", *SHARED) or module in packages, module
-        for name in IMPORTS[module]:
+        for name in all_imports()[module]:
             assert not within(name, "keras", "tensorflow.keras"), f"{module} imports {name}"
 
 
@@ -246,5 +252,5 @@ def test_what_beam_ships_to_its_workers_holds_no_model_code(start):
 )
 def test_settings_are_read_without_tensorflow(start):
     for module in reached_from(start):
-        for name in IMPORTS[module]:
+        for name in all_imports()[module]:
             assert not within(name, "tensorflow", "keras"), f"{module} imports {name}"
