@@ -18,6 +18,7 @@ from tests.components.methods.forms import (
     random_split,
     values_of,
 )
+from tests.op_by_op import op_by_op
 from tests.strategies import strategy_of
 from twofold.components.data.reading.reader import batches
 from twofold.components.encoders.heads import build_linear_head
@@ -37,6 +38,13 @@ SETTINGS = LoopSettings(steps=STEPS, steps_per_epoch=2, log_every=3, checkpoint_
 
 class KilledError(Exception):
     """Stands for a signal."""
+
+
+@pytest.fixture
+def _untraced():
+    """For tests of the loop; those of a step that is traced are the first two."""
+    with op_by_op():
+        yield
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +198,7 @@ def test_a_run_goes_on_with_the_same_batches_on_another_number_of_replicas(tmp_p
         np.testing.assert_allclose(resumed.values[name], value, 1e-3, 1e-3, err_msg=name)
 
 
+@pytest.mark.usefixtures("_untraced")
 def test_the_rate_that_is_reported_is_that_of_the_update_just_made(tmp_path):
     metrics = _run(tmp_path, "supervised").metrics
 
@@ -202,6 +211,7 @@ def test_the_rate_that_is_reported_is_that_of_the_update_just_made(tmp_path):
     )
 
 
+@pytest.mark.usefixtures("_untraced")
 def test_a_run_killed_before_its_first_checkpoint_starts_over(tmp_path):
     with pytest.raises(KilledError):
         _run(tmp_path, "supervised", killed_after=1)
@@ -211,6 +221,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(tmp_path):
     assert resumed.metrics == expected.metrics
 
 
+@pytest.mark.usefixtures("_untraced")
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path):
     first = _run(tmp_path / "first", "supervised")
     _assert_equal(first.values, _run(tmp_path / "second", "supervised").values)
@@ -218,6 +229,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path):
     assert not np.array_equal(first.values["encoder/0"], other.values["encoder/0"])
 
 
+@pytest.mark.usefixtures("_untraced")
 def test_a_finished_run_trains_no_further(tmp_path):
     expected = _run(tmp_path, "supervised")
     again = _run(tmp_path, "supervised")
@@ -225,6 +237,7 @@ def test_a_finished_run_trains_no_further(tmp_path):
     assert again.metrics == {}
 
 
+@pytest.mark.usefixtures("_untraced")
 def test_early_stopping_ends_the_run_for_good_and_keeps_the_best_weights(tmp_path):
     # At a rate as low as this no further image is classified correctly.
     stopped = _run(tmp_path, "supervised", patience=1, learning_rate=1e-9)
@@ -243,6 +256,7 @@ def test_early_stopping_ends_the_run_for_good_and_keeps_the_best_weights(tmp_pat
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.usefixtures("_untraced")
 def test_metrics_are_logged_at_intervals_epochs_and_checkpoints(tmp_path):
     metrics = _run(tmp_path, "nnclr").metrics
     assert sorted(metrics) == [2, 3, 4, 6, 8]
@@ -260,12 +274,14 @@ def test_metrics_are_logged_at_intervals_epochs_and_checkpoints(tmp_path):
     assert metrics[8].keys() == every_time | {"test/loss", "test/accuracy"}
 
 
+@pytest.mark.usefixtures("_untraced")
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint_before(tmp_path):
     with pytest.raises(TrainingDivergedError, match=r"training\.learning_rate"):
         _run(tmp_path, "supervised", learning_rate=float("inf"))
     assert not list(tmp_path.glob("ckpt-4*"))
 
 
+@pytest.mark.usefixtures("_untraced")
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     _run(tmp_path, "supervised")
     with pytest.raises(CheckpointError, match="expected a checkpoint of this model"):
