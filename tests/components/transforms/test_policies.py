@@ -12,6 +12,8 @@ from twofold.components.transforms.views import make_views
 
 RANDOM = sorted(set(VIEWS) - {"none"})
 HEIGHT, WIDTH = 20, 24
+# Policies of the same operations as another one, from which they differ in numbers alone.
+OTHER_NUMBERS = {"simclr_weak", "nnclr_weak", "barlow", "byol_a"}
 # The side of squares, of policies that do not keep the image's own size.
 SIDES = {"patches": 16, "resized_window": 72, "randaugment_tf_models": 72}
 
@@ -55,7 +57,11 @@ def test_grey_images_of_one_channel_have_views_too(keys, name):
     check_views(views_of(build_policy(name), batch_of(6, 1), keys(6), count=1), name, channels=1)
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize(
+    "name",
+    # Compiling one takes a second or two.
+    [pytest.param(one, marks=[pytest.mark.long] * (one in OTHER_NUMBERS)) for one in VIEWS],
+)
 def test_compiled_views_are_the_eager_ones(name):
     views, keys = published_views(name)
     policy = build_policy(name)
