@@ -11,13 +11,15 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.pipeline.conftest import UNTRAINED, Outcome, save_images, short_run
+from tests.pipeline.conftest import SHORT, UNTRAINED, Outcome, save_images, short_run
 from tests.strategies import strategy_of
 from twofold.components import distribute
 from twofold.components.encoders.convolutional.core_settings import CoreSettings
 from twofold.components.evaluation.confidence_intervals import binomial_interval
 from twofold.components.methods.labelled.self_training_settings import SelfTrainingSettings
+from twofold.components.training.method import MethodInput
 from twofold.pipeline.config import RunConfig, load_yaml, override
+from twofold.pipeline.models.method_builder import build_method
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps import training_remarks
 from twofold.pipeline.steps.plots import training_plots
@@ -47,22 +49,72 @@ def _metrics(workdir: Path) -> dict[str, float]:
     return {name: value for name, value in values.items() if not name.startswith("prepare/")}
 
 
+def _training_metrics(workdir: Path) -> set[str]:
+    """The names of finite metrics of training, but for those that every training has."""
+    metrics = {
+        name.removeprefix("pretrain/"): value
+        for name, value in _metrics(workdir).items()
+        if name.startswith("pretrain/")
+    }
+    assert all(np.isfinite(value) for value in metrics.values())
+    common = {"loss", "feature_std", "online_probe/loss", "online_probe/accuracy", "gradient_norm"}
+    held_out = {"test/loss", "test/accuracy", "images_per_second"}
+    geometry = {f"feature_{name}" for name in ("deviation", "effective_rank", "uniformity")}
+    assert common | held_out | geometry <= metrics.keys()
+    tracked = tuple(name.removeprefix("feature") for name in geometry)
+    return {name for name in metrics if not name.endswith(tracked)} - common - held_out
+
+
+NNCLR = ("method.name=nnclr", *PROJECTOR)
+BYOL = ("method.name=byol", "second_views.policy=byol_b", *PREDICTOR)
+ON_PATCHES = ("method.name=simsiam", *PREDICTOR, *PATCHES)
+# Methods without labels, and what they tell of themselves.
+METHODS: list[tuple[tuple[str, ...], set[str]]] = [
+    (NNCLR, {"contrastive_accuracy", "correlation_accuracy"}),
+    (("method.name=barlow_twins", *PROJECTOR), {"correlation_accuracy"}),
+    (("method.name=vicreg", *PROJECTOR), {"invariance", "variance", "covariance"}),
+    (BYOL, set()),
+    (("method.name=simsiam", *PREDICTOR), set()),
+    (EMP_SSL, {"agreement"}),
+    (K_MEANS, {"atoms_used"}),
+    (("method.name=simsiam", *PREDICTOR, DICTIONARY), set()),
+    (ON_PATCHES, set()),
+    (("method.negatives=other_view",), {"contrastive_accuracy"}),
+    (("method.negatives=2",), {"contrastive_accuracy"}),
+]
+
+
+def _settings_of(value: object) -> str:
+    return value[0].partition("=")[2] if isinstance(value, tuple) else ""
+
+
+@pytest.mark.parametrize(("settings", "expected"), METHODS, ids=_settings_of)
+def test_a_method_without_labels_has_a_loss_and_says_how_it_does(
+    settings: tuple[str, ...], expected: set[str]
+) -> None:
+    config = override(RunConfig(), [*SHORT, *settings])
+    method = build_method(config, (16, 16, 3), 2, steps=4)
+    output = method(
+        MethodInput(
+            images=tf.constant(np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)),
+            labels=tf.fill([8], -1),
+            keys=tf.cast(tf.range(8), tf.uint32),
+            step=tf.constant(0, tf.int64),
+        )
+    )
+    assert output.metrics.keys() == expected
+    assert all(np.isfinite(value) for value in (output.loss, *output.metrics.values()))
+    assert output.features.shape[0] == 8
+
+
+# Of the other methods the tests of the methods train the same parts by the same loop.
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (("method.name=nnclr", *PROJECTOR), {"contrastive_accuracy", "correlation_accuracy"}),
-        (("method.name=barlow_twins", *PROJECTOR), {"correlation_accuracy"}),
-        (("method.name=vicreg", *PROJECTOR), {"invariance", "variance", "covariance"}),
-        (("method.name=byol", "second_views.policy=byol_b", *PREDICTOR), set()),
-        (("method.name=simsiam", *PREDICTOR), set()),
-        (EMP_SSL, {"agreement"}),
-        (K_MEANS, {"atoms_used"}),
-        (("method.name=simsiam", *PREDICTOR, DICTIONARY), set()),
-        (("method.name=simsiam", *PREDICTOR, *PATCHES), set()),
-        (("method.negatives=other_view",), {"contrastive_accuracy"}),
-        (("method.negatives=2",), {"contrastive_accuracy"}),
+        pytest.param(*one, marks=[] if one[0] in (NNCLR, BYOL, ON_PATCHES) else [pytest.mark.long])
+        for one in METHODS
     ],
-    ids=lambda value: value[0].partition("=")[2] if isinstance(value, tuple) else "",
+    ids=_settings_of,
 )
 def test_a_method_without_labels_trains_and_says_how_it_does(
     settings: tuple[str, ...],
@@ -73,14 +125,7 @@ def test_a_method_without_labels_trains_and_says_how_it_does(
 ) -> None:
     ended = _pretrain(twofold, two_classes, tmp_path, *settings)
     assert ended.status == 0, ended
-    metrics = _metrics(tmp_path)
-    common = {"loss", "feature_std", "online_probe/loss", "online_probe/accuracy", "gradient_norm"}
-    held_out = {"test/loss", "test/accuracy", "images_per_second"}
-    geometry = ("_deviation", "_effective_rank", "_uniformity")
-    known = {name for name in metrics if not name.endswith(geometry)}
-    assert known == {f"pretrain/{name}" for name in common | held_out | expected}
-    assert {f"pretrain/feature{name}" for name in geometry} <= set(metrics)
-    assert all(np.isfinite(value) for value in metrics.values())
+    assert _training_metrics(tmp_path) == expected
     run = tmp_path / "folder_simclr"
     assert (run / "checkpoints/final/weights.index").exists()
     with Image.open(run / "figures/views.png") as picture:
@@ -132,8 +177,11 @@ def test_an_encoder_of_patches_is_measured_on_whole_images(
     embeddings = np.load(run / "embeddings/test.npy")
     assert embeddings.shape[1] == 6
     assert np.isfinite(embeddings).all()
+    assert _training_metrics(tmp_path) == {"agreement"}
     metrics = _metrics(tmp_path)
     assert -1 <= metrics["pretrain/agreement"] <= 1
+    with Image.open(run / "figures/views.png") as picture:
+        assert picture.size[0] > 100
     assert {"linear_probe/test_accuracy", "embedding/alignment"} <= set(metrics)
 
 
@@ -171,6 +219,7 @@ def test_a_dictionary_is_drawn_exported_and_fine_tuned(
         assert picture.size[0] > 100
     assert np.load(run / "embeddings/test.npy").shape[1] == 2 * 2 * 5
     assert (run / "saved_model/1/saved_model.pb").is_file()
+    assert _training_metrics(tmp_path) == {"atoms_used"}
     assert 0 <= _metrics(tmp_path)["finetune/test_accuracy"] <= 1
 
 
@@ -255,6 +304,7 @@ def test_an_untrained_encoder_can_be_measured(
     assert not any(name.startswith("pretrain/") for name in _metrics(tmp_path))
 
 
+@pytest.mark.usefixtures("traced")
 def test_labelled_and_unlabelled_streams_share_a_step(
     twofold: Twofold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -358,6 +408,7 @@ def test_a_teachers_bfloat16_is_remarked_on_by_its_own_name(
     assert remark.startswith("method.teacher.training.precision=bfloat16: this processor")
 
 
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(
     "settings",
     [
