@@ -24,7 +24,7 @@ Twofold = Callable[..., Outcome]
 
 _ENCODERS = (
     "{random: [method.name=random, views.policy=none],"
-    " supervised: [method.name=supervised, views.policy=none, training.epochs=4]}"
+    " supervised: [method.name=supervised, views.policy=none, training.epochs=3]}"
 )
 _SMALL = (
     "data.images=300",
@@ -41,7 +41,7 @@ _SMALL = (
     f"study.encoders={_ENCODERS}",
     "study.label_fractions=[0.25,1.0]",
     "study.fraction_probe_epochs=3",
-    "study.fraction_training_epochs=6",
+    "study.fraction_training_epochs=2",
     "study.curve_groups={both: [supervised, random], one: [raw]}",
     "study.pictured={all: supervised}",
     "study.overlaid=[raw, random]",
@@ -119,11 +119,11 @@ def test_a_run_of_fewer_labels_draws_them_by_its_seed_and_goes_through_them_more
     configuration = study.record("supervised-seed-1-labels-0.25")["configuration"]
     assert configuration["seed"] == configuration["data"]["label_seed"] == 1
     assert configuration["data"]["label_share"] == 0.25
-    # 6 / sqrt(0.25).
-    assert configuration["training"]["epochs"] == 12
+    # 2 / sqrt(0.25).
+    assert configuration["training"]["epochs"] == 4
     with_all = study.record("supervised-seed-1-labels-1")["configuration"]
-    assert with_all["training"]["epochs"] == 6
-    assert study.record("supervised-seed-1")["configuration"]["training"]["epochs"] == 4
+    assert with_all["training"]["epochs"] == 2
+    assert study.record("supervised-seed-1")["configuration"]["training"]["epochs"] == 3
 
 
 @pytest.mark.parametrize(
