@@ -3,8 +3,9 @@
 The pipeline is linear, which every runner can do alike: names of tasks, scanned; one group of all
 parts, resolved; a group for each shard, written. Of more images than one worker should compare,
 duplicates are searched in between: groups of parts, spread by what could be equal; these groups,
-collapsed and spread by the bands of their hashes; and these groups, compared. Only names travel
-through Beam, and of rows where they lie; what is named lies in the staging area.
+collapsed and spread by the bands of their hashes; and these groups, compared. Of very many parts,
+groups are merged before the shards are written, so that a shard reads its own rows and no others.
+Only names travel through Beam, and of rows where they lie; what is named lies in the staging area.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import apache_beam as beam
 
@@ -24,6 +25,13 @@ from twofold.components.data.preparation.duplicate_search.collapse_equal import 
 from twofold.components.data.preparation.duplicate_search.compare_bands import compare_bucket
 from twofold.components.data.preparation.duplicate_search.search_area import Place, SearchSizes
 from twofold.components.data.preparation.engines.runners import new_pipeline
+from twofold.components.data.preparation.merge_parts import (
+    Resolve,
+    group_parts,
+    list_shards,
+    merge_run,
+    resolve_into_runs,
+)
 from twofold.components.data.preparation.quiet import quiet
 from twofold.components.data.preparation.resolve import resolve
 from twofold.components.data.preparation.scan import scan
@@ -68,7 +76,10 @@ def build_pipeline(
     scanned = functools.partial(scan, staging=staging)
     sizes = search_sizes(staging, names, images)
     resolved = functools.partial(resolve, staging=staging, parts=names, search=sizes)
-    written = functools.partial(write_shard, staging=staging, parts=names)
+    runs = group_parts(names)
+    written = functools.partial(
+        write_shard, staging=staging, parts=tuple(runs or names), merged=bool(runs)
+    )
     made = (
         pipeline
         | "Tasks" >> beam.Create(names)
@@ -77,9 +88,14 @@ def build_pipeline(
     )
     if sizes is not None:
         made = _search(made, staging, names, sizes)
+    if runs:
+        shards = _merge(made, resolved, staging, runs)
+    else:
+        shards = made | "Resolve" >> beam.FlatMap(resolved).with_output_types(
+            tuple[str, ShardRange]
+        )
     _ = (
-        made
-        | "Resolve" >> beam.FlatMap(resolved).with_output_types(tuple[str, ShardRange])
+        shards
         | "Shards" >> beam.GroupByKey()
         | "Write" >> beam.FlatMap(written).with_output_types(None)
     )
@@ -104,6 +120,26 @@ def _search(
         | "Bands" >> beam.GroupByKey()
         | "Compare" >> beam.FlatMap(compared).with_output_types(tuple[str, str])
         | "All found" >> beam.GroupByKey()
+    )
+
+
+def _merge(
+    made: beam.PCollection,
+    resolve: Resolve,
+    staging: StagingArea,
+    runs: Mapping[str, Sequence[str]],
+) -> beam.PCollection:
+    """The stages from one group of all parts to the shards, by way of runs of merged parts."""
+    resolved = functools.partial(resolve_into_runs, resolve=resolve, runs=tuple(runs))
+    merged = functools.partial(merge_run, staging=staging, runs=runs)
+    listed = functools.partial(list_shards, staging=staging)
+    return (
+        made
+        | "Resolve" >> beam.FlatMap(resolved).with_output_types(tuple[str, str])
+        | "Runs" >> beam.GroupByKey()
+        | "Merge" >> beam.FlatMap(merged).with_output_types(tuple[str, str])
+        | "All runs" >> beam.GroupByKey()
+        | "List" >> beam.FlatMap(listed).with_output_types(tuple[str, ShardRange])
     )
 
 

@@ -11,6 +11,7 @@ import fcntl
 import functools
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,12 +102,14 @@ class ShardRange:
         split: the split's name.
         bits: "0" and "1", as many as it takes; empty for the whole split.
         images: how many there are.
+        number: its place among all shards, by which runs of parts hold its rows.
 
     """
 
     split: str
     bits: str
     images: int
+    number: int = 0
 
     @property
     def name(self) -> str:
@@ -158,6 +161,33 @@ def open_part(staging: StagingArea, part: str) -> pa.RecordBatch:
 def open_remote(path: str) -> pa.RecordBatch:
     """The rows of a part in a bucket, fetched by this process once."""
     return pa.ipc.open_file(pa.py_buffer(files.read_bytes(path))).get_batch(0)
+
+
+class Run:
+    """Rows of several parts, a batch for each shard in the order of the shards' numbers.
+
+    A batch is read when it is asked for, by one thread at a time.
+    """
+
+    def __init__(self, source: Any):
+        self._reader = pa.ipc.open_file(source)
+        self._lock = threading.Lock()
+
+    def batch(self, number: int) -> pa.RecordBatch:
+        """The rows of a shard."""
+        with self._lock:
+            return self._reader.get_batch(number)
+
+
+def open_run(staging: StagingArea, run: str) -> Run:
+    """A run of parts; nothing but what is asked for is read."""
+    return open_run_file(staging.path("parts", f"{run}.arrow"))
+
+
+@functools.lru_cache(maxsize=256)
+def open_run_file(path: str) -> Run:
+    """The run in a file, opened by this process once."""
+    return Run(files.open_input(path) if files.is_remote(path) else pa.memory_map(path))
 
 
 def spans_of(part: pa.RecordBatch) -> dict[str, list[int]]:

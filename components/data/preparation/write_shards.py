@@ -16,12 +16,15 @@ import pyarrow.parquet as pq
 from twofold.components import files
 from twofold.components.data.preparation.previous_dataset import open_staged_rows, previous_shards
 from twofold.components.data.preparation.staging_area import (
+    PART_SCHEMA,
     REMOVED,
     ShardRange,
     StagingArea,
     open_local,
     open_part,
     open_remote,
+    open_run,
+    open_run_file,
     sort_keys_of,
     spans_of,
     structured_sort_keys,
@@ -46,18 +49,32 @@ _REQUESTS = 16
 
 
 def write_shard(
-    grouped: tuple[str, Iterable[ShardRange]], staging: StagingArea, parts: tuple[str, ...]
+    grouped: tuple[str, Iterable[ShardRange]],
+    staging: StagingArea,
+    parts: tuple[str, ...],
+    *,
+    merged: bool = False,
 ) -> Iterator[None]:
-    """Write a shard, its rows of the index and a summary of it, if they are not there."""
+    """Write a shard, its rows of the index and a summary of it, if they are not there.
+
+    Args:
+        grouped: the shard under its name.
+        staging: where its rows are.
+        parts: which hold them.
+        merged: whether these are runs of parts.
+
+    """
     (shard_range,) = set(grouped[1])
     summary = staging.path("shards", f"{shard_range.name}.json")
     if not files.exists(summary):
-        write_json(summary, _write(shard_range, staging, parts))
+        write_json(summary, _write(shard_range, staging, parts, merged))
     yield from ()
 
 
-def _write(shard_range: ShardRange, staging: StagingArea, parts: tuple[str, ...]) -> dict[str, Any]:
-    rows, origins = _collect(shard_range, staging, parts)
+def _write(
+    shard_range: ShardRange, staging: StagingArea, parts: tuple[str, ...], merged: bool
+) -> dict[str, Any]:
+    rows, origins = _collect(shard_range, staging, parts, merged=merged)
     if len(rows) != shard_range.images:
         raise DataError(
             f"{staging.directory}: shard {shard_range.name}: expected {shard_range.images} "
@@ -74,15 +91,45 @@ def _write(shard_range: ShardRange, staging: StagingArea, parts: tuple[str, ...]
 
 
 def _collect(
-    shard_range: ShardRange, staging: StagingArea, parts: tuple[str, ...]
+    shard_range: ShardRange, staging: StagingArea, parts: Sequence[str], *, merged: bool
 ) -> tuple[pa.Table, list[str]]:
-    """The shard's rows in their order, and the part that each comes from."""
-    low, high = shard_range.bounds()
+    """The shard's rows in their order, and the part or run that each comes from."""
+    if not merged:
+        return rows_between(shard_range.split, *shard_range.bounds(), staging, parts)
+    # Each run has the shard's rows together, and in their order.
+    pieces = [open_run(staging, run).batch(shard_range.number) for run in parts]
+    names = [run for run, piece in zip(parts, pieces, strict=True) for _ in range(len(piece))]
+    table = pa.Table.from_batches(pieces)
+    rows = _order(np.concatenate([sort_keys_of(piece) for piece in pieces]))
+    return table.take(pa.array(rows)).combine_chunks(), [names[row] for row in rows.tolist()]
+
+
+def _order(sort_keys: np.ndarray) -> np.ndarray:
+    ordered: np.ndarray = np.lexsort((sort_keys[:, 1], sort_keys[:, 0]))
+    return ordered
+
+
+def rows_between(
+    split: str, low: int, high: int, staging: StagingArea, parts: Sequence[str]
+) -> tuple[pa.Table, list[str]]:
+    """A split's rows with these first words of sort keys, in order, but for those removed.
+
+    Args:
+        split: its name.
+        low: the least first word.
+        high: the least one above.
+        staging: where the parts are.
+        parts: to look into.
+
+    Returns:
+        The rows, and the part that each comes from.
+
+    """
     removed = _removed(staging)
     pieces, names = [], []
     for part in parts:
         opened = open_part(staging, part)
-        first, last = spans_of(opened).get(shard_range.split, (0, 0))
+        first, last = spans_of(opened).get(split, (0, 0))
         firsts = sort_keys_of(opened)[first:last, 0]
         start = first + int(np.searchsorted(firsts, np.uint64(low)))
         stop = last
@@ -91,10 +138,12 @@ def _collect(
         if start < stop:
             pieces.append(opened.slice(start, stop - start))
             names += [part] * (stop - start)
+    if not pieces:
+        return PART_SCHEMA.empty_table(), []
     table = pa.Table.from_batches(pieces)
     sort_keys = np.concatenate([sort_keys_of(piece).astype(np.uint64) for piece in pieces])
     kept = np.flatnonzero(~np.isin(structured_sort_keys(sort_keys), removed))
-    rows = kept[np.lexsort((sort_keys[kept, 1], sort_keys[kept, 0]))]
+    rows = kept[_order(sort_keys[kept])]
     return table.take(pa.array(rows)).combine_chunks(), [names[row] for row in rows.tolist()]
 
 
@@ -156,8 +205,8 @@ def _write_records(
     offsets = np.zeros(len(rows) + 1, np.int64)
     names = ("key", "label", "latents", "weight", "height", "width", "channels")
     columns = zip(*(rows[name].to_pylist() for name in ("stored_sha256", *names)), strict=True)
-    locations = _locations(rows, origins, staging)
-    images = _read_images(locations)
+    locations = locate_images(rows, origins, staging)
+    images = read_images(locations)
     with files.new_file(staging.path("shards", file)) as writing:
         for number, (values, location) in enumerate(zip(columns, locations, strict=True)):
             stored, key, label, latents, weight, *shape = values
@@ -178,7 +227,7 @@ def _write_records(
     return offsets
 
 
-class _Location(NamedTuple):
+class Location(NamedTuple):
     """Where stored bytes lie: in a part's spool, or as a record in an earlier dataset's shard."""
 
     path: str
@@ -187,12 +236,15 @@ class _Location(NamedTuple):
     is_record: bool
 
 
-def _locations(rows: pa.Table, parts: Sequence[str], staging: StagingArea) -> list[_Location]:
+def locate_images(
+    rows: pa.Table | pa.RecordBatch, parts: Sequence[str], staging: StagingArea
+) -> list[Location]:
+    """Where the stored bytes of rows lie, each row of the part or run of that place."""
     names = ("origin", "origin_offset", "origin_length")
     origins, starts, lengths = (rows[name].to_pylist() for name in names)
     paths = {each: _origin(*each, staging) for each in set(zip(parts, origins, strict=True))}
     return [
-        _Location(paths[part, origin], start, start + length, origin >= 0)
+        Location(paths[part, origin], start, start + length, origin >= 0)
         for part, origin, start, length in zip(parts, origins, starts, lengths, strict=True)
     ]
 
@@ -204,7 +256,7 @@ def _origin(part: str, origin: int, staging: StagingArea) -> str:
     return files.join(staging.previous, shard)
 
 
-def _read_images(locations: Sequence[_Location]) -> Callable[[_Location], bytes]:
+def read_images(locations: Sequence[Location]) -> Callable[[Location], bytes]:
     """Reads what lies at the locations; gives a function from each of them to its image.
 
     A shard's images lie together in each part, so that one request a part reads them all.
@@ -221,7 +273,7 @@ def _read_images(locations: Sequence[_Location]) -> Callable[[_Location], bytes]
         # Nothing that would be worth handing over to a thread.
         read = {path: files.read_range(path, *span) for path, span in spans.items()}
 
-    def image(location: _Location) -> bytes:
+    def image(location: Location) -> bytes:
         first = spans[location.path][0]
         content = read[location.path][location.start - first : location.stop - first]
         return (
@@ -242,14 +294,21 @@ def _unframed(framed: bytes, path: str) -> bytes:
 
 def close_files() -> None:
     """Let go of the files that this process keeps open, so that the disk gets their room back."""
-    for cached in (open_local, open_remote, open_staged_rows, _load_removed, _previous):
+    for cached in (
+        open_local,
+        open_remote,
+        open_run_file,
+        open_staged_rows,
+        _load_removed,
+        _previous,
+    ):
         cached.cache_clear()
 
 
 def read_stored(row: pa.Table, part: str, staging: StagingArea) -> bytes:
     """The stored bytes of one row of a part, a table of that row."""
-    locations = _locations(row, [part], staging)
-    return _read_images(locations)(locations[0])
+    locations = locate_images(row, [part], staging)
+    return read_images(locations)(locations[0])
 
 
 def _write_index(rows: pa.Table, offsets: np.ndarray, path: str) -> None:
