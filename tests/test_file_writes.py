@@ -12,7 +12,6 @@ SCRATCH = "a temporary directory of one process, or a message from one process t
 # Calls that write to a path directly, by module: how many there are, and why they may.
 EXCEPTIONS = {
     "components/data/reading/decoded_cache.py": (1, "within new_directory"),
-    "components/data/sources/access/decompression.py": (1, SCRATCH),
     "components/export/convert/convert_litert.py": (1, SCRATCH),
     "components/export/convert/convert_process.py": (4, SCRATCH),
     "components/export/proof/proof.py": (2, SCRATCH),
