@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE =
 	test-trackers \
 	test-engines engines \
 	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
-	benchmark-runtimes gpu-check links lint readme format clean
+	benchmark-runtimes benchmark-overheads gpu-check links lint readme format clean
 
 # What `make test-parity` and `make test-fidelity` compare with runs on these alone.
 PARITY_VENV ?= .venv-parity
@@ -164,6 +164,10 @@ benchmark-corruptions: install
 # Five minutes, likewise.
 benchmark-runtimes: install
 	$(BIN)/python -m tests.benchmarks.runtimes
+
+# Ten minutes, likewise.
+benchmark-overheads: install
+	$(BIN)/python -m tests.benchmarks.overheads
 
 # A GPU against the CPU, within ten minutes: see tests/gpu/check.py. DEVICE=CPU rehearses without.
 DEVICE ?= GPU
