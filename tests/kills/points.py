@@ -104,7 +104,9 @@ def killed_in_a_write(rig: Rig, directory: Path, random: np.random.Generator, wr
     def copy(at: int, takes_room: bool) -> None:
         nonlocal curves
         if at == number:
-            shutil.copytree(work, directory)
+            # Before the first one there is nothing to copy.
+            if work.exists():
+                shutil.copytree(work, directory)
             curves = rig.curves
 
     with at_writes(work, copy):
