@@ -23,7 +23,13 @@ from tests.strategies import strategy_of
 from twofold.components.data.reading.reader import batches
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.training.averaging import ExponentialMovingAverage
-from twofold.components.training.checkpoint import Checkpoints, is_final, write_final, write_weights
+from twofold.components.training.checkpoint import (
+    Checkpoints,
+    is_final,
+    read_final,
+    write_final,
+    write_weights,
+)
 from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
 from twofold.components.training.monitors import EarlyStopping, ReduceOnPlateau
 from twofold.components.training.optimizers.named_optimizers import build_optimizer
@@ -133,7 +139,10 @@ class Rig:
             beside=directory / "best",
             writer=writer,
         )
-        if not is_final(directory / "checkpoints"):
+        if is_final(directory / "checkpoints"):
+            checkpoints.restore()
+            read_final(directory / "checkpoints", state.models)
+        else:
             run_loop(
                 state,
                 self._step,
