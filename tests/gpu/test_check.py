@@ -57,7 +57,7 @@ def test_what_the_time_does_not_suffice_for_is_named() -> None:
         return ANSWER
 
     rows, left = run_all([TASK], [TIMED], time.monotonic() + 60, run)
-    assert ran == ["CPU", "GPU", "GPU"]
+    assert ran == ["GPU", "CPU", "GPU"]
     assert [row.reference for row in rows] == [ANSWER, None]
     assert not left
     rows, left = run_all([TASK], [TIMED], time.monotonic(), run)
