@@ -86,7 +86,7 @@ def run_members(
         units: in their order.
         run_unit: runs one.
         wait: for those that other processes hold, and take over what these leave; otherwise they
-            are left to them.
+            are left to them, but for those that are free after others were run.
 
     Returns:
         The members, in the order of their units.
@@ -116,9 +116,9 @@ def run_members(
                     raise
                 failed[name] = error
                 study.say(f"{name}: failed: {error_line(error)}")
-        if not wait:
-            break
         if len(held) == len(left):
+            if not wait:
+                break
             if not told:
                 names = ", ".join(unit.config.name for unit in held)
                 study.say(f"waiting for {names}, which other processes run")

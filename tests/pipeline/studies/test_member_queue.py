@@ -121,6 +121,19 @@ def test_what_another_process_runs_is_left_to_it(said: Said, held: Path) -> None
     assert not (held / "run.json").exists()
 
 
+def test_who_helps_takes_over_what_another_process_left_meanwhile(said: Said, held: Path) -> None:
+    def run(study: Context, unit: Unit, described: bool) -> list[Member]:
+        members = said.run_unit()(study, unit, described)
+        if unit.encoder == "c":
+            # The other process is killed.
+            (held / LOCK).unlink()
+        return members
+
+    members = run_members(said.context, said.units, run, wait=False)
+    assert encoders_of(members) == ["a", "b", "c"]
+    assert said.tried == ["a", "b", "c", "b"]
+
+
 def test_what_other_processes_run_does_not_count_as_finished(said: Said, held: Path) -> None:
     with pytest.raises(StudyError, match="1 of 3 runs of s failed, 1 under way in other pro"):
         run_members(said.context, said.units, said.run_unit({"a": OSError("no")}), wait=False)
