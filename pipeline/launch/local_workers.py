@@ -17,6 +17,7 @@ from types import FrameType
 from twofold.components.cluster import VARIABLE
 from twofold.components.errors import UsageError
 from twofold.components.training.resuming.interruption import STATUSES, TIME_IS_UP
+from twofold.pipeline.launch import launcher_watch
 
 _GPUS = "CUDA_VISIBLE_DEVICES"
 _POLL_SECONDS = 0.1
@@ -151,7 +152,12 @@ def _run_once(
                 output = stack.enter_context(what.log(index).open(mode))
             worker = subprocess.Popen(
                 command,
-                env={**os.environ, **devices[index], VARIABLE: json.dumps(task)},
+                env={
+                    **os.environ,
+                    **devices[index],
+                    VARIABLE: json.dumps(task),
+                    launcher_watch.VARIABLE: str(os.getpid()),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

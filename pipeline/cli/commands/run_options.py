@@ -27,6 +27,7 @@ from twofold.pipeline.cli.path_arguments import (
 )
 from twofold.pipeline.cli.progress_bar import ProgressDisplay
 from twofold.pipeline.config import RunConfig
+from twofold.pipeline.launch.launcher_watch import follow_launcher
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.runs.run_environment import run_environment
@@ -202,6 +203,7 @@ def open_run(
         stack.enter_context(contextlib.closing(directory))
         stop = StopRequest(max_minutes, say=_say_aside)
         stack.enter_context(stop.listening())
+        follow_launcher(_say_aside)
         progress = ProgressDisplay(errors, _say)
         context = Context(
             config=config,
