@@ -60,7 +60,7 @@ def test_no_such_path(refuses: Refuses, workdir: Path) -> None:
 def test_an_empty_folder(refuses: Refuses, workdir: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    refuses(short_run(empty, workdir), empty, "no images", ".jpg, .jpeg, .png")
+    refuses(short_run(empty, workdir), empty, "no images", "JPEG, PNG, WebP")
     assert not workdir.exists()
 
 
