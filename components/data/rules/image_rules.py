@@ -262,13 +262,15 @@ def _accept_header(picture: Image.Image, rules: ImageRules) -> list[str]:
     repairs: list[str] = []
     if picture.format in (*OTHER_FORMATS, _HEIF):
         if rules.other_formats == "reject":
-            raise RejectedError(f"wrong format ({picture.format})", f"expected {_expected(rules)}")
+            expected = f"expected {_expected(rules)}, or data.other_formats=convert"
+            raise RejectedError(f"wrong format ({picture.format})", expected)
         repairs.append(f"converted from {picture.format}")
     _accept_size(picture.width, picture.height, rules)
     if picture.format not in ("MPO", _HEIF) and getattr(picture, "is_animated", False):
         if rules.animated == "reject":
             frames = getattr(picture, "n_frames", "several")
-            raise RejectedError("animated", f"{picture.format} of {frames} frames; expected one")
+            expected = "expected one, or data.animated=first_frame"
+            raise RejectedError("animated", f"{picture.format} of {frames} frames; {expected}")
         repairs.append("first of several frames")
     if picture.mode == "CMYK":
         repairs.append("CMYK to RGB")
