@@ -4,8 +4,8 @@
     python -m tests.gpu.check --minutes 10 --output build/gpu-check
 
 Each recipe's first losses on few images in float32 are held to the CPU's, and its step is timed as
-the product makes it; then in other precisions and without XLA. What the time does not suffice for is
-named. The table is printed, and written as Markdown beside a JSON file of every figure.
+the product makes it; then in other precisions and without XLA. What the time does not suffice for
+is named. The table is printed, and written as Markdown beside a JSON file of every figure.
 """
 
 from __future__ import annotations
