@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE =
 .PHONY: install quickstart test test-durations coverage test-long test-kills test-workers test-wheel test-parity has-parity-python test-fidelity \
 	test-trackers \
 	test-engines engines \
-	benchmark benchmark-preparation benchmark-reading benchmark-measures benchmark-corruptions \
+	benchmark benchmark-preparation benchmark-duplicates benchmark-reading benchmark-measures benchmark-corruptions \
 	benchmark-runtimes benchmark-overheads gpu-check links lint readme format clean
 
 # What `make test-parity` and `make test-fidelity` compare with runs on these alone.
@@ -146,9 +146,12 @@ test-engines: install engines
 benchmark: install
 	$(BIN)/python -m tests.benchmarks.train_step
 
-# Ten minutes and five, likewise.
+# Ten minutes, five and five, likewise.
 benchmark-preparation: install
 	$(BIN)/python -m tests.benchmarks.preparation
+
+benchmark-duplicates: install
+	$(BIN)/python -m tests.benchmarks.duplicates
 
 benchmark-reading: install
 	$(BIN)/python -m tests.benchmarks.reading

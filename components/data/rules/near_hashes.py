@@ -21,7 +21,8 @@ hash is expected to be compared with so many others, and to take so many microse
 | 8 | 696, 3.6 | 1,007, 10 | 12,274, 45 | 25,016, 124 |
 | 12 | 7,129, 37 | 27,771, 147 | 569,305, 1,434 | 3,345,394, 7,874 |
 
-To these add those that are near, with which each is compared some 50 times.
+In between it is at most 3,600 with 6 bits and 31,000 with 8. To these add those that are near, with
+which each is compared some 50 times.
 """
 
 from __future__ import annotations

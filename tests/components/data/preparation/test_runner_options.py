@@ -213,10 +213,13 @@ def cloud_staging_area(images):
     return StagingArea("gs://bucket/sets/.tmp-one", source, PrepareSettings()), names
 
 
-def job_graph(images):
-    """The description of the job, as Dataflow would get it, without an image of the workers."""
+def job_graph(images, times=1):
+    """The description of the job, as Dataflow would get it, without an image of the workers.
+
+    That is of the images' tasks, as if each had so many times the images.
+    """
     area, tasks = cloud_staging_area(images)
-    pipeline = build_pipeline(area, tasks, CLOUD)
+    pipeline = build_pipeline(area, tasks, CLOUD, times * images)
     pipeline.visit(group_by_key_input_visitor(deterministic_key_coders=True))
     image = environments.DockerEnvironment.from_container_image("image")
     proto = pipeline.to_runner_api(default_environment=image)
@@ -224,13 +227,17 @@ def job_graph(images):
     return proto
 
 
-def test_the_job_for_dataflow_is_a_line_of_six_steps():
-    proto = job_graph(500)
+SEARCH = ("Cut", "Parts", "Spread", "Equal ones", "Collapse", "Bands", "Compare", "All found")
+
+
+@pytest.mark.parametrize(("times", "search"), [(1, ()), (4000, SEARCH)])
+def test_the_job_for_dataflow_is_one_line_of_steps(times, search):
+    proto = job_graph(500, times)
     transforms = proto.components.transforms
     (root,) = proto.root_transform_ids
     steps = [transforms[each] for each in transforms[root].subtransforms]
     assert [step.unique_name for step in steps] == [
-        *("Tasks", "Scan", "All parts", "Resolve", "Shards", "Write")
+        *("Tasks", "Scan", "All parts", *search, "Resolve", "Shards", "Write")
     ]
     assert not steps[0].inputs
     for before, after in itertools.pairwise(steps):
@@ -239,9 +246,12 @@ def test_the_job_for_dataflow_is_a_line_of_six_steps():
 
 
 def test_the_job_for_dataflow_is_small_however_many_the_images():
-    few, many = (len(job_graph(images).SerializeToString()) for images in (40_000, 700_000))
-    assert abs(few - many) < 100
-    assert many < 100_000
+    for times in (1, 100):
+        few, many = (
+            len(job_graph(images, times).SerializeToString()) for images in (40_000, 700_000)
+        )
+        assert abs(few - many) < 300
+        assert many < 100_000
 
 
 def test_dataflows_own_client_describes_the_job():
