@@ -20,6 +20,8 @@
         StudyError (RuntimeError)                   a study of which some runs failed
         StepError (RuntimeError)                    a step whose earlier steps are not finished
         RehearsalError (RuntimeError)               a step that fails when a run is tried out
+            EndedApartError                         a trial whose process ended without an answer
+            UntriedError                            a run that could not be tried out
         ExportError (ValueError)                    an encoder that cannot be exported as asked
         ExportedModelError (ValueError)             an exported model that is missing or damaged
         ProofError (RuntimeError)                   an exported model that answers otherwise
@@ -129,6 +131,14 @@ class StepError(TwofoldError, RuntimeError):
 
 class RehearsalError(TwofoldError, RuntimeError):
     """A step that fails when it is tried out on one batch, before the run itself."""
+
+
+class EndedApartError(RehearsalError):
+    """A trial whose process ended without an answer, as one that lacks memory does."""
+
+
+class UntriedError(RehearsalError):
+    """A run that no process could be given to try out, which says nothing about its steps."""
 
 
 class ExportError(TwofoldError, ValueError):

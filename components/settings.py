@@ -6,6 +6,7 @@ before anything heavy is imported.
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import importlib
 import importlib.metadata
@@ -103,6 +104,8 @@ class Registry(Generic[S]):
         self._base = base
         self._own: dict[str, type[S]] = {}
         self._renamed: dict[str, str] = {}
+        if base is not None:
+            _OF_BASE[base] = self
 
     def register(self, settings: type[S]) -> type[S]:
         """Adds a class; a decorator.
@@ -189,6 +192,9 @@ class Registry(Generic[S]):
             __doc__=settings.__doc__,
             **fields,
         )
+        # Pickle would look for it in the user's module, where another class has its name.
+        reduce: Any = functools.partial(_reduce_own, self._base, name)
+        copyreg.pickle(self._own[name], reduce)
         return self._own[name]
 
     def defaults(self, name: str) -> dict[str, Any]:
@@ -229,6 +235,20 @@ class Registry(Generic[S]):
                 {"key": self.key, "name": name, "expected": self.expected},
             )
         return chosen.model_validate({**value, self.key: name})
+
+
+# Of a user's own classes, by what those derive from.
+_OF_BASE: dict[type[Section], Registry[Any]] = {}
+
+
+def _reduce_own(base: type[Section], name: str, settings: Section) -> tuple[Any, ...]:
+    """Pickles settings of a user's own as their name, which is imported where they are read."""
+    return _empty_own, (base, name), settings.__getstate__()
+
+
+def _empty_own(base: type[Section], name: str) -> Section:
+    chosen: type[Section] = _OF_BASE[base][name]
+    return chosen.__new__(chosen)
 
 
 @dataclass(frozen=True)

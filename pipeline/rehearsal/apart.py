@@ -15,13 +15,21 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from twofold.components.errors import RehearsalError, SettingsError, UsageError
+from twofold.components.errors import (
+    EndedApartError,
+    RehearsalError,
+    SettingsError,
+    TwofoldError,
+    UntriedError,
+    UsageError,
+)
 from twofold.components.training.resuming.interruption import StopRequest
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.error_line import error_line
 from twofold.pipeline.tensorflow_import import import_tensorflow
 
 _LOOK_EVERY = 0.2
+_PREFIX = "twofold-check-"
 _OUTPUT = "output.txt"
 # Of what a process wrote before it ended by itself.
 _SHOWN_CHARACTERS = 300
@@ -52,22 +60,26 @@ def run_apart(
 
     Raises:
         SettingsError: if the function raises one.
-        RehearsalError: if it raises anything else, or the process ends without an answer, as one
-            without memory does.
+        RehearsalError: if it raises anything else.
+        EndedApartError: if the process ends without an answer, as one without memory does.
+        UntriedError: if there is no such process, or it cannot be told what to do.
         Interruption: if the run was told to end.
 
     """
     # What a program of the user's own registers is imported there, too.
     spawn = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory(prefix="twofold-check-") as name:
-        folder = Path(name)
-        receiver, sender = spawn.Pipe(duplex=False)
-        process = spawn.Process(
-            target=_answer,
-            args=(work, pickle.dumps((config, arguments)), folder, without_gpu, sender),
-            daemon=True,
-        )
-        process.start()
+    with contextlib.ExitStack() as stack:
+        try:
+            given = pickle.dumps((config, arguments))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX)))
+            receiver, sender = spawn.Pipe(duplex=False)
+            process = spawn.Process(
+                target=_answer, args=(work, given, folder, without_gpu, sender), daemon=True
+            )
+            process.start()
+        except Exception as error:
+            # What cannot be pickled is answered with several kinds.
+            raise UntriedError(f"no process could be given the run: {error_line(error)}") from error
         sender.close()
         try:
             while not receiver.poll(_LOOK_EVERY):
@@ -76,19 +88,19 @@ def run_apart(
             answer = receiver.recv()
         except EOFError:
             process.join()
-            raise RehearsalError(_end(process.exitcode, folder)) from None
+            raise EndedApartError(_end(process.exitcode, folder)) from None
         finally:
             _kill(process)
             receiver.close()
     if isinstance(answer, _Failure):
-        raise (SettingsError if answer.of_settings else RehearsalError)(answer.reason)
+        raise answer.error(answer.reason)
     return answer
 
 
 @dataclasses.dataclass(frozen=True)
 class _Failure:
     reason: str
-    of_settings: bool
+    error: type[TwofoldError]
 
 
 def _kill(process: SpawnProcess) -> None:
@@ -122,10 +134,15 @@ def _answer(work: str, given: bytes, folder: Path, without_gpu: bool, sender: Co
     # Before anything imports it that what is given needs.
     import_tensorflow()
     answer: Any
+    failure: type[TwofoldError] = UntriedError
     try:
         config, arguments = pickle.loads(given)
+        failure = RehearsalError
         answer = pkgutil.resolve_name(work)(config, folder, **arguments)
     except Exception as error:
-        answer = _Failure(error_line(error), isinstance(error, SettingsError | UsageError))
+        # What cannot be read there, such as a module that was changed meanwhile, is no finding.
+        if failure is RehearsalError and isinstance(error, SettingsError | UsageError):
+            failure = SettingsError
+        answer = _Failure(error_line(error), failure)
     sender.send(answer)
     sender.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from twofold.components.errors import EndedApartError, UntriedError
 from twofold.components.training.reporting.intervals import duration
 from twofold.pipeline.rehearsal.check_run import check_run
 from twofold.pipeline.rehearsal.short_config import without_start
@@ -28,13 +29,20 @@ def check_before_long(until: str) -> Callable[[Context, str, float], float | Non
             f"{what} is expected to take {duration(seconds)}: trying all steps on one batch first"
         )
         begun = what == "training"
-        took = check_run(
-            without_start(context.config) if begun else context.config,
-            stop=context.stop,
-            until=until,
-            # It has the GPUs, and shows itself whether it fits them.
-            without_gpu=begun,
-        )
+        try:
+            took = check_run(
+                without_start(context.config) if begun else context.config,
+                stop=context.stop,
+                until=until,
+                # It has the GPUs, and shows itself whether it fits them.
+                without_gpu=begun,
+            )
+        except (EndedApartError, UntriedError) as error:
+            # Beside a training there may be too little memory for a second one.
+            if isinstance(error, EndedApartError) and not begun:
+                raise
+            context.say(f"the steps were not tried: {error}; {what} goes on")
+            return None
         context.say(f"all steps passed on one batch, in {duration(took)}")
         return took
 

@@ -1,5 +1,7 @@
 """Own code by module:name: what can be chosen, and what each mistake is answered with."""
 
+import copy
+import pickle
 import sys
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -94,6 +96,20 @@ def test_a_section_takes_them_like_any_other(module: str) -> None:
     assert Box.model_validate(box.model_dump(mode="json")) == box
     with pytest.raises(ValueError, match="greater than or equal to 1"):
         Box.model_validate({"tool": {"name": f"{module}:saw", "teeth": 0}})
+
+
+def test_they_are_pickled_by_their_name_which_is_imported_where_they_are_read(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = registry().validate({"name": f"{module}:saw", "teeth": 5})
+    given = pickle.dumps(chosen)
+    # As in another process.
+    elsewhere = registry()
+    monkeypatch.delitem(sys.modules, module)
+    read: Any = pickle.loads(given)
+    assert read.model_dump() == chosen.model_dump()
+    assert elsewhere.validate(read) is read
+    assert pickle.loads(pickle.dumps(read)) == read == copy.deepcopy(read)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The README's example of an own method, encoder and view policy, from a file to an encoder."""
 
 import json
+import pickle
 import re
 import sys
 import textwrap
@@ -14,7 +15,9 @@ from tests.pipeline.conftest import SHORT, Outcome
 from twofold.components.encoders.settings import ENCODERS
 from twofold.components.methods.settings import METHODS
 from twofold.components.transforms.settings import VIEWS
+from twofold.pipeline.config import override
 from twofold.pipeline.models.build import rebuild_encoder
+from twofold.pipeline.recipes import load_recipe
 
 Twofold = Callable[..., Outcome]
 README = Path(__file__).parents[2] / "README.md"
@@ -88,6 +91,15 @@ def test_a_mistake_ends_with_status_2_in_one_line(mine: Path, twofold: Twofold) 
     assert "encoder.name=mine:Closeness is a class: expected a class derived from" in ended.error
 
 
+def test_a_configuration_with_it_can_be_given_to_another_process(mine: Path) -> None:
+    config = override(load_recipe("folder_simclr"), list(CHOSEN))
+    given = pickle.dumps(config)
+    sys.modules.pop("mine")
+    for registry in (METHODS, ENCODERS, VIEWS):
+        registry._own.clear()
+    assert pickle.loads(given).model_dump() == config.model_dump()
+
+
 def test_an_encoder_that_makes_no_features_is_refused(
     mine: Path, twofold: Twofold, two_classes: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +108,14 @@ def test_an_encoder_that_makes_no_features_is_refused(
     assert ended.status == 2
     assert "encoder.name=mine:build_flat" in ended.error
     assert "features of shape (None, 16, 16, 5)" in ended.error
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("mine")
+def test_it_is_checked_and_estimated(twofold: Twofold, two_classes: Path, tmp_path: Path) -> None:
+    ended = twofold(*own_run(two_classes, tmp_path), "--until=evaluate", "--check", "--dry-run")
+    assert ended.status == 0, ended
+    assert "all steps to evaluate passed on one batch" in ended.out
 
 
 @pytest.mark.long

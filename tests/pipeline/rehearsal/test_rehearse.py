@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from tests.pipeline.conftest import Outcome, short_run
-from twofold.components.errors import DataError, RehearsalError, SettingsError
+from twofold.components.errors import (
+    DataError,
+    EndedApartError,
+    RehearsalError,
+    SettingsError,
+    UntriedError,
+)
 from twofold.components.training.resuming.interruption import StopRequest
 from twofold.pipeline.cli.commands import try_out
 from twofold.pipeline.config import RunConfig, SwaSettings, override
@@ -111,6 +117,35 @@ def test_a_run_is_checked_once_before_what_is_long(monkeypatch: pytest.MonkeyPat
         "training is expected to take 2:00:00: trying all steps on one batch first",
         "all steps passed on one batch, in 0:00:40",
     ]
+
+
+@pytest.mark.parametrize("error", [EndedApartError, UntriedError])
+def test_a_training_goes_on_that_could_not_be_tried(
+    monkeypatch: pytest.MonkeyPatch, error: type[RehearsalError]
+) -> None:
+    def check(*given: Any, **options: Any) -> float:
+        raise error("there is no room")
+
+    monkeypatch.setattr(before_long, "check_run", check)
+    said: list[str] = []
+    context: Any = type(
+        "Run", (), {"config": RunConfig(), "stop": None, "say": staticmethod(said.append)}
+    )
+    assert before_long.check_before_long("export")(context, "training", 7200.0) is None
+    assert said[1:] == ["the steps were not tried: there is no room; training goes on"]
+    # Nothing else needed the memory.
+    if error is EndedApartError:
+        with pytest.raises(EndedApartError):
+            before_long.check_before_long("export")(context, "preparation", 7200.0)
+
+
+def test_what_cannot_be_given_to_another_process_is_not_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(UntriedError, match="no process could be given the run: "):
+        run_apart(f"{__name__}:die", RunConfig(), stop=StopRequest(), until=lambda: None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_long_preparation_begins_after_a_check(
