@@ -24,7 +24,8 @@ def import_tensorflow() -> None:
     """Imports TensorFlow with the kernels chosen, and its start-up messages kept from the terminal.
 
     TensorFlow's C++ part writes to the standard error stream before it reads its log level, so the
-    stream itself is put aside meanwhile. If the import fails, what was written is shown.
+    stream itself is put aside meanwhile. If the import fails, what was written is shown; if
+    a signal ends the program meanwhile, it is not.
     """
     if "tensorflow" in sys.modules:
         return
@@ -38,7 +39,7 @@ def import_tensorflow() -> None:
         os.dup2(messages.fileno(), 2)
         try:
             importlib.import_module("tensorflow")
-        except BaseException:
+        except Exception:
             messages.seek(0)
             os.write(standard_error, messages.read())
             raise

@@ -8,10 +8,11 @@ import types
 
 import pytest
 
+from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline import tensorflow_import
 
 
-def _import_that(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
+def _import_that(monkeypatch: pytest.MonkeyPatch, error: BaseException | None) -> None:
     """Stands in for TensorFlow: its import writes to the stream below Python's, as C++ does."""
 
     def import_module(name: str) -> types.ModuleType:
@@ -69,3 +70,12 @@ def test_x86_processors_use_onednn_unless_told_otherwise(
         monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
     tensorflow_import.choose_kernels()
     assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == after
+
+
+def test_what_an_import_says_that_a_signal_ends_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _import_that(monkeypatch, Interruption("SIGTERM", 143))
+    with pytest.raises(Interruption):
+        tensorflow_import.import_tensorflow()
+    assert capfd.readouterr().err == ""
