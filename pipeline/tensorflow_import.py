@@ -24,8 +24,8 @@ def import_tensorflow() -> None:
     """Imports TensorFlow with the kernels chosen, and its start-up messages kept from the terminal.
 
     TensorFlow's C++ part writes to the standard error stream before it reads its log level, so the
-    stream itself is put aside meanwhile. If the import fails, what was written is shown; if
-    a signal ends the program meanwhile, it is not.
+    stream itself is put aside meanwhile, if there is one. If the import fails, what was written is
+    shown; if a signal ends the program meanwhile, it isn't.
     """
     if "tensorflow" in sys.modules:
         return
@@ -33,8 +33,13 @@ def import_tensorflow() -> None:
     # By itself it takes a GPU's whole memory at its start, whatever else runs there.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     choose_kernels()
-    sys.stderr.flush()
-    standard_error = os.dup(2)
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        standard_error = os.dup(2)
+    except OSError:
+        importlib.import_module("tensorflow")
+        return
     with tempfile.TemporaryFile() as messages:
         os.dup2(messages.fileno(), 2)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
@@ -23,6 +23,7 @@ from twofold.pipeline.cli.commands import (
 )
 from twofold.pipeline.cli.console import errors
 from twofold.pipeline.runs.error_line import error_line
+from twofold.pipeline.standard_streams import lasting_streams
 
 app = typer.Typer(
     help="Self-supervised image encoders: prepare, pretrain, evaluate, export, serve.",
@@ -77,8 +78,22 @@ def main(arguments: list[str] | None = None) -> None:
     Wrong usage is what a command, its settings or a configuration file say and cannot be done. A
     training that an alarm stopped ends with 4. A run that was told to end does so with 143
     (SIGTERM, SIGUSR1), 130 (SIGINT) or 75 (time is up).
+
+    Work goes on where nobody reads its output any more, as after ``| head``; where the output could
+    not be written for another cause, the status in the end is 1.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    with lasting_streams() as output:
+        try:
+            _call(list(sys.argv[1:] if arguments is None else arguments))
+        except SystemExit as end:
+            sys.stdout.flush()
+            if output.error is not None and not output.unheard and not end.code:
+                errors.print(f"error: standard output: {escape(error_line(output.error))}")
+                sys.exit(1)
+            raise
+
+
+def _call(given: list[str]) -> NoReturn:
     # What follows "--" is Beam's.
     end = given.index("--") if "--" in given else len(given)
     ours = given[:end]
@@ -88,12 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
             obj=given[end + 1 :],
         )
     except Exception as error:
-        if "--debug" in ours:
-            traceback.print_exc()
-        else:
-            errors.print(f"error: {escape(error_line(error))}")
-            for note in getattr(error, "__notes__", ()):
-                errors.print(escape(" ".join(note.split())))
+        _explain(error, debug="--debug" in ours)
         sys.exit(_status(error))
     except Interruption as end:
         errors.print(f"{escape(str(end))}; {escape(end.then)}")
@@ -102,7 +112,20 @@ def main(arguments: list[str] | None = None) -> None:
         # Typer takes the keyboard interrupt and ends without a word.
         if end.code == _INTERRUPTED:
             errors.print("interrupted")
+        # And so does it with any connection that is broken, which here is never an output.
+        if isinstance(end.__context__, BrokenPipeError):
+            _explain(end.__context__, debug="--debug" in ours)
         raise
+    sys.exit()
+
+
+def _explain(error: Exception, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+        return
+    errors.print(f"error: {escape(error_line(error))}")
+    for note in getattr(error, "__notes__", ()):
+        errors.print(escape(" ".join(note.split())))
 
 
 def _status(error: Exception) -> int:

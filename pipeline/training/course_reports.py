@@ -13,14 +13,13 @@ from twofold.components.training.loop import LoopSettings
 from twofold.components.training.reporting.intervals import Interval, IntervalClock
 from twofold.components.training.reporting.metrics_file import MetricsFile
 from twofold.components.training.reporting.training_callbacks import CallbackFailure, CallbackGroup
-from twofold.components.training.reporting.training_log import TrainingLog
+from twofold.components.training.reporting.training_log import LOG, TrainingLog
 from twofold.components.training.resuming.interruption import Interruption, StopRequest
 from twofold.components.training.step import TrainState
 from twofold.components.training.tensorboard.event_writer import TensorBoardWriter
 from twofold.pipeline.runs.run_context import Context
 
-# What a run's trainings tell people, all in one file, and the intervals of its pretraining.
-LOG = "train.log"
+# The intervals of pretraining.
 METRICS = "metrics.jsonl"
 # Of an error's message; TensorFlow's can hold a whole graph.
 _LOGGED_CHARACTERS = 500

@@ -79,3 +79,14 @@ def test_what_an_import_says_that_a_signal_ends_is_not_shown(
     with pytest.raises(Interruption):
         tensorflow_import.import_tensorflow()
     assert capfd.readouterr().err == ""
+
+
+def test_an_import_needs_no_stream_for_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    _import_that(monkeypatch, None)
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(os, "dup", _closed)
+    tensorflow_import.import_tensorflow()
+
+
+def _closed(number: int) -> int:
+    raise OSError(9, "Bad file descriptor")

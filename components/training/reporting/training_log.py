@@ -8,6 +8,9 @@ from pathlib import Path
 
 from twofold.components import files
 
+# In a run's directory, of all its trainings.
+LOG = "train.log"
+
 
 class TrainingLog:
     """A text file that lines are added to, of all attempts one after the other.

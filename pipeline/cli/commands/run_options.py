@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from twofold.components.cluster import read_cluster
 from twofold.components.errors import ConfigError, UsageError
+from twofold.components.training.reporting.training_log import LOG
 from twofold.components.training.resuming.interruption import STATUSES, Interruption, StopRequest
 from twofold.components.training.workers.worker_group import WorkerGroup
 from twofold.pipeline import config as configuration
@@ -28,10 +29,12 @@ from twofold.pipeline.cli.path_arguments import (
 from twofold.pipeline.cli.progress_bar import ProgressDisplay
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.launch.launcher_watch import follow_launcher
+from twofold.pipeline.runs.error_line import error_line
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import RunDirectory
 from twofold.pipeline.runs.run_environment import run_environment
 from twofold.pipeline.runs.worker_directory import worker_directory
+from twofold.pipeline.standard_streams import newly_lost
 
 DATASETS = "datasets"
 _RECIPE = "RECIPE|FILE.yaml"
@@ -247,6 +250,11 @@ def _load_named(recipe: str, settings: list[str] | None, name: str | None) -> Ru
 
 def _say(line: str) -> None:
     out.print(escape(line))
+    if (error := newly_lost()) is not None:
+        _say_aside(
+            f"standard output: {error_line(error)}: the run goes on, and what it says of training "
+            f"is in its {LOG}"
+        )
 
 
 def _say_aside(line: str) -> None:
