@@ -22,6 +22,8 @@ PLACEHOLDERS = {"RECIPE": "quickstart", "RECIPE|FILE.yaml": "quickstart", "NAME"
 
 def command_lines(text: str) -> list[str]:
     """The lines that call `twofold`, of code blocks and between backticks, comments left out."""
+    # One that goes on in the next line is one command.
+    text = re.sub(r" \\\n +", " ", text)
     blocks = re.findall(r"^    (?:\$ )?(?:\S*/)?(twofold .*)$", text, re.MULTILINE)
     spans = [" ".join(span.split()) for span in re.findall(r"`(twofold\s[^`]+)`", text)]
     found = []
