@@ -40,6 +40,8 @@ def serve(
 ) -> None:
     """Serves TensorBoard until it is interrupted; runs that begin meanwhile appear, too.
 
+    By what runs are compared, in the tab of hyperparameters, is that of the runs of its start.
+
     Args:
         runs: directories of runs and of studies; empty for those of the working directory.
         workdir: where runs are kept.
@@ -71,7 +73,14 @@ def serve(
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(_LOOK_EVERY)
-                link_runs(find_runs(runs, workdir), root)
+                now = find_runs(runs, workdir)
+                link_runs(now, root)
+                if later := sorted(now.keys() - found.keys()):
+                    say(
+                        f"{', '.join(later)} began: shown, and compared under HParams once this "
+                        f"command is started again"
+                    )
+                    found |= now
 
 
 def _write_comparison(found: dict[str, Path], root: Path) -> None:
@@ -117,12 +126,13 @@ def find_runs(runs: Sequence[Path], workdir: Path) -> dict[str, Path]:
             )
         return {path.relative_to(workdir).as_posix(): path for path in _current(paths, workdir)}
     found: dict[str, Path] = {}
+    names = _names(runs)
     for run in runs:
         members = [path.parent for path in run.glob(f"*/{RECORD}")]
         own = [run] if (run / RECORD).is_file() else []
         if not own and not members:
             raise UsageError(f"{run} is no run: expected the directory of one, with a {RECORD}")
-        name = _name(run, found)
+        name = names[run]
         for path in (*own, *_current(members, run)):
             found["/".join((name, *path.relative_to(run).parts))] = path
     return found
@@ -133,10 +143,17 @@ def _current(paths: Sequence[Path], root: Path) -> list[Path]:
     return sorted(path for path in paths if SUPERSEDED not in path.relative_to(root).parts)
 
 
-def _name(run: Path, taken: dict[str, Path]) -> str:
-    parts = run.resolve().parts
-    names = ["/".join(parts[-depth:]) for depth in range(1, len(parts))]
-    return next((name for name in names if name not in taken), names[-1])
+def _names(runs: Sequence[Path]) -> dict[Path, str]:
+    """Names directories by their last parts: one, or as many as tell those of one name apart."""
+    parts = {run: run.resolve().parts for run in runs}
+    names = {}
+    for run, own in parts.items():
+        others = {other for other in parts.values() if other != own and other[-1] == own[-1]}
+        depth = 1
+        while any(other[-depth:] == own[-depth:] for other in others):
+            depth += 1
+        names[run] = "/".join(own[-depth:])
+    return names
 
 
 def link_runs(found: dict[str, Path], root: Path) -> None:

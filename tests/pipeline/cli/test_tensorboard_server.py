@@ -59,7 +59,9 @@ def test_without_a_name_the_runs_and_studies_of_the_working_directory_are_found(
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / folder / "one") for folder in ("a", "b")]
 
-    assert find_runs(runs, tmp_path) == {"one": runs[0], "b/one": runs[1]}
+    assert find_runs(runs, tmp_path) == {"a/one": runs[0], "b/one": runs[1]}
+    other = make_run(tmp_path / "a/two")
+    assert [*find_runs([*runs, other, other], tmp_path)] == ["a/one", "b/one", "two"]
 
 
 def test_what_is_written_later_appears_and_what_it_replaces_goes(tmp_path: Path) -> None:
