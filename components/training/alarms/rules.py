@@ -206,12 +206,16 @@ class LossSpike:
         return None
 
     def limit(self) -> float | None:
-        """Gives the loss above which it is a spike; None while there is too little to go by."""
+        """Gives the loss above which it is a spike; None while there is too little to go by.
+
+        A course of zeros alone has no scale that anything could be held to.
+        """
         if len(self.course) < _LEAST:
             return None
         middle = statistics.median(self.course)
         distance = statistics.median(abs(one - middle) for one in self.course)
-        return middle + self.score * max(_OF_NORMAL * distance, _LEAST_SCATTER * abs(middle))
+        scatter = max(_OF_NORMAL * distance, _LEAST_SCATTER * abs(middle))
+        return middle + self.score * scatter if scatter else None
 
 
 @dataclasses.dataclass

@@ -98,7 +98,9 @@ def test_a_loss_that_stays_up_becomes_a_course():
     assert set(rule.course) == {5.0}
 
 
-@pytest.mark.parametrize("losses", [[1.0] * 7 + [99.0], [99.0 - step for step in range(90)]])
+@pytest.mark.parametrize(
+    "losses", [[1.0] * 7 + [99.0], [99.0 - step for step in range(90)], [0.0] * 20 + [0.00099]]
+)
 def test_neither_the_first_points_nor_a_falling_loss_are_spikes(losses):
     assert found_at(LossSpike(score=10.0), checks_of("loss", losses)) == {}
 
