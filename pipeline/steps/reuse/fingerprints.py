@@ -25,6 +25,7 @@ from twofold.components.training.continuing.influence import (
     fill,
     select,
 )
+from twofold.components.training.continuing.weight_source import check_torch_file
 from twofold.components.transforms.settings import VIEWS
 from twofold.pipeline.config import EvaluationConfig, RunConfig, override, parse_config
 from twofold.pipeline.config.data_source import preparation_settings
@@ -225,20 +226,14 @@ def _weights(method: MethodSettings) -> dict[str, Any]:
     """Fingerprints the content of the file that weights are read from, if there is one.
 
     Raises:
-        ConfigError: if there is no such file.
+        ConfigError: if there is no such file, or it is no PyTorch file.
 
     """
     if method.weights_file is None:
         return {}
-    path = Path(method.weights_file).expanduser()
-    try:
-        with path.open("rb") as file:
-            return {"weights": hashlib.file_digest(file, "sha256").hexdigest()}
-    except OSError as error:
-        raise ConfigError(
-            f"method.weights={method.weights_file}: expected a PyTorch file, received: "
-            f"{error.strerror}"
-        ) from None
+    check_torch_file("method.weights", method.weights_file)
+    with Path(method.weights_file).expanduser().open("rb") as file:
+        return {"weights": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def training_images(context: Context) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Weights that a training starts from: found, known by content, and taken as far as they fit."""
 
+import zipfile
 from pathlib import Path
 
 import keras
@@ -13,7 +14,7 @@ from twofold.components.training.continuing.start_weights import (
     read_networks,
     take_weights,
 )
-from twofold.components.training.continuing.weight_source import find_weights
+from twofold.components.training.continuing.weight_source import check_torch_file, find_weights
 from twofold.components.training.step import TrainState
 
 
@@ -65,10 +66,26 @@ def test_without_final_weights_the_newest_intact_checkpoint_is_taken(tmp_path: P
         (tmp_path / "checkpoints" / damaged).write_bytes(b"damaged")
         assert find_weights(str(tmp_path)).name == name
     (tmp_path / "checkpoints" / "ckpt-3" / "state.index").write_bytes(b"")
-    with pytest.raises(ConfigError, match="holds no intact weights: expected the directory of a"):
+    with pytest.raises(
+        ConfigError,
+        match=r"no intact weights \(.*final/weights\.index .*\): expected the directory",
+    ):
         find_weights(str(tmp_path))
     with pytest.raises(ConfigError, match=r"start_from=nowhere: there is no such file"):
         find_weights("nowhere")
+
+
+def test_a_file_of_another_program_is_refused_by_its_content(tmp_path: Path) -> None:
+    hdf5, keras_file = tmp_path / "x.h5", tmp_path / "x.keras"
+    hdf5.write_bytes(b"\x89HDF\r\n")
+    with zipfile.ZipFile(keras_file, "w") as archive:
+        archive.writestr("model.weights.h5", b"")
+    for path in (hdf5, keras_file):
+        expected = rf"^training\.start_from={path} is no PyTorch file: expected a state dict .* run"
+        with pytest.raises(ConfigError, match=expected):
+            find_weights(str(path))
+        with pytest.raises(ConfigError, match=rf"^method\.weights={path} is no PyTorch file"):
+            check_torch_file("method.weights", str(path))
 
 
 def test_weights_are_known_by_their_content(tmp_path: Path) -> None:
