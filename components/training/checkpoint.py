@@ -22,6 +22,7 @@ from twofold.components.training.resuming.checkpoint_files import (
     STATE,
     StoredCheckpoint,
     damage,
+    has_checkpoint,
     list_checkpoints,
     remove_remains,
     write_checksums,
@@ -219,7 +220,9 @@ class Checkpoints:
 
     def _write(self, step: int, snapshot: Snapshot, course: Mapping[str, Any]) -> None:
         target = self._directory / f"ckpt-{step}"
-        advice = "free some space, and the same command goes on from the checkpoint before it"
+        there = has_checkpoint(self._directory)
+        then = "goes on from the checkpoint before it" if there else "trains from the start"
+        advice = f"free some space, and the same command {then}"
         # What is there under this name was passed over, or is what training was rolled back to.
         with advising(target, advice), files.new_directory(target, replace=True) as staging:
             snapshot.write(staging, STATE)

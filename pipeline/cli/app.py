@@ -109,8 +109,9 @@ def _call(given: list[str]) -> NoReturn:
         errors.print(f"{escape(str(end))}; {escape(end.then)}")
         sys.exit(end.status)
     except SystemExit as end:
-        # Typer takes the keyboard interrupt and ends without a word.
-        if end.code == _INTERRUPTED:
+        # Typer takes the keyboard interrupt and ends without a word; a command has said its own.
+        cause = getattr(end.__context__, "__cause__", None)
+        if end.code == _INTERRUPTED and isinstance(cause, KeyboardInterrupt):
             errors.print("interrupted")
         # And so does it with any connection that is broken, which here is never an output.
         if isinstance(end.__context__, BrokenPipeError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.components import files
+from twofold.components.training.resuming.checkpoint_files import has_checkpoint
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.runs.run_directory import PAGE
 from twofold.pipeline.steps.reuse.beginning import rough_duration
@@ -18,6 +19,13 @@ from twofold.pipeline.steps.reuse.fingerprints import (
     training_images,
 )
 from twofold.pipeline.steps.reuse.outputs import EMBEDDINGS, from_step, made_from, results
+
+# What there is of a step that did not finish; of training, before its first checkpoint.
+_BEGUN = {
+    "pretrain": "what an attempt left that trained nothing",
+    "evaluate": "what an unfinished evaluation left",
+    "export": "what an unfinished export left",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +87,8 @@ def plan_room(
     if not there:
         return None
     spent = ", ".join(f"{one} ({rough_duration(run.seconds(one))})" for one in finished)
-    does = f"replaces {spent or 'an unfinished training'}"
+    begun = "an unfinished training" if has_checkpoint(checkpoints) else _BEGUN["pretrain"]
+    does = f"replaces {spent or (begun if name == 'pretrain' else _BEGUN[name])}"
     if going is not None and going.further:
         does = "trains on what was finished"
     moved = sorted({_shown(path.relative_to(run.path)) for path in there})
