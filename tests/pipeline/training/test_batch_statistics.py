@@ -106,7 +106,7 @@ def test_a_run_keeps_published_weights_by_their_content(
 
     file.unlink()
     ended = twofold(*arguments)
-    assert ended.status == 1
+    assert ended.status == 2
     assert f"method.weights={file}: expected a PyTorch file, received: No such" in ended.error
 
 
