@@ -43,6 +43,15 @@ def test_options_of_run_and_of_beam_reach_every_worker(
     assert what.log(1) == Path("runs/.workers/quickstart-worker-1.log")
 
 
+def test_what_the_chief_said_of_an_interruption_is_said_once(
+    twofold: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setattr(launch_command, "launch", lambda what: 130)
+    outcome = twofold("launch", "--workers", "2", "quickstart")
+    assert (outcome.status, outcome.error) == (130, "")
+
+
 def test_logs_are_named_as_the_run(twofold: Callable[..., Outcome], asked: list[Launch]) -> None:
     twofold("launch", "--set", "seed=1", "my.yaml", "--workers=2", "--name=mine")
     twofold("launch", "--set", "seed=1", "my.yaml", "--workers=2")

@@ -105,10 +105,30 @@ def test_an_update_names_what_it_moves_away(runs: Runs) -> None:
 
 def test_an_update_names_a_training_that_it_moves_away_unfinished(runs: Runs) -> None:
     _interrupt(runs, 21)
+    runs.change(export={"status": "failed"})
     assert runs("update", "training.learning_rate=0.5")[0] == "pretrain"
     told = next(line for line in runs.said if "replaces" in line)
+    assert told.startswith("pretrain: replaces an unfinished training; ")
     assert "checkpoints" in told.rpartition(": ")[2]
     assert "checkpoints/ckpt-21.index" in runs.superseded
+
+
+@pytest.mark.parametrize(
+    ("failed", "words"),
+    [
+        ("pretrain", "pretrain: replaces what an attempt left that trained nothing; "),
+        ("evaluate", "evaluate: replaces what an unfinished evaluation left; "),
+    ],
+)
+def test_what_an_attempt_left_is_called_by_its_step(runs: Runs, failed: str, words: str) -> None:
+    after = STEPS[STEPS.index(failed) :]
+    runs.change(**{one: {"status": "failed"} for one in after})
+    other = {
+        "pretrain": "training.learning_rate=0.5",
+        "evaluate": "evaluation.probe_epochs=7",
+    }
+    assert runs("update", other[failed]) == after
+    assert any(line.startswith(words) for line in runs.said)
 
 
 STEPS = ["pretrain", "evaluate", "export"]
