@@ -97,6 +97,7 @@ def test_a_rule_goes_on_with_another_patience(runs: Runs) -> None:
 
 
 def test_an_update_names_what_it_moves_away(runs: Runs) -> None:
+    runs.change(**{one: {"seconds": 0.0} for one in STEPS})
     assert runs("update", "training.learning_rate=0.5")[0] == "pretrain"
     told = next(line for line in runs.said if "replaces" in line)
     assert told.startswith("pretrain: replaces pretrain (0 s), evaluate (0 s), export (0 s); ")
