@@ -71,7 +71,7 @@ def run_apart(
     with contextlib.ExitStack() as stack:
         try:
             given = pickle.dumps((config, arguments))
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX)))
+            folder = Path(stack.enter_context(_temporary_folder()))
             receiver, sender = spawn.Pipe(duplex=False)
             process = spawn.Process(
                 target=_answer, args=(work, given, folder, without_gpu, sender), daemon=True
@@ -86,7 +86,8 @@ def run_apart(
                 if stop.requested:
                     stop.end()
             answer = receiver.recv()
-        except EOFError:
+        except (EOFError, OSError, pickle.UnpicklingError):
+            # Killed before its answer, or in the midst of it.
             process.join()
             raise EndedApartError(_end(process.exitcode, folder)) from None
         finally:
@@ -103,6 +104,11 @@ class _Failure:
     error: type[TwofoldError]
 
 
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    # What a killed process of the trial's still writes there is no fault of the run.
+    return tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+
+
 def _kill(process: SpawnProcess) -> None:
     """Ends a process with those that it has begun, such as a proof's."""
     if process.pid is not None:
@@ -116,7 +122,10 @@ def _kill(process: SpawnProcess) -> None:
 def _end(status: int | None, folder: Path) -> str:
     if status == -signal.SIGKILL:
         return "the process was killed, as one is that needs more memory than there is"
-    written = (folder / _OUTPUT).read_text(encoding="utf-8", errors="replace")
+    output, written = folder / _OUTPUT, ""
+    # It may have ended at its start, as where the user's own program cannot be imported there.
+    if output.exists():
+        written = output.read_text(encoding="utf-8", errors="replace")
     last = " ".join(written.split())[-_SHOWN_CHARACTERS:]
     return f"the process ended with status {status}" + (f": ... {last}" if last else "")
 

@@ -22,7 +22,7 @@ from twofold.components.training.resuming.interruption import StopRequest
 from twofold.pipeline.cli.commands import try_out
 from twofold.pipeline.config import RunConfig, SwaSettings, override
 from twofold.pipeline.recipes import load_recipe, recipe_names
-from twofold.pipeline.rehearsal import before_long, check_run
+from twofold.pipeline.rehearsal import apart, before_long, check_run
 from twofold.pipeline.rehearsal.apart import run_apart
 from twofold.pipeline.rehearsal.short_config import images_needed, shorten
 from twofold.pipeline.steps import evaluate, runner
@@ -137,6 +137,15 @@ def test_a_training_goes_on_that_could_not_be_tried(
     if error is EndedApartError:
         with pytest.raises(EndedApartError):
             before_long.check_before_long("export")(context, "preparation", 7200.0)
+
+
+def test_a_process_that_ends_at_its_start_has_no_last_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(apart, "_answer", os._exit)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(EndedApartError, match=r"the process ended with status 1$"):
+        run_apart(f"{__name__}:die", RunConfig(), stop=StopRequest())
 
 
 def test_what_cannot_be_given_to_another_process_is_not_tried(
