@@ -143,7 +143,7 @@ def test_a_study_is_of_the_files_that_its_encoders_read(tmp_path: Path) -> None:
     )
 
     def inputs(content: bytes, accuracy: float) -> str:
-        weights.write_bytes(content)
+        weights.write_bytes(b"PK" + content)
         baseline.write_text(f'{{"robustness/mean_accuracy": {accuracy}}}')
         return step_inputs("study", context)
 
