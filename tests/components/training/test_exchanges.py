@@ -5,6 +5,7 @@ switched on by hand. XLA itself compiles no exchange between CPUs.
 """
 
 import collections
+import itertools
 import threading
 from typing import Any
 
@@ -20,6 +21,7 @@ from twofold.components.transforms import conditions
 from twofold.components.transforms.policies import build_policy
 
 _BRANCHES = {"If", "StatelessIf", "Case", "StatelessCase", "While", "StatelessWhile"}
+_NUMBERS = itertools.count(70)
 _HOST = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "PrintV2", "Where", "Unique", "UniqueV2"}
 
 
@@ -57,7 +59,10 @@ def test_a_step_of_a_gpu_has_no_condition_and_does_not_ask_the_host(monkeypatch)
 @pytest.fixture
 def as_gpus(monkeypatch):
     """Two logical CPUs, between which functions to be compiled exchange as they do between GPUs."""
-    monkeypatch.setattr(tf.distribute.MirroredStrategy, "_collective_key_base", 7_000_000)
+    # Strategies of one process must not number their collectives alike.
+    monkeypatch.setattr(
+        tf.distribute.MirroredStrategy, "_collective_key_base", 100_000 * next(_NUMBERS)
+    )
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     here, function = threading.local(), tf.function
 
