@@ -278,6 +278,15 @@ def test_a_setting_that_nothing_reads_is_refused_until_something_does(
     override(RunConfig(), [*given, *remedy, setting])
 
 
+@pytest.mark.parametrize(
+    "setting", ["start_from=RUN", "worker_timeout_seconds=5", "continue_schedule=restarted"]
+)
+def test_what_a_student_s_training_decides_is_refused_of_its_teacher(setting: str) -> None:
+    wanted = f"expected {setting.partition('=')[0]} in the student's settings"
+    with pytest.raises(ConfigError, match=wanted):
+        override(RunConfig(), ["method.name=self_training", f"method.teacher.training.{setting}"])
+
+
 def test_every_row_of_the_table_has_a_case() -> None:
     tried = {setting.partition("=")[0].removesuffix(".policy") for setting, _, _ in CASES}
     tables = {"data": DATA, "training": TRAINING, "evaluation": EVALUATION, "export": EXPORT}

@@ -72,6 +72,12 @@ TRAINING = (
         "start_from in the student's settings",
     ),
     Effect(
+        # One group of workers trains teacher and student.
+        ("worker_timeout_seconds",),
+        lambda training, config: training is config.training,
+        "worker_timeout_seconds in the student's settings",
+    ),
+    Effect(
         ("start_with",),
         lambda training, _: training.start_from is not None,
         "training.start_from",
