@@ -23,6 +23,7 @@ from twofold.components.data.sources.access.archives import (
 from twofold.components.data.sources.access.spooled_listing import Row, Spool, read_entries
 from twofold.components.data.sources.folders.folder_census import FolderCensus
 from twofold.components.data.sources.folders.folder_layout import (
+    chosen_layout,
     find_layout,
     parse_layout,
 )
@@ -196,8 +197,9 @@ class FolderSource:
         paths = ", ".join(container.path for container in self._containers)
         if not spool.items:
             raise DataError(f"{paths}: no images in any of them; expected {', '.join(READABLE)}")
-        layout = self._chosen or find_layout(census, paths)
-        reading = read_folders(spool, layout, paths, chosen=self._chosen is not None)
+        chosen = self._chosen
+        layout = chosen_layout(chosen, census) if chosen else find_layout(census, paths)
+        reading = read_folders(spool, layout, paths, chosen=chosen is not None)
         skipped.check_classes(layout, reading.class_names, paths)
         info = SourceInfo(
             kind="folder",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from twofold.components.data.sources.folders.near_names import (
     is_container,
+    split_in_words,
     split_nearly_named,
     split_surely_named,
 )
@@ -26,6 +27,7 @@ class Mark:
         exact: whether it is one of `SPLIT_NAMES`.
         sure: whether no class has such a name.
         container: whether it says just that there are images.
+        word: the split that the name or one of its words means (`pets_train`).
 
     """
 
@@ -33,6 +35,7 @@ class Mark:
     exact: bool = False
     sure: bool = False
     container: bool = False
+    word: str | None = None
 
     @property
     def held_apart(self) -> bool:
@@ -108,4 +111,5 @@ def _mark(name: str) -> Mark:
         exact=split_named(name) is not None,
         sure=split is not None and split_surely_named(name) is not None,
         container=is_container(name),
+        word=split_in_words(name),
     )

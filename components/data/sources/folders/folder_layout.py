@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twofold.components.data.sources.folders.folder_census import FolderCensus, Shape
-from twofold.components.data.sources.folders.near_names import split_nearly_named
+from twofold.components.data.sources.folders.near_names import split_in_words, split_nearly_named
+from twofold.components.data.sources.folders.prefixed_splits import (
+    as_splits,
+    find_prefixed_splits,
+)
 from twofold.components.data.sources.label_names import is_unlabelled
 from twofold.components.errors import DataError
 
@@ -29,11 +33,13 @@ class FolderLayout:
         roles: of the first folders in their order, "split", "class" or "*" for neither. A folder
             is a split, too, if it is one only nearly by its name (`test_set`).
         reserved: whether a folder named like one of images without labels (`unlabelled`) is one.
+        by_word: whether one word of a folder's name tells the split (`pets_train`).
 
     """
 
     roles: tuple[str, ...]
     reserved: bool = True
+    by_word: bool = False
 
     @property
     def pattern(self) -> str:
@@ -52,7 +58,8 @@ class FolderLayout:
         """
         folders = path.split("/") if path else []
         named = dict(zip(self.roles, folders, strict=False))
-        split = split_nearly_named(named.get("split", ""))
+        tell = split_in_words if self.by_word else split_nearly_named
+        split = tell(named.get("split", ""))
         first = folders[: len(self.roles)]
         if self.reserved and (split == "unlabelled" or any(map(is_unlabelled, first))):
             return split or "unlabelled", None
@@ -102,7 +109,19 @@ def find_layout(census: FolderCensus, where: str) -> FolderLayout:
     if (splits and share >= 1 - _MOST_STRAYS) or (share == 1 and not _exact(inside)):
         return _with_splits(splits or inside, level, where)
     _check_classes(shapes, where)
+    prefixed = find_prefixed_splits(shapes, where)
+    if prefixed is not None:
+        return replace(_with_splits(as_splits(shapes), prefixed, where), by_word=True)
     return FolderLayout(("class",))
+
+
+def chosen_layout(layout: FolderLayout, census: FolderCensus) -> FolderLayout:
+    """A chosen layout, whose splits one word tells where no folder's whole name does."""
+    if "split" not in layout.roles:
+        return layout
+    level = layout.roles.index("split")
+    marks = [shape.marks[level] for shape in census if len(shape.marks) > level]
+    return replace(layout, by_word=not any(mark.split for mark in marks))
 
 
 def _at(level: int, shapes: Sequence[Shape]) -> list[Shape]:

@@ -10,6 +10,7 @@ from twofold.components.data.sources.label_names import SPLIT_NAMES, split_named
 # What is called so may well be a class.
 _WEAK_NAMES = {"dev": "validation", "eval": "validation"}
 _NEAR_NAMES = SPLIT_NAMES | {"holdout": "test", "trainval": "train"}
+_WORD_NAMES = _NEAR_NAMES | _WEAK_NAMES
 # What else stands in the name of a folder of a split.
 _CONTAINERS = ("image", "images", "img", "imgs", "jpegimages", "pictures", "photos", "frames")
 _NEUTRAL = frozenset(
@@ -22,13 +23,29 @@ _ATTACHED = re.compile(r"(.*?)(?:images?|data|set)")
 @functools.lru_cache(maxsize=1 << 16)
 def split_nearly_named(text: str) -> str | None:
     """The split that a folder's name means where those beside it mean one; None for any other."""
-    return split_named(text) or _meaning(text, _NEAR_NAMES | _WEAK_NAMES)
+    return split_named(text) or _meaning(text, _WORD_NAMES)
 
 
 @functools.lru_cache(maxsize=1 << 16)
 def split_surely_named(text: str) -> str | None:
     """The split that a folder's name means whatever is beside it (`test_set`, but not `dev`)."""
     return split_named(text) or _meaning(text, _NEAR_NAMES)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def split_in_words(text: str) -> str | None:
+    """The split that a name means or that one of its words is (`pets_train`); None for any other.
+
+    Classes may be called so, too (`freight_train`).
+    """
+    found = {_WORD_NAMES.get(word.lower()) for word in _WORDS.findall(text)} - {None}
+    return split_nearly_named(text) or (found.pop() if len(found) == 1 else None)
+
+
+def other_words(text: str) -> tuple[str, ...]:
+    """The words of a name that are no split; digits count as words."""
+    words = (word.lower() for word in re.findall(rf"[0-9]+|{_WORDS.pattern}", text))
+    return tuple(word for word in words if word not in _WORD_NAMES)
 
 
 def split_in_file_name(text: str) -> str | None:

@@ -346,3 +346,60 @@ def test_another_meaning_of_the_same_files_is_another_source(tmp_path, write_fil
         for chosen in ("auto", "classes")
     )
     assert automatic != classes
+
+
+@pytest.mark.parametrize(
+    ("folders", "pattern"),
+    [
+        ("pets_{split}/{name}", "split/class"),
+        ("my-{split}/{name}", "split/class"),
+        ("bounding_box_{split}/{name}", "split/class"),
+        ("jpg/pets2{split}/{name}", "*/split/class"),
+        ("{name}/pets_{split}", "class/split"),
+    ],
+)
+def test_names_that_differ_only_in_the_word_of_a_split_are_splits(tmp_path, folders, pattern):
+    keys = {
+        f"{folders.format(split=folder, name=name)}/1.jpg": (split, name)
+        for folder, split in SPLITS
+        for name in ("cat", "dog")
+    }
+    path = write_zip(tmp_path / "a.zip", dict.fromkeys(keys, b""))
+    source = build_source("folder", path=path)
+    assert labels_and_splits(source) == keys
+    assert source.info().taken_as[0].startswith(f"folders read as {pattern}: classes cat, dog; ")
+    chosen = build_source("folder", path=path, first_folders=pattern)
+    assert labels_and_splits(chosen) == keys
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ["box_train", "box_test", "query"],
+        ["pets_train", "birds_test"],
+        ["freight_train", "crash_test", "car"],
+    ],
+)
+def test_names_of_which_a_word_may_be_a_split_need_a_choice(tmp_path, write_files, folders):
+    write_files(tmp_path, {f"{folder}/cat/1.jpg": b"" for folder in folders})
+    message = r"may be splits .* data\.first_folders=split/class if .*data\.first_folders=classes"
+    with pytest.raises(DataError, match=message):
+        build_source("folder", path=tmp_path).info()
+    splits = build_source("folder", path=tmp_path, first_folders="split/class")
+    assert {one for one, _ in labels_and_splits(splits).values()} == {"train", "test"}
+    classes = build_source("folder", path=tmp_path, first_folders="classes")
+    assert classes.info().class_names == tuple(sorted(folders))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("bus", "car", "freight_train", "plane"),
+        ("freight_train", "passenger_train"),
+        ("bus_stop", "fire_station", "train_station", "tram_stop"),
+        ("bus", "car", "plane", "road", "screen_test", "train_station"),
+    ],
+)
+def test_a_class_may_have_the_word_of_a_split_in_its_name(tmp_path, write_files, classes):
+    write_files(tmp_path, {f"{name}/2020/1.jpg": b"" for name in classes})
+    assert build_source("folder", path=tmp_path).info().class_names == classes
