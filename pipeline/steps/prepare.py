@@ -10,31 +10,44 @@ from twofold.components.data.preparation.plan import find_previous
 from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.store.manifest import REPORT_FILE, Manifest, read_code
 from twofold.components.pages.dataset_page import render_report
+from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline.config.data_source import preparation_settings
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.reuse.standing import choose_data_set, same_code
 
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
-    """Prepares the data set in the shared folder, unless another run already did."""
+    """Prepares the data set in the shared folder, unless another run already did.
+
+    Raises:
+        Interruption: if the preparation was told to end.
+        DataError: if the images cannot be prepared as the settings say.
+
+    """
     chosen = choose_data_set(context)
     directory = files.join(context.datasets, chosen.name)
     settings = preparation_settings(context.config.data)
     info = context.source.info()
     with context.progress("prepare", info.items, "images") as show:
-        manifest = prepare(
-            context.source,
-            directory,
-            name=chosen.name,
-            settings=settings,
-            previous=find_previous(
-                context.datasets, info, settings, lambda one: _is_of_same_code(one, chosen.code)
-            ),
-            beam_options=context.beam_options,
-            progress=show,
-            render_page=render_report,
-            code=chosen.code,
-        )
+        try:
+            manifest = prepare(
+                context.source,
+                directory,
+                name=chosen.name,
+                settings=settings,
+                previous=find_previous(
+                    context.datasets, info, settings, lambda one: _is_of_same_code(one, chosen.code)
+                ),
+                beam_options=context.beam_options,
+                progress=show,
+                render_page=render_report,
+                code=chosen.code,
+            )
+        except Interruption as end:
+            end.then = next(
+                iter(getattr(end, "__notes__", ())), "the same command begins the preparation again"
+            )
+            raise
         show(info.items)
     details["dataset"] = chosen.name
     details["dataset_fingerprint"] = manifest.fingerprint

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 
 import apache_beam as beam
@@ -25,6 +24,7 @@ from twofold.components.data.preparation.duplicate_search.collapse_equal import 
 from twofold.components.data.preparation.duplicate_search.compare_bands import compare_bucket
 from twofold.components.data.preparation.duplicate_search.search_area import Place, SearchSizes
 from twofold.components.data.preparation.engines.runners import new_pipeline
+from twofold.components.data.preparation.engines.worker_faults import fault_of
 from twofold.components.data.preparation.merge_parts import (
     Resolve,
     group_parts,
@@ -37,7 +37,6 @@ from twofold.components.data.preparation.resolve import resolve
 from twofold.components.data.preparation.scan import scan
 from twofold.components.data.preparation.staging_area import ShardRange, StagingArea
 from twofold.components.data.preparation.write_shards import write_shard
-from twofold.components.errors import DataError
 
 # What is compared by one worker, which takes two seconds of processor time and 140 MB, and about as
 # much as a bucket of a search holds.
@@ -149,7 +148,8 @@ def run_pipeline(
     """Run it to its end; for the arguments see `build_pipeline`.
 
     Raises:
-        DataError: as `build_pipeline`, or a worker found the input at fault.
+        DataError: as `build_pipeline`.
+        TwofoldError: a worker found something at fault, mostly the input (DataError).
         OSError: a worker could not read or write a file.
 
     """
@@ -158,26 +158,7 @@ def run_pipeline(
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:
-            fault = _input_at_fault(error) or _system_error(error)
+            fault = fault_of(error)
             if fault is None:
                 raise
             raise fault from error
-
-
-def _system_error(error: Exception) -> OSError | None:
-    """The error of the operating system that Beam's own runner wrapped, None where it did not."""
-    cause = error.__context__
-    if not isinstance(cause, OSError) or cause.errno is None:
-        return None
-    return OSError(cause.errno, cause.strerror, cause.filename)
-
-
-def _input_at_fault(error: Exception) -> DataError | None:
-    """The DataError that a worker raised, None where it raised something else.
-
-    Runners add to an exception's message where it was raised, or hand back its traceback as text.
-    """
-    name = DataError.__name__
-    text = f"{name}: {error}" if isinstance(error, DataError) else str(error)
-    found = re.search(rf"\b{name}: (.+?)(?: \[while running|\n|$)", text)
-    return DataError(found.group(1)) if found else None

@@ -281,7 +281,7 @@ def open_staging(path: str, work: str, *, abandoned: str) -> Iterator[None]:
             files.remove_temporary(files.join(path, each))
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
             if isinstance(error, UselessWorkError):
                 _remove(path)
             else:
@@ -290,7 +290,7 @@ def open_staging(path: str, work: str, *, abandoned: str) -> Iterator[None]:
         _remove(path)
 
 
-def _keep(path: str, error: Exception) -> None:
+def _keep(path: str, error: BaseException) -> None:
     """Note in an exception what is kept; what holds no images is removed."""
     try:
         parts = files.names(files.join(path, "parts"))
@@ -300,8 +300,12 @@ def _keep(path: str, error: Exception) -> None:
     if not any(name.endswith(".arrow") and name != "previous.arrow" for name in parts):
         _remove(path)
         return
+    kept = f"what is done is kept in {path}: the same command goes on from there"
+    if not isinstance(error, Exception):
+        error.add_note(kept)
+        return
     error.add_note(
-        f"what is done is kept in {path}: the same command goes on from there, also with another "
+        f"{kept}, also with another "
         f"data.max_reject_share, and tries files again that could not be read; to give it up, "
         f"remove that folder"
     )

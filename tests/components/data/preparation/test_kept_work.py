@@ -1,13 +1,17 @@
 """What a preparation has done is kept until it succeeds, whatever it fails of."""
 
+import signal
+
 import pytest
 
 from tests.components.data.preparation.test_incremental import Pictures
+from twofold.components.data.preparation.engines.worker_faults import fault_of
 from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.rules.prepare_settings import PrepareSettings
 from twofold.components.data.sources.source import Item, SourceInfo, position_range, positions
 from twofold.components.data.verification.verify_dataset import verify_dataset
-from twofold.components.errors import DataError
+from twofold.components.errors import DamagedArchiveError, DataError, TwofoldError
+from twofold.components.training.resuming.interruption import Interruption, StopRequest
 
 STRICT = PrepareSettings(images_per_shard=200, max_reject_share=0.01)
 CONTENT = {str(n): "1" for n in range(600)}
@@ -52,7 +56,7 @@ def whole(tmp_path_factory):
     return directory
 
 
-def fail(source, directory, settings=STRICT, error=DataError):
+def fail(source, directory, settings=STRICT, error=DataError, more="remove that folder"):
     """Prepares what fails; gives the message and the note."""
     with pytest.raises(error) as caught:
         prepare(source, directory, name="x", settings=settings)
@@ -61,7 +65,7 @@ def fail(source, directory, settings=STRICT, error=DataError):
     (note,) = caught.value.__notes__
     assert str(kept) in note
     assert "the same command goes on from there" in note
-    assert "remove that folder" in note
+    assert more in note
     return str(caught.value)
 
 
@@ -105,3 +109,58 @@ def test_images_read_at_a_later_attempt_give_the_same_bytes(tmp_path, whole, dig
     prepare(Shelf(tmp_path / "b"), tmp_path / "set", name="x", settings=STRICT)
     assert digests(tmp_path / "set") == digests(whole)
     assert verify_dataset(tmp_path / "set") == []
+
+
+class Told(Shelf):
+    """Pictures of which the one at position 300 comes with a signal to end."""
+
+    def read(self, task, selected=lambda key, content_id: True):
+        for item in super().read(task, selected):
+            if item.key == "300":
+                signal.raise_signal(signal.SIGINT)
+            yield item
+
+
+def test_a_signal_ends_a_preparation_as_such_and_what_is_done_is_kept(tmp_path):
+    with StopRequest().listening():
+        message = fail(Told(tmp_path / "a"), tmp_path / "set", error=Interruption, more="")
+    assert message == "interrupted (SIGINT)"
+    source = Shelf(tmp_path / "b")
+    prepare(source, tmp_path / "set", name="x", settings=STRICT)
+    assert source.reads == [str(n) for n in range(256, 600)]
+
+
+class DemandError(TwofoldError):
+    """An exception that a message alone does not build."""
+
+    def __init__(self, message, key):
+        super().__init__(f"{message} of {key}")
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "message"),
+    [
+        (
+            DamagedArchiveError("a.tar: is damaged [while running 'Scan']"),
+            None,
+            "a.tar: is damaged",
+        ),
+        (
+            RuntimeError("x.errors.DamagedArchiveError: a.tar: is damaged [while running 'Scan']"),
+            DamagedArchiveError,
+            "a.tar: is damaged",
+        ),
+        (
+            RuntimeError("tests.DemandError: too little of a [while running 'Write']"),
+            DataError,
+            "too little of a",
+        ),
+    ],
+)
+def test_what_a_worker_raised_keeps_its_kind(raised, kind, message):
+    fault = fault_of(raised)
+    assert (type(fault), str(fault)) == (kind or type(raised), message)
+
+
+def test_a_fault_of_the_program_stays_one():
+    assert fault_of(RuntimeError("KeyError: 'x' [while running 'Scan']")) is None
