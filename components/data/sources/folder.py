@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -28,8 +28,8 @@ from twofold.components.data.sources.folders.folder_layout import (
     parse_layout,
 )
 from twofold.components.data.sources.folders.folder_reading import FolderReading, read_folders
-from twofold.components.data.sources.folders.near_names import split_surely_named
 from twofold.components.data.sources.folders.skipped_files import SkippedFiles, is_doubtful
+from twofold.components.data.sources.folders.split_paths import split_folders
 from twofold.components.data.sources.source import (
     SOURCES,
     Item,
@@ -108,7 +108,8 @@ class FolderSource:
     (`gs://...`). A key is the file's path inside it, with forward slashes.
     `folders.folder_layout` says what the folders mean; class names are sorted over all paths
     together, and images without a class have label -1. Where all of several paths are named like
-    splits (`train.zip`, `test.zip`) and nothing in them is, keys begin with these names. Hidden
+    splits (`train.zip`, `pets_test.zip`, `train/a`) and nothing in them is, keys begin with these
+    names or those of their splits. Hidden
     files and those in hidden folders are skipped. An image is told by the end of its name or, where
     that says nothing, by its first bytes; what it really holds is told when it is decoded.
 
@@ -172,14 +173,10 @@ class FolderSource:
     def _list(self) -> _Listing:
         paths = [container.path for container in self._containers]
         listing = self._list_below([""] * len(paths))
-        names = [_stem(path) for path in paths]
-        if (
-            self._first_folders == "auto"
-            and "split" not in listing.reading.layout.roles
-            and len(paths) > 1
-            and all(map(split_surely_named, names))
-        ):
-            listing = self._list_below([f"{name}/" for name in names])
+        if self._first_folders == "auto" and "split" not in listing.reading.layout.roles:
+            names = split_folders(paths)
+            if names is not None:
+                listing = self._list_below([f"{name}/" for name in names])
         repeated = listing.spool.repeated
         if repeated is not None:
             raise DataError(
@@ -269,11 +266,6 @@ def _open(paths: Sequence[str], *, skip: bool) -> tuple[tuple[FileContainer, ...
 def _errors_text(problems: Sequence[str], most: int = 3) -> str:
     more = f"; and {len(problems) - most} more" if len(problems) > most else ""
     return "; ".join(problems[:most]) + more
-
-
-def _stem(path: str) -> str:
-    """The name of a folder or an archive, without what says its kind."""
-    return PurePosixPath(path).name.partition(".")[0]
 
 
 def _members(container: FileContainer) -> Iterator[Any]:

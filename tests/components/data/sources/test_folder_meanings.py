@@ -403,3 +403,51 @@ def test_names_of_which_a_word_may_be_a_split_need_a_choice(tmp_path, write_file
 def test_a_class_may_have_the_word_of_a_split_in_its_name(tmp_path, write_files, classes):
     write_files(tmp_path, {f"{name}/2020/1.jpg": b"" for name in classes})
     assert build_source("folder", path=tmp_path).info().class_names == classes
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("pets_train.zip", "pets_test.zip"),
+        ("imagenette2-train.zip", "imagenette2-val.zip"),
+        ("pets.v2.train.zip", "pets.v2.test.zip"),
+        ("train/a", "test/b"),
+        ("train.zip", "pets_test.zip"),
+    ],
+)
+def test_the_split_is_what_one_word_of_paths_says(tmp_path, write_files, names):
+    images = dict.fromkeys(["cat/1.jpg", "dog/2.jpg"], b"")
+    for name in names:
+        write_zip(tmp_path / name, images) if "zip" in name else write_files(
+            tmp_path / name, images
+        )
+    source = build_source("folder", path=[tmp_path / name for name in names])
+    splits = ["train", "validation" if "val" in names[1] else "test"]
+    expected = [(split, name) for split in splits for name in ("cat", "dog")]
+    assert list(labels_and_splits(source).values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "others"),
+    [
+        (("train.zip", "test.zip", "extra.zip"), "extra"),
+        (("pets_train.zip", "pets_test.zip", "pets.zip"), "pets"),
+        (("photos.zip", "test.zip"), "photos"),
+    ],
+)
+def test_paths_of_which_some_say_a_split_need_a_choice(tmp_path, names, others):
+    paths = [tmp_path / name for name in names]
+    for path in paths:
+        write_zip(path, dict.fromkeys([f"cat/{path.stem}.jpg", f"dog/{path.stem}.jpg"], b""))
+    with pytest.raises(DataError, match=rf"and \S*{others}\.zip would not: .*=classes if none"):
+        build_source("folder", path=paths).info()
+    source = build_source("folder", path=paths, first_folders="classes")
+    assert source.info().class_names == ("cat", "dog")
+    assert source.info().items == 2 * len(paths)
+
+
+@pytest.mark.parametrize("names", [("a.zip", "b.zip"), ("pets_train_1.zip", "pets_train_2.zip")])
+def test_paths_that_hold_nothing_out_are_one(tmp_path, names):
+    paths = [write_zip(tmp_path / name, {f"cat/{name}.jpg": b""}) for name in names]
+    source = build_source("folder", path=paths)
+    assert list(labels_and_splits(source)) == [f"cat/{name}.jpg" for name in names]
