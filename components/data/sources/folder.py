@@ -225,7 +225,7 @@ class FolderSource:
         for number, (container, folder) in enumerate(zip(self._containers, folders, strict=True)):
             images, before = 0, skipped.count
             for member in _members(container):
-                if skipped.skip(member.name, member.head, folder):
+                if skipped.skip(member.name, member.head, folder, broken=member.broken):
                     continue
                 images += 1
                 key, location = f"{folder}{member.name}", member.location

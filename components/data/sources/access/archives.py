@@ -22,6 +22,7 @@ from twofold.components.data.sources.access import zip_members as zips
 from twofold.components.data.sources.access.file_listing import (
     file_stamp,
     file_system,
+    is_problem,
     read_files,
     read_heads,
     walk,
@@ -56,6 +57,7 @@ class Member(NamedTuple):
         content_id: text that changes with its content.
         location: what is needed to read it.
         head: its first bytes where they were looked at; b"" where they cannot be read.
+        broken: whether it is a link to nothing, or no file for another reason.
 
     """
 
@@ -63,6 +65,7 @@ class Member(NamedTuple):
     content_id: str
     location: bytes
     head: bytes = b""
+    broken: bool = False
 
 
 class FileContainer(Protocol):
@@ -134,13 +137,19 @@ class Folder:
         """Every file, folder by folder."""
         found = walk(self.path)
         while some := list(itertools.islice(found, _AT_A_TIME)):
-            paths = [files.join(self.path, name) for name, _ in some if look(name)]
+            seen = [look(name) and not is_problem(stamp) for name, stamp in some]
+            paths = [
+                files.join(self.path, name)
+                for (name, _), looked in zip(some, seen, strict=True)
+                if looked
+            ]
             heads = iter(read_heads(paths, HEAD_BYTES))
-            for name, stamp in some:
+            for (name, stamp), looked in zip(some, seen, strict=True):
                 plain = _plain_name(name)
                 # Only what cannot be a key as it is needs a name beside the key.
                 location = b"" if plain == name else os.fsencode(name)
-                yield Member(plain, stamp, location, next(heads) if look(name) else b"")
+                head = next(heads) if looked else b""
+                yield Member(plain, stamp, location, head, is_problem(stamp))
 
     def read(self, entries: Sequence[Entry]) -> Iterator[bytes | Exception]:
         """Their bytes; of a file that has changed since it was listed, that it has."""

@@ -1,11 +1,13 @@
 """File listing of a folder or a bucket: names, what tells contents apart, and bytes."""
 
-# ruff: noqa: PTH116, PTH118, PTH123 - making a Path takes longer than looking up the file.
+# ruff: noqa: PTH114, PTH115, PTH116, PTH118, PTH123 - making a Path takes longer than looking up the file.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import stat
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +27,10 @@ _CONTENT_MARKS = (
     *("md5Hash", "crc32c", "ETag", "etag", "generation"),
     *("mtime", "updated", "LastModified", "last_modified", "created"),
 )
+
+
+# How the stamp begins of what cannot be read as a file.
+_PROBLEM = "! "
 
 
 class ChangedError(OSError):
@@ -70,6 +76,8 @@ def file_stamps(paths: Sequence[str]) -> list[str | None]:
 def walk(root: str) -> Iterator[tuple[str, str]]:
     """Every file below a folder: its path in it, and its stamp.
 
+    What cannot be read as a file, such as a link to nothing, has a stamp that `is_problem`.
+
     A folder's entries come sorted, those of a folder within it in its place. Symbolic links are
     followed, each folder once.
 
@@ -80,6 +88,11 @@ def walk(root: str) -> Iterator[tuple[str, str]]:
     if not files.is_remote(root):
         return _walk_local(os.fsencode(root), "", set())
     return _walk_remote(*file_system(root))
+
+
+def is_problem(stamp: str) -> bool:
+    """Whether a stamp tells why there is no file to be read."""
+    return stamp.startswith(_PROBLEM)
 
 
 def read_files(paths: Sequence[str], stamps: Sequence[str]) -> Iterator[bytes | Exception]:
@@ -134,6 +147,8 @@ def _head_or_nothing(asked: tuple[str, str]) -> bytes:
 
 def _read_if_unchanged(asked: tuple[str, str]) -> bytes | Exception:
     path, stamp = asked
+    if is_problem(stamp):
+        return OSError(stamp.removeprefix(_PROBLEM))
     try:
         if files.is_remote(path):
             reached, name = file_system(path)
@@ -168,14 +183,14 @@ def _walk_local(
         if is_folder:
             yield from _walk_local(path, f"{below}/", seen)
         else:
-            yield below, _local_stamp(os.stat(path))
+            yield below, _stamp_or_problem(path)
 
 
 def _sorted_entries(folder: bytes) -> Iterator[tuple[bytes, bool]]:
     """The names in a folder, and whether each is a folder itself."""
     parts: list[pa.RecordBatch] = []
     with os.scandir(folder) as entries:
-        found = ((entry.name, entry.is_dir()) for entry in entries if _is_readable(entry))
+        found = ((entry.name, _is_folder(entry)) for entry in entries)
         while some := list(itertools.islice(found, _FEW_ENTRIES)):
             if not parts and len(some) < _FEW_ENTRIES:
                 yield from sorted(some)
@@ -188,8 +203,33 @@ def _sorted_entries(folder: bytes) -> Iterator[tuple[bytes, bool]]:
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def _is_readable(entry: os.DirEntry[bytes]) -> bool:
-    return entry.is_dir() or entry.is_file()
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads back to itself, or where nobody may look.
+        return False
+
+
+def _stamp_or_problem(path: bytes) -> str:
+    """A file's stamp; of what cannot be read as one, why."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        if not os.path.islink(path):
+            return f"{_PROBLEM}{error.strerror}"
+        target = os.fsdecode(os.readlink(path)).encode("utf-8", "surrogateescape")
+        shown = target.decode("utf-8", "backslashreplace")
+        known = {
+            errno.ENOENT: "which is not there",
+            errno.ELOOP: "which leads back to it",
+        }
+        why = known.get(error.errno or 0, str(error.strerror))
+        return f"{_PROBLEM}it is a link to {shown}, {why}"
+    if not stat.S_ISREG(status.st_mode):
+        # To open a pipe would wait for its other end.
+        return f"{_PROBLEM}it is neither a file nor a folder"
+    return _local_stamp(status)
 
 
 def _walk_remote(reached: Any, root: str) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from twofold.components.errors import DataError
 
 OUTSIDE = "outside the splits"
 _HIDDEN = "hidden"
+_BROKEN = "broken links"
 # So many kinds and folders are told apart.
 _KINDS = 30
 _FOLDERS = 10_000
@@ -49,16 +50,20 @@ class SkippedFiles:
         """How many there are."""
         return self._kinds.total()
 
-    def skip(self, name: str, head: bytes, folder: str = "") -> bool:
+    def skip(self, name: str, head: bytes, folder: str = "", *, broken: bool = False) -> bool:
         """Tells whether a file is passed over, and counts it then.
 
         Args:
             name: its path.
             head: its first bytes where `is_doubtful`.
             folder: what stands before the path in a key.
+            broken: whether it is a link to nothing, or no file for another reason; what has an
+                image's name is no less an image that cannot be read.
 
         """
         kind = _kind(name, head)
+        if kind is not None and kind != _HIDDEN and broken:
+            kind = _BROKEN
         if kind is None:
             return False
         if kind not in self._kinds and len(self._kinds) >= _KINDS and kind not in PICTURES:

@@ -78,6 +78,34 @@ def test_symbolic_links_are_followed_once(tmp_path, write_files, image_bytes):
     assert list(items_by_key(build_source("folder", path=root))) == ["a/1.jpg"]
 
 
+def test_an_image_that_is_a_link_to_nothing_is_an_item_with_a_problem(tmp_path, write_files):
+    write_files(tmp_path, {"cat/1.jpg": b"1"})
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "dog/1.jpg").symlink_to("/gone/1.jpg")
+    (tmp_path / "dog/2.jpg").symlink_to("2.jpg")
+    os.mkfifo(tmp_path / "dog/3.jpg")
+    source = build_source("folder", path=tmp_path)
+    problems = {key: item.problem for key, item in items_by_key(source).items()}
+    assert problems == {
+        "cat/1.jpg": None,
+        "dog/1.jpg": "it is a link to /gone/1.jpg, which is not there",
+        "dog/2.jpg": "it is a link to 2.jpg, which leads back to it",
+        "dog/3.jpg": "it is neither a file nor a folder",
+    }
+    assert source.info().class_names == ("cat", "dog")
+
+
+def test_other_links_to_nothing_are_counted_and_ignored(tmp_path, write_files):
+    write_files(tmp_path, {"cat/1.jpg": b"1"})
+    (tmp_path / "cat/notes.txt").symlink_to("notes.txt")
+    (tmp_path / "gone").symlink_to("/gone")
+    os.mkfifo(tmp_path / "cat/pipe")
+    (tmp_path / "cat/.#lock").symlink_to("ann@house.4711")
+    source = build_source("folder", path=tmp_path)
+    assert list(items_by_key(source)) == ["cat/1.jpg"]
+    assert source.info().skipped == {"broken links": 3, "hidden": 1}
+
+
 def test_a_name_that_is_no_unicode_still_gets_a_key(tmp_path, image_bytes):
     (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(image_bytes(0))
     assert list(items_by_key(build_source("folder", path=tmp_path))) == ["caf\\xe9.jpg"]
