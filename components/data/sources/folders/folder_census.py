@@ -13,8 +13,8 @@ from twofold.components.data.sources.folders.near_names import (
 )
 from twofold.components.data.sources.label_names import split_named
 
-# Levels of folders that are looked at, and names that are remembered for messages.
-_LEVELS = 6
+# Levels of folders that are counted, and names that are remembered for messages.
+LEVELS = 64
 _SHOWN = 11
 
 
@@ -71,10 +71,17 @@ class Shape:
 
 
 class FolderCensus:
-    """Images counted by what their folders say; in memory are some names of each kind."""
+    """Images counted by what their folders say; in memory are some names of each kind.
+
+    Attributes:
+        images: how many.
+        too_deep: a folder of a split below all levels that are counted; "" for none.
+
+    """
 
     def __init__(self) -> None:
         self.images = 0
+        self.too_deep = ""
         self._shapes: dict[tuple[Mark, ...], Shape] = {}
         self._last: tuple[str, Shape] | None = None
 
@@ -91,7 +98,10 @@ class FolderCensus:
         self.images += 1
 
     def _shape(self, path: str) -> Shape:
-        names = path.split("/")[:_LEVELS] if path else []
+        names = path.split("/") if path else []
+        if any(map(split_surely_named, names[LEVELS:])):
+            self.too_deep = path
+        names = names[:LEVELS]
         marks = tuple(map(_mark, names))
         shape = self._shapes.get(marks)
         if shape is None:

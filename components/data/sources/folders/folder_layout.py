@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from twofold.components.data.sources.folders.folder_census import FolderCensus, Shape
+from twofold.components.data.sources.folders.folder_census import LEVELS, FolderCensus, Shape
 from twofold.components.data.sources.folders.near_names import split_in_words, split_nearly_named
 from twofold.components.data.sources.folders.prefixed_splits import (
     as_splits,
@@ -96,9 +96,15 @@ def find_layout(census: FolderCensus, where: str) -> FolderLayout:
         where: the source's paths, for the message of an error.
 
     Raises:
-        DataError: splits stand beside what is none, or inside a class or another split.
+        DataError: splits stand beside what is none, or inside a class or another split, or
+            deeper than they are looked for.
 
     """
+    if census.too_deep:
+        raise DataError(
+            f"{where}: a split below more than {LEVELS} folders in {census.too_deep}/: expected a "
+            f"path nearer to the images, or data.first_folders to say what the first folders are"
+        )
     shapes = list(census)
     depth = max((len(shape.marks) for shape in shapes), default=0)
     by_level = [_at(level, shapes) for level in range(depth)]

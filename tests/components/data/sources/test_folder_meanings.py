@@ -451,3 +451,23 @@ def test_paths_that_hold_nothing_out_are_one(tmp_path, names):
     paths = [write_zip(tmp_path / name, {f"cat/{name}.jpg": b""}) for name in names]
     source = build_source("folder", path=paths)
     assert list(labels_and_splits(source)) == [f"cat/{name}.jpg" for name in names]
+
+
+def test_splits_may_be_far_below_the_path(tmp_path):
+    before = "home/me/data/projects/pets/v2/jpg"
+    keys = {
+        f"{before}/{folder}/{name}/1.jpg": (split, name)
+        for folder, split in SPLITS
+        for name in ("cat", "dog")
+    }
+    path = write_zip(tmp_path / "a.zip", dict.fromkeys(keys, b""))
+    assert labels_and_splits(build_source("folder", path=path)) == keys
+
+
+def test_splits_deeper_than_anyone_looks_need_a_choice(tmp_path):
+    keys = [f"{'a/' * 64}{split}/cat/1.jpg" for split in ("train", "test")]
+    path = write_zip(tmp_path / "a.zip", dict.fromkeys(keys, b""))
+    with pytest.raises(DataError, match=r"a split below more than 64 folders in a/.*first_folders"):
+        build_source("folder", path=path).info()
+    chosen = build_source("folder", path=path, first_folders=f"{'*/' * 64}split/class")
+    assert [split for split, _ in labels_and_splits(chosen).values()] == ["train", "test"]
