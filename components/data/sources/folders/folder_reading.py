@@ -12,6 +12,8 @@ from twofold.components.data.sources.folders.folder_layout import FolderLayout, 
 from twofold.components.data.sources.label_names import is_unlabelled, split_named
 
 _SHOWN = 10
+# So many folders outside the splits are remembered for the line.
+_FOLDERS = 1000
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def read_folders(spool: Spool, layout: FolderLayout, where: str, *, chosen: bool
     """
     classes: set[str] = set()
     splits: dict[str | None, set[str]] = defaultdict(set)
+    outside: set[str] = set()
     strays, first, last = 0, "", None
     found: tuple[str | None, str | None] | None = None
     for row in spool.rows():
@@ -66,6 +69,8 @@ def read_folders(spool: Spool, layout: FolderLayout, where: str, *, chosen: bool
                 if name is not None:
                     classes.add(name)
                 splits[split].add(_telling(folder, layout, split))
+            elif len(outside) < _FOLDERS:
+                outside.add(folder)
         if found is None:
             strays += 1
             first = first or row.key
@@ -80,7 +85,7 @@ def read_folders(spool: Spool, layout: FolderLayout, where: str, *, chosen: bool
         layout=layout,
         class_names=names,
         left_out=strays,
-        line=_line(layout, names, splits, strays, first),
+        line=_line(layout, names, splits, _strays_text(strays, first, outside, layout, classes)),
         fingerprint=meant,
         _labels={None: -1, **{name: label for label, name in enumerate(names)}},
     )
@@ -101,8 +106,7 @@ def _line(
     layout: FolderLayout,
     classes: tuple[str, ...],
     splits: Mapping[str | None, set[str]],
-    strays: int,
-    first: str,
+    strays: str,
 ) -> str:
     said = [f"classes {_listed(classes)}"] if classes else ["no classes"]
     for split, folders in sorted(splits.items(), key=lambda one: one[0] or ""):
@@ -113,10 +117,28 @@ def _line(
     if classes and "." in splits.get(None, ()):
         said.append("images in no folder without a label")
     if strays:
-        said.append(f"left out {strays:,} outside the splits ({first}{' ...' * (strays > 1)})")
+        said.append(strays)
     if layout.roles == ("class",) and len(classes) == 1:
         said.append("data.first_folders=*/class takes the folders in that one as classes")
     return f"folders read as {layout.pattern}: {'; '.join(said)}"
+
+
+def _strays_text(
+    strays: int, first: str, outside: set[str], layout: FolderLayout, classes: set[str]
+) -> str:
+    """How many images are left out, and with which whole folders; "" for none."""
+    if not strays:
+        return ""
+    level = layout.roles.index("split")
+    lost: set[str] = set()
+    for folders in (folder.split("/") for folder in outside if folder):
+        name = dict(zip(layout.roles[:level], folders, strict=False)).get("class")
+        if len(folders) > level or (name is not None and name not in classes):
+            lost.add("".join(f"{folder}/" for folder in folders[: level + 1]))
+    names = tuple(sorted(lost))
+    kinds = "is no split and no class" if len(names) == 1 else "are no splits and no classes"
+    said = f": {_listed(names)} {kinds}" if names else ""
+    return f"left out {strays:,} outside the splits ({first}{' ...' * (strays > 1)}){said}"
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -471,3 +471,27 @@ def test_splits_deeper_than_anyone_looks_need_a_choice(tmp_path):
         build_source("folder", path=path).info()
     chosen = build_source("folder", path=path, first_folders=f"{'*/' * 64}split/class")
     assert [split for split, _ in labels_and_splits(chosen).values()] == ["train", "test"]
+
+
+@pytest.mark.parametrize(
+    ("folders", "strays", "said"),
+    [
+        ("{split}/{name}", ["dog/a/1.jpg", "dog/2.jpg"], "dog/ is no split and no class"),
+        ("pets/{split}/{name}", ["pets/dog/1.jpg", "x.jpg"], "pets/dog/ is no split and no class"),
+        (
+            "{name}/{split}",
+            ["cat/more/1.jpg", "cat/2.jpg", "dog/1.jpg"],
+            "cat/more/, dog/ are no splits and no classes",
+        ),
+    ],
+)
+def test_a_folder_that_is_left_out_beside_splits_is_named(tmp_path, folders, strays, said):
+    keys = [
+        f"{folders.format(split=split, name=name)}/{number}.jpg"
+        for split in ("train", "val")
+        for name in ("cat", "bird")
+        for number in range(5)
+    ]
+    path = write_zip(tmp_path / "a.zip", dict.fromkeys([*keys, *strays], b""))
+    (line,) = build_source("folder", path=path).info().taken_as
+    assert line.endswith(f"left out {len(strays)} outside the splits ({strays[0]} ...): {said}")
