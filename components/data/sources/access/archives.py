@@ -170,7 +170,7 @@ class ZipArchive:
         with _open_unchanged(self.path, self.stamp) as file:
             for member in zips.members(file):
                 content_id = f"{member.size} {member.crc:08x}"
-                name, head = _plain_name(member.name), b""
+                name, head = _name_inside(member.name, self.path), b""
                 if look(name):
                     with suppress(*UNREADABLE):
                         head = zips.read_member(file, member.location, HEAD_BYTES)
@@ -201,7 +201,7 @@ class TarArchive:
                 # Writers often set no time, so that the archive's own has to tell.
                 content_id = f"{member.size} {member.mtime} {self.stamp}"
                 location = b"%d %d" % (member.offset, member.size)
-                name, head = _plain_name(member.name), b""
+                name, head = _name_inside(member.name, self.path), b""
                 if member.problem:
                     location = _PROBLEM + member.problem.encode("utf-8", "backslashreplace")
                 elif look(name):
@@ -249,6 +249,22 @@ def _is_folder(path: str) -> bool:
         return Path(path).is_dir()
     reached, name = file_system(path)
     return bool(reached.isdir(name))
+
+
+def _name_inside(name: str, archive: str) -> str:
+    """A member's path as `tar` and `unzip` unpack it, without the slash of an absolute one.
+
+    Raises:
+        DamagedArchiveError: it leads out of the archive.
+
+    """
+    plain = _plain_name(name).lstrip("/")
+    if plain == ".." or plain.startswith("../"):
+        raise DamagedArchiveError(
+            f"{archive}: expected names of files inside the archive, received {plain!r}: pack it "
+            f"anew from the folder that holds all its files"
+        )
+    return plain
 
 
 def _plain_name(name: str) -> str:

@@ -100,7 +100,7 @@ def _linked(file: IO[bytes], links: Mapping[str, str]) -> Iterator[TarMember]:
         if path in wanted:
             files[path] = _of(member)
         folder = posixpath.dirname(path)
-        while folder:
+        while folder.strip("/"):
             for name in wanted.get(folder, ()):
                 reached.add(name)
                 yield replace(_of(member), name=name + path[len(folder) :])

@@ -212,6 +212,40 @@ def test_links_inside_a_tar_are_followed(tmp_path):
     assert source.info().class_names == ("a", "b", "c")
 
 
+@pytest.mark.parametrize("write", [write_zip, write_tar])
+def test_absolute_names_in_an_archive_are_read_as_they_are_unpacked(tmp_path, write):
+    names = ("/cat/a.jpg", "./cat/b.jpg", "cat//c.jpg", "cat/../dog/d.jpg", "//dog/e.jpg")
+    source = build_source("folder", path=write(tmp_path / "a", dict.fromkeys(names, b"1")))
+    keys = ["cat/a.jpg", "cat/b.jpg", "cat/c.jpg", "dog/d.jpg", "dog/e.jpg"]
+    assert sorted(items_by_key(source)) == keys
+    assert source.info().class_names == ("cat", "dog")
+
+
+def test_links_between_absolute_names_are_followed(tmp_path):
+    path = write_tar(tmp_path / "a.tar", {"/cat/a.jpg": b"1"})
+    with tarfile.open(path, "a") as archive:
+        for name, kind, target in (
+            ("/cat/b.jpg", tarfile.LNKTYPE, "/cat/a.jpg"),
+            ("/dog", tarfile.SYMTYPE, "cat"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            archive.addfile(member)
+    items = items_by_key(build_source("folder", path=path))
+    assert {key: item.image for key, item in items.items()} == {
+        "cat/a.jpg": b"1",
+        "cat/b.jpg": b"1",
+        "dog/a.jpg": b"1",
+    }
+
+
+@pytest.mark.parametrize("write", [write_zip, write_tar])
+def test_a_name_that_leads_out_of_an_archive_is_refused(tmp_path, write):
+    path = write(tmp_path / "a", {"cat/a.jpg": b"1", "x/../../dog/b.jpg": b"2"})
+    with pytest.raises(DataError, match=r"inside the archive, received '\.\./dog/b\.jpg'"):
+        build_source("folder", path=path).info()
+
+
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_tars_behind_one_another_are_one_archive(tmp_path, mode):
     parts = [
