@@ -189,11 +189,16 @@ def _with_splits(shapes: Sequence[Shape], level: int, where: str) -> FolderLayou
         before[varying[0]] = "class"
         layout = FolderLayout((*before, "split"))
     else:
-        folders = sorted(path for shape in deeper for path in shape.paths(level + 2))
+        behind = 2 * _count(deeper) >= _count(shapes)
+        inside = deeper if behind else shapes
+        folders = sorted({path for shape in inside for path in shape.paths(level + 1 + behind)})
+        choices = [["class" if one == each else "*" for one in range(level)] for each in varying]
+        patterns = ["/".join([*before, "split/class"])] * behind
+        patterns += ["/".join([*choice, "split"]) for choice in choices]
+        place = "the folder before the split or the one in it" if behind else "any before the split"
         raise DataError(
-            f"{where}: in {_listed(folders, 3)} the class may be the folder before the split or "
-            f"the one in it: expected data.first_folders={'/'.join([*before, 'split/class'])} or "
-            f"data.first_folders={'/'.join(['class', *before[1:], 'split'])}"
+            f"{where}: in {_listed(folders, 3)} the class may be {place}: expected "
+            f"{' or '.join(f'data.first_folders={pattern}' for pattern in patterns)}"
         )
     _check_splits(shapes, level, where)
     return layout

@@ -495,3 +495,21 @@ def test_a_folder_that_is_left_out_beside_splits_is_named(tmp_path, folders, str
     path = write_zip(tmp_path / "a.zip", dict.fromkeys([*keys, *strays], b""))
     (line,) = build_source("folder", path=path).info().taken_as
     assert line.endswith(f"left out {len(strays)} outside the splits ({strays[0]} ...): {said}")
+
+
+def test_a_class_in_one_of_several_folders_before_the_split_needs_a_choice(tmp_path):
+    keys = [f"{name}/{split}/1.jpg" for name in ("cat/a", "dog/b") for split in ("test", "train")]
+    path = write_zip(tmp_path / "a.zip", dict.fromkeys(keys, b""))
+    choices = r"data\.first_folders=class/\*/split or data\.first_folders=\*/class/split"
+    with pytest.raises(DataError, match=f"in cat/a/test/, cat/a/train/, .* expected {choices}"):
+        build_source("folder", path=path).info()
+    chosen = build_source("folder", path=path, first_folders="class/*/split")
+    assert labels_and_splits(chosen)["cat/a/test/1.jpg"] == ("test", "cat")
+
+
+def test_the_folder_before_the_split_that_may_be_the_class_is_the_one_that_varies(tmp_path):
+    keys = [f"all/{name}/{split}/x/1.jpg" for name in "ab" for split in ("test", "train")]
+    path = write_zip(tmp_path / "a.zip", dict.fromkeys(keys, b""))
+    choices = r"first_folders=\*/\*/split/class or data\.first_folders=\*/class/split"
+    with pytest.raises(DataError, match=f"in all/a/test/x/, .* expected data.{choices}"):
+        build_source("folder", path=path).info()
