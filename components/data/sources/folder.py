@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,9 +17,11 @@ from twofold.components.data.sources.access.archives import (
     UNREADABLE,
     FileContainer,
     Folder,
+    TarArchive,
     check_container,
     open_container,
 )
+from twofold.components.data.sources.access.last_members import LastMembers
 from twofold.components.data.sources.access.spooled_listing import Row, Spool, read_entries
 from twofold.components.data.sources.folders.folder_census import FolderCensus
 from twofold.components.data.sources.folders.folder_layout import (
@@ -171,19 +173,46 @@ class FolderSource:
         return self._held
 
     def _list(self) -> _Listing:
+        listing = self._list_named()
+        if listing.spool.repeated is not None:
+            listing = self._list_last(listing)
+        repeated = listing.spool.repeated
+        if repeated is not None:
+            paths = [container.path for container in self._containers]
+            several = "paths inside the folders and archives of one source must differ (give their "
+            raise DataError(
+                f"{repeated.count} images have the key {repeated.key!r} in {', '.join(paths)}; "
+                + (
+                    f"{several}parent folder instead)"
+                    if len(paths) > 1
+                    else "pack it anew with each name once"
+                )
+            )
+        return listing
+
+    def _list_last(self, found: _Listing) -> _Listing:
+        """Lists once more, without the images that later members of a .tar replace."""
+        self._containers = tuple(
+            LastMembers(each) if isinstance(each, TarArchive) else each for each in self._containers
+        )
+        listing = self._list_named()
+        replaced = found.spool.items - listing.spool.items
+        if not replaced:
+            return listing
+        info = listing.info
+        line = f"left out {replaced:,} images that later ones of the same name replace in a .tar"
+        skipped = {**info.skipped, "replaced in a .tar": replaced}
+        info = replace(info, skipped=skipped, taken_as=(*info.taken_as, line))
+        return replace(listing, info=info)
+
+    def _list_named(self) -> _Listing:
+        """Lists all images, with paths that are named like splits as folders of these names."""
         paths = [container.path for container in self._containers]
         listing = self._list_below([""] * len(paths))
         if self._first_folders == "auto" and "split" not in listing.reading.layout.roles:
             names = split_folders(paths)
             if names is not None:
                 listing = self._list_below([f"{name}/" for name in names])
-        repeated = listing.spool.repeated
-        if repeated is not None:
-            raise DataError(
-                f"{repeated.count} images have the key {repeated.key!r} in {', '.join(paths)}; "
-                "paths inside the folders and archives of one source must differ (give their "
-                "parent folder instead)"
-            )
         return listing
 
     def _list_below(self, folders: Sequence[str]) -> _Listing:

@@ -39,7 +39,8 @@ def members(file: IO[bytes]) -> Iterator[TarMember]:
     """The files of a .tar in their order, then those that links within it point to.
 
     Several archives in one file, one behind the other, are read as one. A link to a folder stands
-    for all files in it. One that points to nothing in the archive is a file with a problem.
+    for all files in it. One that points to nothing in the archive is a file with a problem. A
+    link that a later file of its name replaces is left out.
 
     Raises:
         tarfile.TarError: there is damage.
@@ -48,6 +49,7 @@ def members(file: IO[bytes]) -> Iterator[TarMember]:
     links: dict[str, str] = {}
     for member in _every_member(file):
         if member.isreg():
+            links.pop(_plain(member.name), None)
             yield _of(member)
         elif member.islnk():
             links[_plain(member.name)] = _plain(member.linkname)

@@ -102,10 +102,32 @@ def test_an_unknown_compression_is_an_item_with_a_problem(tmp_path):
     assert "compression method is not supported" in item.problem
 
 
-def test_a_name_twice_in_an_archive_is_refused(tmp_path):
-    path = write_tar(tmp_path / "a.tar", {"a.jpg": b"1", "./a.jpg": b"2"})
-    with pytest.raises(DataError, match=r"2 images have the key 'a\.jpg'"):
-        build_source("folder", path=path).info()
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_twice_in_a_zip_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.jpg", b"1")
+        archive.writestr("a.jpg", b"2")
+    with pytest.raises(DataError, match=r"2 images have the key 'a\.jpg'.*each name once"):
+        build_source("folder", path=tmp_path / "a.zip").info()
+
+
+def test_the_last_member_of_a_name_replaces_others_in_a_tar(tmp_path):
+    path = write_tar(tmp_path / "a.tar", {"a/1.jpg": b"1", "a/2.jpg": b"2", "a/3.jpg": b"3"})
+    with tarfile.open(path, "a") as archive:
+        # As `tar -r`, once with a file in the place of a link and once the other way round.
+        for name, target in (("a/2.jpg", "1.jpg"), ("a/4.jpg", "1.jpg")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, target
+            archive.addfile(member)
+        for name, content in (("a/4.jpg", b"4"), ("./a/1.jpg", b"5")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    source = build_source("folder", path=path)
+    images = {key: item.image for key, item in items_by_key(source).items()}
+    assert images == {"a/1.jpg": b"5", "a/2.jpg": b"5", "a/3.jpg": b"3", "a/4.jpg": b"4"}
+    assert source.info().skipped == {"replaced in a .tar": 2}
+    assert "left out 2 images that later ones" in source.info().taken_as[-1]
 
 
 @pytest.mark.parametrize("content", [b"plain text", b"", b"PK\x03\x04 cut short"])
