@@ -226,7 +226,7 @@ class FolderSource:
         chosen = self._chosen
         layout = chosen_layout(chosen, census) if chosen else find_layout(census, paths)
         reading = read_folders(spool, layout, paths, chosen=chosen is not None)
-        skipped.check_classes(layout, reading.class_names, paths)
+        lost = skipped.check_lost(reading, paths, chosen=chosen is not None)
         info = SourceInfo(
             kind="folder",
             class_names=reading.class_names,
@@ -234,7 +234,9 @@ class FolderSource:
             fingerprint=reading.fingerprint,
             items=spool.items - reading.left_out,
             skipped=self._with_damaged(skipped.counts(reading.left_out)),
-            taken_as=tuple(filter(None, (reading.line, skipped.line(), self._damaged_line()))),
+            taken_as=tuple(
+                filter(None, (reading.line, skipped.line(), lost, self._damaged_line()))
+            ),
         )
         return _Listing(spool, info, reading)
 

@@ -23,6 +23,7 @@ class FolderReading:
     Attributes:
         layout: by which.
         class_names: sorted.
+        found: each split with each class name that has images, None for none.
         left_out: how many images lie outside the splits.
         line: all of it in words.
         fingerprint: sha256 (hex) of the images and of what their folders mean.
@@ -31,6 +32,7 @@ class FolderReading:
 
     layout: FolderLayout
     class_names: tuple[str, ...]
+    found: frozenset[tuple[str | None, str | None]]
     left_out: int
     line: str
     fingerprint: str
@@ -56,6 +58,7 @@ def read_folders(spool: Spool, layout: FolderLayout, where: str, *, chosen: bool
 
     """
     classes: set[str] = set()
+    all_found: set[tuple[str | None, str | None]] = set()
     splits: dict[str | None, set[str]] = defaultdict(set)
     outside: set[str] = set()
     strays, first, last = 0, "", None
@@ -65,6 +68,7 @@ def read_folders(spool: Spool, layout: FolderLayout, where: str, *, chosen: bool
         if folder != last:
             last, found = folder, layout.split_and_class(folder)
             if found is not None:
+                all_found.add(found)
                 split, name = found
                 if name is not None:
                     classes.add(name)
@@ -84,6 +88,7 @@ def read_folders(spool: Spool, layout: FolderLayout, where: str, *, chosen: bool
     return FolderReading(
         layout=layout,
         class_names=names,
+        found=frozenset(all_found),
         left_out=strays,
         line=_line(layout, names, splits, _strays_text(strays, first, outside, layout, classes)),
         fingerprint=meant,

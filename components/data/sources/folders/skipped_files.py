@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from twofold.components.data.rules.file_kinds import (
@@ -15,11 +15,20 @@ from twofold.components.data.rules.file_kinds import (
     kind_of,
 )
 from twofold.components.data.sources.folders.folder_layout import FolderLayout
+from twofold.components.data.sources.folders.folder_reading import FolderReading
 from twofold.components.errors import DataError
 
 OUTSIDE = "outside the splits"
 _HIDDEN = "hidden"
 _BROKEN = "broken links"
+# What lies beside images and is none of them, whatever the rest of a data set is.
+_DOCUMENTS = frozenset(
+    (
+        *(".txt", ".md", ".rst", ".pdf", ".doc", ".docx", ".odt", ".tex", ".html", ".htm", ".url"),
+        *(".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".cfg"),
+        *(".xls", ".xlsx", ".log", ".py", ".ipynb", ".sh", ".m", ".db", ".sql", ".md5", ".sha256"),
+    )
+)
 # So many kinds and folders are told apart.
 _KINDS = 30
 _FOLDERS = 10_000
@@ -85,27 +94,54 @@ class SkippedFiles:
             return ""
         return f"skipped {self.count:,} files that are no images: {kinds_text(self._kinds)}"
 
-    def check_classes(self, layout: FolderLayout, classes: Collection[str], where: str) -> None:
-        """Refuses classes of which there are pictures, and none that can be read.
+    def check_lost(self, reading: FolderReading, where: str, *, chosen: bool) -> str:
+        """Refuses classes and splits of which there are files and none of them is an image.
+
+        Documents are passed over, as is anything but pictures where the layout was chosen.
+
+        Returns:
+            Where there are files and no image, in words; "" for nowhere.
 
         Raises:
-            DataError: there is one.
+            DataError: there is such a class or split.
 
         """
-        lost: dict[str, Counter[str]] = defaultdict(Counter)
+        layout, classes = reading.layout, reading.class_names
+        splits = {split for split, _ in reading.found}
+        refused: dict[str, Counter[str]] = defaultdict(Counter)
+        said: set[str] = set()
         for path, kinds in self._folders.items():
-            found = layout.split_and_class(path)
-            name = None if found is None else found[1]
-            pictures = Counter({kind: n for kind, n in kinds.items() if kind in PICTURES})
-            if classes and name is not None and name not in classes and pictures:
-                lost[name] += pictures
-        if lost:
-            name = min(lost)
-            raise DataError(
-                f"{where}: class {name} has no image that can be read, but "
-                f"{kinds_text(lost[name])}: expected {', '.join(READABLE)}; convert these files "
-                f"or move the folder away"
-            )
+            split, name = layout.split_and_class(path) or (None, None)
+            if split is not None and split not in splits:
+                lost = f"split {split}"
+            elif classes and name is not None and name not in classes:
+                lost = f"class {name}"
+            elif (classes and name is not None) and (split, name) not in reading.found:
+                said.add(f"class {name} in split {split}")
+                continue
+            else:
+                continue
+            refused[lost] += kinds
+        for lost in sorted(refused):
+            self._check(lost, refused[lost], layout, where, chosen=chosen)
+        said |= refused.keys()
+        names = sorted(said)
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        return f"no image of {', '.join(names[:_SHOWN])}{more}" if names else ""
+
+    def _check(
+        self, lost: str, kinds: Counter[str], layout: FolderLayout, where: str, *, chosen: bool
+    ) -> None:
+        pictures = any(kind in PICTURES for kind in kinds)
+        documents = sum(number for kind, number in kinds.items() if kind in _DOCUMENTS)
+        if not pictures and (chosen or 2 * documents >= kinds.total()):
+            return
+        choice = f", or data.first_folders={layout.pattern} goes on without it"
+        raise DataError(
+            f"{where}: {lost} has no image that can be read, but {kinds_text(kinds)}: expected "
+            f"{', '.join(READABLE)}; convert these files or move the folder away"
+            f"{'' if pictures else choice}"
+        )
 
 
 def kinds_text(kinds: Counter[str]) -> str:

@@ -84,3 +84,32 @@ def test_kinds_of_files_beyond_some_are_counted_together(tmp_path, write_files):
     skipped = build_source("folder", path=tmp_path).info().skipped
     assert sum(skipped.values()) == 40
     assert skipped["others"] == 10
+
+
+@pytest.mark.parametrize("kind", [".pgm", ".dcm", ".npy", ".mp4", ".zip"])
+def test_a_class_in_files_that_are_no_images_is_not_lost(tmp_path, write_files, kind):
+    write_files(tmp_path, {"cat/1.jpg": b"", f"dog/1{kind}": b"x", "dog/notes.txt": b""})
+    write_files(tmp_path, {f"dog/2{kind}": b"x"})
+    with pytest.raises(DataError, match=rf"class dog has no image .* but 2 \{kind}, 1 \.txt") as no:
+        build_source("folder", path=tmp_path).info()
+    assert str(no.value).endswith(
+        "move the folder away, or data.first_folders=class goes on without it"
+    )
+    info = build_source("folder", path=tmp_path, first_folders="class").info()
+    assert info.class_names == ("cat",)
+    assert info.taken_as[-1] == "no image of class dog"
+
+
+@pytest.mark.parametrize(("kind", "content"), [(".psd", b"8BPS"), (".pgm", b"P5")])
+def test_a_split_in_files_that_are_no_images_is_not_lost(tmp_path, write_files, kind, content):
+    write_files(tmp_path, {"train/cat/1.jpg": b"", f"test/cat/1{kind}": content})
+    with pytest.raises(DataError, match="split test has no image that can be read, but 1 "):
+        build_source("folder", path=tmp_path).info()
+
+
+def test_a_class_without_an_image_in_one_split_is_named(tmp_path, write_files):
+    keys = ["train/cat/1.jpg", "train/dog/1.jpg", "test/cat/1.jpg", "test/dog/1.pgm"]
+    write_files(tmp_path, dict.fromkeys([*keys, "train/cat/labels/1.pgm"], b"x"))
+    info = build_source("folder", path=tmp_path).info()
+    assert info.class_names == ("cat", "dog")
+    assert info.taken_as[-1] == "no image of class dog in split test"
