@@ -18,6 +18,9 @@ logistic regression on 8,000 labels had 58.5 with ``training.batch_statistics=im
 moving averages. Orthogonalised updates (Muon, Jordan et al., 2024) had a loss of 4.35 after 155
 steps where SGD had 4.43, but the same accuracy of the online probe, 39.0, for about a fifth more
 CPU, and were left out. Neither is evidence for the end of a whole run.
+
+The run of 34 epochs whose accuracies are stated took 66 CPU-minutes to train, of two threads that
+shared the machine with other jobs. It was made once, evaluated once, and compared with no other.
 """
 
 from twofold.components.encoders.convolutional.speedrun_settings import SpeedrunSettings
@@ -57,7 +60,14 @@ CONFIG = RunConfig(
 )
 
 EXPECTED = (
-    Expected("linear_probe/test_accuracy", None, protocol=CIFAR10_JPEG),
-    Expected("recipe_probe/test_accuracy", None, protocol=CIFAR10_JPEG),
-    Expected("knn/test_accuracy", None, protocol=CIFAR10_JPEG),
+    Expected(
+        "linear_probe/test_accuracy",
+        0.7322,
+        low=0.7234,
+        high=0.7409,
+        untrained=(0.4744,),
+        protocol=CIFAR10_JPEG,
+    ),
+    Expected("recipe_probe/test_accuracy", 0.6916, low=0.6825, high=0.7006, protocol=CIFAR10_JPEG),
+    Expected("knn/test_accuracy", 0.7038, low=0.6948, high=0.7127, protocol=CIFAR10_JPEG),
 )
