@@ -8,12 +8,12 @@ from typing import Any
 from twofold.components import files
 from twofold.components.data.preparation.plan import find_previous
 from twofold.components.data.preparation.prepare_dataset import prepare
-from twofold.components.data.store.manifest import REPORT_FILE, Manifest, read_code
+from twofold.components.data.store.manifest import MANIFEST_FILE, REPORT_FILE, Manifest, read_code
 from twofold.components.pages.dataset_page import render_report
 from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline.config.data_source import preparation_settings
 from twofold.pipeline.runs.run_context import Context
-from twofold.pipeline.steps.reuse.standing import choose_data_set, same_code
+from twofold.pipeline.steps.reuse.standing import NOT_COMPARED, choose_data_set, same_code
 
 
 def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
@@ -28,6 +28,8 @@ def run(context: Context, details: dict[str, Any]) -> dict[str, float]:
     directory = files.join(context.datasets, chosen.name)
     settings = preparation_settings(context.config.data)
     info = context.source.info()
+    if settings.full_check and files.exists(files.join(directory, MANIFEST_FILE)):
+        context.say(NOT_COMPARED)
     with context.progress("prepare", info.items, "images") as show:
         try:
             manifest = prepare(

@@ -268,7 +268,7 @@ class FolderSource:
             if not images and not (self._skips and len(self._containers) > 1):
                 raise DataError(
                     f"{container.path}: no images in it; expected {', '.join(READABLE)}, found "
-                    f"{skipped.count - before} other files"
+                    f"{skipped.count - before} other files{skipped.archives_text()}"
                 )
 
     def _group_of(self, key: str) -> str | None:

@@ -38,6 +38,8 @@ from twofold.components.errors import DataError
 
 # The reader's cache of decoded images, which is no part of a dataset.
 _CACHE = "decoded"
+# So many of the datasets in a folder are named.
+_SHOWN = 10
 
 
 def verify_dataset(
@@ -93,7 +95,11 @@ def _read_manifest(
 ) -> Manifest | None:
     """The manifest; None where nothing can be made of it."""
     if MANIFEST_FILE not in names:
-        findings.add(MANIFEST_FILE, "it is missing, and without it this is no dataset")
+        inside = [
+            name for name in names if files.exists(files.join(directory, name, MANIFEST_FILE))
+        ]
+        found = f"; verify one of those in it: {', '.join(inside[:_SHOWN])}" if inside else ""
+        findings.add(MANIFEST_FILE, f"it is missing, and without it this is no dataset{found}")
         return None
     path = files.join(directory, MANIFEST_FILE)
     try:

@@ -13,6 +13,7 @@ from twofold.pipeline.steps.reuse.course import changed_since, training_fingerpr
 from twofold.pipeline.steps.reuse.outputs import STEPS, TEACHER
 from twofold.pipeline.steps.reuse.room import plan_room
 from twofold.pipeline.steps.reuse.standing import (
+    NOT_COMPARED,
     Standing,
     describe_changes,
     examine,
@@ -105,6 +106,8 @@ def describe_reuse(context: Context, name: str, standing: Standing) -> list[str]
     accepted = entry.get("reused")
     made = f" (made by other code: {describe_changes(accepted['changed'])})" if accepted else ""
     lines = [f"{name}: finished before, reused{made}"]
+    if name == "prepare" and context.config.data.full_check:
+        lines.append(f"prepare: {NOT_COMPARED}")
     if name == "pretrain" and (changed := changed_since(entry, context.config)):
         lines.append(f"{name}: nothing is left to train with {', '.join(changed)}")
     return lines

@@ -33,6 +33,10 @@ from twofold.pipeline.steps.reuse.fingerprints import (
 )
 from twofold.pipeline.steps.reuse.outputs import changed_files
 
+NOT_COMPARED = (
+    "nothing was compared for data.full_check: files are held to an earlier data set only while "
+    "another is prepared"
+)
 _NAMED_MODULES = 6
 # Stands for the modules that prepared other images than those trained on, which are not recorded.
 _PREPARATION = "the preparation of its images"

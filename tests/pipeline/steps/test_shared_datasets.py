@@ -50,6 +50,12 @@ def test_a_listing_names_images_labels_splits_and_groups(twofold: Twofold, tmp_p
     assert ended.status == 0, ended.error
     assert "40 images (10 test, 30 train)" in ended.out
     assert "30 in training that resemble a held-out one" in ended.out
+    again = twofold(
+        "prepare", "folder_simclr", *workdir, *chosen, "--set", "data.full_check=true",
+        "--name", "checked",
+    )  # fmt: skip
+    assert again.status == 0, again.error
+    assert "nothing was compared for data.full_check" in again.out
     removing = twofold(
         "prepare", "folder_simclr", *workdir, *chosen, "--set", "data.on_leakage=remove",
         "--name", "clean",

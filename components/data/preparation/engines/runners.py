@@ -135,7 +135,14 @@ def _runner(options: PipelineOptions) -> PipelineRunner:
     name = options.view_as(StandardOptions).runner
     if dask_engine.is_dask(name):
         return dask_engine.dask_runner()
-    return FnApiRunner() if name is None else create_runner(name)
+    if name is None:
+        return FnApiRunner()
+    try:
+        return create_runner(name)
+    except ValueError as error:
+        # Beam's list is without Dask's, which it knows by its full name.
+        text = str(error).replace("Valid values are ", "Valid values are DaskRunner, ")
+        raise ValueError(text) from error
 
 
 def _in_containers(options: PipelineOptions, runner: PipelineRunner) -> bool:

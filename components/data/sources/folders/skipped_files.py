@@ -29,6 +29,7 @@ _DOCUMENTS = frozenset(
         *(".xls", ".xlsx", ".log", ".py", ".ipynb", ".sh", ".m", ".db", ".sql", ".md5", ".sha256"),
     )
 )
+_ARCHIVES = frozenset((".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"))
 # So many kinds and folders are told apart.
 _KINDS = 30
 _FOLDERS = 10_000
@@ -92,7 +93,15 @@ class SkippedFiles:
         """What was passed over, in words; "" for nothing."""
         if not self._kinds:
             return ""
-        return f"skipped {self.count:,} files that are no images: {kinds_text(self._kinds)}"
+        kinds = kinds_text(self._kinds)
+        return f"skipped {self.count:,} files that are no images: {kinds}{self.archives_text()}"
+
+    def archives_text(self) -> str:
+        """What to do with archives that lie in a folder; "" where there are none."""
+        found = [kind for kind in self._kinds if kind in _ARCHIVES]
+        if not found:
+            return ""
+        return f"; archives in a folder ({', '.join(found)}) are not opened: name them in data.path"
 
     def check_lost(self, reading: FolderReading, where: str, *, chosen: bool) -> str:
         """Refuses classes and splits of which there are files and none of them is an image.

@@ -282,3 +282,8 @@ def test_dataflows_own_client_describes_the_job():
     }
     assert not any("pickled_main_session" in name for name in staged)
     assert job.google_cloud_options.project == "my-project"
+
+
+def test_an_unknown_runner_is_told_of_all_that_are_known():
+    with pytest.raises(DataError, match=r"DaskRuner\. Valid values are DaskRunner, .*PrismRunner"):
+        check_runner(["--runner=DaskRuner"], UnlistedSource(), {})

@@ -249,6 +249,17 @@ def test_a_folder_without_images_is_refused(tmp_path, write_files):
         source.info()
 
 
+def test_archives_in_a_folder_are_said_to_be_paths_of_their_own(tmp_path, write_files):
+    write_files(tmp_path, {"pets/test.zip": b"PK", "more/a.jpg": b"1", "more/test.tar": b""})
+    with pytest.raises(DataError, match=r"1 other files; archives.*\.zip.* name them in data.path"):
+        build_source("folder", path=tmp_path / "pets").info()
+    *_, line = build_source("folder", path=tmp_path / "more").info().taken_as
+    assert line == (
+        "skipped 1 files that are no images: 1 .tar; archives in a folder (.tar) are not opened: "
+        "name them in data.path"
+    )
+
+
 def test_no_path_at_all_is_refused():
     with pytest.raises(DataError, match="at least one path"):
         build_source("folder", path=[])

@@ -327,6 +327,15 @@ def test_a_folder_without_a_manifest_is_no_dataset(tmp_path):
     assert files_of(verify_dataset(tmp_path)) == {MANIFEST_FILE}
 
 
+def test_the_datasets_in_a_folder_of_them_are_named(tmp_path):
+    for name in ("pets", "birds"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / MANIFEST_FILE).touch()
+    (tmp_path / "notes.txt").touch()
+    (finding,) = verify_dataset(tmp_path)
+    assert finding.problem.endswith("verify one of those in it: birds, pets")
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DataError, match=r"no such dataset folder: .*nowhere"):
         verify_dataset(tmp_path / "nowhere")

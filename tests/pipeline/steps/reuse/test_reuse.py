@@ -15,6 +15,11 @@ def test_nothing_is_done_twice(runs: Runs) -> None:
     ]
 
 
+def test_a_full_check_of_a_finished_data_set_says_that_nothing_was_compared(runs: Runs) -> None:
+    assert runs("update", "data.full_check=true") == []
+    assert any("nothing was compared for data.full_check" in line for line in runs.said)
+
+
 @pytest.mark.parametrize(
     ("module", "text"),
     [
