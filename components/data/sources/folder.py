@@ -23,6 +23,7 @@ from twofold.components.data.sources.access.archives import (
 )
 from twofold.components.data.sources.access.last_members import LastMembers
 from twofold.components.data.sources.access.spooled_listing import Row, Spool, read_entries
+from twofold.components.data.sources.folders.empty_folders import empty_folders
 from twofold.components.data.sources.folders.folder_census import FolderCensus
 from twofold.components.data.sources.folders.folder_layout import (
     chosen_layout,
@@ -226,6 +227,10 @@ class FolderSource:
         chosen = self._chosen
         layout = chosen_layout(chosen, census) if chosen else find_layout(census, paths)
         reading = read_folders(spool, layout, paths, chosen=chosen is not None)
+        for container, folder in zip(self._containers, folders, strict=True):
+            if isinstance(container, Folder):
+                for name in empty_folders(container.path, len(layout.roles)):
+                    skipped.add_empty(f"{folder}{name}")
         lost = skipped.check_lost(reading, paths, chosen=chosen is not None)
         info = SourceInfo(
             kind="folder",

@@ -84,6 +84,10 @@ class SkippedFiles:
             self._folders[path][kind] += 1
         return True
 
+    def add_empty(self, path: str) -> None:
+        """Remembers a folder without files."""
+        self._folders.setdefault(path, Counter())
+
     def counts(self, left_out: int = 0) -> Mapping[str, int]:
         """How many of each kind, most first; with those left out as outside the splits."""
         found = dict(self._kinds.most_common())
@@ -109,7 +113,7 @@ class SkippedFiles:
         Documents are passed over, as is anything but pictures where the layout was chosen.
 
         Returns:
-            Where there are files and no image, in words; "" for nowhere.
+            Where there are folders and no image, in words; "" for nowhere.
 
         Raises:
             DataError: there is such a class or split.

@@ -113,3 +113,19 @@ def test_a_class_without_an_image_in_one_split_is_named(tmp_path, write_files):
     info = build_source("folder", path=tmp_path).info()
     assert info.class_names == ("cat", "dog")
     assert info.taken_as[-1] == "no image of class dog in split test"
+
+
+@pytest.mark.parametrize(
+    ("keys", "empty", "said"),
+    [
+        (["cat/1.jpg", "dog/1.jpg"], ["bird"], "no image of class bird"),
+        (["train/cat/1.jpg", "val/cat/1.jpg"], ["test", "train/dog"], "class dog, split test"),
+        (["train/cat/1.jpg", "val/cat/1.jpg"], ["test/cat"], "no image of split test"),
+    ],
+)
+def test_empty_folders_of_classes_and_splits_are_named(tmp_path, write_files, keys, empty, said):
+    write_files(tmp_path, dict.fromkeys([*keys, ".git/x"], b""))
+    for folder in empty:
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "loop").symlink_to("loop")
+    assert build_source("folder", path=tmp_path).info().taken_as[-1].endswith(said)
