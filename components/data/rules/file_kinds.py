@@ -52,10 +52,33 @@ _STARTS = {
     **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
     **_PICTURES,
 }
+# A larger file has to begin as an image does before the rest of it is read, and none may be larger
+# than 64 million pixels of eight bytes are, twice over.
+_LARGE, _MOST = 64 << 20, 1 << 30
 # The sizes that the header behind a BMP's first 14 bytes may have.
 _BMP_HEADERS = frozenset((12, 16, 40, 52, 56, 64, 108, 124))
 _AVIF = frozenset((b"avif", b"avis"))
 _HEIC = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"))
+
+
+def is_large(size: int) -> bool:
+    """Whether a file of so many bytes is read only if `why_too_large` says nothing against it."""
+    return size > _LARGE
+
+
+def why_too_large(size: int, head: bytes) -> str | None:
+    """Why a large file is not read into memory; None where it is.
+
+    Args:
+        size: its bytes.
+        head: the first `HEAD_BYTES` of them.
+
+    """
+    if size > _MOST:
+        return f"it has {size:,} bytes; expected at most {_MOST:,}"
+    if is_large(size) and kind_of(head) not in READABLE:
+        return f"it has {size:,} bytes that begin no image; expected {', '.join(READABLE)}"
+    return None
 
 
 def kind_of(head: bytes) -> str | None:

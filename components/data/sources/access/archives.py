@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
 from twofold.components import files
-from twofold.components.data.rules.file_kinds import HEAD_BYTES
+from twofold.components.data.rules.file_kinds import HEAD_BYTES, is_large, why_too_large
 from twofold.components.data.sources.access import decompression as unpack
 from twofold.components.data.sources.access import tar_members as tars
 from twofold.components.data.sources.access import zip_members as zips
@@ -180,10 +180,7 @@ class ZipArchive:
         """Their bytes, each from where its own header is."""
         with _open_unchanged(self.path, self.stamp) as file:
             for entry in entries:
-                try:
-                    yield zips.read_member(file, entry.location)
-                except UNREADABLE as error:
-                    yield error
+                yield _read_of_zip(file, entry.location)
 
 
 @dataclass(frozen=True)
@@ -217,6 +214,12 @@ class TarArchive:
                     yield tarfile.ReadError(entry.location.removeprefix(_PROBLEM).decode())
                     continue
                 offset, size = map(int, entry.location.split())
+                if is_large(size):
+                    file.seek(offset)
+                    wrong = why_too_large(size, file.read(HEAD_BYTES))
+                    if wrong is not None:
+                        yield tarfile.ReadError(wrong)
+                        continue
                 file.seek(offset)
                 content = file.read(size)
                 yield content if len(content) == size else EOFError("the archive is cut short")
@@ -242,6 +245,18 @@ def _open_unchanged(path: str, stamp: str) -> Iterator[IO[bytes]]:
         if found != stamp:
             raise DataError(f"{path}: changed while it was being prepared")
         yield file
+
+
+def _read_of_zip(file: IO[bytes], location: bytes) -> bytes | Exception:
+    try:
+        size = zips.size_at(location)
+        if is_large(size):
+            wrong = why_too_large(size, zips.read_member(file, location, HEAD_BYTES))
+            if wrong is not None:
+                return zipfile.BadZipFile(wrong)
+        return zips.read_member(file, location)
+    except UNREADABLE as error:
+        return error
 
 
 def _is_folder(path: str) -> bool:

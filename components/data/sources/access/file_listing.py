@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from twofold.components import files
+from twofold.components.data.rules.file_kinds import HEAD_BYTES, is_large, why_too_large
 from twofold.components.errors import DataError
 
 # A request to a bucket takes tens of milliseconds, so that several are on their way at a time.
@@ -152,11 +153,22 @@ def _read_if_unchanged(asked: tuple[str, str]) -> bytes | Exception:
     try:
         if files.is_remote(path):
             reached, name = file_system(path)
+            size = stamp.partition(" ")[0]
+            if size.isdecimal() and is_large(int(size)):
+                wrong = why_too_large(int(size), reached.cat_file(name, start=0, end=HEAD_BYTES))
+                if wrong is not None:
+                    return OSError(wrong)
             content: bytes = reached.cat_file(name)
             return content
         with open(path, "rb") as file:
-            if _local_stamp(os.fstat(file.fileno())) != stamp:
+            status = os.fstat(file.fileno())
+            if _local_stamp(status) != stamp:
                 return ChangedError("the file has changed since it was listed")
+            if is_large(status.st_size):
+                wrong = why_too_large(status.st_size, file.read(HEAD_BYTES))
+                if wrong is not None:
+                    return OSError(wrong)
+                file.seek(0)
             return file.read()
     except OSError as error:
         return error

@@ -82,6 +82,11 @@ def members(file: IO[bytes]) -> Iterator[ZipMember]:
         position += _ENTRY.size + sum(lengths)
 
 
+def size_at(location: bytes) -> int:
+    """How many bytes the member at a `ZipMember.location` says it has."""
+    return int(location.split()[2])
+
+
 def read_member(file: IO[bytes], location: bytes, most: int = -1) -> bytes:
     """The content of the member at a `ZipMember.location`, or its first bytes.
 
@@ -100,7 +105,8 @@ def read_member(file: IO[bytes], location: bytes, most: int = -1) -> bytes:
     info.compress_type, info.compress_size = method, compressed
     info.file_size, info.CRC = size, crc
     with zipfile.ZipExtFile(file, "r", info) as member:
-        return member.read(most)
+        # Without a number it would be decompressed whole, however small it says it is.
+        return member.read(size if most < 0 else most)
 
 
 def _find_end(file: IO[bytes]) -> tuple[int, int, int] | None:

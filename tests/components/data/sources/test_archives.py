@@ -4,11 +4,13 @@ import io
 import os
 import shutil
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
 
 from tests.components.data.sources.source_items import items_by_key, write_zip
+from twofold.components.data.rules import file_kinds
 from twofold.components.data.sources import build_source
 from twofold.components.errors import DataError
 
@@ -266,6 +268,48 @@ def test_a_name_that_leads_out_of_an_archive_is_refused(tmp_path, write):
     path = write(tmp_path / "a", {"cat/a.jpg": b"1", "x/../../dog/b.jpg": b"2"})
     with pytest.raises(DataError, match=r"inside the archive, received '\.\./dog/b\.jpg'"):
         build_source("folder", path=path).info()
+
+
+@pytest.fixture
+def large_from_10_bytes(monkeypatch):
+    monkeypatch.setattr(file_kinds, "_LARGE", 10)
+    monkeypatch.setattr(file_kinds, "_MOST", 99_000)
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_a_large_file_is_read_only_if_it_begins_as_an_image(
+    tmp_path, large_from_10_bytes, image_bytes, write_files, kind
+):
+    contents = {"a/1.jpg": bytes(5), "a/2.jpg": bytes(11), "a/3.jpg": bytes(99_001)}
+    contents["a/4.jpg"] = image_bytes(0)
+    write = {"folder": write_files, "zip": write_zip, "tar": write_tar}[kind]
+    write(tmp_path / "in", contents)
+    items = items_by_key(build_source("folder", path=tmp_path / "in"))
+    assert {key: item.problem for key, item in items.items()} == {
+        "a/1.jpg": None,
+        "a/2.jpg": "it has 11 bytes that begin no image; "
+        "expected JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, GIF",
+        "a/3.jpg": "it has 99,001 bytes; expected at most 99,000",
+        "a/4.jpg": None,
+    }
+    assert items["a/4.jpg"].image == contents["a/4.jpg"]
+
+
+def test_a_zip_member_takes_no_more_memory_than_it_says(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"a.jpg": bytes(50 << 20)}, compression=8)
+    content = bytearray(path.read_bytes())
+    # Its size in the central directory.
+    at = content.index(b"PK\x01\x02") + 24
+    content[at : at + 4] = (1000).to_bytes(4, "little")
+    path.write_bytes(content)
+    source = build_source("folder", path=path)
+    source.info()
+    tracemalloc.start()
+    (item,) = items_by_key(source).values()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "CRC" in item.problem
+    assert peak < 5 << 20
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
