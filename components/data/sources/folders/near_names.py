@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 
 from twofold.components.data.sources.label_names import SPLIT_NAMES, split_named
 
@@ -46,6 +48,21 @@ def other_words(text: str) -> tuple[str, ...]:
     """The words of a name that are no split; digits count as words."""
     words = (word.lower() for word in re.findall(rf"[0-9]+|{_WORDS.pattern}", text))
     return tuple(word for word in words if word not in _WORD_NAMES)
+
+
+def joined_splits(texts: Iterable[str]) -> list[str]:
+    """Names that differ only in the split that they begin or end with (`petstrain`, `petstest`)."""
+    found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for text in sorted(texts):
+        for word, split in SPLIT_NAMES.items():
+            if split == "unlabelled":
+                continue
+            before, after = text.lower().removesuffix(word), text.lower().removeprefix(word)
+            if len(text) > len(before) > 0:
+                found[before, ""][split] = text
+            if len(text) > len(after) > 0:
+                found["", after][split] = text
+    return next((sorted(each.values()) for each in found.values() if len(each) > 1), [])
 
 
 def split_in_file_name(text: str) -> str | None:

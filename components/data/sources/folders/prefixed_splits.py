@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from twofold.components.data.sources.folders.folder_census import Shape
-from twofold.components.data.sources.folders.near_names import other_words
+from twofold.components.data.sources.folders.near_names import joined_splits, other_words
 from twofold.components.errors import DataError
 
 
@@ -35,6 +35,7 @@ def find_prefixed_splits(shapes: Sequence[Shape], where: str) -> int | None:
             for name in shape.names[level] if word and word != "unlabelled" else ():
                 splits[other_words(name)].add(word or "")
         if len(set().union(*splits.values())) < 2:
+            _check_joined([shape for shape in shapes if len(shape.marks) > level], level, where)
             continue
         paired = any(len(found) > 1 for found in splits.values())
         inside = sum(shape.images for shape in worded)
@@ -49,6 +50,16 @@ def find_prefixed_splits(shapes: Sequence[Shape], where: str) -> int | None:
                 f"left out), or data.first_folders=classes if each first folder is a class"
             )
     return None
+
+
+def _check_joined(shapes: Sequence[Shape], level: int, where: str) -> None:
+    names = joined_splits({name for shape in shapes for name in shape.names[level]})
+    if names:
+        raise DataError(
+            f"{where}: {', '.join(names)} may be splits by the ends of their names: expected names "
+            f"such as pets_train and pets_test if they are, or data.first_folders=classes if each "
+            f"first folder is a class"
+        )
 
 
 def as_splits(shapes: Sequence[Shape]) -> list[Shape]:

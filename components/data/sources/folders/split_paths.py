@@ -10,7 +10,11 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
-from twofold.components.data.sources.folders.near_names import split_in_words, split_surely_named
+from twofold.components.data.sources.folders.near_names import (
+    joined_splits,
+    split_in_words,
+    split_surely_named,
+)
 from twofold.components.errors import DataError
 
 _KIND = re.compile(r"(?:\.(?:zip|tar|tgz|tbz2?|txz|gz|bz2|xz))+$", re.IGNORECASE)
@@ -42,6 +46,13 @@ def split_folders(paths: Sequence[str]) -> tuple[str, ...] | None:
     told = [split for split in (split_in_words(name or "") for name in names) if split]
     splits = set(told) - {"unlabelled"}
     held_out = any(split_surely_named(stem) in _HELD_OUT for stem in stems)
+    joined = joined_splits(each[-1] for each in parts)
+    if len(splits) < 2 and joined:
+        raise DataError(
+            f"{', '.join(paths)}: {', '.join(joined)} may be splits by the ends of their names: "
+            f"expected names such as pets_train and pets_test if they are, or "
+            f"data.first_folders=classes if they are not"
+        )
     if len(splits) < 2 and not (held_out and len(told) < len(paths)):
         return None
     if len(told) == len(paths):

@@ -513,3 +513,21 @@ def test_the_folder_before_the_split_that_may_be_the_class_is_the_one_that_varie
     choices = r"first_folders=\*/\*/split/class or data\.first_folders=\*/class/split"
     with pytest.raises(DataError, match=f"in all/a/test/x/, .* expected data.{choices}"):
         build_source("folder", path=path).info()
+
+
+@pytest.mark.parametrize("names", [("petstest", "petstrain"), ("testpets", "trainpets")])
+def test_names_joined_to_those_of_splits_need_a_choice(tmp_path, names):
+    keys = dict.fromkeys([f"{name}/cat/{name}.jpg" for name in names], b"")
+    path = write_zip(tmp_path / "a.zip", keys)
+    paths = [write_zip(tmp_path / f"{name}.zip", {f"cat/{name}.jpg": b""}) for name in names]
+    message = f"{', '.join(names)} may be splits by the ends of their names: expected names such as"
+    for each in ([path], paths):
+        with pytest.raises(DataError, match=message):
+            build_source("folder", path=each).info()
+        assert build_source("folder", path=each, first_folders="classes").info().items == 2
+
+
+def test_a_class_may_end_like_the_name_of_a_split(tmp_path):
+    keys = [f"{name}/1.jpg" for name in ("contest", "greatest", "interval", "strain", "upval")]
+    path = write_zip(tmp_path / "a.zip", dict.fromkeys(keys, b""))
+    assert len(build_source("folder", path=path).info().class_names) == len(keys)
