@@ -80,11 +80,17 @@ def _with_three_bad_files(folder: Path) -> Path:
     return folder
 
 
-def test_too_many_rejects(refuses: Refuses, workdir: Path, tmp_path: Path) -> None:
+def test_too_many_rejects(twofold: Twofold, workdir: Path, tmp_path: Path) -> None:
     folder = _with_three_bad_files(tmp_path / "é images")
-    bad = ("truncated.jpg", "text.png", "zero.png")
-    refuses(short_run(folder, workdir), "3 of 43", "max_reject_share", "0.01", *bad)
-    assert _is_without_half_work(workdir)
+    ended = twofold(*short_run(folder, workdir))
+    assert ended.status == 1
+    refusal, kept = ended.error.splitlines()
+    assert refusal.startswith("error: 3 of 43 images were rejected")
+    for word in ("max_reject_share", "0.01", "truncated.jpg", "text.png", "zero.png"):
+        assert word in refusal
+    (staging,) = workdir.rglob(".tmp-folder-*")
+    assert str(staging) in kept
+    assert not [*workdir.rglob("folder-*")], "no data set"
 
 
 def test_few_rejects_are_counted_and_the_run_goes_on(

@@ -85,5 +85,5 @@ def test_a_full_disk_that_a_worker_of_beam_met_is_the_systems_error(
                 raise RuntimeError(f"{error!r} [while running 'write']")  # noqa: B904
 
     monkeypatch.setattr(beam_pipeline, "build_pipeline", lambda *arguments: Pipeline())
-    error = _caught(beam_pipeline.run_pipeline, None, [], [])
+    error = _caught(beam_pipeline.run_pipeline, None, [], [], 1)
     assert error_line(error) == f"/data/shard: {os.strerror(errno.ENOSPC)}"

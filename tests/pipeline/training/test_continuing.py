@@ -43,7 +43,7 @@ SMALL = (
 )
 # Another value of each setting that is declared to change nothing.
 OTHERWISE = {
-    "log_every": 2,
+    "log_every": 3,
     "checkpoint_every_epochs": 1,
     "checkpoint_minutes": 1e-9,
     "keep_checkpoints": 1,
@@ -51,6 +51,8 @@ OTHERWISE = {
     "tensorboard.snapshots": 2,
     "tensorboard.images": 12,
     "profile_steps": [4, 5],
+    "steps_per_call": 2,
+    "worker_timeout_seconds": 5,
     # Which a run's steps hand to the stage.
     "callbacks": ["mine:Mine"],
 }
