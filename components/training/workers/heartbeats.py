@@ -1,8 +1,8 @@
 """Heartbeats of workers: signs of life, which one that is stopped or stuck does not give.
 
 A worker that is stopped (SIGSTOP, a machine that stands still) keeps its connections, and the
-others would wait for it for ever. So each sends the chief a byte twice a second, and the chief each
-worker: 0 before its first step, and then a number that every step changes.
+others would wait for it indefinitely. So each sends the chief a byte twice a second, and the chief
+each worker: 0 before its first step, and then a number that every step changes.
 """
 
 from __future__ import annotations

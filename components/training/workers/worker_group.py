@@ -4,9 +4,6 @@ Each worker has a connection to the chief, at the chief's address in ``TF_CONFIG
 takes over once all are there. A process that ends, however it does, ends its connections, so that
 the others know at once; one that is stopped or stuck misses its heartbeats, for which there is
 another connection. As with TensorFlow's own protocol, whoever reaches that address is trusted.
-
-A message is the length of a JSON text, 8 bytes in network order, and the text; files follow as
-their bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ import contextlib
 import json
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -25,22 +21,23 @@ from twofold.components import files
 from twofold.components.cluster import Cluster
 from twofold.components.errors import UsageError
 from twofold.components.training.resuming.interruption import TIME_IS_UP, Interruption
+from twofold.components.training.workers.connections import (
+    encode_message,
+    has_ended,
+    is_leaving,
+    listen,
+    read_message,
+    set_keep_alive,
+)
 from twofold.components.training.workers.heartbeats import Heartbeats
 
 _Batch = TypeVar("_Batch")
 _Metrics = TypeVar("_Metrics")
 
-_LENGTH = struct.Struct("!Q")
 _CHUNK = 1 << 20
-# A greeting of a program that is no worker is not waited for, nor a text that is none of ours read.
+# A greeting of a program that is no worker is not waited for.
 _GREETING_SECONDS = 5.0
-_LONGEST_TEXT = 64 << 20
 _HELLO = "twofold worker"
-# A machine that is gone says nothing: its connection is held for lost after 4 + 3 * 2 seconds.
-_KEEP_ALIVE = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
-# How the text of a worker that ends begins.
-_LEFT = b'{"left"'
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Seconds between what is said while a worker is waited for.
 _REMINDER = 30.0
 # How long a worker is waited for before training; the chief may have to prepare the images.
@@ -124,7 +121,7 @@ class WorkerGroup:
 
         """
         if self.cluster.is_chief:
-            self._listener = _listen(self.cluster.addresses[0])
+            self._listener = listen(self.cluster.addresses[0])
         try:
             yield self
         except WorkerLost as lost:
@@ -193,7 +190,7 @@ class WorkerGroup:
 
     def is_incomplete(self) -> bool:
         """Tells whether a worker is gone; may be asked by another thread."""
-        return not self._parted and any(_is_leaving(one) for one in list(self._others.values()))
+        return not self._parted and any(is_leaving(one) for one in list(self._others.values()))
 
     def counted(self, step: Callable[[_Batch], _Metrics]) -> Callable[[_Batch], _Metrics]:
         """Lets the others know of each step that this worker begins."""
@@ -248,7 +245,7 @@ class WorkerGroup:
         wait = _Wait(self._patience, self._say)
         while True:
             for index in self._indices:
-                if _has_ended(self._others[index]):
+                if has_ended(self._others[index]):
                     self._others.pop(index).close()
                     self._heartbeats.forget(index)
             missing = {
@@ -273,12 +270,12 @@ class WorkerGroup:
         """Tells whether a worker has come with both its connections, or to say why it ends."""
         if index not in self._others:
             return False
-        return self._heartbeats.watches(index) or _is_leaving(self._others[index])
+        return self._heartbeats.watches(index) or is_leaving(self._others[index])
 
     def _welcome(self, other: socket.socket) -> None:
         other.settimeout(_GREETING_SECONDS)
         try:
-            hello = _read_text(other)
+            hello = read_message(other)
             index = int(hello["index"])
             known = hello["hello"] == _HELLO and 0 < index < len(self.cluster.addresses)
         except (OSError, EOFError, ValueError, TypeError, KeyError):
@@ -286,7 +283,7 @@ class WorkerGroup:
         if not known:
             other.close()
             return
-        _prepare(other)
+        set_keep_alive(other)
         if hello.get("beats"):
             self._heartbeats.watch(index, other)
             return
@@ -341,8 +338,8 @@ class WorkerGroup:
     def _call(self, what: dict[str, Any]) -> socket.socket:
         host, _, port = self.cluster.addresses[0].rpartition(":")
         chief = socket.create_connection((host.strip("[]"), int(port)), timeout=2.0)
-        _prepare(chief)
-        chief.sendall(_as_text({"hello": _HELLO, "index": self.cluster.index, **what}))
+        set_keep_alive(chief)
+        chief.sendall(encode_message({"hello": _HELLO, "index": self.cluster.index, **what}))
         return chief
 
     def _take_files(self, folder: Path) -> list[str]:
@@ -360,7 +357,7 @@ class WorkerGroup:
         return list(sizes)
 
     def _send(self, index: int, value: Any) -> None:
-        self._send_bytes(index, _as_text(value))
+        self._send_bytes(index, encode_message(value))
 
     def _send_bytes(self, index: int, content: bytes) -> None:
         try:
@@ -370,8 +367,8 @@ class WorkerGroup:
 
     def _receive(self, index: int) -> Any:
         try:
-            value = _read_text(self._others[index])
-        except (OSError, EOFError, ValueError):
+            value = read_message(self._others[index])
+        except (OSError, EOFError, TypeError, ValueError):
             raise self._lost(index) from None
         if (left := value.get("left")) is not None:
             raise WorkerLost(left["who"], left["reason"], left.get("silence", ""))
@@ -432,74 +429,3 @@ class _Wait:
             self._said = now
             self._say(f"waiting for {whom} since {now - self._start:.0f} s")
         return now - self._start >= self._patience
-
-
-def _listen(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    local = host.strip("[]") in _LOOPBACK
-    try:
-        if local or not socket.has_dualstack_ipv6():
-            return socket.create_server(("127.0.0.1" if local else "", int(port)))
-        return socket.create_server(
-            ("", int(port)), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128
-        )
-    except OSError as error:
-        raise UsageError(
-            f"the chief cannot listen at {address}, its address in TF_CONFIG: "
-            f"{error.strerror or error}"
-        ) from error
-
-
-def _prepare(connection: socket.socket) -> None:
-    connection.settimeout(None)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEP_ALIVE.items():
-        # Not every system knows each of them.
-        if hasattr(socket, name):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _has_ended(connection: socket.socket) -> bool:
-    if not select.select([connection], [], [], 0.0)[0]:
-        return False
-    try:
-        return not connection.recv(1, socket.MSG_PEEK)
-    except OSError:
-        return True
-
-
-def _is_leaving(connection: socket.socket) -> bool:
-    """Tells whether a connection has ended, or announces its end next."""
-    try:
-        if not select.select([connection], [], [], 0.0)[0]:
-            return False
-        next_bytes = connection.recv(_LENGTH.size + len(_LEFT), socket.MSG_PEEK)
-    except (OSError, ValueError):
-        return True
-    return not next_bytes or next_bytes[_LENGTH.size :] == _LEFT
-
-
-def _as_text(value: Any) -> bytes:
-    text = json.dumps(value).encode()
-    return _LENGTH.pack(len(text)) + text
-
-
-def _read_text(connection: socket.socket) -> dict[str, Any]:
-    (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
-    if length > _LONGEST_TEXT:
-        raise ValueError(f"a text of {length:,} bytes")
-    value = json.loads(_read(connection, length))
-    if not isinstance(value, dict):
-        raise TypeError(f"{value!r} is no message")
-    return value
-
-
-def _read(connection: socket.socket, count: int) -> bytes:
-    content = bytearray()
-    while len(content) < count:
-        part = connection.recv(count - len(content))
-        if not part:
-            raise EOFError
-        content += part
-    return bytes(content)
