@@ -1,95 +1,53 @@
+"""Image files: kept as they are where TensorFlow decodes them as Pillow does, or converted."""
+
 import base64
-import io
-import struct
 import zipfile
-import zlib
 from collections import Counter
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
+from tests.components.data.rules.image_files import (
+    OTHERS,
+    PHOTOGRAPH,
+    RGB,
+    decoded,
+    exif_of,
+    frames,
+    palette,
+    png,
+    random_rows,
+    reason_of,
+    save,
+)
 from twofold.components.data.rules.image_rules import ImageRules, RejectedError, check
 
 REJECT = ImageRules(other_formats="reject")
+
+
 FIRST = ImageRules(animated="first_frame")
-RGB = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+
+
 GREY_16 = np.random.default_rng(1).integers(0, 65536, (9, 7), dtype=np.uint16)
+
+
 # Five columns of four rows, 0 to 228 in steps of 12, as tools other than Pillow wrote them.
 RAMP = 12 * np.arange(20, dtype=np.uint8).reshape(4, 5)
+
+
 LOSSLESS_JPEG = base64.b64decode(
     "/9j/4AAQSkZJRgABAQAAAQABAAD/wwALCAAEAAUBAREA/8QAFgABAQEAAAAAAAAAAAAAAAAABAYI/9oACAEBAAEAAM/s"
     "Yxl4xjGXjGMZeMYxn//Z"
 )
+
+
 ARITHMETIC_JPEG = base64.b64decode(
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywt"
     "QFdBRkxOUlNSMj5aYVpQYEpRUk//yQALCAAEAAUBAREA/8wABgAQEAX/2gAIAQEAAD8A0i+259lovm0t8P/Z"
 )
 
-
-def save(pixels, kind="PNG", mode=None, **options):
-    """The bytes of an image file; `pixels` is an array or a Pillow image."""
-    picture = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
-    file = io.BytesIO()
-    (picture.convert(mode) if mode else picture).save(file, kind, **options)
-    return file.getvalue()
-
-
-def smooth(height, width, seed=0):
-    """A picture that compresses as photographs do."""
-    small = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
-    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(bits, colour_type, rows, width, *extra, interlaced=0):
-    """A PNG of rows of packed samples; `extra` are chunks before the pixels."""
-    header = struct.pack(">IIBBBBB", width, len(rows), bits, colour_type, 0, 0, interlaced)
-    lines = b"".join(b"\0" + row for row in rows) if not interlaced else rows_of_passes(rows)
-    body = chunk(b"IDAT", zlib.compress(lines))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(extra) + body + END
-
-
-END = chunk(b"IEND", b"")
-
-
-def rows_of_passes(rows):
-    """Adam7, of grey samples of one byte: offsets and steps of each pass, down and across."""
-    pixels = np.array([list(row) for row in rows], np.uint8)
-    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2))
-    parts = [pixels[y::dy, x::dx] for y, x, dy, dx in (*passes, (1, 0, 2, 1))]
-    return b"".join(b"\0" + row.tobytes() for part in parts for row in part if row.size)
-
-
-def random_rows(count, size, seed=0):
-    return [
-        row.tobytes() for row in np.random.default_rng(seed).integers(0, 256, (count, size), "u1")
-    ]
-
-
-def palette(colours):
-    return chunk(b"PLTE", random_rows(1, 3 * colours, seed=7)[0])
-
-
-def decoded(payload, channels):
-    return tf.io.decode_jpeg(payload, channels, dct_method="INTEGER_ACCURATE").numpy()
-
-
-def reason_of(image, rules=None):
-    with pytest.raises(RejectedError) as caught:
-        check(image, rules) if rules else check(image)
-    assert caught.value.detail
-    assert str(caught.value) == f"{caught.value.reason}: {caught.value.detail}"
-    return caught.value.reason
-
-
-PHOTOGRAPH = smooth(33, 47)
 
 KEPT = {
     **{f"Pillow's {mode}": save(RGB, "PNG", mode) for mode in ("1", "L", "LA", "RGB", "RGBA", "P")},
@@ -203,15 +161,6 @@ def heic(pixels, **options):
     return save(pixels, "HEIF", quality=-1, chroma=444, matrix_coefficients=0, **options)
 
 
-OTHERS = {
-    "AVIF": save(RGB, "AVIF", quality=100, subsampling="4:4:4"),
-    "GIF": save(RGB, "GIF", "P"),
-    "BMP": save(RGB, "BMP"),
-    "TIFF": save(RGB, "TIFF", compression="tiff_lzw"),
-    "WEBP": save(RGB, "WEBP", lossless=True),
-}
-
-
 @pytest.mark.parametrize("kind", OTHERS)
 def test_other_formats_are_rejected_or_converted(kind):
     assert reason_of(OTHERS[kind], REJECT) == f"wrong format ({kind})"
@@ -275,11 +224,6 @@ def test_a_heic_without_its_decoder_is_told_with_what_installs_it(monkeypatch):
     assert caught.value.reason == "wrong format (HEIC)"
 
 
-def frames(kind, **options):
-    pictures = [Image.fromarray(np.rot90(RGB[:7], k)) for k in range(3)]
-    return save(pictures[0], kind, save_all=True, append_images=pictures[1:], **options)
-
-
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "WEBP", "AVIF"])
 def test_what_has_several_frames_is_animated(kind):
     content = frames(kind)
@@ -300,163 +244,9 @@ def test_of_a_phones_several_pictures_the_first_counts():
     np.testing.assert_array_equal(checked.pixels, check(save(RGB[:7], "JPEG")).pixels)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "empty file"),
-        (b"just some text\n", "wrong format"),
-        (save(PHOTOGRAPH, "PPM"), "wrong format"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(20), "wrong format (JPEG 2000)"),
-        (b"8BPS" + bytes(20), "wrong format (Photoshop)"),
-        (OTHERS["WEBP"][:30], "damaged"),
-        (save(PHOTOGRAPH)[:60], "damaged"),
-        (save(PHOTOGRAPH, "JPEG")[:60], "damaged"),
-        (save(PHOTOGRAPH)[:-12], "damaged"),
-        (save(PHOTOGRAPH)[:-12] + END[:-1], "damaged"),
-        (png(8, 3, random_rows(6, 9), 9), "damaged"),
-        (png(8, 3, random_rows(6, 9), 9, palette(9), palette(9)), "damaged"),
-        (np.zeros((4, 4, 2), np.uint8), "unsupported array"),
-        (np.zeros((4, 4), np.uint8), "unsupported array"),
-        (np.zeros((4, 4, 3), np.float32), "unsupported array"),
-        (np.zeros((0, 4, 3), np.uint8), "too small"),
-    ],
-)
-def test_what_is_no_usable_image_is_rejected_with_a_reason(content, reason):
-    assert reason_of(content) == reason
-
-
 def test_a_mode_without_pixels_of_8_bits_is_unsupported():
     integers = save(Image.fromarray(np.zeros((9, 7), np.int32)), "TIFF")
     assert reason_of(integers) == "unsupported mode"
-
-
-@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_a_file_cut_short_is_damaged(kind, kept):
-    content = save(PHOTOGRAPH, kind)
-    assert reason_of(content[: int(len(content) * kept)]) == "damaged"
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_progressive_jpeg_that_lacks_scans_is_damaged(mode):
-    scans = save(PHOTOGRAPH, "JPEG", mode, progressive=True).split(b"\xff\xda")
-    assert len(scans) > 5
-    for count in range(2, len(scans)):
-        cut = b"\xff\xda".join(scans[:count]) + b"\xff\xd9"
-        assert reason_of(cut) == "damaged"
-
-
-def test_every_byte_of_a_png_is_checked():
-    content = save(RGB, "PNG", "P")
-    for i in range(8, len(content)):
-        changed = content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :]
-        assert reason_of(changed) == "damaged"
-
-
-@pytest.mark.filterwarnings("ignore")
-@settings(max_examples=150)
-@given(
-    st.binary(max_size=200),
-    st.sampled_from(
-        [
-            b"",
-            b"\xff\xd8\xff",
-            b"\x89PNG\r\n\x1a\n",
-            b"GIF89a",
-            b"BM",
-            b"II*\0",
-            b"RIFF\0\0\0\0WEBP",
-        ]
-    ),
-)
-def test_no_bytes_raise_anything_but_a_rejection(content, start):
-    assert reason_of(start + content)
-
-
-FUZZED = [
-    save(PHOTOGRAPH, "JPEG"),
-    save(PHOTOGRAPH, "JPEG", progressive=True),
-    save(PHOTOGRAPH, "JPEG", "L"),
-    save(PHOTOGRAPH.quantize(9)),
-    frames("MPO"),
-    *OTHERS.values(),
-]
-
-
-# Pillow also warns of some damage.
-@pytest.mark.filterwarnings("ignore")
-@settings(max_examples=300)
-@given(
-    st.sampled_from(FUZZED),
-    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), max_size=3),
-    st.floats(0.5, 1) | st.just(1.0),
-)
-def test_damage_is_rejected_or_decodes_in_tensorflow_to_the_same_pixels(content, flips, kept):
-    changed = bytearray(content)
-    for place, bit in flips:
-        changed[int(place * len(changed))] ^= 1 << bit
-    try:
-        checked = check(bytes(changed[: int(kept * len(changed))]))
-    except RejectedError:
-        return
-    np.testing.assert_array_equal(
-        checked.pixels, decoded(checked.payload, checked.pixels.shape[-1])
-    )
-
-
-def exif_of(orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
-
-
-TURNED = {
-    1: RGB,
-    2: RGB[:, ::-1],
-    3: RGB[::-1, ::-1],
-    4: RGB[::-1],
-    5: RGB.transpose(1, 0, 2),
-    6: np.rot90(RGB, -1),
-    7: RGB[::-1, ::-1].transpose(1, 0, 2),
-    8: np.rot90(RGB),
-    9: RGB,
-}
-
-
-@pytest.mark.parametrize("orientation", TURNED)
-@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
-def test_a_turned_photograph_is_stored_upright(orientation, kind):
-    options = {"lossless": True} if kind == "WEBP" else {}
-    content = save(RGB, kind, exif=exif_of(orientation), **options)
-    checked = check(content)
-    np.testing.assert_array_equal(checked.pixels, TURNED[orientation])
-    np.testing.assert_array_equal(checked.pixels, decoded(checked.payload, 3))
-    if kind == "PNG":
-        assert (checked.payload is content) == (orientation in (1, 9))
-        assert checked.repair == ("" if orientation in (1, 9) else "turned upright")
-
-
-def test_a_turned_jpeg_is_stored_as_png_of_the_pixels_that_it_had():
-    content = save(RGB, "JPEG", exif=exif_of(6))
-    checked = check(content)
-    assert checked.payload[:4] == b"\x89PNG"
-    np.testing.assert_array_equal(checked.pixels, np.rot90(decoded(content, 3), -1))
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "exif", [b"Exif\0\0nonsense", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff"]
-)
-def test_exif_data_that_cannot_be_read_turn_nothing(exif):
-    content = save(RGB, "JPEG", exif=exif)
-    assert check(content).payload is content
-
-
-def test_repairs_are_told_in_order():
-    turned = save(Image.fromarray(RGB).convert("CMYK"), "JPEG", exif=exif_of(6))
-    checked = check(turned, ImageRules(stored_size=5))
-    assert checked.repair == "CMYK to RGB, turned upright, reduced"
-    assert checked.pixels.shape == (5, 6, 3)
 
 
 def test_photographs_are_kept_and_decode_in_tensorflow_to_the_same_pixels(shared_file):

@@ -1,51 +1,24 @@
-import io
+"""Image rules: sizes, reduced images, and what else of an image is held to them."""
+
 import struct
-import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from twofold.components.data.rules.image_rules import ImageRules, RejectedError, check
+from tests.components.data.rules.image_files import (
+    PHOTOGRAPH,
+    RGB,
+    chunk,
+    decoded,
+    reason_of,
+    save,
+    smooth,
+)
+from twofold.components.data.rules.image_rules import ImageRules, check
 from twofold.components.errors import DataError
-
-RGB = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
-
-
-def save(pixels, kind="PNG", mode=None, **options):
-    """The bytes of an image file; `pixels` is an array or a Pillow image."""
-    picture = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
-    file = io.BytesIO()
-    (picture.convert(mode) if mode else picture).save(file, kind, **options)
-    return file.getvalue()
-
-
-def smooth(height, width, seed=0):
-    """A picture that compresses as photographs do."""
-    small = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
-    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def decoded(payload, channels):
-    return tf.io.decode_jpeg(payload, channels, dct_method="INTEGER_ACCURATE").numpy()
-
-
-def reason_of(image, rules=None):
-    with pytest.raises(RejectedError) as caught:
-        check(image, rules) if rules else check(image)
-    assert caught.value.detail
-    assert str(caught.value) == f"{caught.value.reason}: {caught.value.detail}"
-    return caught.value.reason
-
-
-PHOTOGRAPH = smooth(33, 47)
 
 
 @pytest.mark.parametrize("image", [RGB, save(RGB), save(RGB, "JPEG")])
