@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageEnhance
 
+from tests.components.data.drawn_hashes import drawn_hashes
 from twofold.components.data.rules import near_hashes
 from twofold.components.data.rules.duplicates import (
     DETAIL_BITS,
@@ -208,12 +209,8 @@ def brute_force(digests, hashes, held_out, comparable, bits, details):
 
 @st.composite
 def rows(draw):
-    count = draw(st.integers(0, 24))
-    # Few bits, in different bands and within one, so that near ones are frequent.
-    places = draw(st.lists(st.integers(0, 63), min_size=1, max_size=9, unique=True))
-    chosen = draw(arrays(np.uint64, (count, len(places)), elements=st.integers(0, 1)))
-    hashes = (chosen << np.array(places, np.uint64)).sum(axis=1, dtype=np.uint64)
-    details = draw(arrays(np.uint64, count, elements=st.sampled_from([0, 2**16 - 1, 2**20 - 1])))
+    hashes, details = draw(drawn_hashes(24))
+    count = len(hashes)
     digests = draw(arrays(np.uint64, (count, 2), elements=st.integers(0, 2)))
     flags = arrays(np.bool_, count)
     return digests, hashes, draw(flags), draw(flags), details if draw(st.booleans()) else None

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
+from tests.components.data.drawn_hashes import drawn_hashes
 from twofold.components.data.rules import near_hashes
 from twofold.components.data.rules.near_hashes import (
     band_masks,
@@ -44,11 +44,7 @@ def test_masks_are_as_many_and_as_long_as_the_formula_says():
 
 @st.composite
 def columns(draw):
-    count = draw(st.integers(0, 24))
-    places = draw(st.lists(st.integers(0, 63), min_size=1, max_size=9, unique=True))
-    chosen = draw(arrays(np.uint64, (count, len(places)), elements=st.integers(0, 1)))
-    hashes = (chosen << np.array(places, np.uint64)).sum(axis=1, dtype=np.uint64)
-    details = draw(arrays(np.uint64, count, elements=st.sampled_from([0, 2**16 - 1, 2**20 - 1])))
+    hashes, details = draw(drawn_hashes(24))
     return hashes, details if draw(st.booleans()) else None
 
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.components.data.drawn_hashes import drawn_hashes
 from twofold.components import files
 from twofold.components.data.preparation.duplicate_search.collapse_equal import (
     collapse_bucket,
@@ -93,12 +94,8 @@ def searched(staging, parts, sizes, order):
 
 @st.composite
 def images(draw):
-    count = draw(st.integers(0, 30))
-    # Few bits, in different bands and within one, so that equal and near ones are frequent.
-    places = draw(st.lists(st.integers(0, 63), min_size=1, max_size=9, unique=True))
-    chosen = draw(arrays(np.uint64, (count, len(places)), elements=st.integers(0, 1)))
-    hashes = (chosen << np.array(places, np.uint64)).sum(axis=1, dtype=np.uint64)
-    details = draw(arrays(np.uint64, count, elements=st.sampled_from([0, 2**16 - 1, 2**20 - 1])))
+    hashes, details = draw(drawn_hashes(30))
+    count = len(hashes)
     digests = draw(arrays(np.uint64, (count, 2), elements=st.integers(0, 2)))
     held_out = draw(arrays(np.bool_, count))
     highs = draw(arrays(np.uint64, count, elements=st.integers(0, 3)))
