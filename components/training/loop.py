@@ -283,7 +283,7 @@ def _run_from(
             if halting is not None and halting.action == "rollback":
                 raise _HaltedError(halting)
         ended = last or (epoch_end is not None and epoch_end.stopped)
-        # A save that failed says so at the next one, where several workers are told of it, too.
+        # A failed save raises at the next one, where several workers are told of it, too.
         late = checkpoints.failed or time.monotonic() - saved_at >= settings.checkpoint_seconds
         ending = stop.requested
         if agreement is not None:

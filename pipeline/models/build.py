@@ -72,7 +72,7 @@ def step_settings(config: RunConfig, replicas: int) -> StepSettings:
     training = config.training
     check_compilation(training, replicas)
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    # On several GPUs only where it is asked for, until it was measured there.
+    # On several GPUs only on request, until it was measured there.
     by_itself = training.compile == "auto" and on_gpu and replicas == 1
     return StepSettings(
         seed=config.seed,

@@ -98,7 +98,7 @@ def _run_unit(study: Context, unit: Unit, described: bool) -> list[Member]:
         for fraction in trained_fractions(study_of(study.config), unit.config.training.epochs):
             less = _for_curve(study, member, fraction)
             with _held(less.context.run):
-                # Its own classifier is all that is asked for.
+                # Nothing but its own classifier is measured.
                 _run(less, "pretrain", described=True)
             members.append(less)
     return members

@@ -166,7 +166,7 @@ def open_remote(path: str) -> pa.RecordBatch:
 class Run:
     """Rows of several parts, a batch for each shard in the order of the shards' numbers.
 
-    A batch is read when it is asked for, by one thread at a time.
+    Batches are read on demand, by one thread at a time.
     """
 
     def __init__(self, source: Any):
@@ -180,7 +180,7 @@ class Run:
 
 
 def open_run(staging: StagingArea, run: str) -> Run:
-    """A run of parts; nothing but what is asked for is read."""
+    """A run of parts, whose batches are read on demand."""
     return open_run_file(staging.path("parts", f"{run}.arrow"))
 
 
@@ -253,9 +253,9 @@ def open_staging(path: str, work: str, *, abandoned: str) -> Iterator[None]:
     """A directory to work in, found as it was left by a killed process that did the same work.
 
     It is removed where the block ends without an exception. After one it is kept, if images have
-    been read, and a note to the exception says so, unless the work is of no use. On a local disk
-    one process at a time is in the block, others wait; in a bucket nothing keeps them apart, and
-    what they write is the same.
+    been read, and the exception gets a note of that, unless the work is of no use. On a local
+    disk one process at a time is in the block, others wait; in a bucket nothing keeps them apart,
+    and what they write is the same.
 
     Args:
         path: the directory, local or with a scheme.

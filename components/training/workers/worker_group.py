@@ -312,7 +312,7 @@ class WorkerGroup:
             time.sleep(0.2)
 
     def _begin_beating(self) -> bool:
-        """Opens the second connection; one that is leaving has closed its door, and says so."""
+        """Opens the second connection; one that is leaving has closed its door."""
         try:
             self._heartbeats.watch(0, self._call({"beats": True}))
         except OSError:

@@ -30,10 +30,10 @@ from twofold.pipeline.steps.reuse.standing import (
 )
 from twofold.pipeline.steps.reuse.start_source import changed_start, has_other_start
 
-# Seconds of work that is repeated without being asked for, where its result is damaged.
+# Seconds of work that is repeated without a question to the user, where its result is damaged.
 _SOON = 60.0
 # Keys of a step's record.
-_MADE_FROM = ("inputs", "code", "source")
+_MADE_FROM = ("inputs", "code", "source", "reused")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,22 +76,19 @@ def plan_step(context: Context, name: str, standing: Standing) -> Beginning:
     if standing.kind == "code" and context.other_code == "reuse":
         changes = describe_changes(standing.reasons)
         context.say(f"{name}: begun by other code ({changes}), gone on with")
-        facts = {key: before[key] for key in _MADE_FROM if key in before}
+        facts, begun = _as_begun(before)
         facts["reused"] = accepted_facts(context, name, standing)
-        begun = str(training_fingerprint(before))
     if standing.kind == "damaged":
         _check_repair(context, name)
         if name == "pretrain" and has_checkpoint(checkpoints):
             # It goes on from what the same code made, or other code whose result was accepted.
-            facts = {key: before[key] for key in (*_MADE_FROM, "reused") if key in before}
-            begun = str(training_fingerprint(before))
+            facts, begun = _as_begun(before)
     if standing.kind == "open" and name == "prepare" and is_finished(context, name):
         _refuse_to_replace(context, name)
     if standing.kind == "open" and name == "pretrain" and training_fingerprint(before) != begun:
         if goes_on(context, name):
             # Begun by other code, which was accepted.
-            facts = {key: before[key] for key in (*_MADE_FROM, "reused") if key in before}
-            begun = str(training_fingerprint(before))
+            facts, begun = _as_begun(before)
         else:
             _refuse_to_replace(context, name)
     if name == "prepare":
@@ -115,6 +112,12 @@ def plan_step(context: Context, name: str, standing: Standing) -> Beginning:
 def accepted_facts(context: Context, name: str, standing: Standing) -> dict[str, Any]:
     """Returns what is recorded of a result of other code that is reused."""
     return {**step_facts(name, context), "changed": list(standing.reasons)}
+
+
+def _as_begun(before: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Returns the facts and the fingerprint of the training that a record is of."""
+    facts = {key: before[key] for key in _MADE_FROM if key in before}
+    return facts, str(training_fingerprint(before))
 
 
 def ask_about_other_code(context: Context, names: Sequence[str]) -> None:

@@ -87,8 +87,10 @@ def plan_room(
     if not there:
         return None
     spent = ", ".join(f"{one} ({rough_duration(run.seconds(one))})" for one in finished)
-    begun = "an unfinished training" if has_checkpoint(checkpoints) else _BEGUN["pretrain"]
-    does = f"replaces {spent or (begun if name == 'pretrain' else _BEGUN[name])}"
+    left = _BEGUN[name]
+    if name == "pretrain" and has_checkpoint(checkpoints):
+        left = "an unfinished training"
+    does = f"replaces {spent or left}"
     if going is not None and going.further:
         does = "trains on what was finished"
     moved = sorted({_shown(path.relative_to(run.path)) for path in there})

@@ -1,8 +1,8 @@
-"""Dask runner: Beam's, asked for by its short name, with a cluster's faults said in one line.
+"""Dask runner: Beam's, also by its short names, with a cluster's faults in one line.
 
 Beam's DaskRunner is sound for a line of stages with one output each, which is all that a
-preparation asks of it. Dask repeats what a lost worker had done: a stage that is repeated finds
-what is finished, and what it gives may arrive twice.
+preparation needs. Dask repeats what a lost worker had done: a stage that is repeated finds what is
+finished, and what it gives may arrive twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_PARTITIONS = 256
 
 
 def is_dask(runner: str | None) -> bool:
-    """Whether this is a name that Dask's runner is asked for by."""
+    """Whether this is one of the names of Dask's runner."""
     return runner is not None and runner.lower() in _NAMES
 
 

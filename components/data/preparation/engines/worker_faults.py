@@ -44,13 +44,11 @@ def fault_of(error: Exception) -> BaseException | None:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        follows = error.__cause__ or error.__context__
-        if follows is None:
-            return
-        error = follows
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__
 
 
 def _known_kinds() -> dict[str, type[TwofoldError]]:

@@ -60,9 +60,9 @@ class Shape:
     names: list[set[str]] = field(default_factory=list)
     folders: set[str] = field(default_factory=set)
 
-    def first(self, tells: Callable[[Mark], bool]) -> int | None:
-        """The first level whose folder tells what is asked; None where none does."""
-        return next((level for level, mark in enumerate(self.marks) if tells(mark)), None)
+    def first(self, condition: Callable[[Mark], bool]) -> int | None:
+        """The first level whose mark meets the condition; None where none does."""
+        return next((level for level, mark in enumerate(self.marks) if condition(mark)), None)
 
     def paths(self, levels: int) -> set[str]:
         """Paths of its folders down to a level."""
