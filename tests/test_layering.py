@@ -45,6 +45,7 @@ SHARED = tuple(
         "files",
         "path_schemes",
         "named_objects",
+        "name_lists",
         "own_code",
         "write_errors",
         "settings",

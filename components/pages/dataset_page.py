@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from twofold.components.data.preparation.report_content import ReportContent, Sample
 from twofold.components.data.store.manifest import HELD_OUT_SPLITS, Manifest, SplitRecord
 from twofold.components.evaluation.metrics import byte_text
+from twofold.components.name_lists import list_names
 from twofold.components.pages.charts import Chart, histogram, profile, sizes_chart
 from twofold.components.pages.page_template import page_environment, plain, short
 
@@ -26,6 +27,7 @@ _REJECTS = 100
 _BALANCE_ROWS = 40
 _ALL_CLASSES = 2000
 _SIZES = 12
+_LISTED = 8
 _BUBBLES = 400
 _FILES = 2000
 
@@ -90,7 +92,7 @@ def _notes(manifest: Manifest) -> Iterator[str]:
         if few:
             yield (
                 f"{_count(len(few), 'class', 'classes')} with fewer than {_FEW_IMAGES} training "
-                f"images: {_listed(few)}. Measures of so few images say little."
+                f"images: {list_names(few, _LISTED)}. Measures of so few images say little."
             )
     for name in _split_order(manifest.splits):
         labels = manifest.splits[name].labels
@@ -101,7 +103,7 @@ def _notes(manifest: Manifest) -> Iterator[str]:
         if missing and name != "train":
             yield (
                 f"{name} has no image of {_count(len(missing), 'class', 'classes')}: "
-                f"{_listed([short(label) for label in missing])}."
+                f"{list_names([short(label) for label in missing], _LISTED)}."
             )
         largest, smallest = (
             choose(sorted(present), key=present.__getitem__) for choose in (max, min)
@@ -266,11 +268,6 @@ def _setting(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_setting, value)) or "none"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _listed(texts: Sequence[str], most: int = 8) -> str:
-    left = len(texts) - most
-    return ", ".join(texts[:most]) + (f" and {left:,} more" if left > 0 else "")
 
 
 def _count(number: int, one: str, several: str) -> str:

@@ -27,6 +27,7 @@ from twofold.components.evaluation.metrics import (
 from twofold.components.export.saved_model.lineage import NOT_STATED, Lineage
 from twofold.components.export.saved_model.signature_contract import Contract, read_contract
 from twofold.components.export.saved_model.version_directory import EXTRA
+from twofold.components.name_lists import list_names
 from twofold.components.pages.page_template import one_line, page_environment, visible
 
 MARKDOWN_FILE = "model_card.md"
@@ -159,7 +160,7 @@ def _use(lineage: Lineage) -> Iterator[Block]:
             paragraph=f"It also tells {len(lineage.class_names):,} classes apart. Each image is "
             f"given to one of them, whether it shows one or not."
         )
-        yield _table(("classes", _some(lineage.class_names)))
+        yield _table(("classes", list_names(lineage.class_names, _NAMES)))
     else:
         yield Block(paragraph="It tells no classes apart: there were no labels to learn them from.")
     yield Block(
@@ -176,7 +177,10 @@ def _data(lineage: Lineage) -> Iterator[Block]:
         ("data set", data.name or "not recorded"),
         ("source", data.source or "not recorded"),
         ("images", splits or "not recorded"),
-        ("classes", _some([f"{k} ({n:,})" for k, n in data.labels.items()]) or "none recorded"),
+        (
+            "classes",
+            list_names([f"{k} ({n:,})" for k, n in data.labels.items()], _NAMES) or "none recorded",
+        ),
         ("rejected images", f"{data.rejected:,}" if data.name else "not recorded"),
         ("images that another one resembles", _count(data.duplicates, searched)),
         ("training images that resemble a held-out one", _count(data.leaked, searched)),
@@ -329,11 +333,6 @@ def _interval(metrics: Mapping[str, float], name: str) -> str:
 
 def _count(value: int | None, otherwise: str) -> str:
     return otherwise if value is None else f"{value:,}"
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMES])
-    return f"{shown} and {len(names) - _NAMES:,} more" if len(names) > _NAMES else shown
 
 
 def _setting(configuration: Mapping[str, Any], path: str) -> str:

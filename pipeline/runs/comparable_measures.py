@@ -8,6 +8,7 @@ from typing import Any
 
 from twofold.components.evaluation.metric_catalogue import Basis
 from twofold.components.evaluation.metrics import describe
+from twofold.components.name_lists import list_names
 from twofold.pipeline.runs.run_record import flat
 
 # Sections and settings that a loss, or the accuracy of a method's own task, is a loss and accuracy
@@ -108,8 +109,7 @@ def differing_conditions(measure: str, first: Measured, other: Measured) -> list
 def why_not_compared(measure: str, first: Measured, other: Measured) -> str:
     """Says why a measure is not the same thing in two runs; empty where it is."""
     differing = differing_conditions(measure, first, other)
-    more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
-    return f"other {', '.join(differing[:3])}{more}" if differing else ""
+    return f"other {list_names(differing, 3)}" if differing else ""
 
 
 def _conditions(measure: str, of: Measured) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from twofold.components import files
 from twofold.components.data.preparation.plan import find_previous
 from twofold.components.data.preparation.prepare_dataset import prepare
 from twofold.components.data.store.manifest import MANIFEST_FILE, REPORT_FILE, Manifest, read_code
+from twofold.components.name_lists import list_names
 from twofold.components.pages.dataset_page import render_report
 from twofold.components.training.resuming.interruption import Interruption
 from twofold.pipeline.config.data_source import preparation_settings
@@ -86,8 +87,7 @@ def _lines(manifest: Manifest, directory: str) -> list[str]:
     labels = [split.labels for split in manifest.splits.values()]
     lost = [name for name in manifest.class_names if not any(one.get(name) for one in labels)]
     if lost and counts.rejected:
-        more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
-        lines.append(f"no image is left of class {', '.join(lost[:10])}{more}")
+        lines.append(f"no image is left of class {list_names(lost)}")
     if counts.repairs:
         repairs = ", ".join(f"{count:,} {repair}" for repair, count in counts.repairs.items())
         lines.append(f"repaired: {repairs}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from twofold.components.errors import DataError
+from twofold.components.name_lists import list_names
 
 SPLIT_NAMES = {
     "train": "train",
@@ -40,8 +41,7 @@ def is_unlabelled(text: str) -> bool:
 
 def describe_classes(names: Sequence[str], unlabelled: Iterable[str] = ()) -> tuple[str, ...]:
     """Says what was taken as classes, and which label texts as none, a line each."""
-    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    lines = [f"taken as classes: {shown}"] if names else []
+    lines = [f"taken as classes: {list_names(names)}"] if names else []
     lines += [describe_split(f"label {text}", "unlabelled") for text in sorted(unlabelled)]
     return tuple(lines)
 

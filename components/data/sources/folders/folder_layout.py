@@ -19,6 +19,7 @@ from twofold.components.data.sources.folders.prefixed_splits import (
 )
 from twofold.components.data.sources.label_names import is_unlabelled
 from twofold.components.errors import DataError
+from twofold.components.name_lists import list_names
 
 # The largest share of images that may lie outside the splits.
 _MOST_STRAYS = 0.2
@@ -261,5 +262,4 @@ def check_strays(strays: int, images: int, first: str, layout: FolderLayout, whe
 
 
 def _listed(folders: Sequence[str], most: int = 10) -> str:
-    shown = [name or "images in no folder" for name in folders[:most]]
-    return ", ".join(shown) + (f" and {len(folders) - most} more" if len(folders) > most else "")
+    return list_names([name or "images in no folder" for name in folders], most)

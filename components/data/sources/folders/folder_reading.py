@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from twofold.components.data.sources.access.spooled_listing import Row, Spool
 from twofold.components.data.sources.folders.folder_layout import FolderLayout, check_strays
 from twofold.components.data.sources.label_names import is_unlabelled, split_named
+from twofold.components.name_lists import list_names
 
-_SHOWN = 10
 # So many folders outside the splits are remembered for the line.
 _FOLDERS = 1000
 
@@ -113,12 +113,12 @@ def _line(
     splits: Mapping[str | None, set[str]],
     strays: str,
 ) -> str:
-    said = [f"classes {_listed(classes)}"] if classes else ["no classes"]
+    said = [f"classes {list_names(classes)}"] if classes else ["no classes"]
     for split, folders in sorted(splits.items(), key=lambda one: one[0] or ""):
         names = sorted(f"{name}/" for name in folders - {"", "."})
         if split is not None and names:
             kind = "images without a label" if split == "unlabelled" else split
-            said.append(f"{kind} in {', '.join(names[:_SHOWN])}")
+            said.append(f"{kind} in {list_names(names)}")
     if classes and "." in splits.get(None, ()):
         said.append("images in no folder without a label")
     if strays:
@@ -142,10 +142,5 @@ def _strays_text(
             lost.add("".join(f"{folder}/" for folder in folders[: level + 1]))
     names = tuple(sorted(lost))
     kinds = "is no split and no class" if len(names) == 1 else "are no splits and no classes"
-    said = f": {_listed(names)} {kinds}" if names else ""
+    said = f": {list_names(names)} {kinds}" if names else ""
     return f"left out {strays:,} outside the splits ({first}{' ...' * (strays > 1)}){said}"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -17,6 +17,7 @@ from twofold.components.data.rules.file_kinds import (
 from twofold.components.data.sources.folders.folder_layout import FolderLayout
 from twofold.components.data.sources.folders.folder_reading import FolderReading
 from twofold.components.errors import DataError
+from twofold.components.name_lists import list_names
 
 OUTSIDE = "outside the splits"
 _HIDDEN = "hidden"
@@ -139,8 +140,7 @@ class SkippedFiles:
             self._check(lost, refused[lost], layout, where, chosen=chosen)
         said |= refused.keys()
         names = sorted(said)
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        return f"no image of {', '.join(names[:_SHOWN])}{more}" if names else ""
+        return f"no image of {list_names(names, _SHOWN)}" if names else ""
 
     def _check(
         self, lost: str, kinds: Counter[str], layout: FolderLayout, where: str, *, chosen: bool

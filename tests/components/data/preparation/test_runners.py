@@ -371,6 +371,7 @@ allowed = (
     # Which import what a setting names as module:name.
     "twofold.components.own_code",
     "twofold.components.named_objects",
+    "twofold.components.name_lists",
     "twofold.components.keyed_random",
     "twofold.components.distribute",
     "twofold.components.path_schemes",
