@@ -13,7 +13,6 @@ from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import SettingsError
 from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
-from twofold.components.training.checkpoint import load_encoder
 from twofold.components.training.continuing.continued_schedule import join_pieces
 from twofold.components.training.continuing.phases import Phase, plan_pieces
 from twofold.components.training.loop import LoopSettings
@@ -27,6 +26,7 @@ from twofold.components.training.optimizers.schedules import (
     scaled_rate,
 )
 from twofold.components.training.precision import keep_gradients
+from twofold.components.training.resuming.weights_files import load_encoder
 from twofold.components.training.step import Average, OnlineProbe, StepSettings, TrainState
 from twofold.components.transforms.policies import build_view
 from twofold.pipeline.config import RunConfig, SwaSettings, TrainingSettings

@@ -14,8 +14,8 @@ from twofold.components.methods import build
 from twofold.components.methods.automatic import Choice, TrainingSize
 from twofold.components.methods.build import ImageShape, build_method_projector
 from twofold.components.methods.settings import METHODS, MethodSettings
-from twofold.components.training.checkpoint import read_description, read_final
 from twofold.components.training.method import Method
+from twofold.components.training.resuming.weights_files import read_description, read_final
 from twofold.components.transforms.policies import build_view
 from twofold.pipeline.config import RunConfig
 

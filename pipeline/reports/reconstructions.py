@@ -13,7 +13,7 @@ from twofold.components.data.store.manifest import load_manifest
 from twofold.components.errors import UsageError
 from twofold.components.evaluation.plots.run_plots import plot_views
 from twofold.components.methods.settings import METHODS
-from twofold.components.training.checkpoint import read_final
+from twofold.components.training.resuming.weights_files import read_final
 from twofold.pipeline.config import parse_config
 from twofold.pipeline.models.method_builder import build_method
 from twofold.pipeline.runs.record_format import RECORD

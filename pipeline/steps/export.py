@@ -23,7 +23,7 @@ from twofold.components.export.saved_model.classifier_heads import Head, LinearH
 from twofold.components.export.saved_model.knn_head import NeighbourHead
 from twofold.components.export.saved_model.module import save_encoder
 from twofold.components.export.saved_model.signatures import TrainingViews, evaluation_view
-from twofold.components.training.checkpoint import read_final
+from twofold.components.training.resuming.weights_files import read_final
 from twofold.pipeline.models.build import build_training_views, rebuild_encoder
 from twofold.pipeline.runs.run_context import Context
 from twofold.pipeline.steps.export_formats import write_formats

@@ -12,14 +12,14 @@ import tensorflow as tf
 from twofold.components import distribute
 from twofold.components.data.store.manifest import Manifest
 from twofold.components.evaluation.confidence_intervals import accuracy_metrics
-from twofold.components.training.checkpoint import (
+from twofold.components.training.continuing.start_report import read_start
+from twofold.components.training.method import Method
+from twofold.components.training.resuming.best_checkpoints import recorded_best
+from twofold.components.training.resuming.weights_files import (
     read_description,
     write_description,
     write_final,
 )
-from twofold.components.training.continuing.start_report import read_start
-from twofold.components.training.method import Method
-from twofold.components.training.resuming.best_checkpoints import recorded_best
 from twofold.components.training.training_curves import read_scalars
 from twofold.components.training.validation import build_validation
 from twofold.components.training.workers.lost_workers import naming_lost_workers

@@ -19,7 +19,7 @@ from twofold.components.evaluation.probes.label_fractions import (
 )
 from twofold.components.evaluation.probes.linear_probe import LinearProbe
 from twofold.components.methods.build import build_classifier
-from twofold.components.training.checkpoint import read_final
+from twofold.components.training.resuming.weights_files import read_final
 from twofold.components.training.validation import build_validation
 from twofold.pipeline.config import EvaluationConfig, RunConfig, StudyConfig
 from twofold.pipeline.models.build import rebuild_encoder

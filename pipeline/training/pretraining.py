@@ -20,10 +20,10 @@ from twofold.components.encoders.build import read_torch_weights
 from twofold.components.errors import SettingsError
 from twofold.components.methods.build import build_configured_encoder
 from twofold.components.training.averaging import averaged, build_reestimation
-from twofold.components.training.checkpoint import read_weights, write_weights
 from twofold.components.training.loop import LoopSettings
 from twofold.components.training.method import Method, sample_views
 from twofold.components.training.resuming.best_checkpoints import BestCheckpoints
+from twofold.components.training.resuming.weights_files import read_weights, write_weights
 from twofold.components.training.step import TrainState
 from twofold.components.training.validation import EpochRules, MonitoredMetric, build_validation
 from twofold.components.transforms.policies import build_view

@@ -13,14 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from twofold.components.training.alarms.alarm_watch import Alarm, AlarmWatch
-from twofold.components.training.checkpoint import (
-    Checkpoints,
-    final_directory,
-    is_final,
-    read_final,
-    write_description,
-    write_final,
-)
+from twofold.components.training.checkpoint import Checkpoints
 from twofold.components.training.continuing.phases import Phase
 from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
 from twofold.components.training.method import Method
@@ -31,6 +24,13 @@ from twofold.components.training.resuming.best_checkpoints import BestCheckpoint
 from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
 from twofold.components.training.resuming.checkpoint_store import CheckpointStore
 from twofold.components.training.resuming.interruption import Interruption
+from twofold.components.training.resuming.weights_files import (
+    final_directory,
+    is_final,
+    read_final,
+    write_description,
+    write_final,
+)
 from twofold.components.training.several_steps import build_several_steps
 from twofold.components.training.step import Batch, TrainState, build_train_step
 from twofold.components.training.tensorboard.event_writer import TensorBoardWriter

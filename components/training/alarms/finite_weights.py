@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from twofold.components.errors import TrainingDivergedError
 from twofold.components.training.step import TrainState
 
 _VARIABLES = (keras.Variable, tf.Variable)
@@ -48,6 +49,25 @@ def find_non_finite(variables: Mapping[str, Any]) -> str | None:
         if not bool(tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable)))):
             return name
     return None
+
+
+def check_finite(variables: Mapping[str, Any], of: str) -> None:
+    """Refuses weights that are not finite.
+
+    Args:
+        variables: of floating point, by name.
+        of: what they are the weights of, for the message.
+
+    Raises:
+        TrainingDivergedError: naming one that is not.
+
+    """
+    name = find_non_finite(variables)
+    if name is not None:
+        raise TrainingDivergedError(
+            f"the weights of {of} are no longer finite, and not kept ({name}): expected finite "
+            f"numbers; a lower training.learning_rate may help"
+        )
 
 
 def weights_of(state: TrainState) -> dict[str, Any]:

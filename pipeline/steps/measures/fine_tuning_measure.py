@@ -24,9 +24,9 @@ from twofold.components.evaluation.probes.fine_tuning import (
     write_result,
 )
 from twofold.components.evaluation.probes.label_fractions import MeanInterval
-from twofold.components.training.checkpoint import is_final, read_weights, write_final
 from twofold.components.training.method import Method, to_unit_range
 from twofold.components.training.resuming.checkpoint_files import remove_checkpoints
+from twofold.components.training.resuming.weights_files import is_final, read_weights, write_final
 from twofold.pipeline.config import RunConfig
 from twofold.pipeline.runs.run_context import Context, after
 from twofold.pipeline.steps.measures.embedded_images import array_name

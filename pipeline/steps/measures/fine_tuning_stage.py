@@ -17,12 +17,12 @@ from twofold.components.errors import TrainingDivergedError
 from twofold.components.evaluation.probes.fine_tuning import start_head
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
 from twofold.components.methods.labelled.supervised_settings import SupervisedSettings
-from twofold.components.training.checkpoint import read_final, write_weights
 from twofold.components.training.loop import LoopSettings
 from twofold.components.training.method import Method
 from twofold.components.training.monitors import EarlyStopping
 from twofold.components.training.optimizers.layer_rates import LayerwiseAdam, encoder_depths
 from twofold.components.training.precision import keep_gradients
+from twofold.components.training.resuming.weights_files import read_final, write_weights
 from twofold.components.training.step import TrainState
 from twofold.components.training.validation import EpochRules, MonitoredMetric, build_validation
 from twofold.components.transforms.policies_settings import NoViewsSettings

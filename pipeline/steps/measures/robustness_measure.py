@@ -34,7 +34,7 @@ from twofold.components.evaluation.robustness.published_corruptions import (
     open_published,
     published_batches,
 )
-from twofold.components.training.checkpoint import read_final
+from twofold.components.training.resuming.weights_files import read_final
 from twofold.components.transforms.corruptions.common_corruptions import CORRUPTIONS, MAIN
 from twofold.pipeline.config import EvaluationConfig, RunConfig
 from twofold.pipeline.models.build import rebuild_encoder

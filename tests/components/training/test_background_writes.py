@@ -12,12 +12,12 @@ import pytest
 from tests.components.training.small_training import STEPS, KilledError, Training
 from tests.components.training.workers.as_threads import work
 from twofold.components.errors import CheckpointError
-from twofold.components.training.checkpoint import read_weights, write_weights
 from twofold.components.training.resuming.background_writer import BackgroundWriter
 from twofold.components.training.resuming.checkpoint_files import (
     list_checkpoints,
     write_checksums,
 )
+from twofold.components.training.resuming.weights_files import read_weights, write_weights
 from twofold.components.training.workers.shared_checkpoints import SharedCheckpoints
 
 SECONDS = 20.0

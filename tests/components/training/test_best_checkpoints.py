@@ -8,17 +8,17 @@ import keras
 import numpy as np
 import pytest
 
-from twofold.components.training.checkpoint import (
-    Checkpoints,
-    load_encoder,
-    write_description,
-    write_weights,
-)
+from twofold.components.training.checkpoint import Checkpoints
 from twofold.components.training.continuing.weight_source import find_weights
 from twofold.components.training.resuming.best_checkpoints import (
     Best,
     BestCheckpoints,
     recorded_best,
+)
+from twofold.components.training.resuming.weights_files import (
+    load_encoder,
+    write_description,
+    write_weights,
 )
 from twofold.components.training.step import TrainState
 

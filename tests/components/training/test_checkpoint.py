@@ -13,7 +13,7 @@ import tensorflow as tf
 from twofold.components.encoders.build import build_encoder
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import CheckpointError
-from twofold.components.training.checkpoint import (
+from twofold.components.training.resuming.weights_files import (
     is_final,
     load_encoder,
     read_weights,

@@ -15,17 +15,17 @@ import tensorflow as tf
 
 from tests.components.training.small_training import SETTINGS, STEPS, KilledError, Training
 from twofold.components.errors import TrainingDivergedError
-from twofold.components.training.checkpoint import (
-    Checkpoints,
+from twofold.components.training.checkpoint import Checkpoints
+from twofold.components.training.loop import LoopSettings
+from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
+from twofold.components.training.resuming.interruption import Interruption, StopRequest
+from twofold.components.training.resuming.weights_files import (
     is_final,
     read_final,
     read_weights,
     write_final,
     write_weights,
 )
-from twofold.components.training.loop import LoopSettings
-from twofold.components.training.resuming.checkpoint_files import recorded_fingerprint
-from twofold.components.training.resuming.interruption import Interruption, StopRequest
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,12 @@ from twofold.components.data.reading.reader import batches
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import CheckpointError, TrainingDivergedError
 from twofold.components.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
-from twofold.components.training.checkpoint import Checkpoints, read_weights, write_weights
+from twofold.components.training.checkpoint import Checkpoints
 from twofold.components.training.loop import Callbacks, LoopSettings, run_loop
 from twofold.components.training.monitors import EarlyStopping, ReduceOnPlateau
 from twofold.components.training.optimizers.named_optimizers import build_optimizer
 from twofold.components.training.optimizers.schedules import build_schedule
+from twofold.components.training.resuming.weights_files import read_weights, write_weights
 from twofold.components.training.step import OnlineProbe, StepSettings, TrainState, build_train_step
 from twofold.components.training.validation import EpochRules, MonitoredMetric, build_validation
 

@@ -10,7 +10,7 @@ from tests.components.encoders.published.test_torch_file import write_state_dict
 from tests.pipeline.conftest import Outcome, short_run
 from twofold.components.encoders.build import build_encoder
 from twofold.components.errors import ConfigError
-from twofold.components.training.checkpoint import write_final
+from twofold.components.training.resuming.weights_files import write_final
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.steps.checks.given_weights import check_given_weights
 

@@ -17,8 +17,8 @@ from twofold.components.data.store.manifest import load_manifest
 from twofold.components.encoders.heads import build_linear_head
 from twofold.components.errors import DataError
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
-from twofold.components.training.checkpoint import read_final
 from twofold.components.training.loop import Callbacks, run_loop
+from twofold.components.training.resuming.weights_files import read_final
 from twofold.components.training.training_curves import read_scalars
 from twofold.pipeline.config import RunConfig, override
 from twofold.pipeline.models.build import rebuild_encoder

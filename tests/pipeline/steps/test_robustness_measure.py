@@ -22,7 +22,7 @@ from twofold.components.evaluation.embedding import embed
 from twofold.components.evaluation.probes.knn import knn_predict
 from twofold.components.evaluation.probes.linear_probe import fit_logistic_regression
 from twofold.components.evaluation.robustness.published_corruptions import CIFAR10_CLASSES
-from twofold.components.training.checkpoint import read_final
+from twofold.components.training.resuming.weights_files import read_final
 from twofold.components.transforms.corruptions.common_corruptions import (
     CORRUPTIONS,
     MAIN,

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from twofold.components.training.checkpoint import write_weights
 from twofold.components.training.monitors import EarlyStopping
+from twofold.components.training.resuming.weights_files import write_weights
 from twofold.pipeline.config import EarlyStoppingSettings, RunConfig, TrainingSettings
 from twofold.pipeline.training.pretraining import _take_final_weights
 from twofold.pipeline.training.stage import best_weights

@@ -10,9 +10,10 @@ from tests.components.encoders.published.test_torch_core import state_dict
 from tests.components.encoders.published.test_torch_file import write_state_dict
 from tests.components.training.workers.as_threads import work
 from twofold.components.errors import ConfigError, UsageError
-from twofold.components.training.checkpoint import Checkpoints, write_final
+from twofold.components.training.checkpoint import Checkpoints
 from twofold.components.training.continuing.start_report import read_start
 from twofold.components.training.loop import LoopSettings
+from twofold.components.training.resuming.weights_files import write_final
 from twofold.components.training.step import TrainState
 from twofold.components.training.workers.worker_group import Group
 from twofold.pipeline.config import RunConfig, override

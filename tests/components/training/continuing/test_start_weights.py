@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from twofold.components.errors import ConfigError
-from twofold.components.training.checkpoint import Checkpoints, write_final, write_weights
+from twofold.components.training.checkpoint import Checkpoints
 from twofold.components.training.continuing.start_weights import (
     follow_start,
     read_networks,
     take_weights,
 )
 from twofold.components.training.continuing.weight_source import check_torch_file, find_weights
+from twofold.components.training.resuming.weights_files import write_final, write_weights
 from twofold.components.training.step import TrainState
 
 

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from tests.components.training.workers.as_threads import work
 from twofold.components.errors import CheckpointError, TrainingDivergedError
-from twofold.components.training.checkpoint import Checkpoints, write_weights
+from twofold.components.training.checkpoint import Checkpoints
 from twofold.components.training.resuming.checkpoint_files import list_checkpoints
+from twofold.components.training.resuming.weights_files import write_weights
 from twofold.components.training.step import TrainState
 from twofold.components.training.workers.shared_checkpoints import (
     SharedCheckpoints,
