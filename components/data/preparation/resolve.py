@@ -52,7 +52,7 @@ class Everything:
         parts: the parts' names.
         starts: how many rows the parts before each one have, and last how many all have.
         origins: which of these rows each is, counted over all parts, int64 [N].
-        orders: uint64 [N, 2].
+        sort_keys: uint64 [N, 2].
         splits: a number for each split, int8 [N].
         split_names: the splits that the numbers mean.
         sizes: bytes to store, int64 [N].

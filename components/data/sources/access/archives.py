@@ -22,6 +22,7 @@ from twofold.components.data.sources.access import zip_members as zips
 from twofold.components.data.sources.access.file_listing import (
     file_stamp,
     file_system,
+    is_empty,
     is_problem,
     read_files,
     read_heads,
@@ -137,7 +138,9 @@ class Folder:
         """Every file, folder by folder."""
         found = walk(self.path)
         while some := list(itertools.islice(found, _AT_A_TIME)):
-            seen = [look(name) and not is_problem(stamp) for name, stamp in some]
+            seen = [
+                look(name) and not (is_problem(stamp) or is_empty(stamp)) for name, stamp in some
+            ]
             paths = [
                 files.join(self.path, name)
                 for (name, _), looked in zip(some, seen, strict=True)

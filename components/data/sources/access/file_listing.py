@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
 import os
 import stat
@@ -96,6 +97,11 @@ def is_problem(stamp: str) -> bool:
     return stamp.startswith(_PROBLEM)
 
 
+def is_empty(stamp: str) -> bool:
+    """Whether a stamp is of a file without bytes, of which a bucket refuses to give the first."""
+    return stamp.startswith("0 ")
+
+
 def read_files(paths: Sequence[str], stamps: Sequence[str]) -> Iterator[bytes | Exception]:
     """The bytes of each file in order, or why it cannot be read.
 
@@ -107,7 +113,7 @@ def read_files(paths: Sequence[str], stamps: Sequence[str]) -> Iterator[bytes | 
 
 def read_heads(paths: Sequence[str], size: int) -> list[bytes]:
     """The first bytes of each file; b"" of one that cannot be read."""
-    return list(_each(_head_or_nothing, [(path, str(size)) for path in paths]))
+    return list(_each(functools.partial(_head_or_nothing, size), paths))
 
 
 def _each(function: Any, arguments: Sequence[Any]) -> Iterator[Any]:
@@ -133,8 +139,7 @@ def _stamp_or_none(path: str) -> str | None:
         return None
 
 
-def _head_or_nothing(asked: tuple[str, str]) -> bytes:
-    path, size = asked[0], int(asked[1])
+def _head_or_nothing(size: int, path: str) -> bytes:
     try:
         if files.is_remote(path):
             reached, name = file_system(path)

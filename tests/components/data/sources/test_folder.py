@@ -123,6 +123,24 @@ def test_a_folder_may_lie_in_a_bucket(containers, class_files, to_bucket, kind):
     assert build_source("folder", path=f"{path}/").info() == source.info()
 
 
+def test_an_empty_file_in_a_bucket_is_skipped(to_bucket, tmp_path, write_files, monkeypatch):
+    write_files(tmp_path / "files", {"a.jpg": b"1", "_SUCCESS": b"", "notes": b"x"})
+    path = to_bucket(tmp_path / "files", "test-empty")
+    memory = type(fsspec.filesystem("memory"))
+    whole = memory.cat_file
+
+    def cat_file(self, name, start=None, end=None):
+        # Cloud Storage answers 416 where a range holds nothing, which gcsfs raises as its own.
+        if start is not None and not self.info(name)["size"]:
+            raise RuntimeError("416, requested range not satisfiable")
+        return whole(self, name, start=start, end=end)
+
+    monkeypatch.setattr(memory, "cat_file", cat_file)
+    source = build_source("folder", path=path)
+    assert list(items_by_key(source)) == ["a.jpg"]
+    assert source.info().skipped == {"without an extension": 2}
+
+
 def test_a_file_that_changes_in_a_bucket_changes_its_identity_alone(to_bucket, tmp_path):
     (tmp_path / "files").mkdir()
     for name in ("a.jpg", "b.jpg"):
