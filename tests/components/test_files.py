@@ -35,6 +35,14 @@ def test_what_is_written_is_read_whole_and_from_anywhere_in_it(root):
     assert files.names(files.join(root, "folder")) == ["file"]
 
 
+def test_ranges_are_read_in_their_order(root):
+    for name in ("a", "b"):
+        files.write_bytes(files.join(root, name), f"{name}123".encode())
+    ranges = [(files.join(root, name), *span) for name in ("b", "a") for span in ((1, 3), (0, 1))]
+    assert files.read_ranges(ranges) == [b"12", b"b", b"12", b"a"]
+    assert files.read_ranges([]) == []
+
+
 def test_what_is_not_there_is_said_to_be_so(root):
     path = files.join(root, "nothing")
     assert not files.exists(path)

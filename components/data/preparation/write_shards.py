@@ -6,7 +6,6 @@ import functools
 import hashlib
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,8 +43,6 @@ from twofold.components.data.store.tf_example import FOOTER, HEADER, frame, mask
 from twofold.components.errors import DataError
 
 _SCHEMA_VERSION = b"twofold record 2\n"
-# A request to a bucket takes tens of milliseconds, so that several are on their way at a time.
-_REQUESTS = 16
 
 
 def write_shard(
@@ -265,13 +262,8 @@ def read_images(locations: Sequence[Location]) -> Callable[[Location], bytes]:
     for path, start, stop, _ in locations:
         first, last = spans.get(path, (start, stop))
         spans[path] = min(first, start), max(last, stop)
-    if any(map(files.is_remote, spans)):
-        with ThreadPoolExecutor(_REQUESTS) as pool:
-            asked = pool.map(lambda each: files.read_range(each[0], *each[1]), spans.items())
-            read = dict(zip(spans, asked, strict=True))
-    else:
-        # Nothing that would be worth handing over to a thread.
-        read = {path: files.read_range(path, *span) for path, span in spans.items()}
+    contents = files.read_ranges([(path, *span) for path, span in spans.items()])
+    read = dict(zip(spans, contents, strict=True))
 
     def image(location: Location) -> bytes:
         first = spans[location.path][0]

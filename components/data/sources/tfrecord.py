@@ -16,7 +16,7 @@ from pydantic import Field
 
 from twofold.components import files
 from twofold.components.data.sources.access import decompression as unpack
-from twofold.components.data.sources.access.file_listing import file_stamp, file_system
+from twofold.components.data.sources.access.file_listing import file_stamp
 from twofold.components.data.sources.access.record_offsets import (
     DamagedRecordError,
     RecordPosition,
@@ -312,7 +312,7 @@ def _find_files(path: str) -> list[str]:
     """The file of this path, or those that it is a pattern of, sorted."""
     found = [path] if files.size(path) is not None else []
     if not found and files.is_remote(path):
-        reached, name = file_system(path)
+        reached, name = files.file_system(path)
         found = [str(reached.unstrip_protocol(each)) for each in reached.glob(name)]
     elif not found:
         matching = glob.glob(path, recursive=True)  # noqa: PTH207 - a Path takes no absolute pattern

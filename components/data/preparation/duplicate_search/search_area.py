@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from twofold.components import files
 from twofold.components.data.preparation.staging_area import StagingArea, read_json, write_json
-
-# A request to a bucket takes tens of milliseconds, so that several are on their way at a time.
-_REQUESTS = 16
 
 # An image: its sort key; what it is compared by, two words; whether it is held out (1), and whether
 # one of those that it stands for is (2).
@@ -131,12 +127,7 @@ class SearchArea:
     def gather(self, places: Iterable[Place], kind: np.dtype) -> np.ndarray:
         """Read the rows that lie at the places, whose order and repetition do not matter."""
         wanted = sorted(set(places))
-        asked = [(self.path(name), start, stop) for name, start, stop in wanted]
-        if any(files.is_remote(path) for path, _, _ in asked):
-            with ThreadPoolExecutor(_REQUESTS) as pool:
-                read = list(pool.map(lambda each: files.read_range(*each), asked))
-        else:
-            read = [files.read_range(*each) for each in asked]
+        read = files.read_ranges([(self.path(name), start, stop) for name, start, stop in wanted])
         return np.frombuffer(b"".join(read), kind)
 
 

@@ -21,7 +21,6 @@ from twofold.components.data.sources.access import tar_members as tars
 from twofold.components.data.sources.access import zip_members as zips
 from twofold.components.data.sources.access.file_listing import (
     file_stamp,
-    file_system,
     is_empty,
     is_problem,
     read_files,
@@ -265,7 +264,7 @@ def _read_of_zip(file: IO[bytes], location: bytes) -> bytes | Exception:
 def _is_folder(path: str) -> bool:
     if not files.is_remote(path):
         return Path(path).is_dir()
-    reached, name = file_system(path)
+    reached, name = files.file_system(path)
     return bool(reached.isdir(name))
 
 

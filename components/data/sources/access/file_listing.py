@@ -18,10 +18,7 @@ import pyarrow as pa
 
 from twofold.components import files
 from twofold.components.data.rules.file_kinds import HEAD_BYTES, is_large, why_too_large
-from twofold.components.errors import DataError
 
-# A request to a bucket takes tens of milliseconds, so that several are on their way at a time.
-_REQUESTS = 16
 # Up to so many entries of a folder are sorted as Python objects.
 _FEW_ENTRIES = 10_000
 # What tells one content from another, of what file systems report, the best first.
@@ -39,24 +36,6 @@ class ChangedError(OSError):
     """A file is not the one that was listed."""
 
 
-def file_system(path: str) -> tuple[Any, str]:
-    """The fsspec file system of a path with a scheme, and the path's name in it.
-
-    It keeps no listings: those of a million files would stay in memory.
-
-    Raises:
-        DataError: what reaches this kind of path is not known or not installed.
-
-    """
-    import fsspec
-
-    try:
-        found, name = fsspec.core.url_to_fs(path, use_listings_cache=False)
-    except (ImportError, ValueError) as error:
-        raise DataError(f"{path}: cannot be reached: {error}") from error
-    return found, str(name)
-
-
 def file_stamp(path: str) -> str:
     """Text that changes with a file's content: its size with a time or a checksum.
 
@@ -66,7 +45,7 @@ def file_stamp(path: str) -> str:
     """
     if not files.is_remote(path):
         return _local_stamp(os.stat(path))
-    reached, name = file_system(path)
+    reached, name = files.file_system(path)
     return _remote_stamp(reached.info(name))
 
 
@@ -89,7 +68,7 @@ def walk(root: str) -> Iterator[tuple[str, str]]:
     """
     if not files.is_remote(root):
         return _walk_local(os.fsencode(root), "", set())
-    return _walk_remote(*file_system(root))
+    return _walk_remote(*files.file_system(root))
 
 
 def is_problem(stamp: str) -> bool:
@@ -122,11 +101,11 @@ def _each(function: Any, arguments: Sequence[Any]) -> Iterator[Any]:
     if not any(map(files.is_remote, firsts)):
         yield from map(function, arguments)
         return
-    with ThreadPoolExecutor(_REQUESTS) as pool:
+    with ThreadPoolExecutor(files.REQUESTS) as pool:
         waiting: deque[Future[Any]] = deque()
         for argument in arguments:
             waiting.append(pool.submit(function, argument))
-            if len(waiting) > 2 * _REQUESTS:
+            if len(waiting) > 2 * files.REQUESTS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -142,9 +121,7 @@ def _stamp_or_none(path: str) -> str | None:
 def _head_or_nothing(size: int, path: str) -> bytes:
     try:
         if files.is_remote(path):
-            reached, name = file_system(path)
-            head: bytes = reached.cat_file(name, start=0, end=size)
-            return head
+            return files.read_range(path, 0, size)
         with open(path, "rb") as file:
             return file.read(size)
     except OSError:
@@ -157,10 +134,10 @@ def _read_if_unchanged(asked: tuple[str, str]) -> bytes | Exception:
         return OSError(stamp.removeprefix(_PROBLEM))
     try:
         if files.is_remote(path):
-            reached, name = file_system(path)
+            reached, name = files.file_system(path)
             size = stamp.partition(" ")[0]
             if size.isdecimal() and is_large(int(size)):
-                wrong = why_too_large(int(size), reached.cat_file(name, start=0, end=HEAD_BYTES))
+                wrong = why_too_large(int(size), files.read_range(path, 0, HEAD_BYTES))
                 if wrong is not None:
                     return OSError(wrong)
             content: bytes = reached.cat_file(name)

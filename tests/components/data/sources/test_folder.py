@@ -158,7 +158,9 @@ def test_a_checksum_tells_contents_apart_before_a_time_does(monkeypatch):
             def ls(self, folder, detail):
                 return [{"name": "bucket/a.jpg", "type": "file", "size": 1, **marks}]
 
-        monkeypatch.setattr(files, "file_system", lambda path: (Bucket(), "bucket/"))
+        monkeypatch.setattr(
+            "twofold.components.files.file_system", lambda path: (Bucket(), "bucket/")
+        )
         return list(files.walk("gs://bucket"))
 
     assert listed(md5Hash="abc", mtime=1) == listed(md5Hash="abc", mtime=2)
