@@ -1,4 +1,4 @@
-"""Tar members, one by one: of archives behind one another, and what links within them point to.
+"""Tar members, one by one: of concatenated archives, too, and what links within them point to.
 
 `tarfile` would keep every member in memory, end at the first of several archives in a file, and
 take a damaged header for the end. The format is that of POSIX.1-2017, pax, "ustar interchange
@@ -38,9 +38,9 @@ class TarMember:
 def members(file: IO[bytes]) -> Iterator[TarMember]:
     """The files of a .tar in their order, then those that links within it point to.
 
-    Several archives in one file, one behind the other, are read as one. A link to a folder stands
-    for all files in it. One that points to nothing in the archive is a file with a problem. A
-    link that a later file of its name replaces is left out.
+    Concatenated archives are read as one. A link to a folder stands for all files in it. One that
+    points to nothing in the archive is a file with a problem. A link that a later file of its name
+    replaces is left out.
 
     Raises:
         tarfile.TarError: there is damage.
@@ -74,10 +74,10 @@ def _every_member(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
             file.seek(archive.offset)
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise tarfile.ReadError(f"no end of the archive at byte {archive.offset}")
-            start = _behind_zeros(file, archive.offset)
+            start = _after_zeros(file, archive.offset)
 
 
-def _behind_zeros(file: IO[bytes], offset: int) -> int | None:
+def _after_zeros(file: IO[bytes], offset: int) -> int | None:
     """Where the first block begins that is not all zeros; None at the end of the file."""
     file.seek(offset)
     while content := file.read(_ZEROS_AT_A_TIME):
@@ -127,7 +127,7 @@ def _end(name: str, links: Mapping[str, str]) -> str:
 
 
 def _of(member: tarfile.TarInfo) -> TarMember:
-    problem = "the member is stored with holes" if member.issparse() else ""
+    problem = "the member is a sparse file" if member.issparse() else ""
     return TarMember(member.name, member.mtime, member.offset_data, member.size, problem)
 
 

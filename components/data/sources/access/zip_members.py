@@ -72,7 +72,7 @@ def members(file: IO[bytes]) -> Iterator[ZipMember]:
         rest = file.read(sum(lengths))
         name = rest[: lengths[0]].decode("utf-8" if flags & _UTF8 else "cp437", "backslashreplace")
         if "/" not in name:
-            # Some writers on Windows part folders so, against 4.4.17.
+            # Some writers on Windows separate folders so, against 4.4.17.
             name = name.replace("\\", "/")
         sizes = [fields[11], fields[10], fields[18]]
         _fill_large(sizes, rest[lengths[0] : lengths[0] + lengths[1]], position)

@@ -196,7 +196,7 @@ def test_a_member_with_holes_is_an_item_with_a_problem(tmp_path):
         archive.addfile(member, io.BytesIO(b"1"))
     (item,) = items_by_key(build_source("folder", path=path)).values()
     assert item.image == b""
-    assert item.problem == "the member is stored with holes"
+    assert item.problem == "the member is a sparse file"
 
 
 def linked_tar(path):
