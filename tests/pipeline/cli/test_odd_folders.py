@@ -88,7 +88,7 @@ def test_a_class_of_which_no_image_is_accepted_is_told(twofold: Twofold, tmp_pat
     assert ended.status == 0, ended.error
     assert "3 of 15 images were rejected (3 wrong format)" in ended.out
     assert "no image is left of class dog\n" in ended.out
-    assert "skipped 1 files that are no images: 1 .txt\n" in ended.out
+    assert "skipped 1 file that is no image: 1 .txt\n" in ended.out
     (described,) = (tmp_path / "work").glob("datasets/*/manifest.json")
     assert json.loads(described.read_text())["source"]["skipped"] == {".txt": 1}
 

@@ -99,7 +99,8 @@ class SkippedFiles:
         if not self._kinds:
             return ""
         kinds = kinds_text(self._kinds)
-        return f"skipped {self.count:,} files that are no images: {kinds}{self.archives_text()}"
+        what = "file that is no image" if self.count == 1 else "files that are no images"
+        return f"skipped {self.count:,} {what}: {kinds}{self.archives_text()}"
 
     def archives_text(self) -> str:
         """What to do with archives that lie in a folder; "" where there are none."""

@@ -275,7 +275,7 @@ def test_archives_in_a_folder_are_said_to_be_paths_of_their_own(tmp_path, write_
         build_source("folder", path=tmp_path / "pets").info()
     *_, line = build_source("folder", path=tmp_path / "more").info().taken_as
     assert line == (
-        "skipped 1 files that are no images: 1 .tar; archives in a folder (.tar) are not opened: "
+        "skipped 1 file that is no image: 1 .tar; archives in a folder (.tar) are not opened: "
         "name them in data.path"
     )
 
